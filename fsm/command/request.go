@@ -1,0 +1,46 @@
+package command
+
+import (
+	"errors"
+	"time"
+)
+
+// The outcomes of a request that got no reply from the state machine. Every
+// other error that a shard returns wraps one of these.
+var (
+	// ErrUnavailable is definite: nothing happened, a retry is safe. The shard
+	// has no leader, or cannot confirm one, before the deadline.
+	ErrUnavailable = errors.New("shard unavailable, nothing was applied")
+
+	// ErrOverloaded is definite: too much is waiting on this node.
+	ErrOverloaded = errors.New("too many requests waiting, nothing was applied")
+
+	// ErrInDoubt: the request was handed to a leader and its outcome is not
+	// known. It may still take effect.
+	ErrInDoubt = errors.New("outcome unknown, the write may or may not be applied")
+
+	// ErrTooStale: a stale read asked for data younger than this node has.
+	ErrTooStale = errors.New("local data is older than max_staleness")
+)
+
+// Consistency says how fresh a read must be.
+type Consistency uint8
+
+const (
+	// Linearizable reads see every write that was acknowledged before they began.
+	Linearizable Consistency = iota
+	// Stale reads answer from this node's memory and say how old it may be.
+	Stale
+)
+
+// ReadOptions are the terms of one read.
+type ReadOptions struct {
+	Consistency  Consistency
+	MaxStaleness time.Duration // Stale only; 0 means any age
+}
+
+// ReadInfo tells what a read was answered from.
+type ReadInfo struct {
+	Index uint64        // the newest log index the answering state machine had applied
+	Age   time.Duration // Stale only: how long ago this node last heard from a serving leader; 0 on the leader
+}

@@ -1,0 +1,223 @@
+package command
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// A unit is what the state machine applies in one step: one command, or the
+// commands of a MULTI with the versions that WATCH saw. Units travel encoded,
+// from the node that a client is connected to into the log, and are decoded
+// only when they are applied.
+//
+//	unit    = kind:byte body
+//	plain   = 0x01 command
+//	multi   = 0x02 uvarint(watches) watch* uvarint(commands) command*
+//	watch   = bytes(key) uvarint(version)
+//	command = uvarint(args) bytes(arg)*
+//	bytes   = uvarint(len) octets
+const (
+	unitPlain byte = 1
+	unitMulti byte = 2
+)
+
+// ErrMalformedUnit means that a log entry or a peer's message is damaged or was
+// written by a version that this one does not know.
+var ErrMalformedUnit = errors.New("malformed unit")
+
+// Watch is one key of WATCH with the version it had; 0 means absent.
+type Watch struct {
+	Key     []byte
+	Version uint64
+}
+
+// Batch is a run of encoded units, in order.
+type Batch struct {
+	N    int    // number of units
+	Body []byte // the units, one after the other
+}
+
+// Add appends a single command to b. It copies args.
+func (b *Batch) Add(args Args) {
+	b.N++
+	b.Body = appendCommand(append(b.Body, unitPlain), args)
+}
+
+// AddMulti appends a transaction to b. It copies everything.
+func (b *Batch) AddMulti(watches []Watch, cmds []Args) {
+	b.N++
+	b.Body = append(b.Body, unitMulti)
+	b.Body = binary.AppendUvarint(b.Body, uint64(len(watches)))
+	for _, w := range watches {
+		b.Body = appendBytes(b.Body, w.Key)
+		b.Body = binary.AppendUvarint(b.Body, w.Version)
+	}
+	b.Body = binary.AppendUvarint(b.Body, uint64(len(cmds)))
+	for _, c := range cmds {
+		b.Body = appendCommand(b.Body, c)
+	}
+}
+
+func appendCommand(dst []byte, args Args) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(args)))
+	for _, a := range args {
+		dst = appendBytes(dst, a)
+	}
+	return dst
+}
+
+func appendBytes(dst, b []byte) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
+}
+
+// UnitReader walks the units of a Batch. The zero value is ready to Reset.
+type UnitReader struct {
+	rest []byte
+	args Args // reused between units
+}
+
+// Reset starts r on the units in body.
+func (r *UnitReader) Reset(body []byte) { r.rest = body }
+
+// Done reports whether all units were read.
+func (r *UnitReader) Done() bool { return len(r.rest) == 0 }
+
+// Unit is a decoded unit. Its slices point into the batch's body and are valid
+// until the next call of Next.
+type Unit struct {
+	Multi   bool
+	Watches []Watch
+	Cmds    []Args
+}
+
+// Next decodes one unit.
+func (r *UnitReader) Next(u *Unit) error {
+	*u = Unit{Watches: u.Watches[:0], Cmds: u.Cmds[:0]}
+	kind, err := r.byte()
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case unitPlain:
+		args, err := r.command(r.args[:0])
+		if err != nil {
+			return err
+		}
+		r.args = args
+		u.Cmds = append(u.Cmds, args)
+		return nil
+	case unitMulti:
+		u.Multi = true
+		return r.multi(u)
+	default:
+		return fmt.Errorf("%w: kind %d", ErrMalformedUnit, kind)
+	}
+}
+
+func (r *UnitReader) multi(u *Unit) error {
+	n, err := r.count()
+	if err != nil {
+		return err
+	}
+	for range n {
+		var w Watch
+		if w.Key, err = r.bytes(); err != nil {
+			return err
+		}
+		if w.Version, err = r.uvarint(); err != nil {
+			return err
+		}
+		u.Watches = append(u.Watches, w)
+	}
+	if n, err = r.count(); err != nil {
+		return err
+	}
+	for range n {
+		args, err := r.command(nil)
+		if err != nil {
+			return err
+		}
+		u.Cmds = append(u.Cmds, args)
+	}
+	return nil
+}
+
+func (r *UnitReader) command(dst Args) (Args, error) {
+	n, err := r.count()
+	if err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		return nil, fmt.Errorf("%w: empty command", ErrMalformedUnit)
+	}
+	for range n {
+		b, err := r.bytes()
+		if err != nil {
+			return nil, err
+		}
+		dst = append(dst, b)
+	}
+	return dst, nil
+}
+
+func (r *UnitReader) byte() (byte, error) {
+	if len(r.rest) == 0 {
+		return 0, fmt.Errorf("%w: short", ErrMalformedUnit)
+	}
+	b := r.rest[0]
+	r.rest = r.rest[1:]
+	return b, nil
+}
+
+func (r *UnitReader) uvarint() (uint64, error) {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 {
+		return 0, fmt.Errorf("%w: bad number", ErrMalformedUnit)
+	}
+	r.rest = r.rest[n:]
+	return v, nil
+}
+
+// count reads a number of things that take at least one byte each.
+func (r *UnitReader) count() (int, error) {
+	v, err := r.uvarint()
+	if err != nil {
+		return 0, err
+	}
+	if v > uint64(len(r.rest)) {
+		return 0, fmt.Errorf("%w: count %d exceeds what follows", ErrMalformedUnit, v)
+	}
+	return int(v), nil
+}
+
+func (r *UnitReader) bytes() ([]byte, error) {
+	n, err := r.count()
+	if err != nil {
+		return nil, err
+	}
+	b := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	return b, nil
+}
+
+// RunUnit applies u and returns its reply: the command's own, or for a
+// transaction the array of its commands' replies, or a null array when a
+// watched key changed.
+func (t *Table) RunUnit(ctx *Ctx, u *Unit) resp.Value {
+	if !u.Multi {
+		return t.Exec(ctx, u.Cmds[0])
+	}
+	for _, w := range u.Watches {
+		if VersionOf(ctx.Peek(w.Key)) != w.Version {
+			return resp.NilArray
+		}
+	}
+	replies := make([]resp.Value, len(u.Cmds))
+	for i, args := range u.Cmds {
+		replies[i] = t.Exec(ctx, args)
+	}
+	return resp.Array(replies...)
+}

@@ -1,0 +1,118 @@
+package resp
+
+import (
+	"math"
+)
+
+// Kind tells how a Value is to be read.
+type Kind uint8
+
+// The kinds of RESP3. RESP2 has no word for some of them; the Writer says how
+// each is then spelled.
+const (
+	KindNil       Kind = iota // RESP3 "_", RESP2 "$-1"
+	KindNilArray              // RESP3 "_", RESP2 "*-1"
+	KindSimple                // "+OK"
+	KindError                 // "-ERR ..."
+	KindInt                   // ":1"
+	KindBulk                  // "$3"
+	KindArray                 // "*2"
+	KindMap                   // "%1": Elems alternate key, value; RESP2 flat array
+	KindSet                   // "~2"; RESP2 array
+	KindDouble                // ",1.5"; RESP2 bulk string
+	KindBool                  // "#t"; RESP2 integer 0 or 1
+	KindVerbatim              // "=7\r\ntxt:..."; RESP2 bulk string; Str is the text without "txt:"
+	KindBigNumber             // "(123"; RESP2 bulk string
+	KindPush                  // ">2"; RESP2 array
+)
+
+// Value is one reply. It is small enough to pass by value; Str and Elems are
+// shared, never modified after the Value was made.
+type Value struct {
+	Kind  Kind
+	Int   int64   // KindInt; KindBool (0 or 1); KindDouble (math.Float64bits)
+	Str   []byte  // KindSimple, KindError, KindBulk, KindVerbatim, KindBigNumber
+	Elems []Value // KindArray, KindMap, KindSet, KindPush
+}
+
+// Replies that are used so often that they are made once.
+var (
+	OK         = Value{Kind: KindSimple, Str: []byte("OK")}
+	Queued     = Value{Kind: KindSimple, Str: []byte("QUEUED")}
+	Pong       = Value{Kind: KindSimple, Str: []byte("PONG")}
+	Nil        = Value{Kind: KindNil}
+	NilArray   = Value{Kind: KindNilArray}
+	Zero       = Value{Kind: KindInt, Int: 0}
+	One        = Value{Kind: KindInt, Int: 1}
+	EmptyArray = Value{Kind: KindArray}
+)
+
+// Error is an error in Redis's words: an upper-case code, a space, a text.
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+// Code returns the first word, by which clients tell errors apart.
+func (e Error) Code() string {
+	for i := 0; i < len(e); i++ {
+		if e[i] == ' ' {
+			return string(e[:i])
+		}
+	}
+	return string(e)
+}
+
+// Simple returns a simple string reply.
+func Simple(s string) Value { return Value{Kind: KindSimple, Str: []byte(s)} }
+
+// Err returns an error reply. The text must start with the error's code.
+func Err(text string) Value { return Value{Kind: KindError, Str: []byte(text)} }
+
+// Int returns an integer reply.
+func Int(n int64) Value { return Value{Kind: KindInt, Int: n} }
+
+// Bulk returns a bulk string reply that shares b.
+func Bulk(b []byte) Value { return Value{Kind: KindBulk, Str: b} }
+
+// BulkString returns a bulk string reply.
+func BulkString(s string) Value { return Value{Kind: KindBulk, Str: []byte(s)} }
+
+// Array returns an array reply that shares elems.
+func Array(elems ...Value) Value { return Value{Kind: KindArray, Elems: elems} }
+
+// Map returns a map reply of alternating keys and values.
+func Map(pairs ...Value) Value { return Value{Kind: KindMap, Elems: pairs} }
+
+// Set returns a set reply.
+func Set(elems ...Value) Value { return Value{Kind: KindSet, Elems: elems} }
+
+// Double returns a floating point reply.
+func Double(f float64) Value { return Value{Kind: KindDouble, Int: int64(math.Float64bits(f))} }
+
+// Bool returns a boolean reply.
+func Bool(b bool) Value {
+	if b {
+		return Value{Kind: KindBool, Int: 1}
+	}
+	return Value{Kind: KindBool}
+}
+
+// Verbatim returns a text reply that clients should show as it is.
+func Verbatim(text string) Value { return Value{Kind: KindVerbatim, Str: []byte(text)} }
+
+// Float returns the number of a KindDouble value.
+func (v Value) Float() float64 { return math.Float64frombits(uint64(v.Int)) }
+
+// IsNil reports whether v is one of the two nulls.
+func (v Value) IsNil() bool { return v.Kind == KindNil || v.Kind == KindNilArray }
+
+// IsError reports whether v is an error reply.
+func (v Value) IsError() bool { return v.Kind == KindError }
+
+// AsError returns the error that v carries, or nil.
+func (v Value) AsError() error {
+	if v.Kind != KindError {
+		return nil
+	}
+	return Error(v.Str)
+}
