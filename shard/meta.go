@@ -1,0 +1,263 @@
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bboltErrors "go.etcd.io/bbolt/errors"
+)
+
+const (
+	// MetaFile is the name of a node's metadata file in its data directory.
+	MetaFile = "node.db"
+
+	// metaFormat is the version of the data directory's layout as a whole.
+	metaFormat = 1
+
+	// metaLockTimeout is how long a start waits for the previous process on the
+	// same directory to let go of it; a killed process lets go at once.
+	metaLockTimeout = 2 * time.Second
+)
+
+var (
+	// ErrDataDirInUse: another process has the data directory open.
+	ErrDataDirInUse = errors.New("data directory is in use by another process")
+
+	// ErrForeignData: the data directory belongs to another cluster, node,
+	// number of shards or log engine than the one asked for.
+	ErrForeignData = errors.New("data directory belongs to something else")
+
+	// ErrDataFormat: the data directory was written by a version that this one
+	// does not know, or is damaged beyond reading.
+	ErrDataFormat = errors.New("data directory cannot be read by this version")
+)
+
+var (
+	bucketNode       = []byte("node")
+	bucketQuarantine = []byte("quarantine")
+	keyFormat        = []byte("format")
+	keyIdentity      = []byte("identity")
+	keyClusterID     = []byte("cluster-id")
+	keyBoot          = []byte("boot")
+)
+
+// Meta is what a node knows about itself across restarts, kept in
+// <data-dir>/node.db. While it is open no other process can open the directory.
+// Every change is on disk (fsync) when its method returns. Safe for concurrent use.
+type Meta struct {
+	db       *bbolt.DB
+	identity Identity
+	boot     uint64
+	created  bool
+}
+
+// OpenMeta opens the metadata in dir, creating both at the first start, counts
+// the boot and checks that the directory belongs to want. Its errors wrap
+// ErrDataDirInUse, ErrForeignData or ErrDataFormat where one of them applies.
+func OpenMeta(dir string, want Identity) (*Meta, error) {
+	if err := want.validate(); err != nil {
+		return nil, err
+	}
+	if err := makeDurableDir(dir); err != nil {
+		return nil, fmt.Errorf("create data directory: %w", err)
+	}
+	path := filepath.Join(dir, MetaFile)
+	_, err := os.Stat(path)
+	switch {
+	case err == nil:
+		return openMetaFile(path, dir, want, false)
+	case errors.Is(err, fs.ErrNotExist):
+		return createMeta(path, dir, want)
+	default:
+		return nil, fmt.Errorf("open node metadata: %w", err)
+	}
+}
+
+// createMeta fills a temporary file and renames it, so that node.db either does
+// not exist or is complete, whenever the machine stops.
+func createMeta(path, dir string, want Identity) (*Meta, error) {
+	temporary := path + ".new"
+	if err := refuseStrangeFiles(dir, filepath.Base(temporary)); err != nil {
+		return nil, err
+	}
+	m, err := openMetaFile(temporary, dir, want, true)
+	if errors.Is(err, ErrDataFormat) {
+		// A first start that was cut short left half a file, under its lock no
+		// longer: nothing was ever built on it.
+		if err := os.Remove(temporary); err != nil {
+			return nil, fmt.Errorf("remove half-written node metadata: %w", err)
+		}
+		m, err = openMetaFile(temporary, dir, want, true)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := renameDurably(temporary, path); err != nil {
+		return nil, errors.Join(fmt.Errorf("create node metadata: %w", err), m.Close())
+	}
+	return m, nil
+}
+
+// refuseStrangeFiles guards a directory whose node.db is gone: its logs would be
+// taken for this node's own whatever they are.
+func refuseStrangeFiles(dir, temporary string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("read data directory: %w", err)
+	}
+	for _, e := range entries {
+		if e.Name() == temporary || e.Name() == "lost+found" || e.Name()[0] == '.' {
+			continue
+		}
+		return fmt.Errorf("%w: %s holds %q but no %s; use an empty directory, or bring %s back from where it went",
+			ErrForeignData, dir, e.Name(), MetaFile, MetaFile)
+	}
+	return nil
+}
+
+func openMetaFile(path, dir string, want Identity, mayCreate bool) (*Meta, error) {
+	db, err := openBolt(path, dir, false)
+	if err != nil {
+		return nil, err
+	}
+	m := &Meta{db: db}
+	if err := db.Update(func(tx *bbolt.Tx) error { return m.start(tx, dir, want, mayCreate) }); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return m, nil
+}
+
+func openBolt(path, dir string, readOnly bool) (*bbolt.DB, error) {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: metaLockTimeout, ReadOnly: readOnly})
+	switch {
+	case err == nil:
+		return db, nil
+	case errors.Is(err, bboltErrors.ErrTimeout):
+		return nil, fmt.Errorf("%w: %s is locked; stop the other lockstep process or give this one another --data-dir", ErrDataDirInUse, dir)
+	case isSystemError(err):
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	default:
+		return nil, fmt.Errorf("%w: %s is damaged (%v); empty the directory and let the node copy its data from the others", ErrDataFormat, path, err)
+	}
+}
+
+// isSystemError tells an error of the operating system from what bbolt says of
+// a file's contents, which it does not always do by a sentinel.
+func isSystemError(err error) bool {
+	var path *fs.PathError
+	var errno syscall.Errno
+	return errors.As(err, &path) || errors.As(err, &errno)
+}
+
+// start checks or writes the identity and counts the boot, all in one transaction.
+func (m *Meta) start(tx *bbolt.Tx, dir string, want Identity, mayCreate bool) error {
+	node := tx.Bucket(bucketNode)
+	if node == nil && !mayCreate {
+		return fmt.Errorf("%w: %s in %s holds no identity", ErrDataFormat, MetaFile, dir)
+	}
+	if node == nil {
+		m.created = true
+		var err error
+		if node, err = writeFirst(tx, want); err != nil {
+			return fmt.Errorf("write node metadata: %w", err)
+		}
+	}
+	have, err := readIdentity(node, dir)
+	if err != nil {
+		return err
+	}
+	if err := have.match(want, dir); err != nil {
+		return err
+	}
+	m.identity = have
+	if m.boot, err = readCounter(node.Get(keyBoot)); err != nil {
+		return fmt.Errorf("%w: boot counter in %s: %v", ErrDataFormat, dir, err)
+	}
+	m.boot++
+	return node.Put(keyBoot, strconv.AppendUint(nil, m.boot, 10))
+}
+
+// Identity is who this node is. The caller must not change its map.
+func (m *Meta) Identity() Identity { return m.identity }
+
+// ClusterID is the id of the cluster that the directory belongs to.
+func (m *Meta) ClusterID() string { return m.identity.ClusterID() }
+
+// Boot counts the starts of this node, from 1. No two processes that ever ran on
+// this directory had the same one.
+func (m *Meta) Boot() uint64 { return m.boot }
+
+// Created reports whether this start was the first on the directory.
+func (m *Meta) Created() bool { return m.created }
+
+// Quarantined reports whether the shard's replica here has lost its log and must
+// not vote until it has caught up.
+func (m *Meta) Quarantined(shard int) (bool, error) {
+	var on bool
+	err := m.db.View(func(tx *bbolt.Tx) error {
+		on = tx.Bucket(bucketQuarantine).Get(quarantineKey(shard)) != nil
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("read quarantine of shard %d: %w", shard, err)
+	}
+	return on, nil
+}
+
+// SetQuarantine records whether the shard's replica here may vote.
+func (m *Meta) SetQuarantine(shard int, on bool) error {
+	if shard < 0 || shard >= m.identity.Shards {
+		return fmt.Errorf("set quarantine: no shard %d, there are %d", shard, m.identity.Shards)
+	}
+	err := m.db.Update(func(tx *bbolt.Tx) error {
+		if on {
+			return tx.Bucket(bucketQuarantine).Put(quarantineKey(shard), []byte{1})
+		}
+		return tx.Bucket(bucketQuarantine).Delete(quarantineKey(shard))
+	})
+	if err != nil {
+		return fmt.Errorf("write quarantine of shard %d: %w", shard, err)
+	}
+	return nil
+}
+
+func quarantineKey(shard int) []byte { return strconv.AppendInt(nil, int64(shard), 10) }
+
+// Close lets go of the directory.
+func (m *Meta) Close() error {
+	if err := m.db.Close(); err != nil {
+		return fmt.Errorf("close node metadata: %w", err)
+	}
+	return nil
+}
+
+// ReadIdentity tells whose data dir holds, for tools that work on the data of a
+// stopped node. It counts no boot and fails with ErrDataDirInUse while the node runs.
+func ReadIdentity(dir string) (Identity, error) {
+	path := filepath.Join(dir, MetaFile)
+	if _, err := os.Stat(path); err != nil {
+		return Identity{}, fmt.Errorf("no node's data in %s: %w", dir, err)
+	}
+	db, err := openBolt(path, dir, true)
+	if err != nil {
+		return Identity{}, err
+	}
+	var id Identity
+	err = db.View(func(tx *bbolt.Tx) error {
+		node := tx.Bucket(bucketNode)
+		if node == nil {
+			return fmt.Errorf("%w: %s holds no identity", ErrDataFormat, path)
+		}
+		var err error
+		id, err = readIdentity(node, dir)
+		return err
+	})
+	return id, errors.Join(err, db.Close())
+}
