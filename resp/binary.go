@@ -1,0 +1,121 @@
+package resp
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// The binary codec carries Values in peers' messages and in snapshots. Unlike
+// RESP it keeps every kind apart and decodes without copying.
+//
+//	value = kind:byte body
+//	body  = varint                  KindInt, KindBool
+//	      | 8 octets, little endian KindDouble
+//	      | uvarint(len) octets     KindSimple, KindError, KindBulk, KindVerbatim, KindBigNumber
+//	      | uvarint(n) value*n      KindArray, KindMap, KindSet, KindPush
+//	      | nothing                 KindNil, KindNilArray, KindNone
+//
+// The kind is stored by its number, so the order of the Kind constants is part
+// of the format: new kinds go to the end.
+
+const maxBinaryDepth = 64
+
+// ErrMalformedBinary means that a binary value is damaged, or of a version
+// that this one does not know.
+var ErrMalformedBinary = errors.New("malformed binary value")
+
+// AppendBinary appends the binary form of v to dst.
+func AppendBinary(dst []byte, v Value) []byte {
+	dst = append(dst, byte(v.Kind))
+	switch v.Kind {
+	case KindInt, KindBool:
+		return binary.AppendVarint(dst, v.Int)
+	case KindDouble:
+		return binary.LittleEndian.AppendUint64(dst, uint64(v.Int))
+	case KindSimple, KindError, KindBulk, KindVerbatim, KindBigNumber:
+		return append(binary.AppendUvarint(dst, uint64(len(v.Str))), v.Str...)
+	case KindArray, KindMap, KindSet, KindPush:
+		dst = binary.AppendUvarint(dst, uint64(len(v.Elems)))
+		for i := range v.Elems {
+			dst = AppendBinary(dst, v.Elems[i])
+		}
+	}
+	return dst
+}
+
+// DecodeBinary reads one value from the front of b and returns what follows
+// it. The Value shares b. The error wraps ErrMalformedBinary.
+func DecodeBinary(b []byte) (v Value, rest []byte, err error) {
+	return decodeBinary(b, 0)
+}
+
+func decodeBinary(b []byte, depth int) (Value, []byte, error) {
+	if len(b) == 0 {
+		return Value{}, nil, badBinary("ends early")
+	}
+	v := Value{Kind: Kind(b[0])}
+	b = b[1:]
+	switch v.Kind {
+	case KindNil, KindNilArray, KindNone:
+		return v, b, nil
+	case KindInt, KindBool:
+		n, used := binary.Varint(b)
+		if used <= 0 {
+			return Value{}, nil, badBinary("integer")
+		}
+		v.Int = n
+		return v, b[used:], nil
+	case KindDouble:
+		if len(b) < 8 {
+			return Value{}, nil, badBinary("double")
+		}
+		v.Int = int64(binary.LittleEndian.Uint64(b))
+		return v, b[8:], nil
+	case KindSimple, KindError, KindBulk, KindVerbatim, KindBigNumber:
+		n, b, err := binaryCount(b)
+		if err != nil {
+			return Value{}, nil, err
+		}
+		v.Str = b[:n:n]
+		return v, b[n:], nil
+	case KindArray, KindMap, KindSet, KindPush:
+		return decodeElems(v, b, depth)
+	}
+	return Value{}, nil, badBinary("unknown kind")
+}
+
+func decodeElems(v Value, b []byte, depth int) (Value, []byte, error) {
+	if depth >= maxBinaryDepth {
+		return Value{}, nil, badBinary("nested too deep")
+	}
+	n, b, err := binaryCount(b)
+	if err != nil {
+		return Value{}, nil, err
+	}
+	if v.Kind == KindMap && n%2 != 0 {
+		return Value{}, nil, badBinary("map with an odd number of elements")
+	}
+	if n > 0 {
+		v.Elems = make([]Value, 0, min(n, 1024))
+	}
+	for range n {
+		var e Value
+		if e, b, err = decodeBinary(b, depth+1); err != nil {
+			return Value{}, nil, err
+		}
+		v.Elems = append(v.Elems, e)
+	}
+	return v, b, nil
+}
+
+// binaryCount reads a number of things that take at least a byte each.
+func binaryCount(b []byte) (int, []byte, error) {
+	n, used := binary.Uvarint(b)
+	if used <= 0 || n > uint64(len(b)-used) {
+		return 0, nil, badBinary("length")
+	}
+	return int(n), b[used:], nil
+}
+
+func badBinary(what string) error { return fmt.Errorf("%w: %s", ErrMalformedBinary, what) }
