@@ -1,0 +1,118 @@
+package store
+
+// expiryIndex is a 4-ary min-heap of the keys with an expiry time, ordered by
+// (ExpireAt, Version). Each entry knows its place, so a changed key moves
+// instead of leaving garbage behind.
+type expiryIndex struct {
+	items chunks[expiryItem]
+}
+
+type expiryItem struct {
+	at int64
+	e  *Entry
+}
+
+func (a *expiryItem) before(b *expiryItem) bool {
+	return a.at < b.at || a.at == b.at && a.e.version < b.e.version
+}
+
+func (x *expiryIndex) len() int { return x.items.len() }
+
+// add puts e in.
+func (x *expiryIndex) add(e *Entry) {
+	x.items.push(expiryItem{e.expireAt, e})
+	x.up(x.items.len() - 1)
+}
+
+// replace puts e where old was.
+func (x *expiryIndex) replace(old, e *Entry) {
+	pos := int(old.heapPos) - 1
+	old.heapPos = 0
+	*x.items.at(pos) = expiryItem{e.expireAt, e}
+	x.fix(pos)
+}
+
+// remove takes e out.
+func (x *expiryIndex) remove(e *Entry) {
+	pos, last := int(e.heapPos)-1, x.items.len()-1
+	e.heapPos = 0
+	moved := *x.items.at(last)
+	x.items.pop()
+	if pos != last {
+		*x.items.at(pos) = moved
+		x.fix(pos)
+	}
+}
+
+func (x *expiryIndex) fix(pos int) {
+	if !x.up(pos) {
+		x.down(pos)
+	}
+}
+
+func (x *expiryIndex) place(pos int, it expiryItem) {
+	*x.items.at(pos) = it
+	it.e.heapPos = uint32(pos) + 1
+}
+
+// up moves the item at pos towards the root and reports whether it moved.
+func (x *expiryIndex) up(pos int) bool {
+	it, start := *x.items.at(pos), pos
+	for pos > 0 {
+		parent := (pos - 1) / 4
+		p := x.items.at(parent)
+		if !it.before(p) {
+			break
+		}
+		x.place(pos, *p)
+		pos = parent
+	}
+	x.place(pos, it)
+	return pos != start
+}
+
+func (x *expiryIndex) down(pos int) {
+	it, n := *x.items.at(pos), x.items.len()
+	for {
+		first := pos*4 + 1
+		if first >= n {
+			break
+		}
+		least := first
+		for c := first + 1; c < min(first+4, n); c++ {
+			if x.items.at(c).before(x.items.at(least)) {
+				least = c
+			}
+		}
+		child := x.items.at(least)
+		if !child.before(&it) {
+			break
+		}
+		x.place(pos, *child)
+		pos = least
+	}
+	x.place(pos, it)
+}
+
+// NextExpiry returns the earliest expiry time of any key.
+func (s *Store) NextExpiry() (atMillis int64, ok bool) {
+	if s.expiry.len() == 0 {
+		return 0, false
+	}
+	return s.expiry.items.at(0).at, true
+}
+
+// Reap deletes up to max entries whose time is up at nowMillis, in the order
+// (ExpireAt, Version), and returns how many it deleted.
+func (s *Store) Reap(nowMillis int64, max int) int {
+	n := 0
+	for n < max && s.expiry.len() > 0 {
+		first := s.expiry.items.at(0)
+		if first.at > nowMillis {
+			break
+		}
+		s.Delete(first.e)
+		n++
+	}
+	return n
+}

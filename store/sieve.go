@@ -1,0 +1,87 @@
+package store
+
+import (
+	"cmp"
+	"slices"
+)
+
+// sieveQueue is the queue of SIEVE: the keys in order of insertion, oldest
+// first, and the hand that walks over it (Zhang et al., "SIEVE is Simpler than
+// LRU", NSDI 2024). A changed key keeps its place. Nodes are numbered from 1;
+// node 0 is the anchor of the ring.
+type sieveQueue struct {
+	nodes chunks[sieveNode]
+	free  uint32 // head of the list of unused nodes, linked by next
+	hand  uint32 // the next node to look at; 0 means start at the oldest
+}
+
+type sieveNode struct {
+	prev, next uint32 // towards older, towards newer
+	e          *Entry
+}
+
+// newSieveQueue takes the entries of s in order of their versions.
+func newSieveQueue(s *Store) *sieveQueue {
+	all := make([]*Entry, 0, s.n)
+	s.Each(func(e *Entry) bool {
+		all = append(all, e)
+		return true
+	})
+	slices.SortFunc(all, func(a, b *Entry) int { return cmp.Compare(a.version, b.version) })
+	q := &sieveQueue{}
+	q.nodes.push(sieveNode{})
+	for _, e := range all {
+		q.put(nil, e)
+	}
+	return q
+}
+
+// put makes e take old's place, or the newest place when old is nil.
+func (q *sieveQueue) put(old, e *Entry) {
+	if old != nil && old.link != 0 {
+		e.link, old.link = old.link, 0
+		q.nodes.at(int(e.link)).e = e
+		return
+	}
+	id := q.free
+	if id == 0 {
+		id = uint32(q.nodes.len())
+		q.nodes.push(sieveNode{})
+	} else {
+		q.free = q.nodes.at(int(id)).next
+	}
+	newest := q.nodes.at(0).prev
+	*q.nodes.at(int(id)) = sieveNode{prev: newest, next: 0, e: e}
+	q.nodes.at(int(newest)).next = id
+	q.nodes.at(0).prev = id
+	e.link = id
+}
+
+// remove takes e out. A hand that points at it moves on to the next newer one.
+func (q *sieveQueue) remove(e *Entry) {
+	if e.link == 0 {
+		return
+	}
+	n := q.nodes.at(int(e.link))
+	if q.hand == e.link {
+		q.hand = n.next
+	}
+	q.nodes.at(int(n.prev)).next = n.next
+	q.nodes.at(int(n.next)).prev = n.prev
+	*n = sieveNode{next: q.free}
+	q.free = e.link
+	e.link = 0
+}
+
+// dropSieve forgets the queue; the next call of Victims that needs one makes it
+// anew.
+func (s *Store) dropSieve() {
+	if s.sieve == nil {
+		return
+	}
+	s.sieve = nil
+	s.Each(func(e *Entry) bool {
+		e.link = 0
+		return true
+	})
+}

@@ -1,0 +1,222 @@
+package store
+
+import (
+	"sync/atomic"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Store holds the keys of one shard. See the package comment for its rules of
+// concurrency.
+type Store struct {
+	opt      Options
+	buckets  []*table // bucketCount of them; nil when empty
+	groups   [groupCount]int
+	slots    []uint32 // number of keys by hash slot
+	expiry   expiryIndex
+	sieve    *sieveQueue // nil until a call of Victims needs it
+	n        int
+	used     int64
+	revision uint64
+
+	// epoch is raised by Freeze. A table with a smaller epoch may be part of a
+	// snapshot, and is copied before it changes while frozen is not zero.
+	epoch  uint64
+	frozen *atomic.Int64 // snapshots not yet released
+
+	clockMillis atomic.Int64
+}
+
+// Buckets are counted in groups, so that the entry of a given rank is found
+// without walking all of them.
+const (
+	groupBits  = 7
+	groupCount = bucketCount >> groupBits
+)
+
+// New returns an empty store.
+func New(o Options) *Store {
+	s := &Store{frozen: new(atomic.Int64), slots: make([]uint32, SlotCount)}
+	s.buckets = make([]*table, bucketCount)
+	s.opt.OnChange = o.OnChange
+	s.Reconfigure(o)
+	return s
+}
+
+// Reconfigure changes the eviction settings. OnChange stays what it was.
+func (s *Store) Reconfigure(o Options) {
+	o.OnChange = s.opt.OnChange
+	if o.Samples <= 0 {
+		o.Samples = DefaultSamples
+	}
+	s.opt = o
+	if o.Policy != AllKeysSieve {
+		s.dropSieve()
+	}
+}
+
+// Options returns the settings in force.
+func (s *Store) Options() Options { return s.opt }
+
+// Len returns the number of keys.
+func (s *Store) Len() int { return s.n }
+
+// VolatileLen returns the number of keys with an expiry time.
+func (s *Store) VolatileLen() int { return s.expiry.len() }
+
+// Used returns the sum of Size over all entries.
+func (s *Store) Used() int64 { return s.used }
+
+// Revision returns the number of the newest mutation.
+func (s *Store) Revision() uint64 { return s.revision }
+
+// SetRevision continues the numbering of a store that this one was restored
+// from. It never goes back.
+func (s *Store) SetRevision(revision uint64) { s.revision = max(s.revision, revision) }
+
+// Get returns the entry of key, or nil. It neither judges expiry nor counts as
+// an access.
+func (s *Store) Get(key []byte) *Entry { return s.get(str(key)) }
+
+func (s *Store) get(key string) *Entry {
+	hash := xxhash.Sum64String(key)
+	t := s.buckets[bucketOf(hash)]
+	if t == nil {
+		return nil
+	}
+	return t.get(hash, key)
+}
+
+// own returns bucket b's table ready to be changed.
+func (s *Store) own(b int) *table {
+	t := s.buckets[b]
+	switch {
+	case t == nil:
+		t = newTable(s.epoch, 2)
+		s.buckets[b] = t
+	case t.epoch == s.epoch:
+	case s.frozen.Load() > 0:
+		t = t.clone(s.epoch)
+		s.buckets[b] = t
+	default:
+		t.epoch = s.epoch
+	}
+	return t
+}
+
+// put makes e the entry of its key. e has everything but a version, an access
+// word and its places in the indexes.
+func (s *Store) put(e *Entry) {
+	key := e.Key()
+	hash := xxhash.Sum64String(key)
+	b := bucketOf(hash)
+	t := s.own(b)
+	pos, found := t.find(hash, key)
+	var old *Entry
+	if found {
+		old = t.slots[pos].e
+		e.slot = old.slot
+		s.unaccount(old)
+	} else {
+		e.slot = slotOf(key)
+	}
+	if e.version == 0 {
+		s.revision++
+		e.version = s.revision
+	}
+	s.index(old, e)
+	if found {
+		t.slots[pos].e = e
+	} else {
+		t.insert(hash, e)
+		s.n++
+		s.groups[b>>groupBits]++
+		s.slots[e.slot]++
+	}
+	s.used += e.Size()
+	if s.opt.OnChange != nil {
+		s.opt.OnChange(old, e)
+	}
+}
+
+func (s *Store) unaccount(old *Entry) { s.used -= old.Size() }
+
+// index brings the expiry index, the SIEVE queue and the access word up to
+// date for e, which takes the place of old (nil for a new key).
+func (s *Store) index(old, e *Entry) {
+	switch {
+	case old != nil && old.expireAt != 0 && e.expireAt != 0:
+		s.expiry.replace(old, e)
+	case e.expireAt != 0:
+		s.expiry.add(e)
+	case old != nil && old.expireAt != 0:
+		s.expiry.remove(old)
+	}
+	if s.sieve != nil {
+		s.sieve.put(old, e)
+	}
+	switch {
+	case e.access.Load() != 0:
+	case old != nil:
+		e.access.Store(s.rewritten(old.access.Load()))
+	default:
+		e.access.Store(accessWord(s.clockMillis.Load(), lfuInitial, false))
+	}
+}
+
+// Delete removes e if it is still the entry of its key.
+func (s *Store) Delete(e *Entry) {
+	key := e.Key()
+	hash := xxhash.Sum64String(key)
+	b := bucketOf(hash)
+	if s.buckets[b] == nil {
+		return
+	}
+	pos, found := s.buckets[b].find(hash, key)
+	if !found || s.buckets[b].slots[pos].e != e {
+		return
+	}
+	t := s.own(b)
+	t.remove(pos)
+	if t.n == 0 {
+		s.buckets[b] = nil
+	}
+	s.revision++
+	s.n--
+	s.groups[b>>groupBits]--
+	s.slots[e.slot]--
+	s.used -= e.Size()
+	if e.expireAt != 0 {
+		s.expiry.remove(e)
+	}
+	if s.sieve != nil {
+		s.sieve.remove(e)
+	}
+	if s.opt.OnChange != nil {
+		s.opt.OnChange(e, nil)
+	}
+}
+
+// Evict deletes key if its entry still has that version.
+func (s *Store) Evict(key []byte, version uint64) bool {
+	e := s.Get(key)
+	if e == nil || e.version != version {
+		return false
+	}
+	s.Delete(e)
+	return true
+}
+
+// Clear removes everything. Snapshots keep what they hold.
+func (s *Store) Clear() {
+	s.buckets = make([]*table, bucketCount)
+	s.slots = make([]uint32, SlotCount)
+	s.groups = [groupCount]int{}
+	s.expiry = expiryIndex{}
+	s.sieve = nil
+	s.n, s.used = 0, 0
+	s.revision++
+	if s.opt.OnChange != nil {
+		s.opt.OnChange(nil, nil)
+	}
+}

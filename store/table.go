@@ -1,0 +1,148 @@
+package store
+
+import (
+	"math/bits"
+	"slices"
+)
+
+const (
+	bucketBits  = 14
+	bucketCount = 1 << bucketBits
+)
+
+func bucketOf(hash uint64) int { return int(hash >> (64 - bucketBits)) }
+
+// table holds the entries of one bucket in ascending order of (hash, key). It
+// is a hash table with linear probing whose home positions grow with the hash,
+// so every run of occupied slots is ordered and the order does not depend on
+// the history or on the capacity. Runs do not wrap around: slots has some room
+// behind the last home and is extended when a run needs more.
+//
+//	home(h) <= position of h, and no slot between the two is empty.
+type table struct {
+	epoch uint64 // Store.epoch when this table was made or last found unshared
+	n     int
+	homes uint64
+	slots []slot
+}
+
+type slot struct {
+	hash uint64
+	e    *Entry
+}
+
+// newTable returns an empty table with at least homes home positions. It uses
+// up the size class that the allocator hands out anyway.
+func newTable(epoch, homes uint64) *table {
+	slack := 1 + homes/8
+	slots := slices.Grow([]slot(nil), int(homes+slack))
+	slots = slots[:cap(slots)]
+	return &table{epoch: epoch, homes: uint64(len(slots)) - slack, slots: slots}
+}
+
+func (t *table) clone(epoch uint64) *table {
+	c := &table{epoch: epoch, n: t.n, homes: t.homes, slots: make([]slot, len(t.slots))}
+	copy(c.slots, t.slots)
+	return c
+}
+
+func (t *table) home(hash uint64) int {
+	hi, _ := bits.Mul64(hash<<bucketBits, t.homes)
+	return int(hi)
+}
+
+// find returns the position of key, or the position where it would be inserted.
+func (t *table) find(hash uint64, key string) (pos int, found bool) {
+	i := t.home(hash)
+	for ; i < len(t.slots); i++ {
+		s := &t.slots[i]
+		if s.e == nil || s.hash > hash {
+			return i, false
+		}
+		if s.hash == hash {
+			if k := s.e.Key(); k == key {
+				return i, true
+			} else if k > key {
+				return i, false
+			}
+		}
+	}
+	return i, false
+}
+
+// get returns the entry of key, or nil.
+func (t *table) get(hash uint64, key string) *Entry {
+	slots := t.slots
+	for i := t.home(hash); i < len(slots); i++ {
+		s := &slots[i]
+		if s.e == nil || s.hash > hash {
+			return nil
+		}
+		if s.hash == hash && s.e.Key() == key {
+			return s.e
+		}
+	}
+	return nil
+}
+
+// insert puts e, whose key is not in the table.
+func (t *table) insert(hash uint64, e *Entry) {
+	if uint64(t.n) >= t.homes-t.homes/8 {
+		t.resize(t.homes + t.homes/4 + 1)
+	}
+	pos, _ := t.find(hash, e.Key())
+	end := pos
+	for end < len(t.slots) && t.slots[end].e != nil {
+		end++
+	}
+	if end == len(t.slots) {
+		t.slots = append(t.slots, slot{})
+		t.slots = t.slots[:cap(t.slots)]
+	}
+	copy(t.slots[pos+1:end+1], t.slots[pos:end])
+	t.slots[pos] = slot{hash, e}
+	t.n++
+}
+
+// remove takes out the entry at pos and closes the gap.
+func (t *table) remove(pos int) {
+	end := pos + 1
+	for end < len(t.slots) && t.slots[end].e != nil && t.home(t.slots[end].hash) < end {
+		end++
+	}
+	copy(t.slots[pos:end-1], t.slots[pos+1:end])
+	t.slots[end-1] = slot{}
+	t.n--
+	if len(t.slots) > 16 && t.n*4 < len(t.slots) {
+		t.resize(uint64(t.n) * 2)
+	}
+}
+
+func (t *table) resize(homes uint64) {
+	n := newTable(t.epoch, max(homes, 2))
+	next := 0
+	for _, s := range t.slots {
+		if s.e == nil {
+			continue
+		}
+		next = max(next, n.home(s.hash))
+		if next == len(n.slots) {
+			n.slots = append(n.slots, slot{})
+			n.slots = n.slots[:cap(n.slots)]
+		}
+		n.slots[next] = s
+		next++
+	}
+	n.n = t.n
+	*t = *n
+}
+
+// seek returns the position of the first entry with at least this hash, which
+// belongs to the table's bucket. Slots from there on may be empty.
+func (t *table) seek(hash uint64) int {
+	i := t.home(hash)
+	for i < len(t.slots) && t.slots[i].e != nil && t.slots[i].hash < hash {
+		i++
+	}
+	return i
+}

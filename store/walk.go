@@ -1,0 +1,140 @@
+package store
+
+import "math/rand/v2"
+
+// Cursors count in the upper cursorBits bits of the hash.
+const (
+	cursorBits  = 46
+	cursorShift = 64 - cursorBits
+)
+
+// Scan calls fn for the entries that follow cursor, at least count of them
+// while there are more, and returns the cursor to go on with, 0 at the end. A
+// scan starts with cursor 0. Cursors are below 2^46 and mean the same on every
+// replica: they are positions in hash order. fn must not change the store.
+func (s *Store) Scan(cursor uint64, count int, fn func(*Entry)) (next uint64) {
+	if cursor >= 1<<cursorBits {
+		return 0
+	}
+	from := cursor << cursorShift
+	done, last := 0, uint64(0)
+	for b := bucketOf(from); b < bucketCount; b++ {
+		t := s.buckets[b]
+		if t == nil {
+			continue
+		}
+		first := 0
+		if b == bucketOf(from) {
+			first = t.seek(from)
+		}
+		for i := first; i < len(t.slots); i++ {
+			sl := &t.slots[i]
+			if sl.e == nil {
+				continue
+			}
+			pos := sl.hash >> cursorShift
+			if done >= max(count, 1) && pos != last {
+				return last + 1
+			}
+			fn(sl.e)
+			done, last = done+1, pos
+		}
+	}
+	return 0
+}
+
+// Each calls fn for every entry in hash order until it returns false. fn must
+// not change the store.
+func (s *Store) Each(fn func(*Entry) bool) {
+	for _, t := range s.buckets {
+		if t == nil {
+			continue
+		}
+		for i := range t.slots {
+			if e := t.slots[i].e; e != nil && !fn(e) {
+				return
+			}
+		}
+	}
+}
+
+// randomTries bounds how often Random draws before it looks at every key.
+const randomTries = 100
+
+// Random returns an entry for which live is true, or nil when there is none.
+// All live entries are equally likely. The choice depends on rng and on the
+// keys alone. A nil live accepts every entry.
+func (s *Store) Random(rng *rand.Rand, live func(*Entry) bool) *Entry {
+	if s.n == 0 {
+		return nil
+	}
+	for range randomTries {
+		if e := s.rank(rng.IntN(s.n)); live == nil || live(e) {
+			return e
+		}
+	}
+	var alive []*Entry
+	s.Each(func(e *Entry) bool {
+		if live(e) {
+			alive = append(alive, e)
+		}
+		return true
+	})
+	if len(alive) == 0 {
+		return nil
+	}
+	return alive[rng.IntN(len(alive))]
+}
+
+// rank returns the k-th entry in hash order, counted from 0.
+func (s *Store) rank(k int) *Entry {
+	g := 0
+	for k >= s.groups[g] {
+		k -= s.groups[g]
+		g++
+	}
+	for b := g << groupBits; ; b++ {
+		t := s.buckets[b]
+		if t == nil {
+			continue
+		}
+		if k >= t.n {
+			k -= t.n
+			continue
+		}
+		for i := range t.slots {
+			if t.slots[i].e == nil {
+				continue
+			}
+			if k == 0 {
+				return t.slots[i].e
+			}
+			k--
+		}
+	}
+}
+
+// CountInSlot returns the number of keys in a hash slot.
+func (s *Store) CountInSlot(slot uint16) int {
+	if slot >= SlotCount {
+		return 0
+	}
+	return int(s.slots[slot])
+}
+
+// KeysInSlot returns up to max entries of a hash slot in hash order. It looks
+// through the store until it has found them.
+func (s *Store) KeysInSlot(slot uint16, max int) []*Entry {
+	want := min(max, s.CountInSlot(slot))
+	if want <= 0 {
+		return nil
+	}
+	found := make([]*Entry, 0, want)
+	s.Each(func(e *Entry) bool {
+		if e.slot == slot {
+			found = append(found, e)
+		}
+		return len(found) < want
+	})
+	return found
+}
