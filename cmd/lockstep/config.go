@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Config is everything that `lockstep serve` was told, checked. It never changes
+// after loadConfig.
+type Config struct {
+	Node     NodeConfig
+	Listen   ListenConfig
+	Memory   MemoryConfig
+	Raft     RaftConfig
+	Requests RequestConfig
+	Security SecurityConfig
+	Log      LogConfig
+}
+
+// NodeConfig is who the node is. It is fixed at the first start on a data directory.
+type NodeConfig struct {
+	ID          string
+	DataDir     string
+	ClusterName string
+	Members     []Member // ordered by id, this node included
+	Shards      int
+	LogEngine   string // "wal" or "bolt"
+}
+
+// Member is one node of the cluster.
+type Member struct {
+	ID       string
+	PeerAddr string
+}
+
+// ListenConfig holds the addresses that the node listens on, as host:port.
+type ListenConfig struct {
+	HTTP string
+	RESP string
+	Peer string
+}
+
+// MemoryConfig bounds the data of the whole node; shards share it evenly.
+type MemoryConfig struct {
+	MaxBytes int64 // 0 is no limit
+	Policy   string
+	Samples  int
+}
+
+// RaftConfig is about the replication groups.
+type RaftConfig struct {
+	HeartbeatTimeout time.Duration
+	ElectionTimeout  time.Duration
+	SnapshotLogBytes int64 // log bytes after which a shard takes a snapshot
+	DiskStallTimeout time.Duration
+	MaxClockOffset   time.Duration
+	LeaseReads       bool // --read-mode lease
+	LeaseDuration    time.Duration
+}
+
+// RequestConfig is about what clients may ask for.
+type RequestConfig struct {
+	Timeout          time.Duration
+	MaxValueBytes    int64
+	MaxClients       int
+	RedirectMoved    bool // --redirect moved; has an effect with more than one shard only
+	AllowCrossShard  bool
+	OnceRetention    time.Duration
+	SlowlogThreshold time.Duration // negative: the slow log is off
+}
+
+// SecurityConfig holds secrets and where certificates are.
+type SecurityConfig struct {
+	Password      string
+	ClientTLS     TLSFiles // HTTP and Redis protocol; CA set: clients must show a certificate
+	PeerTLS       TLSFiles // between nodes, always mutual
+	InsecurePeers bool
+}
+
+// TLSFiles names PEM files.
+type TLSFiles struct{ Cert, Key, CA string }
+
+// Enabled reports whether TLS was asked for.
+func (f TLSFiles) Enabled() bool { return f.Cert != "" }
+
+// LogConfig is how the node writes its own log.
+type LogConfig struct {
+	Level slog.Level
+	JSON  bool
+}
+
+// MemberMap is Members as id -> peer address.
+func (n NodeConfig) MemberMap() map[string]string {
+	m := make(map[string]string, len(n.Members))
+	for _, member := range n.Members {
+		m[member.ID] = member.PeerAddr
+	}
+	return m
+}
+
+// LogValue keeps the password out of logs.
+func (s SecurityConfig) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.Bool("password", s.Password != ""),
+		slog.Bool("client_tls", s.ClientTLS.Enabled()),
+		slog.Bool("peer_tls", s.PeerTLS.Enabled()),
+	)
+}
+
+// String keeps the password out of %v.
+func (s SecurityConfig) String() string {
+	return fmt.Sprintf("{password:%t client_tls:%t peer_tls:%t}", s.Password != "", s.ClientTLS.Enabled(), s.PeerTLS.Enabled())
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() { os.Exit(run()) }
+
+// run is main with an exit code.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second signal ends the process at once: the first one is taken back as
+	// soon as it has come.
+	context.AfterFunc(ctx, stop)
+	err := newRootCommand().ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "lockstep:", err)
+	}
+	return exitCode(err)
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "lockstep",
+		Short: "A strongly consistent cache that speaks HTTP and the Redis protocol",
+		Long: `Lockstep is a replicated key-value cache: no stale read, no acknowledged write lost.
+
+Run "lockstep serve" for one durable node with no set-up; the other commands
+work on a running cluster.
+
+Exit codes: 0 done, 1 failed, 2 bad usage, 3 no such key, 4 condition not met,
+5 unavailable (nothing happened, try again), 6 in doubt (it may have happened).`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newServeCommand(), newVersionCommand())
+	return root
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func newServeCommand() *cobra.Command {
+	s := newSettings()
+	var configPath string
+	var printConfig bool
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run one node",
+		Long: `Run one node until SIGINT or SIGTERM.
+
+Every setting is a flag, an environment variable (--data-dir is
+LOCKSTEP_DATA_DIR) and a key of the YAML file that --config names (data-dir); a
+flag wins over the environment, the environment over the file. Sizes are as in
+redis.conf: 1kb is 1024 bytes, 1k is 1000.`,
+		Args: cobra.NoArgs,
+		RunE: action(func(ctx context.Context, cmd *cobra.Command, _ []string) error {
+			if configPath == "" {
+				configPath = os.Getenv(envName("config"))
+			}
+			cfg, err := loadConfig(s, configPath, os.Getenv)
+			if err != nil {
+				return withCode(exitUsage, indentLines(err))
+			}
+			if printConfig {
+				text, err := effectiveConfig(s)
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprint(cmd.OutOrStdout(), text)
+				return err
+			}
+			return runServe(ctx, cfg, cfg.Log.newLogger(os.Stderr))
+		}),
+	}
+	cmd.Flags().SortFlags = false
+	cmd.Flags().StringVar(&configPath, "config", "", "YAML file with settings")
+	cmd.Flags().BoolVar(&printConfig, "print-config", false, "print the settings as they would be used, as YAML, and end")
+	cmd.Flags().AddFlagSet(s.flags)
+	return cmd
+}
+
+// indentLines makes one readable block of several mistakes.
+func indentLines(err error) error {
+	text := err.Error()
+	if !strings.Contains(text, "\n") {
+		return err
+	}
+	return fmt.Errorf("several settings are wrong:\n  %s", strings.ReplaceAll(text, "\n", "\n  "))
+}

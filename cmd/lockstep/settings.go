@@ -1,0 +1,177 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// settings are the raw values of the flags of `lockstep serve`. build checks
+// them as a whole and turns them into a Config.
+type settings struct {
+	node struct {
+		id          string
+		dataDir     string
+		clusterName string
+		members     membersValue
+		shards      int
+		logEngine   choiceValue
+	}
+	listen struct{ http, resp, peer addrValue }
+	memory struct {
+		max     sizeValue
+		policy  choiceValue
+		samples int
+	}
+	raft struct {
+		heartbeat, election, stall, clockOffset, lease durationValue
+		snapshotLogBytes                               sizeValue
+		readMode                                       choiceValue
+	}
+	requests struct {
+		timeout, onceRetention durationValue
+		maxValue               sizeValue
+		maxClients             int
+		redirect               choiceValue
+		crossShard             bool
+		slowlog                slowlogValue
+	}
+	security struct {
+		password      string
+		client, peer  TLSFiles
+		insecurePeers bool
+	}
+	log struct{ level, format choiceValue }
+
+	flags    *pflag.FlagSet // all of them
+	sections []configSection
+}
+
+// configSection is a heading of docs/configuration.md with its flags.
+type configSection struct {
+	title string
+	flags *pflag.FlagSet
+}
+
+// newSettings defines every flag with its default.
+func newSettings() *settings {
+	s := &settings{flags: newFlagSet()}
+	s.sections = []configSection{
+		{"Node and cluster", s.nodeFlags()},
+		{"Addresses", s.listenFlags()},
+		{"Memory", s.memoryFlags()},
+		{"Requests", s.requestFlags()},
+		{"Replication and reads", s.raftFlags()},
+		{"Security", s.securityFlags()},
+		{"Log", s.logFlags()},
+	}
+	for _, section := range s.sections {
+		s.flags.AddFlagSet(section.flags)
+	}
+	return s
+}
+
+func (s *settings) nodeFlags() *pflag.FlagSet {
+	fs := newFlagSet()
+	fs.StringVar(&s.node.id, "id", "n1", "this node's id within the cluster")
+	fs.StringVar(&s.node.dataDir, "data-dir", "lockstep-data", "directory of this node's data")
+	fs.StringVar(&s.node.clusterName, "cluster-name", "lockstep", "name of the cluster; nodes of other clusters are refused")
+	fs.Var(&s.node.members, "initial-cluster", "every node's id and peer address, this node included; empty: this node alone")
+	fs.IntVar(&s.node.shards, "shards", 1, "number of shards, fixed at the first start")
+	s.node.logEngine = choiceValue{"wal", []string{"wal", "bolt"}}
+	fs.Var(&s.node.logEngine, "log-engine", "how the Raft log is stored, fixed at this node's first start")
+	return fs
+}
+
+func (s *settings) listenFlags() *pflag.FlagSet {
+	fs := newFlagSet()
+	s.listen.http, s.listen.resp, s.listen.peer = "127.0.0.1:8001", "127.0.0.1:7001", "127.0.0.1:9001"
+	fs.Var(&s.listen.http, "http", "address for HTTP")
+	fs.Var(&s.listen.resp, "resp", "address for the Redis protocol")
+	fs.Var(&s.listen.peer, "peer", "address for the other nodes")
+	return fs
+}
+
+func (s *settings) memoryFlags() *pflag.FlagSet {
+	fs := newFlagSet()
+	fs.Var(&s.memory.max, "maxmemory", "limit of the data in memory, shared evenly by the shards; 0: none")
+	s.memory.policy = choiceValue{"noeviction", evictionPolicies()}
+	fs.Var(&s.memory.policy, "maxmemory-policy", "what to evict at the limit")
+	fs.IntVar(&s.memory.samples, "maxmemory-samples", 5, "keys looked at per eviction by the approximate policies, 1 to 64")
+	return fs
+}
+
+func evictionPolicies() []string {
+	return []string{"noeviction", "allkeys-lru", "allkeys-lfu", "allkeys-random", "allkeys-sieve",
+		"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"}
+}
+
+func (s *settings) requestFlags() *pflag.FlagSet {
+	fs := newFlagSet()
+	s.requests.timeout = durationValue(5 * time.Second)
+	fs.Var(&s.requests.timeout, "request-timeout", "how long a request may wait for its shard before it fails")
+	s.requests.maxValue = 64 << 20
+	fs.Var(&s.requests.maxValue, "max-value-size", "largest value accepted, 1kb to 512mb")
+	fs.IntVar(&s.requests.maxClients, "maxclients", 10000, "largest number of client connections of the Redis protocol")
+	s.requests.redirect = choiceValue{"moved", []string{"moved", "forward"}}
+	fs.Var(&s.requests.redirect, "redirect", "with several shards: answer -MOVED as Redis Cluster does, or forward for clients that do not know it")
+	fs.BoolVar(&s.requests.crossShard, "allow-cross-shard", false, "let MGET, MSET, DEL, EXISTS, UNLINK and TOUCH span shards, atomic per shard only")
+	s.requests.onceRetention = durationValue(10 * time.Minute)
+	fs.Var(&s.requests.onceRetention, "once-retention", "how long the outcome of a request with an idempotency key is remembered")
+	s.requests.slowlog = slowlogValue(10 * time.Millisecond)
+	fs.Var(&s.requests.slowlog, "slowlog-log-slower-than", "commands slower than this enter the slow log; 0: all, -1: none")
+	return fs
+}
+
+func (s *settings) raftFlags() *pflag.FlagSet {
+	fs := newFlagSet()
+	s.raft.readMode = choiceValue{"quorum", []string{"quorum", "lease"}}
+	fs.Var(&s.raft.readMode, "read-mode", "how linearizable reads are confirmed: a round to a quorum each time, or a lease; the same on every node")
+	s.raft.lease = durationValue(250 * time.Millisecond)
+	fs.Var(&s.raft.lease, "lease-duration", "how long one confirmed round serves reads, and how long a new leader stays silent; the same on every node")
+	s.raft.heartbeat = durationValue(300 * time.Millisecond)
+	fs.Var(&s.raft.heartbeat, "heartbeat-timeout", "silence of the leader after which a node calls an election (up to twice this, at random)")
+	s.raft.election = durationValue(300 * time.Millisecond)
+	fs.Var(&s.raft.election, "election-timeout", "how long a candidate waits for votes before it tries again")
+	s.raft.snapshotLogBytes = 128 << 20
+	fs.Var(&s.raft.snapshotLogBytes, "snapshot-log-bytes", "size of a shard's log after which it is compacted into a snapshot")
+	s.raft.clockOffset = durationValue(500 * time.Millisecond)
+	fs.Var(&s.raft.clockOffset, "max-clock-offset", "a node whose clock is further from a quorum's gives leadership away")
+	s.raft.stall = durationValue(3 * time.Second)
+	fs.Var(&s.raft.stall, "disk-stall-timeout", "a write to disk that lasts longer counts as a failed disk")
+	return fs
+}
+
+func (s *settings) securityFlags() *pflag.FlagSet {
+	fs := newFlagSet()
+	fs.StringVar(&s.security.password, "requirepass", "", "password for clients (AUTH; HTTP basic or bearer); better given by environment or file")
+	fs.StringVar(&s.security.client.Cert, "tls-cert", "", "PEM certificate for clients' connections")
+	fs.StringVar(&s.security.client.Key, "tls-key", "", "PEM key of --tls-cert")
+	fs.StringVar(&s.security.client.CA, "tls-ca", "", "PEM authorities; when given, clients must show a certificate of theirs")
+	fs.StringVar(&s.security.peer.Cert, "tls-peer-cert", "", "PEM certificate of this node for the other nodes")
+	fs.StringVar(&s.security.peer.Key, "tls-peer-key", "", "PEM key of --tls-peer-cert")
+	fs.StringVar(&s.security.peer.CA, "tls-peer-ca", "", "PEM authorities that sign the nodes' certificates")
+	fs.BoolVar(&s.security.insecurePeers, "insecure-peers", false, "allow a peer address that is not loopback without TLS (a trusted network)")
+	return fs
+}
+
+func (s *settings) logFlags() *pflag.FlagSet {
+	fs := newFlagSet()
+	s.log.level = choiceValue{"info", []string{"debug", "info", "warn", "error"}}
+	fs.Var(&s.log.level, "log-level", "what the node writes to standard error")
+	s.log.format = choiceValue{"text", []string{"text", "json"}}
+	fs.Var(&s.log.format, "log-format", "form of the log")
+	return fs
+}
+
+func newFlagSet() *pflag.FlagSet {
+	fs := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	fs.SortFlags = false
+	return fs
+}
+
+// mistake is a setting that is wrong or does not fit another one.
+func mistake(flag, format string, args ...any) error {
+	return fmt.Errorf("--%s: %s", flag, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+const (
+	maxShards          = 256
+	minMaxValueBytes   = 1 << 10
+	maxMaxValueBytes   = 512 << 20 // Redis's own limit of a string
+	minSnapshotBytes   = 1 << 20
+	minRaftTimeout     = 50 * time.Millisecond
+	minLeaseDuration   = 20 * time.Millisecond
+	maxNameLength      = 128
+	maxMemorySampleCap = 64
+)
+
+// build checks the settings as a whole. It reports every mistake at once.
+func (s *settings) build() (Config, error) {
+	cfg := Config{
+		Node: NodeConfig{ID: s.node.id, DataDir: s.node.dataDir, ClusterName: s.node.clusterName,
+			Members: s.node.members, Shards: s.node.shards, LogEngine: s.node.logEngine.value},
+		Listen: ListenConfig{HTTP: string(s.listen.http), RESP: string(s.listen.resp), Peer: string(s.listen.peer)},
+		Memory: MemoryConfig{MaxBytes: int64(s.memory.max), Policy: s.memory.policy.value, Samples: s.memory.samples},
+		Raft: RaftConfig{HeartbeatTimeout: time.Duration(s.raft.heartbeat), ElectionTimeout: time.Duration(s.raft.election),
+			SnapshotLogBytes: int64(s.raft.snapshotLogBytes), DiskStallTimeout: time.Duration(s.raft.stall),
+			MaxClockOffset: time.Duration(s.raft.clockOffset), LeaseReads: s.raft.readMode.value == "lease",
+			LeaseDuration: time.Duration(s.raft.lease)},
+		Requests: RequestConfig{Timeout: time.Duration(s.requests.timeout), MaxValueBytes: int64(s.requests.maxValue),
+			MaxClients: s.requests.maxClients, RedirectMoved: s.requests.redirect.value == "moved",
+			AllowCrossShard: s.requests.crossShard, OnceRetention: time.Duration(s.requests.onceRetention),
+			SlowlogThreshold: time.Duration(s.requests.slowlog)},
+		Security: SecurityConfig{Password: s.security.password, ClientTLS: s.security.client,
+			PeerTLS: s.security.peer, InsecurePeers: s.security.insecurePeers},
+		Log: LogConfig{JSON: s.log.format.value == "json"},
+	}
+	if err := cfg.Log.Level.UnmarshalText([]byte(s.log.level.value)); err != nil {
+		return Config{}, mistake("log-level", "%v", err)
+	}
+	if len(cfg.Node.Members) == 0 {
+		cfg.Node.Members = []Member{{ID: cfg.Node.ID, PeerAddr: cfg.Listen.Peer}}
+	}
+	if err := errors.Join(cfg.Node.check(), cfg.Listen.check(), cfg.Memory.check(),
+		cfg.Raft.check(), cfg.Requests.check(), cfg.checkExposure()); err != nil {
+		return Config{}, err
+	}
+	return cfg, nil
+}
+
+func (n NodeConfig) check() error {
+	var errs []error
+	if err := checkNodeID(n.ID); err != nil {
+		errs = append(errs, mistake("id", "%v", err))
+	}
+	if n.DataDir == "" {
+		errs = append(errs, mistake("data-dir", "must not be empty"))
+	}
+	if n.ClusterName == "" || len(n.ClusterName) > maxNameLength {
+		errs = append(errs, mistake("cluster-name", "must have 1 to %d characters", maxNameLength))
+	}
+	if n.Shards < 1 || n.Shards > maxShards {
+		errs = append(errs, mistake("shards", "%d is not within 1 to %d", n.Shards, maxShards))
+	}
+	if _, ok := n.MemberMap()[n.ID]; !ok {
+		ids := make([]string, len(n.Members))
+		for i, m := range n.Members {
+			ids[i] = m.ID
+		}
+		errs = append(errs, mistake("initial-cluster", "lists %s but not this node, %s (--id)", strings.Join(ids, ", "), n.ID))
+	}
+	return errors.Join(errs...)
+}
+
+func (l ListenConfig) check() error {
+	switch {
+	case l.HTTP == l.RESP:
+		return mistake("resp", "%s is the address of --http too", l.RESP)
+	case l.HTTP == l.Peer:
+		return mistake("peer", "%s is the address of --http too", l.Peer)
+	case l.RESP == l.Peer:
+		return mistake("peer", "%s is the address of --resp too", l.Peer)
+	}
+	return nil
+}
+
+func (m MemoryConfig) check() error {
+	if m.Samples < 1 || m.Samples > maxMemorySampleCap {
+		return mistake("maxmemory-samples", "%d is not within 1 to %d", m.Samples, maxMemorySampleCap)
+	}
+	return nil
+}
+
+func (r RaftConfig) check() error {
+	var errs []error
+	if r.HeartbeatTimeout < minRaftTimeout {
+		errs = append(errs, mistake("heartbeat-timeout", "%v is less than %v", r.HeartbeatTimeout, minRaftTimeout))
+	}
+	if r.ElectionTimeout < r.HeartbeatTimeout {
+		errs = append(errs, mistake("election-timeout", "%v is less than --heartbeat-timeout %v", r.ElectionTimeout, r.HeartbeatTimeout))
+	}
+	if r.SnapshotLogBytes < minSnapshotBytes {
+		errs = append(errs, mistake("snapshot-log-bytes", "%d is less than %d", r.SnapshotLogBytes, minSnapshotBytes))
+	}
+	if r.LeaseDuration < minLeaseDuration {
+		errs = append(errs, mistake("lease-duration", "%v is less than %v", r.LeaseDuration, minLeaseDuration))
+	}
+	return errors.Join(errs...)
+}
+
+func (r RequestConfig) check() error {
+	var errs []error
+	if r.MaxValueBytes < minMaxValueBytes || r.MaxValueBytes > maxMaxValueBytes {
+		errs = append(errs, mistake("max-value-size", "%d bytes is not within 1kb to 512mb", r.MaxValueBytes))
+	}
+	if r.MaxClients < 1 {
+		errs = append(errs, mistake("maxclients", "%d is less than 1", r.MaxClients))
+	}
+	return errors.Join(errs...)
+}
+
+// checkExposure refuses what would open the data to a network by accident.
+func (c Config) checkExposure() error {
+	var errs []error
+	for _, l := range []struct{ flag, addr string }{{"http", c.Listen.HTTP}, {"resp", c.Listen.RESP}} {
+		if !isLoopback(l.addr) && c.Security.Password == "" {
+			errs = append(errs, mistake(l.flag, "%s can be reached from other machines and no password is set; set --requirepass (better LOCKSTEP_REQUIREPASS), or listen on 127.0.0.1", l.addr))
+		}
+	}
+	errs = append(errs, c.Security.ClientTLS.check("tls", false), c.Security.PeerTLS.check("tls-peer", true))
+	if !isLoopback(c.Listen.Peer) && !c.Security.PeerTLS.Enabled() && !c.Security.InsecurePeers {
+		errs = append(errs, mistake("peer", "%s can be reached from other machines and anybody there could join in; set --tls-peer-cert, --tls-peer-key and --tls-peer-ca, or --insecure-peers on a network that you trust", c.Listen.Peer))
+	}
+	return errors.Join(errs...)
+}
+
+func (f TLSFiles) check(prefix string, needCA bool) error {
+	if f == (TLSFiles{}) {
+		return nil
+	}
+	for _, part := range []struct{ name, value string }{{"cert", f.Cert}, {"key", f.Key}, {"ca", f.CA}} {
+		if part.value == "" && (part.name != "ca" || needCA) {
+			return mistake(prefix+"-"+part.name, "is missing: TLS needs %s", tlsNeeds(prefix, needCA))
+		}
+	}
+	return nil
+}
+
+func tlsNeeds(prefix string, needCA bool) string {
+	if needCA {
+		return fmt.Sprintf("--%s-cert, --%s-key and --%s-ca together", prefix, prefix, prefix)
+	}
+	return fmt.Sprintf("--%s-cert and --%s-key together", prefix, prefix)
+}
+
+// newLogger writes the node's own log to standard error.
+func (l LogConfig) newLogger(w interface{ Write([]byte) (int, error) }) *slog.Logger {
+	options := &slog.HandlerOptions{Level: l.Level}
+	if l.JSON {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The types in this file are pflag.Value: they check one setting wherever it
+// comes from (flag, environment or file).
+
+// sizeValue is a number of bytes in Redis's notation.
+type sizeValue int64
+
+// sizeUnits are Redis's: k is 1000, kb is 1024.
+func sizeUnit(unit string) (factor int64, ok bool) {
+	switch strings.ToLower(unit) {
+	case "", "b":
+		return 1, true
+	case "k":
+		return 1000, true
+	case "kb":
+		return 1 << 10, true
+	case "m":
+		return 1000_000, true
+	case "mb":
+		return 1 << 20, true
+	case "g":
+		return 1000_000_000, true
+	case "gb":
+		return 1 << 30, true
+	}
+	return 0, false
+}
+
+func parseSize(s string) (int64, error) {
+	digits := strings.TrimLeft(s, "0123456789")
+	number, unit := s[:len(s)-len(digits)], digits
+	factor, ok := sizeUnit(unit)
+	if number == "" || !ok {
+		return 0, fmt.Errorf("%q is not a size: write bytes or a unit as in 100, 64kb, 512mb, 2gb", s)
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n > math.MaxInt64/factor {
+		return 0, fmt.Errorf("size %q is too large", s)
+	}
+	return n * factor, nil
+}
+
+func (v *sizeValue) Set(s string) error {
+	n, err := parseSize(s)
+	if err != nil {
+		return err
+	}
+	*v = sizeValue(n)
+	return nil
+}
+
+// String writes the largest binary unit that divides the size.
+func (v *sizeValue) String() string {
+	n := int64(*v)
+	for _, u := range []struct {
+		factor int64
+		name   string
+	}{{1 << 30, "gb"}, {1 << 20, "mb"}, {1 << 10, "kb"}} {
+		if n != 0 && n%u.factor == 0 {
+			return strconv.FormatInt(n/u.factor, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+func (*sizeValue) Type() string { return "size" }
+
+// choiceValue is one of a few words.
+type choiceValue struct {
+	value   string
+	choices []string
+}
+
+func (v *choiceValue) Set(s string) error {
+	if !slices.Contains(v.choices, s) {
+		return fmt.Errorf("%q is not one of %s", s, strings.Join(v.choices, ", "))
+	}
+	v.value = s
+	return nil
+}
+
+func (v *choiceValue) String() string { return v.value }
+func (v *choiceValue) Type() string   { return strings.Join(v.choices, "|") }
+
+// durationValue is a positive time.Duration.
+type durationValue time.Duration
+
+func (v *durationValue) Set(s string) error {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return fmt.Errorf("%q is not a duration: write a number and a unit as in 250ms, 2s, 10m", s)
+	}
+	if d <= 0 {
+		return fmt.Errorf("duration %q must be positive", s)
+	}
+	*v = durationValue(d)
+	return nil
+}
+
+func (v *durationValue) String() string { return formatDuration(time.Duration(*v)) }
+func (*durationValue) Type() string     { return "duration" }
+
+// formatDuration drops the zero parts that time.Duration prints: 10m, not 10m0s.
+func formatDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// slowlogValue is Redis's slowlog-log-slower-than: microseconds, negative is
+// off, 0 is everything; a duration with a unit is understood too.
+type slowlogValue time.Duration
+
+func (v *slowlogValue) Set(s string) error {
+	if micros, err := strconv.ParseInt(s, 10, 64); err == nil {
+		if micros > math.MaxInt64/int64(time.Microsecond) || micros < -1 {
+			return fmt.Errorf("%q is not a number of microseconds from -1 (off) upwards", s)
+		}
+		*v = slowlogValue(time.Duration(micros) * time.Microsecond)
+		return nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return fmt.Errorf("%q is neither microseconds nor a duration such as 10ms; -1 turns the slow log off", s)
+	}
+	*v = slowlogValue(d)
+	return nil
+}
+
+func (v *slowlogValue) String() string { return strconv.FormatInt(time.Duration(*v).Microseconds(), 10) }
+func (*slowlogValue) Type() string     { return "microseconds" }
+
+// addrValue is a host:port to listen on.
+type addrValue string
+
+func (v *addrValue) Set(s string) error {
+	if err := checkAddr(s); err != nil {
+		return err
+	}
+	*v = addrValue(s)
+	return nil
+}
+
+func (v *addrValue) String() string { return string(*v) }
+func (*addrValue) Type() string     { return "host:port" }
+
+func checkAddr(s string) error {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return fmt.Errorf("%q is not host:port", s)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("%q: the port must be a number from 1 to 65535", s)
+	}
+	return nil
+}
+
+// isLoopback never asks a name server: only what is certain counts.
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// membersValue is a list id=host:port,...
+type membersValue []Member
+
+func (v *membersValue) Set(s string) error {
+	members, err := parseMembers(s)
+	if err != nil {
+		return err
+	}
+	*v = members
+	return nil
+}
+
+func (v *membersValue) String() string {
+	parts := make([]string, len(*v))
+	for i, m := range *v {
+		parts[i] = m.ID + "=" + m.PeerAddr
+	}
+	return strings.Join(parts, ",")
+}
+
+func (*membersValue) Type() string { return "id=host:port,..." }
+
+func parseMembers(s string) ([]Member, error) {
+	var members []Member
+	for part := range strings.SplitSeq(s, ",") {
+		id, addr, found := strings.Cut(strings.TrimSpace(part), "=")
+		if !found {
+			return nil, fmt.Errorf("%q is not id=host:port", part)
+		}
+		if err := checkNodeID(id); err != nil {
+			return nil, err
+		}
+		if err := checkAddr(addr); err != nil {
+			return nil, err
+		}
+		for _, m := range members {
+			if m.ID == id {
+				return nil, fmt.Errorf("node %q is listed twice", id)
+			}
+			if m.PeerAddr == addr {
+				return nil, fmt.Errorf("nodes %q and %q have the same address %s", m.ID, id, addr)
+			}
+		}
+		members = append(members, Member{ID: id, PeerAddr: addr})
+	}
+	slices.SortFunc(members, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
+	return members, nil
+}
+
+// checkNodeID keeps ids fit for file names, logs and metrics.
+func checkNodeID(id string) error {
+	if id == "" || len(id) > 64 {
+		return fmt.Errorf("node id %q must have 1 to 64 characters", id)
+	}
+	for _, c := range id {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.') {
+			return fmt.Errorf("node id %q may hold letters, digits, '-', '_' and '.' only", id)
+		}
+	}
+	if id[0] == '.' {
+		return errors.New("a node id must not begin with '.'")
+	}
+	return nil
+}
