@@ -12,13 +12,13 @@ import "math/rand/v2"
 // Redis keeps for LFU the minute of the last decay, which is always the minute
 // of the last access, so one time serves both policies.
 const (
-	visitedBit   = 1
-	freqShift    = 8
-	timeShift    = 16
-	lfuInitial   = 5 // a new key must not be the least used one at once
-	lfuMax       = 255
-	milliPerMin  = 60_000
-	maxMillis    = 1<<48 - 1
+	visitedBit  = 1
+	freqShift   = 8
+	timeShift   = 16
+	lfuInitial  = 5 // a new key must not be the least used one at once
+	lfuMax      = 255
+	milliPerMin = 60_000
+	maxMillis   = 1<<48 - 1
 )
 
 func accessWord(millis int64, freq uint8, visited bool) uint64 {

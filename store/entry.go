@@ -104,9 +104,7 @@ func (e *Entry) setData(key string, val, tail []byte, spare int) {
 		k := copy(buf, key)
 		copy(buf[k+copy(buf[k:], val):], tail)
 		e.key, e.keyLen = unsafe.Pointer(unsafe.SliceData(buf)), uint32(len(key))
-		if n+spare > 0 {
-			e.val = unsafe.Pointer(&buf[k])
-		}
+		e.val = unsafe.Pointer(unsafe.SliceData(buf[k:]))
 	}
 	e.valLen, e.valCap = uint32(n), uint32(n+spare)
 }

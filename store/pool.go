@@ -95,13 +95,10 @@ func (c *choice) takeBest() bool {
 		if e == nil || c.s.opt.Policy.VolatileOnly() && e.expireAt == 0 {
 			continue
 		}
-		// Used since it came into the pool: it has to compete again.
-		if now := c.score(e); now < it.score {
+		// Used since it came into the pool: it competes again.
+		if now := c.score(e); now < it.score && p.n > 0 && now < p.items[p.n-1].score {
 			p.offer(e, now)
-			if last := &p.items[p.n-1]; p.n > 0 && last.key != it.key {
-				continue
-			}
-			it, _ = p.best()
+			continue
 		}
 		if c.take(e) {
 			return true

@@ -144,16 +144,20 @@ func (c *choice) bySieve() {
 		c.s.sieve = newSieveQueue(c.s)
 	}
 	q := c.s.sieve
+	// Two rounds clear every mark; readers that set them again meanwhile must
+	// not keep the hand going for ever.
+	patience := 2 * c.s.n
 	for !c.done() {
 		if q.hand == 0 {
 			q.hand = q.nodes.at(0).next
 		}
 		n := q.nodes.at(int(q.hand))
-		if w := n.e.access.Load(); w&visitedBit != 0 {
-			n.e.access.And(^uint64(visitedBit))
-		} else {
-			c.take(n.e)
-		}
 		q.hand = n.next
+		if n.e.access.Load()&visitedBit != 0 && patience > 0 {
+			n.e.access.And(^uint64(visitedBit))
+			patience--
+			continue
+		}
+		c.take(n.e)
 	}
 }

@@ -1,0 +1,179 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func testEntry(key string) *Entry {
+	e := &Entry{}
+	e.setData(key, nil, nil, 0)
+	return e
+}
+
+// checkTable verifies the invariants that table documents.
+func checkTable(t *rapid.T, tb *table) {
+	n := 0
+	var last slot
+	for i, s := range tb.slots {
+		if s.e == nil {
+			continue
+		}
+		n++
+		if h := tb.home(s.hash); h > i {
+			t.Fatalf("entry at %d before its home %d", i, h)
+		} else {
+			for j := h; j < i; j++ {
+				if tb.slots[j].e == nil {
+					t.Fatalf("gap at %d between home %d and place %d", j, h, i)
+				}
+			}
+		}
+		if last.e != nil && (last.hash > s.hash || last.hash == s.hash && last.e.Key() >= s.e.Key()) {
+			t.Fatalf("slot %d is out of order", i)
+		}
+		last = s
+	}
+	if n != tb.n {
+		t.Fatalf("n = %d, found %d", tb.n, n)
+	}
+}
+
+// TestTableKeepsItsOrder uses few distinct hashes, so that runs are long, reach
+// the end of the table and hold keys with equal hashes.
+func TestTableKeepsItsOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		hashes := rapid.SliceOfN(rapid.OneOf(
+			rapid.Uint64Range(1<<49, 1<<50-1),
+			rapid.Uint64Range(1<<50-8, 1<<50-1),
+			rapid.Uint64Range(0, 4),
+		), 1, 20).Draw(t, "hashes")
+		tb, model := newTable(0, 2), map[string]uint64{}
+		for range rapid.IntRange(1, 200).Draw(t, "steps") {
+			i := rapid.IntRange(0, 99).Draw(t, "key")
+			key, hash := fmt.Sprint(i), hashes[i%len(hashes)]
+			pos, found := tb.find(hash, key)
+			if _, want := model[key]; found != want || (tb.get(hash, key) != nil) != want {
+				t.Fatalf("find %q: %v, want %v", key, found, want)
+			}
+			switch {
+			case !found:
+				tb.insert(hash, testEntry(key))
+				model[key] = hash
+			case rapid.Bool().Draw(t, "remove"):
+				tb.remove(pos)
+				delete(model, key)
+			default:
+				tb = tb.clone(1)
+			}
+			checkTable(t, tb)
+		}
+	})
+}
+
+func TestTableShrinks(t *testing.T) {
+	tb := newTable(0, 2)
+	for i := range 1000 {
+		tb.insert(uint64(i)<<40, testEntry(fmt.Sprint(i)))
+	}
+	for i := range 990 {
+		pos, found := tb.find(uint64(i)<<40, fmt.Sprint(i))
+		if !found {
+			t.Fatalf("%d is gone", i)
+		}
+		tb.remove(pos)
+	}
+	if tb.n != 10 || len(tb.slots) > 64 {
+		t.Fatalf("%d entries in %d slots", tb.n, len(tb.slots))
+	}
+}
+
+func TestScanVisitsEachKeyOnceWhileTheStoreChanges(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := New(Options{})
+		stable := rapid.IntRange(0, 300).Draw(t, "stable")
+		for i := range stable {
+			s.Put(fmt.Appendf(nil, "stable-%d", i), nil, 0, false)
+		}
+		count := rapid.IntRange(-1, 20).Draw(t, "count")
+		seen := map[string]int{}
+		for cursor, round := uint64(0), 0; ; round++ {
+			before := len(seen)
+			cursor = s.Scan(cursor, count, func(e *Entry) { seen[e.Key()]++ })
+			if cursor >= 1<<48 {
+				t.Fatalf("cursor %d is too large", cursor)
+			}
+			if cursor == 0 {
+				break
+			}
+			if len(seen) == before {
+				t.Fatal("no progress")
+			}
+			for i := range 5 {
+				s.Put(fmt.Appendf(nil, "new-%d-%d", round, i), nil, 0, false)
+				if e := s.Get(fmt.Appendf(nil, "new-%d-%d", round-3, i)); e != nil {
+					s.Delete(e)
+				}
+			}
+		}
+		for i := range stable {
+			if n := seen[fmt.Sprintf("stable-%d", i)]; n != 1 {
+				t.Fatalf("stable-%d was seen %d times", i, n)
+			}
+		}
+	})
+}
+
+func TestScanRefusesForeignCursors(t *testing.T) {
+	s := New(Options{})
+	s.Put([]byte("k"), nil, 0, false)
+	for _, c := range []uint64{1 << cursorBits, 1<<64 - 1} {
+		if next := s.Scan(c, 10, func(*Entry) { t.Fatal("entry") }); next != 0 {
+			t.Fatalf("next %d", next)
+		}
+	}
+}
+
+func TestSlotIsThatOfRedisCluster(t *testing.T) {
+	for key, want := range map[string]uint16{
+		"": 0, "123456789": 0x31c3, "foo": 12182, "{foo}bar": 12182, "x{foo}{bar}": 12182,
+		"{}foo": Slot([]byte("{}foo")), "foo{": Slot([]byte("foo{")), "bar": 5061, "{user1000}.following": 3443,
+	} {
+		if got := Slot([]byte(key)); got != want {
+			t.Errorf("Slot(%q) = %d, want %d", key, got, want)
+		}
+	}
+	if Slot([]byte("foo{}{bar}")) == Slot([]byte("bar")) {
+		t.Error("only the first tag counts, and an empty one is none")
+	}
+}
+
+func TestChunksKeepWhatTheyHold(t *testing.T) {
+	var c chunks[int]
+	var model []int
+	for i := range 5 * chunkLen {
+		c.push(i)
+		model = append(model, i)
+	}
+	for len(model) > chunkLen/2 {
+		c.pop()
+		model = model[:len(model)-1]
+	}
+	got := make([]int, c.len())
+	for i := range got {
+		got[i] = *c.at(i)
+	}
+	if !slices.Equal(got, model) || len(c.parts) > 2 {
+		t.Fatalf("%d elements in %d chunks", c.len(), len(c.parts))
+	}
+	for c.len() > 0 {
+		c.pop()
+	}
+	c.push(7)
+	if *c.at(0) != 7 {
+		t.Fatal("push after pop")
+	}
+}
