@@ -39,23 +39,39 @@ type Ctx struct {
 	// Once remembers the replies of idempotent commands. Nil outside the log.
 	Once OnceTable
 
-	rng *rand.Rand
+	// NoTouch makes reads leave no trace in the access data (CLIENT NO-TOUCH).
+	NoTouch bool
+
+	// Hits and Misses count the keys that reads found and did not find, as
+	// Redis's keyspace_hits and keyspace_misses do.
+	Hits, Misses int
+
+	rng     *rand.Rand
+	rngSeed uint64
 }
 
 // OnceTable holds the replies of commands that ran under an idempotency id.
 type OnceTable interface {
-	// Begin looks id up. hit: it ran before, and reply is what it answered.
-	// forgotten: it ran before, but the reply is no longer kept.
-	Begin(id []byte, now int64) (reply resp.Value, hit, forgotten bool)
-	// Finish remembers the reply of id.
-	Finish(id []byte, now int64, reply resp.Value)
+	// Begin looks id up. hit: it ran before, print is the fingerprint of the
+	// command that ran, and reply is what it answered. forgotten: it ran
+	// before, but the reply is no longer kept.
+	Begin(id []byte, now int64) (reply resp.Value, print uint64, hit, forgotten bool)
+	// Finish remembers the reply of id and the fingerprint of its command. It
+	// copies id; reply is immutable.
+	Finish(id []byte, now int64, print uint64, reply resp.Value)
 }
 
-// Rand returns the random source of this command.
+// Rand returns the random source of this command: that of Seed in the log, any
+// other outside of it.
 func (c *Ctx) Rand() *rand.Rand {
-	if c.rng == nil {
+	switch {
+	case c.rng != nil && c.rngSeed == c.Seed:
+	case !c.InLog && c.Seed == 0:
+		c.rng = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	default:
 		c.rng = rand.New(rand.NewPCG(c.Seed, 0x9e3779b97f4a7c15))
 	}
+	c.rngSeed = c.Seed
 	return c.rng
 }
 
@@ -63,8 +79,23 @@ func (c *Ctx) Rand() *rand.Rand {
 // eviction policies.
 func (c *Ctx) Lookup(key []byte) *store.Entry {
 	e := c.Peek(key)
-	if e != nil {
+	if e != nil && !c.NoTouch {
 		c.Store.Touch(e, c.Wall)
+	}
+	return e
+}
+
+// read is Lookup for commands that count as hits and misses.
+func (c *Ctx) read(key []byte) *store.Entry { return c.count(c.Lookup(key)) }
+
+// glance is read without counting as an access.
+func (c *Ctx) glance(key []byte) *store.Entry { return c.count(c.Peek(key)) }
+
+func (c *Ctx) count(e *store.Entry) *store.Entry {
+	if e == nil {
+		c.Misses++
+	} else {
+		c.Hits++
 	}
 	return e
 }

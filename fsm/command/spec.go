@@ -18,24 +18,25 @@ type Op interface {
 type Flags uint32
 
 const (
-	Write       Flags = 1 << iota // goes through the log
-	ReadOnly                      // answered from memory
-	DenyOOM                       // refused when memory is full and nothing can be evicted
-	Admin                         // changes the server
-	Fast                          // O(1) or O(log N)
-	NoScript                      // not from a script
-	Loading                       // allowed while a node loads its data
-	Stale                         // allowed while there is no leader
-	NoAuth                        // allowed before AUTH
-	NoMulti                       // not within MULTI
-	MovableKeys                   // keys cannot be told from KeyRange alone: see Spec.FindKeys
-	SkipSlowlog                   // may carry secrets
-	AllShards                     // concerns every shard: the router asks each and merges (KEYS, DBSIZE, FLUSHALL, SCAN, RANDOMKEY)
-	Connection                    // run by the router: state of one connection or of the server; has no Parse
-	NoQueue                       // runs at once even within MULTI (EXEC, DISCARD, MULTI, WATCH, RESET, QUIT)
-	MayReplicate                  // Redis's may_replicate
-	PubSub                        // Redis's pubsub
-	Blocking                      // Redis's blocking
+	Write        Flags = 1 << iota // goes through the log
+	ReadOnly                       // answered from memory
+	DenyOOM                        // refused when memory is full and nothing can be evicted
+	Admin                          // changes the server
+	Fast                           // O(1) or O(log N)
+	NoScript                       // not from a script
+	Loading                        // allowed while a node loads its data
+	StaleOK                        // Redis's stale: allowed while there is no leader
+	NoAuth                         // allowed before AUTH
+	NoMulti                        // not within MULTI
+	MovableKeys                    // keys cannot be told from KeyRange alone: see Spec.FindKeys
+	SkipSlowlog                    // may carry secrets
+	AllShards                      // concerns every shard: the router asks each and merges (KEYS, DBSIZE, FLUSHALL, SCAN, RANDOMKEY)
+	Connection                     // run by the router: state of one connection or of the server; has no Parse
+	NoQueue                        // runs at once even within MULTI (EXEC, DISCARD, MULTI, WATCH, RESET, QUIT)
+	MayReplicate                   // Redis's may_replicate
+	PubSub                         // Redis's pubsub
+	Blocking                       // Redis's blocking
+	AllowBusy                      // Redis's allow_busy
 )
 
 // Has reports whether all of f are set.
@@ -48,7 +49,7 @@ type KeyRange struct{ First, Last, Step int }
 
 // Spec describes one command.
 type Spec struct {
-	Name    string // lower case, as in COMMAND INFO
+	Name    string // lower case, as in COMMAND INFO; of a subcommand "config|get"
 	Group   string // Redis's group: "string", "generic", "connection", "server", "transactions", "cluster", "lockstep"
 	Arity   int    // as in Redis: negative means "at least"
 	Since   string
@@ -66,6 +67,7 @@ type Spec struct {
 	// Connection commands and containers.
 	Parse func(args Args) (Op, error)
 
-	// Sub holds the subcommands of a container command such as CONFIG.
+	// Sub holds the subcommands of a container command such as CONFIG. They
+	// see the same Args as the container: args[1] is the subcommand's name.
 	Sub []*Spec
 }

@@ -205,10 +205,20 @@ func (r *UnitReader) bytes() ([]byte, error) {
 
 // RunUnit applies u and returns its reply: the command's own, or for a
 // transaction the array of its commands' replies, or a null array when a
-// watched key changed.
+// watched key changed. It is total: a unit of commands that are unknown or that
+// do not belong into a log answers with their errors.
 func (t *Table) RunUnit(ctx *Ctx, u *Unit) resp.Value {
 	if !u.Multi {
+		if len(u.Cmds) != 1 {
+			return errorReply(errEmptyUnit)
+		}
 		return t.Exec(ctx, u.Cmds[0])
+	}
+	// As Redis does it: a transaction with a command that needs memory is
+	// refused as a whole, before its watches are looked at; once it runs, its
+	// commands are not held to the limit any more.
+	if ctx.outOfMemory() && t.needsMemory(u) {
+		return errorReply(errExecOOM)
 	}
 	for _, w := range u.Watches {
 		if VersionOf(ctx.Peek(w.Key)) != w.Version {
@@ -217,7 +227,28 @@ func (t *Table) RunUnit(ctx *Ctx, u *Unit) resp.Value {
 	}
 	replies := make([]resp.Value, len(u.Cmds))
 	for i, args := range u.Cmds {
-		replies[i] = t.Exec(ctx, args)
+		replies[i] = t.execQueued(ctx, args)
 	}
 	return resp.Array(replies...)
+}
+
+// execQueued runs one command of a transaction.
+func (t *Table) execQueued(ctx *Ctx, args Args) resp.Value {
+	sp, err := t.checkData(args)
+	if err != nil {
+		return errorReply(err)
+	}
+	if sp.Flags.Has(NoMulti) {
+		return errorReply(errNotInMulti)
+	}
+	return sp.exec(ctx, args)
+}
+
+func (t *Table) needsMemory(u *Unit) bool {
+	for _, args := range u.Cmds {
+		if sp, err := t.checkData(args); err == nil && sp.Flags.Has(DenyOOM) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,0 +1,84 @@
+package command
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// maxStringBytes is Redis's proto-max-bulk-len: no string grows longer.
+const maxStringBytes = 512 << 20
+
+// maxSharedInt bounds the small integers that Redis keeps shared objects of.
+const maxSharedInt = 10000
+
+// parseInt reads a decimal 64 bit integer in its one canonical form: no plus
+// sign, no leading zero, no "-0", no spaces.
+func parseInt(b []byte) (int64, bool) {
+	if len(b) == 0 || len(b) > 20 {
+		return 0, false
+	}
+	digits := b
+	neg := b[0] == '-'
+	if neg {
+		digits = b[1:]
+	}
+	if len(digits) == 0 || digits[0] == '0' && len(b) > 1 {
+		return 0, false
+	}
+	var u uint64
+	for _, c := range digits {
+		d := uint64(c) - '0'
+		if d > 9 || u > (math.MaxUint64-d)/10 {
+			return 0, false
+		}
+		u = u*10 + d
+	}
+	switch {
+	case neg && u <= 1<<63:
+		return -int64(u), true
+	case !neg && u <= math.MaxInt64:
+		return int64(u), true
+	}
+	return 0, false
+}
+
+// intArg is parseInt for an argument.
+func intArg(b []byte) (int64, error) {
+	n, ok := parseInt(b)
+	if !ok {
+		return 0, errNotInteger
+	}
+	return n, nil
+}
+
+// addOverflows reports whether a+b does not fit.
+func addOverflows(a, b int64) bool {
+	return b > 0 && a > math.MaxInt64-b || b < 0 && a < math.MinInt64-b
+}
+
+func intBytes(buf []byte, n int64) []byte { return strconv.AppendInt(buf[:0], n, 10) }
+
+func boolReply(b bool) resp.Value {
+	if b {
+		return resp.One
+	}
+	return resp.Zero
+}
+
+// isWord reports whether b is word (upper case) in any case.
+func isWord(b []byte, word string) bool {
+	if len(b) != len(word) {
+		return false
+	}
+	for i, c := range b {
+		if c >= 'a' && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		if c != word[i] {
+			return false
+		}
+	}
+	return true
+}

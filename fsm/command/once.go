@@ -1,0 +1,116 @@
+package command
+
+import (
+	"encoding/binary"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// maxOnceID bounds an idempotency id, in bytes.
+const maxOnceID = 256
+
+// onceSpec needs the table because its keys are those of the inner command.
+func onceSpec(t *Table) *Spec {
+	return &Spec{
+		Name: "once", Group: "lockstep", Arity: -3, Since: "0.1.0",
+		Flags: Write | MovableKeys | NoMulti, ACL: []string{"write", "slow"},
+		Summary: "Runs a write command at most once per idempotency id; a retry gets the reply of the first run.",
+		Syntax:  "id command [argument ...]",
+		FindKeys: func(args Args) ([][]byte, error) {
+			if err := checkOnceID(args[1]); err != nil {
+				return nil, err
+			}
+			sp, err := t.checkOnce(args[2:])
+			if err != nil {
+				return nil, err
+			}
+			return sp.KeysOf(args[2:])
+		},
+		Parse: func(args Args) (Op, error) {
+			if err := checkOnceID(args[1]); err != nil {
+				return nil, err
+			}
+			sp, err := t.checkOnce(args[2:])
+			if err != nil {
+				return nil, err
+			}
+			return &onceOp{id: args[1], inner: args[2:], spec: sp}, nil
+		},
+	}
+}
+
+func checkOnceID(id []byte) error {
+	if len(id) == 0 || len(id) > maxOnceID {
+		return errOnceID
+	}
+	return nil
+}
+
+// checkOnce is Check for what ONCE may wrap: writes to keys, which live on one
+// shard together with the record of the id. That leaves out ONCE itself and
+// FLUSHALL.
+func (t *Table) checkOnce(inner Args) (*Spec, error) {
+	sp, err := t.Check(inner)
+	if err != nil {
+		return nil, err
+	}
+	if !sp.IsData() || !sp.Flags.Has(Write) || sp.Keys.First == 0 {
+		return nil, errOnceCommand
+	}
+	return sp, nil
+}
+
+type onceOp struct {
+	id    []byte
+	inner Args
+	spec  *Spec
+}
+
+// Run remembers what the command answered, an error from its Run included. A
+// command that was refused before it ran (malformed, out of memory) leaves no
+// record: the same id may be used for it again.
+func (op *onceOp) Run(ctx *Ctx) resp.Value {
+	if ctx.Once == nil {
+		return errorReply(errOnceLog)
+	}
+	print := fingerprint(op.inner)
+	reply, seen, hit, forgotten := ctx.Once.Begin(op.id, ctx.Now)
+	switch {
+	case hit && seen != print:
+		return errorReply(errOnceMismatch)
+	case hit:
+		return reply
+	case forgotten:
+		return errorReply(errOnceForgotten)
+	}
+	if op.spec.Flags.Has(DenyOOM) && ctx.outOfMemory() {
+		return errorReply(errOOM)
+	}
+	inner, err := op.spec.Parse(op.inner)
+	if err != nil {
+		return errorReply(err)
+	}
+	reply = inner.Run(ctx)
+	ctx.Once.Finish(op.id, ctx.Now, print, reply)
+	return reply
+}
+
+// fingerprint tells commands apart: two with the same words in other places
+// differ. It is stored, so it must not change.
+func fingerprint(args Args) uint64 {
+	var d xxhash.Digest
+	d.Reset()
+	var n [8]byte
+	for i, a := range args {
+		binary.LittleEndian.PutUint64(n[:], uint64(len(a)))
+		_, _ = d.Write(n[:])
+		if i == 0 {
+			var buf [maxNameLen]byte
+			a = lower(buf[:], a)
+		}
+		_, _ = d.Write(a)
+	}
+	return d.Sum64()
+}
