@@ -14,7 +14,7 @@ import (
 //	      | 8 octets, little endian KindDouble
 //	      | uvarint(len) octets     KindSimple, KindError, KindBulk, KindVerbatim, KindBigNumber
 //	      | uvarint(n) value*n      KindArray, KindMap, KindSet, KindPush
-//	      | nothing                 KindNil, KindNilArray, KindNone
+//	      | nothing                 KindNil, KindNilArray
 //
 // The kind is stored by its number, so the order of the Kind constants is part
 // of the format: new kinds go to the end.
@@ -57,7 +57,7 @@ func decodeBinary(b []byte, depth int) (Value, []byte, error) {
 	v := Value{Kind: Kind(b[0])}
 	b = b[1:]
 	switch v.Kind {
-	case KindNil, KindNilArray, KindNone:
+	case KindNil, KindNilArray:
 		return v, b, nil
 	case KindInt, KindBool:
 		n, used := binary.Varint(b)

@@ -13,7 +13,7 @@ import (
 const (
 	maxReplyDepth = 64
 	maxReplyBulk  = 1 << 30
-	maxReplyElems = 1 << 26 // in all levels together
+	maxReplyElems = 1 << 24 // in all levels together
 	maxReplyLine  = 64 << 10
 	readPiece     = 1 << 20 // a long string is allocated as its bytes come
 )

@@ -16,8 +16,6 @@ func Append(dst []byte, v Value, proto int) []byte {
 		return appendLine(dst, '+', v.Str)
 	case KindError:
 		return appendLine(dst, '-', v.Str)
-	case KindNone:
-		return dst
 	case KindNil, KindNilArray:
 		return appendNil(dst, v.Kind, proto)
 	case KindArray, KindMap, KindSet, KindPush:

@@ -76,6 +76,9 @@ func (r *Reader) Buffered() bool {
 	return r.ready || r.fail != nil || r.parse()
 }
 
+// Partial reports whether a command is read in part.
+func (r *Reader) Partial() bool { return r.want > 0 || r.w > r.r }
+
 // Release declares that the commands returned so far are done with. Their
 // memory is reused or given back.
 func (r *Reader) Release() {

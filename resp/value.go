@@ -24,7 +24,6 @@ const (
 	KindVerbatim              // "=7\r\ntxt:..."; RESP2 bulk string; Str is the text without "txt:"
 	KindBigNumber             // "(123"; RESP2 bulk string
 	KindPush                  // ">2"; RESP2 array
-	KindNone                  // nothing is written: the client asked for no reply (CLIENT REPLY)
 )
 
 // Value is one reply. It is small enough to pass by value; Str and Elems are
@@ -46,7 +45,6 @@ var (
 	Zero       = Value{Kind: KindInt, Int: 0}
 	One        = Value{Kind: KindInt, Int: 1}
 	EmptyArray = Value{Kind: KindArray}
-	NoReply    = Value{Kind: KindNone}
 )
 
 // Error is an error in Redis's words: an upper-case code, a space, a text.

@@ -1,0 +1,46 @@
+package respapi
+
+import (
+	"context"
+	"time"
+
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// Backend is what the listener needs of the part that runs commands. FromRouter
+// makes one.
+type Backend interface {
+	// Open starts the session of a client. kill, called from any goroutine,
+	// closes the client's connection without waiting.
+	Open(remoteAddr, localAddr string, kill func()) Session
+	// Clients returns the number of open sessions.
+	Clients() int
+	// Tuning returns the settings that may change while the server runs.
+	Tuning() Tuning
+	CountRejectedConnection()
+	CountNetwork(in, out int64)
+}
+
+// Session is one client. Its methods are called by one goroutine.
+type Session interface {
+	// DoPipeline runs at least the first of cmds and appends the replies of all
+	// that it ran to out. It stops early after a command that changes how
+	// replies are written, or whether more commands are wanted at all.
+	DoPipeline(ctx context.Context, cmds [][][]byte, out []resp.Value) []resp.Value
+	// Proto is the protocol version in which the last DoPipeline's replies are written.
+	Proto() int
+	// Muted: the last DoPipeline's replies are not written.
+	Muted() bool
+	// Closing: the connection ends once the last DoPipeline's replies are written.
+	Closing() bool
+	// NeedsAuth: the client has a password to show first.
+	NeedsAuth() bool
+	Close()
+}
+
+// Tuning is the reloadable part of the listener's configuration.
+type Tuning struct {
+	MaxClients  int           // connections beyond it are refused
+	IdleTimeout time.Duration // 0: idle connections stay
+	KeepAlive   time.Duration // TCP keepalive; 0: off
+}

@@ -1,0 +1,259 @@
+package respapi
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+const (
+	chunkCommands = 1024    // of a pipeline in one DoPipeline
+	chunkBytes    = 1 << 20 // of arguments in one DoPipeline
+
+	thinBytes   = 3 << 10 // what an idle connection's buffers may hold
+	bigBytes    = 128 << 10
+	shrinkTicks = 2 // ticks without a byte after which buffers are given back
+
+	lingerPatience  = time.Second
+	refusalPatience = 250 * time.Millisecond
+	lingerBytes     = 64 << 20
+)
+
+// What a connection's goroutine does, for the janitor.
+const (
+	phaseRun  uint32 = iota // anything but reading
+	phaseWait               // waits for a client that sends nothing
+	phaseRead               // waits for the rest of a request
+)
+
+// conn is one connection. Its goroutine owns everything but the atomics and
+// what outMu guards.
+type conn struct {
+	srv  *Server
+	nc   net.Conn
+	sess Session
+	r    *resp.Reader
+
+	outMu sync.Mutex
+	w     *resp.Writer // guarded by outMu
+
+	phase     atomic.Uint32
+	since     atomic.Uint32 // tick at which the read began that is blocked now
+	writing   atomic.Uint32 // likewise for a write, plus one; 0: no write is blocked
+	heldRead  atomic.Int64  // bytes of the read buffers when the read began
+	heldWrite atomic.Int64  // bytes of the write buffer after the last flush
+
+	bytesIn  int64 // since the last report
+	bytesOut int64 // guarded by outMu
+}
+
+// batch is the scratch space of one chunk. Connections share them, so that
+// idle ones hold none.
+type batch struct {
+	cmds [][][]byte
+	out  []resp.Value
+}
+
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{srv: s, nc: nc}
+	c.since.Store(s.ticks.Load())
+	c.r = resp.NewReader(source{c}, s.opt.Limits)
+	c.w = resp.NewWriter(sink{c})
+	kill := func() { _ = nc.Close() }
+	c.sess = s.opt.Backend.Open(nc.RemoteAddr().String(), nc.LocalAddr().String(), kill)
+	return c
+}
+
+// serve runs the connection to its end.
+func (c *conn) serve() {
+	defer c.finish()
+	for !c.srv.closing() {
+		auth := c.sess.NeedsAuth()
+		c.r.Restrict(auth)
+		first, err := c.r.ReadCommand()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			c.resume()
+		case err != nil:
+			c.fail(err)
+			return
+		case !c.chunk(first, auth):
+			return
+		}
+	}
+}
+
+func (c *conn) finish() {
+	c.srv.forget(c)
+	c.sess.Close()
+	c.r.Close()
+	_ = c.nc.Close()
+}
+
+// chunk runs first and the commands that came with it. It returns false when
+// the connection is at its end.
+func (c *conn) chunk(first [][]byte, auth bool) bool {
+	b := c.srv.batches.Get().(*batch)
+	hostile := c.gather(b, first, auth)
+	ok := c.run(b) && !hostile
+	clear(b.cmds)
+	clear(b.out)
+	b.cmds, b.out = b.cmds[:0], b.out[:0]
+	c.srv.batches.Put(b)
+	c.r.Release()
+	return ok
+}
+
+// gather collects what can be read without waiting. A client that has yet to
+// authenticate goes one by one, because that decides how much it may send.
+// The last result tells that a web browser was made to speak to us: what it
+// sends is neither run nor answered.
+func (c *conn) gather(b *batch, first [][]byte, auth bool) (hostile bool) {
+	cmd, size := first, 0
+	for {
+		if isHTTP(cmd[0]) {
+			c.srv.opt.Logger.Warn("a client speaks HTTP to the Redis port, as in a cross protocol scripting attack",
+				"client", c.nc.RemoteAddr())
+			return true
+		}
+		b.cmds = append(b.cmds, cmd)
+		for _, arg := range cmd {
+			size += len(arg)
+		}
+		if auth || len(b.cmds) == chunkCommands || size >= chunkBytes || !c.r.Buffered() {
+			return false
+		}
+		var err error
+		if cmd, err = c.r.ReadCommand(); err != nil {
+			return false // it comes again once these commands are answered
+		}
+	}
+}
+
+// isHTTP recognizes the first words that Redis takes for an attack.
+func isHTTP(name []byte) bool {
+	switch len(name) {
+	case 4:
+		return name[0]|0x20 == 'p' && bytes.EqualFold(name, []byte("post"))
+	case 5:
+		return name[4] == ':' && bytes.EqualFold(name, []byte("host:"))
+	}
+	return false
+}
+
+// run executes the chunk and writes the replies.
+func (c *conn) run(b *batch) bool {
+	for rest := b.cmds; len(rest) > 0; rest = rest[len(b.out):] {
+		b.out = c.sess.DoPipeline(c.srv.ctx, rest, b.out[:0])
+		if len(b.out) == 0 {
+			c.srv.opt.Logger.Error("a pipeline got no reply", "client", c.nc.RemoteAddr())
+			return false
+		}
+		if c.write(b.out) != nil {
+			return false
+		}
+		if c.sess.Closing() {
+			c.bow()
+			return false
+		}
+	}
+	return c.flush() == nil
+}
+
+func (c *conn) write(out []resp.Value) error {
+	if c.sess.Muted() {
+		return nil
+	}
+	c.outMu.Lock()
+	defer c.outMu.Unlock()
+	c.w.SetProto(c.sess.Proto())
+	for i := range out {
+		if err := c.w.WriteValue(out[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *conn) flush() error {
+	c.outMu.Lock()
+	defer c.outMu.Unlock()
+	err := c.w.Flush()
+	c.heldWrite.Store(int64(c.w.Held()))
+	c.srv.opt.Backend.CountNetwork(c.bytesIn, c.bytesOut)
+	c.bytesIn, c.bytesOut = 0, 0
+	return err
+}
+
+// fail answers what cannot be read, and closes.
+func (c *conn) fail(err error) {
+	var wrong *resp.ProtocolError
+	var reply resp.Value
+	switch {
+	case errors.As(err, &wrong):
+		reply = resp.Err(wrong.Text)
+	case errors.Is(err, resp.ErrBudget):
+		reply = resp.Err("TRYAGAIN this node holds too many bytes of unfinished requests, nothing was executed")
+	default:
+		return // the client is gone
+	}
+	c.srv.opt.Logger.Debug("closing a client", "client", c.nc.RemoteAddr(), "reason", err)
+	if c.write([]resp.Value{reply}) == nil {
+		c.bow()
+	}
+}
+
+// bow sends the last replies so that the client can read them: a socket that is
+// closed with unread input would reset the connection and might take them along.
+func (c *conn) bow() {
+	if c.flush() == nil {
+		c.phase.Store(phaseRun)
+		linger(c.nc, lingerPatience)
+	}
+}
+
+// resume follows a read that was broken off by wake.
+func (c *conn) resume() {
+	c.r.Shrink()
+	c.outMu.Lock()
+	c.w.Shrink()
+	c.heldWrite.Store(int64(c.w.Held()))
+	c.outMu.Unlock()
+	// Server.Close sets its mark before the deadline: whichever way these two
+	// meet, either the deadline stays or serve sees the mark.
+	_ = c.nc.SetReadDeadline(time.Time{})
+}
+
+// wake breaks off a read that is blocked. Safe from any goroutine.
+func (c *conn) wake() { _ = c.nc.SetReadDeadline(time.Unix(1, 0)) }
+
+// inspect is the janitor's look at the connection. idle and stall are in ticks,
+// 0 for never.
+func (c *conn) inspect(now, idle, stall uint32) {
+	if began := c.writing.Load(); began != 0 && now-(began-1) >= stall {
+		c.expel("replies are not read")
+		return
+	}
+	phase, age := c.phase.Load(), now-c.since.Load()
+	held := c.heldRead.Load()
+	switch {
+	case phase == phaseRun:
+	case phase == phaseRead && held > bigBytes && age >= stall:
+		c.expel("a long request does not go on")
+	case idle > 0 && age >= idle:
+		c.expel("idle")
+	case phase == phaseWait && held+c.heldWrite.Load() > thinBytes && age >= shrinkTicks:
+		c.wake()
+	}
+}
+
+func (c *conn) expel(why string) {
+	c.srv.opt.Logger.Debug("closing a client", "client", c.nc.RemoteAddr(), "reason", why)
+	_ = c.nc.Close()
+}

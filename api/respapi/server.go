@@ -1,0 +1,250 @@
+package respapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// Options are the terms of a Server. Zero fields other than Listener and
+// Backend have defaults.
+type Options struct {
+	Listener net.Listener
+	Backend  Backend
+	Limits   resp.Limits // MaxBulk 0: 64 MiB; Budget nil: max(256 MiB, 3 x MaxBulk)
+	Logger   *slog.Logger
+
+	// StallTimeout ends a connection that holds memory without progress: a long
+	// request of which nothing more comes, or replies that nobody reads.
+	// Default 2 minutes.
+	StallTimeout time.Duration
+	// Tick is how often connections are inspected. Default 1 s.
+	Tick time.Duration
+}
+
+const (
+	defaultMaxBulk = 64 << 20
+	minBudget      = 256 << 20
+	budgetPatience = 5 * time.Second
+)
+
+func (o Options) withDefaults() Options {
+	if o.Limits.MaxBulk <= 0 {
+		o.Limits.MaxBulk = defaultMaxBulk
+	}
+	if o.Limits.Budget == nil {
+		o.Limits.Budget = resp.NewBudget(max(minBudget, 3*o.Limits.MaxBulk), budgetPatience)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.StallTimeout <= 0 {
+		o.StallTimeout = 2 * time.Minute
+	}
+	if o.Tick <= 0 {
+		o.Tick = time.Second
+	}
+	return o
+}
+
+// Server accepts connections and serves each until it ends.
+type Server struct {
+	opt     Options
+	ctx     context.Context // of all commands; ended when Close loses its patience
+	cancel  context.CancelFunc
+	ticks   atomic.Uint32 // counts Options.Tick; the clock of all timeouts here
+	batches sync.Pool     // of *batch
+	refusal chan struct{} // bounds the refusals being written
+
+	stop     chan struct{} // closed by Close
+	stopOnce sync.Once
+	wg       sync.WaitGroup // the janitor, connections, refusals
+
+	mu    sync.Mutex
+	conns map[*conn]struct{} // guarded by mu; nil once Close has begun
+}
+
+// New returns a Server that is not accepting yet.
+func New(o Options) *Server {
+	s := &Server{
+		opt:     o.withDefaults(),
+		stop:    make(chan struct{}),
+		refusal: make(chan struct{}, 16),
+		conns:   make(map[*conn]struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.batches.New = func() any { return new(batch) }
+	return s
+}
+
+// Serve accepts until Close, and then returns nil. It returns an error when the
+// listener fails for good.
+func (s *Server) Serve() error {
+	if !s.spawn(s.janitor) {
+		return nil
+	}
+	var wait time.Duration
+	for {
+		nc, err := s.opt.Listener.Accept()
+		switch {
+		case err == nil:
+			wait = 0
+			s.admit(nc)
+		case s.closing():
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default:
+			// Such as too many open files: others may close theirs.
+			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
+			s.opt.Logger.Warn("accepting a client failed", "error", err, "retry_in", wait)
+			select {
+			case <-time.After(wait):
+			case <-s.stop:
+				return nil
+			}
+		}
+	}
+}
+
+// Close stops accepting, lets every connection finish the commands it has
+// begun, and waits. When ctx ends first, it cancels what still runs, closes the
+// connections, waits for that and returns ctx's error.
+func (s *Server) Close(ctx context.Context) error {
+	s.stopOnce.Do(func() { close(s.stop) })
+	err := s.opt.Listener.Close()
+	if errors.Is(err, net.ErrClosed) {
+		err = nil
+	}
+	s.mu.Lock()
+	open := s.conns
+	s.conns = nil
+	s.mu.Unlock()
+	for c := range open {
+		c.wake()
+	}
+	done := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+		s.cancel()
+		for c := range open {
+			_ = c.nc.Close()
+		}
+		<-done
+	}
+	s.cancel()
+	return err
+}
+
+func (s *Server) closing() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// spawn runs fn in a goroutine that Close waits for; false once Close began.
+func (s *Server) spawn(fn func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conns == nil {
+		return false
+	}
+	s.wg.Go(fn)
+	return true
+}
+
+// admit starts a connection, or refuses it when there are too many.
+func (s *Server) admit(nc net.Conn) {
+	t := s.opt.Backend.Tuning()
+	if t.MaxClients > 0 && s.opt.Backend.Clients() >= t.MaxClients {
+		s.opt.Backend.CountRejectedConnection()
+		s.refuse(nc)
+		return
+	}
+	keepAlive(nc, t.KeepAlive)
+	c := newConn(s, nc)
+	s.mu.Lock()
+	if s.conns != nil {
+		s.conns[c] = struct{}{}
+		s.wg.Go(c.serve)
+		s.mu.Unlock()
+		return
+	}
+	s.mu.Unlock()
+	c.finish()
+}
+
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}
+
+// refuse answers in Redis's words. It does not wait for the client; when too
+// many refusals wait already, the connection is closed without a word.
+func (s *Server) refuse(nc net.Conn) {
+	select {
+	case s.refusal <- struct{}{}:
+	default:
+		_ = nc.Close()
+		return
+	}
+	started := s.spawn(func() {
+		defer func() { <-s.refusal }()
+		_ = nc.SetDeadline(time.Now().Add(refusalPatience))
+		if _, err := io.WriteString(nc, "-ERR max number of clients reached\r\n"); err == nil {
+			linger(nc, refusalPatience)
+		}
+		_ = nc.Close()
+	})
+	if !started {
+		_ = nc.Close()
+		<-s.refusal
+	}
+}
+
+// janitor looks after connections that are blocked in a system call and so
+// cannot look after themselves. It spares every read and write a deadline.
+func (s *Server) janitor() {
+	tick := time.NewTicker(s.opt.Tick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+		}
+		now := s.ticks.Add(1)
+		idle := s.ticksOf(s.opt.Backend.Tuning().IdleTimeout)
+		stall := s.ticksOf(s.opt.StallTimeout)
+		s.mu.Lock()
+		for c := range s.conns {
+			c.inspect(now, idle, stall)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// ticksOf rounds up, and one more for the tick that is under way.
+func (s *Server) ticksOf(d time.Duration) uint32 {
+	if d <= 0 {
+		return 0
+	}
+	return uint32((d+s.opt.Tick-1)/s.opt.Tick) + 1
+}

@@ -1,0 +1,64 @@
+package respapi
+
+import (
+	"io"
+	"net"
+	"time"
+)
+
+// source is the connection as the Reader sees it.
+type source struct{ c *conn }
+
+func (s source) Read(p []byte) (int, error) {
+	c := s.c
+	phase := phaseWait
+	if c.r.Partial() {
+		phase = phaseRead
+	}
+	c.heldRead.Store(c.r.Held())
+	c.since.Store(c.srv.ticks.Load())
+	c.phase.Store(phase)
+	n, err := c.nc.Read(p)
+	c.phase.Store(phaseRun)
+	c.bytesIn += int64(n)
+	return n, err
+}
+
+// sink is the connection as the Writer sees it; outMu is held.
+type sink struct{ c *conn }
+
+func (s sink) Write(p []byte) (int, error) {
+	c := s.c
+	c.writing.Store(c.srv.ticks.Load() + 1)
+	n, err := c.nc.Write(p)
+	c.writing.Store(0)
+	c.bytesOut += int64(n)
+	return n, err
+}
+
+// linger ends our direction of the connection and waits for the client to end
+// its own, discarding what it still sends.
+func linger(nc net.Conn, patience time.Duration) {
+	half, ok := nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	if nc.SetReadDeadline(time.Now().Add(patience)) == nil {
+		_, _ = io.CopyN(io.Discard, nc, lingerBytes)
+	}
+}
+
+// keepAlive has the kernel find out that a silent client is gone. The pauses
+// are Redis's: a third of the interval between three probes.
+func keepAlive(nc net.Conn, idle time.Duration) {
+	if wrapped, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		nc = wrapped.NetConn()
+	}
+	tcp, ok := nc.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{
+		Enable: idle > 0, Idle: idle, Interval: max(idle/3, time.Second), Count: 3,
+	})
+}
