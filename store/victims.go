@@ -21,8 +21,10 @@ type Picker struct {
 	pool pool
 }
 
-// NewPicker returns a picker whose random choices follow from seed.
-func NewPicker(seed uint64) *Picker {
+// NewPicker returns a picker with a random choice of its own.
+func NewPicker() *Picker { return seededPicker(rand.Uint64()) }
+
+func seededPicker(seed uint64) *Picker {
 	return &Picker{rng: rand.New(rand.NewPCG(seed, 0x2545f4914f6cdd1d))}
 }
 
