@@ -1,0 +1,2 @@
+// Package snapshot turns a shard's store into files and back.
+package snapshot

@@ -1,0 +1,73 @@
+package snapshot
+
+// The RDB format as far as Lockstep uses it. A file is
+//
+//	"REDIS" version:4 decimal digits
+//	( opcode ... | value-type key value )*
+//	EOF-opcode crc64:8 bytes, little endian (0: not computed; absent before version 5)
+const (
+	rdbMagic          = "REDIS"
+	rdbHeaderLen      = len(rdbMagic) + 4
+	rdbVersionWritten = 10 // what redis-server 7.0 writes and the oldest one that all of 7.x reads
+	rdbVersionMax     = 11 // redis-server 7.2
+	rdbVersionCRC     = 5  // the first version that ends with a checksum
+)
+
+// Opcodes: bytes in place of a value type.
+const (
+	opFunction2  = 245
+	opFunctionRC = 246 // only release candidates of 7.0 wrote it
+	opModuleAux  = 247
+	opIdle       = 248
+	opFreq       = 249
+	opAux        = 250
+	opResizeDB   = 251
+	opExpireMs   = 252
+	opExpireSec  = 253
+	opSelectDB   = 254
+	opEOF        = 255
+)
+
+// typeString is the only value type that Lockstep stores so far.
+const typeString = 0
+
+// Length encoding: the two highest bits of the first byte.
+const (
+	len6   = 0 // the other six bits are the length
+	len14  = 1 // six bits and the next byte
+	lenBig = 2 // 0x80: four bytes follow, 0x81: eight bytes, big endian
+	lenEnc = 3 // the six bits tell how a string is encoded
+
+	len32Byte = 0x80
+	len64Byte = 0x81
+)
+
+// Special encodings of strings.
+const (
+	encInt8  = 0
+	encInt16 = 1
+	encInt32 = 2
+	encLZF   = 3
+)
+
+// typeName names a value type for error messages.
+func typeName(t byte) string {
+	switch t {
+	case 1, 10, 18:
+		return "list"
+	case 2, 11, 20:
+		return "set"
+	case 3, 5, 12, 17:
+		return "sorted set"
+	case 4, 9, 13, 16:
+		return "hash"
+	case 6, 7:
+		return "module value"
+	case 14:
+		return "list"
+	case 15, 19, 21:
+		return "stream"
+	default:
+		return "unknown type"
+	}
+}

@@ -1,0 +1,145 @@
+package snapshot
+
+import (
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+)
+
+const (
+	trailerLen = 8 // the checksum at the end of an RDB file
+	// writebackEvery is how much is written between two calls of startWriteback.
+	writebackEvery = 4 << 20
+)
+
+// sink writes one snapshot. It implements raft.SnapshotSink.
+type sink struct {
+	store *Store
+	meta  fileMeta
+	temp  string // directory while it is written
+	final string
+	file  *os.File
+	sum   tailSum
+	ahead int64 // offset up to which writeback was started
+	err   error // the first error of Write; Close must not succeed after it
+	done  bool  // closed or canceled
+}
+
+// tailSum sums a stream except its last trailerLen bytes, which it keeps.
+type tailSum struct {
+	crc  uint64
+	tail [trailerLen]byte
+	kept int
+	size int64
+}
+
+func (t *tailSum) write(p []byte) {
+	t.size += int64(len(p))
+	if len(p) >= trailerLen {
+		t.crc = crc64Update(t.crc, t.tail[:t.kept])
+		body := len(p) - trailerLen
+		t.crc = crc64Update(t.crc, p[:body])
+		t.kept = copy(t.tail[:], p[body:])
+		return
+	}
+	if over := t.kept + len(p) - trailerLen; over > 0 {
+		t.crc = crc64Update(t.crc, t.tail[:over])
+		t.kept = copy(t.tail[:], t.tail[over:t.kept])
+	}
+	t.kept += copy(t.tail[t.kept:], p)
+}
+
+// check says whether the stream ends with the sum of what stands before.
+func (t *tailSum) check() error {
+	if t.size < int64(rdbHeaderLen+1+trailerLen) {
+		return damaged("%d bytes are too few for an RDB file", t.size)
+	}
+	if got := binary.LittleEndian.Uint64(t.tail[:]); got != t.crc {
+		return damaged("checksum is %016x, the content's is %016x", got, t.crc)
+	}
+	return nil
+}
+
+// ID returns the name by which Store.Open finds the snapshot after Close.
+func (s *sink) ID() string { return s.meta.ID }
+
+// Write appends to the snapshot.
+func (s *sink) Write(p []byte) (int, error) {
+	if s.done {
+		return 0, os.ErrClosed
+	}
+	n, err := s.file.Write(p)
+	s.sum.write(p[:n])
+	if err != nil {
+		s.err = err
+	}
+	if s.sum.size-s.ahead >= writebackEvery {
+		startWriteback(s.file, s.ahead, s.sum.size-s.ahead)
+		s.ahead = s.sum.size
+	}
+	return n, err
+}
+
+// Close makes the snapshot durable and visible, or removes it when it is not a
+// whole RDB file: one that was damaged on its way from another node must not
+// become the newest. Calling it again does nothing.
+func (s *sink) Close() error {
+	if s.done {
+		return nil
+	}
+	s.done = true
+	if err := s.publish(); err != nil {
+		if rmErr := os.RemoveAll(s.temp); rmErr != nil {
+			err = errors.Join(err, rmErr)
+		}
+		return err
+	}
+	s.store.reap()
+	return nil
+}
+
+func (s *sink) publish() error {
+	err := s.err
+	if err == nil {
+		if err = s.sum.check(); err != nil {
+			err = &CorruptError{File: filepath.Join(s.temp, stateFile), Offset: s.sum.size, Err: err}
+		}
+	}
+	if err == nil {
+		err = s.file.Sync()
+	}
+	if err = errors.Join(err, s.file.Close()); err != nil {
+		return err
+	}
+	s.meta.Size, s.meta.CRC64 = s.sum.size, s.sum.crc
+	b, err := encodeMeta(&s.meta)
+	if err != nil {
+		return err
+	}
+	if err := writeFileSync(filepath.Join(s.temp, metaFile), b); err != nil {
+		return err
+	}
+	if err := syncDir(s.temp); err != nil {
+		return err
+	}
+	if err := os.Rename(s.temp, s.final); err != nil {
+		return err
+	}
+	if err := syncDir(s.store.dir); err != nil {
+		// Whether the name survives a crash is unknown, so it is not promised.
+		return errors.Join(err, os.RemoveAll(s.final))
+	}
+	s.store.log.Info("snapshot written", slog.String("id", s.meta.ID), slog.Int64("bytes", s.meta.Size))
+	return nil
+}
+
+// Cancel removes what was written. After Close it does nothing.
+func (s *sink) Cancel() error {
+	if s.done {
+		return nil
+	}
+	s.done = true
+	return errors.Join(s.file.Close(), os.RemoveAll(s.temp))
+}

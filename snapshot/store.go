@@ -1,0 +1,308 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// ErrNewerDamaged is wrapped by the error of Open for a snapshot that is older
+// than one found damaged.
+var ErrNewerDamaged = errors.New("a newer snapshot is damaged")
+
+// Store keeps the snapshots of one Raft group in a directory. It implements
+// raft.SnapshotStore.
+//
+// Nothing damaged is ever handed out: Open reads the whole file before it
+// returns a reader. Nor does the store step back by itself. hashicorp/raft tries
+// the next older snapshot when Open fails at start; a node that did so could
+// forget entries that it had acknowledged, and then vote for a leader that lacks
+// them. So once a snapshot is known to be damaged, older ones are refused until
+// SetAside says that the loss was dealt with.
+type Store struct {
+	dir    string
+	retain int
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	damaged position // the newest one found damaged; zero for none
+}
+
+var _ raft.SnapshotStore = (*Store)(nil)
+
+// NewStore opens the snapshots in dir, which it makes when needed, and removes
+// what a crash left unfinished. The newest retain of them are kept.
+func NewStore(dir string, retain int, logger *slog.Logger) (*Store, error) {
+	if retain < 1 {
+		return nil, fmt.Errorf("snapshots to retain: %d; at least 1 is needed", retain)
+	}
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	if err := makeDirSync(dir); err != nil {
+		return nil, fmt.Errorf("snapshot directory: %w", err)
+	}
+	s := &Store{dir: dir, retain: retain, log: logger}
+	if err := s.removeTemp(); err != nil {
+		return nil, fmt.Errorf("snapshot directory: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Store) removeTemp() error {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), tempSuffix) {
+			continue
+		}
+		s.log.Warn("removing an unfinished snapshot", slog.String("name", e.Name()))
+		if err := os.RemoveAll(filepath.Join(s.dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Create begins a snapshot.
+func (s *Store) Create(version raft.SnapshotVersion, index, term uint64,
+	configuration raft.Configuration, configurationIndex uint64, _ raft.Transport) (raft.SnapshotSink, error) {
+	if version != raft.SnapshotVersionMax {
+		return nil, unsupported("Raft snapshot version %d; known is %d", version, raft.SnapshotVersionMax)
+	}
+	pos := position{term: term, index: index, unixMs: uint64(time.Now().UnixMilli())}
+	for s.taken(pos) {
+		pos.unixMs++
+	}
+	k := &sink{store: s, final: filepath.Join(s.dir, pos.String())}
+	k.temp = k.final + tempSuffix
+	k.meta.SnapshotMeta = raft.SnapshotMeta{
+		Version: version, ID: pos.String(), Index: index, Term: term,
+		Configuration: configuration, ConfigurationIndex: configurationIndex,
+	}
+	if err := os.Mkdir(k.temp, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(k.temp, stateFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(k.temp))
+	}
+	k.file = f
+	return k, nil
+}
+
+func (s *Store) taken(p position) bool {
+	for _, suffix := range []string{"", tempSuffix, damagedSuffix} {
+		if _, err := os.Lstat(filepath.Join(s.dir, p.String()+suffix)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// positions returns the snapshots that are in place, newest first.
+func (s *Store) positions() ([]position, error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	var all []position
+	for _, e := range entries {
+		if p, ok := parseID(e.Name()); ok && e.IsDir() {
+			all = append(all, p)
+		}
+	}
+	slices.SortFunc(all, func(a, b position) int { return b.compare(a) })
+	return all, nil
+}
+
+// List returns the snapshots, newest first. It fails with a *CorruptError when
+// what is known of one of them is damaged or of an unknown version.
+func (s *Store) List() ([]*raft.SnapshotMeta, error) {
+	all, err := s.positions()
+	if err != nil {
+		return nil, err
+	}
+	var list []*raft.SnapshotMeta
+	for _, p := range all {
+		m, err := readMeta(s.dir, p.String())
+		if errors.Is(err, os.ErrNotExist) {
+			continue // reaped meanwhile
+		}
+		if err != nil {
+			if len(list) > 0 { // an older one: a newer, sound one makes it superfluous
+				s.log.Error("an old snapshot is damaged", slog.Any("error", err))
+				continue
+			}
+			s.noteDamage(p)
+			return nil, err
+		}
+		list = append(list, &m.SnapshotMeta)
+	}
+	return list, nil
+}
+
+// Open returns a snapshot after it has checked its size and its checksum. It
+// fails with a *CorruptError when they are wrong, with ErrNewerDamaged for a
+// snapshot older than a damaged one, and with os.ErrNotExist.
+func (s *Store) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
+	p, ok := parseID(id)
+	if !ok {
+		return nil, nil, fmt.Errorf("snapshot %q: %w", id, os.ErrNotExist)
+	}
+	s.mu.Lock()
+	bad := s.damaged
+	s.mu.Unlock()
+	if p.compare(bad) < 0 {
+		return nil, nil, fmt.Errorf("snapshot %s is refused: %w: %s", id, ErrNewerDamaged, bad)
+	}
+	m, f, err := s.open(id)
+	if err != nil {
+		var corrupt *CorruptError
+		if errors.As(err, &corrupt) {
+			s.noteDamage(p)
+		}
+		return nil, nil, err
+	}
+	return &m.SnapshotMeta, f, nil
+}
+
+func (s *Store) open(id string) (*fileMeta, *os.File, error) {
+	m, err := readMeta(s.dir, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	path := filepath.Join(s.dir, id, stateFile)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, &CorruptError{File: path, Err: err}
+	}
+	if err := verifyState(f, path, m); err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return m, f, nil
+}
+
+// verifyState checks a file against what is known of it, and rewinds it.
+func verifyState(f *os.File, path string, m *fileMeta) error {
+	var sum tailSum
+	buf := make([]byte, sourceBuffer)
+	for {
+		n, err := f.Read(buf)
+		sum.write(buf[:n])
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return &CorruptError{File: path, Offset: sum.size, Err: err}
+		}
+	}
+	if sum.size != m.Size {
+		return &CorruptError{File: path, Offset: min(sum.size, m.Size), Err: damaged("%d bytes, %d were written", sum.size, m.Size)}
+	}
+	err := sum.check()
+	if err == nil && sum.crc != m.CRC64 {
+		err = damaged("checksum is %016x, %016x was written", sum.crc, m.CRC64)
+	}
+	if err != nil {
+		return &CorruptError{File: path, Offset: sum.size - trailerLen, Err: err}
+	}
+	_, err = f.Seek(0, io.SeekStart)
+	return err
+}
+
+// Verify checks every snapshot and returns what is wrong, newest first.
+func (s *Store) Verify() []*CorruptError {
+	all, err := s.positions()
+	if err != nil {
+		return []*CorruptError{{File: s.dir, Err: err}}
+	}
+	var bad []*CorruptError
+	for _, p := range all {
+		_, f, err := s.open(p.String())
+		var corrupt *CorruptError
+		switch {
+		case err == nil:
+			_ = f.Close() // only read from
+		case errors.As(err, &corrupt):
+			s.noteDamage(p)
+			bad = append(bad, corrupt)
+		case !errors.Is(err, os.ErrNotExist):
+			bad = append(bad, &CorruptError{File: filepath.Join(s.dir, p.String()), Err: err})
+		}
+	}
+	return bad
+}
+
+func (s *Store) noteDamage(p position) {
+	s.log.Error("snapshot is damaged", slog.String("id", p.String()))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.compare(s.damaged) > 0 {
+		s.damaged = p
+	}
+}
+
+// SetAside renames the damaged snapshots, so that older ones are handed out
+// again, and returns how many there were. The caller vouches that the state
+// they held is not needed, or that this node does not vote before it has caught
+// up with the others.
+func (s *Store) SetAside() (int, error) {
+	all, err := s.positions()
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, p := range all {
+		_, f, err := s.open(p.String())
+		if err == nil {
+			_ = f.Close() // only read from
+			continue
+		}
+		path := filepath.Join(s.dir, p.String())
+		if err := os.Rename(path, path+damagedSuffix); err != nil {
+			return n, err
+		}
+		n++
+	}
+	if err := syncDir(s.dir); err != nil {
+		return n, err
+	}
+	s.mu.Lock()
+	s.damaged = position{}
+	s.mu.Unlock()
+	return n, nil
+}
+
+// reap removes snapshots beyond the newest retain. One that is open keeps its
+// bytes until it is closed. Failing does no harm but take space.
+func (s *Store) reap() {
+	all, err := s.positions()
+	if err != nil {
+		s.log.Warn("old snapshots are not removed", slog.Any("error", err))
+		return
+	}
+	for _, p := range all[min(s.retain, len(all)):] {
+		path := filepath.Join(s.dir, p.String())
+		// Under another name first: a removal that stops half-way must not look
+		// like damage.
+		err := os.Rename(path, path+tempSuffix)
+		if err == nil {
+			err = os.RemoveAll(path + tempSuffix)
+		}
+		if err != nil {
+			s.log.Warn("an old snapshot is not removed", slog.String("id", p.String()), slog.Any("error", err))
+		}
+	}
+}
