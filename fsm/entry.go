@@ -1,0 +1,212 @@
+package fsm
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// FormatVersion is the version of log entries and of the engine state within
+// snapshots. A node refuses what it does not know.
+const FormatVersion = 1
+
+// MaxEntryBytes bounds the size of one log entry.
+const MaxEntryBytes = 1 << 20
+
+const (
+	kindBatches  byte = 1
+	kindFragment byte = 2
+)
+
+// ErrMalformedEntry means that a log entry is damaged or was written by a
+// version that this one does not know. The replica that meets one stops: going
+// on would let it diverge.
+var ErrMalformedEntry = errors.New("malformed log entry")
+
+// Setting numbers a replicated setting.
+type Setting uint64
+
+const (
+	// SettingLeaseMillis is how long a leader may answer reads after a confirmed
+	// round, and how long every new leader stays silent. 0 means no leases.
+	SettingLeaseMillis Setting = 1
+	// SettingOnceMillis is how long the reply of an idempotent command is kept.
+	SettingOnceMillis Setting = 2
+)
+
+// SettingChange is a new value of a replicated setting.
+type SettingChange struct {
+	Setting Setting
+	Value   uint64
+}
+
+// Eviction names a key that the leader chose to evict, and the version that it
+// saw: an entry that was written since stays.
+type Eviction struct {
+	Key     []byte
+	Version uint64
+}
+
+// Batch is a run of units that one node proposes for its clients.
+type Batch struct {
+	Node  string // the node that owns the batch
+	Boot  uint64 // that node's boot counter
+	Seq   uint64 // number of the batch, from 1 in each boot
+	Acked uint64 // every batch up to this one is resolved; its replies may be forgotten
+	Units int    // number of units in Body
+	Body  []byte // units, encoded by package command
+}
+
+// Entry is the content of one log entry.
+type Entry struct {
+	StampMillis int64 // the leader's clock, never before an earlier entry's
+	OOMLimit    int64 // bytes; DenyOOM commands are refused above it; 0 means no limit
+	Evictions   []Eviction
+	Settings    []SettingChange
+	Batches     []Batch
+}
+
+// AppendTo encodes e.
+func (e *Entry) AppendTo(dst []byte) []byte {
+	dst = append(dst, FormatVersion, kindBatches)
+	dst = binary.AppendUvarint(dst, uint64(e.StampMillis))
+	dst = binary.AppendUvarint(dst, uint64(e.OOMLimit))
+	dst = binary.AppendUvarint(dst, uint64(len(e.Evictions)))
+	for _, ev := range e.Evictions {
+		dst = appendBytes(dst, ev.Key)
+		dst = binary.AppendUvarint(dst, ev.Version)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(e.Settings)))
+	for _, s := range e.Settings {
+		dst = binary.AppendUvarint(dst, uint64(s.Setting))
+		dst = binary.AppendUvarint(dst, s.Value)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(e.Batches)))
+	for i := range e.Batches {
+		dst = e.Batches[i].AppendTo(dst)
+	}
+	return dst
+}
+
+// AppendTo encodes b, as it stands in an entry and in a peer's message.
+func (b *Batch) AppendTo(dst []byte) []byte {
+	dst = appendString(dst, b.Node)
+	dst = binary.AppendUvarint(dst, b.Boot)
+	dst = binary.AppendUvarint(dst, b.Seq)
+	dst = binary.AppendUvarint(dst, b.Acked)
+	dst = binary.AppendUvarint(dst, uint64(b.Units))
+	return appendBytes(dst, b.Body)
+}
+
+// Size estimates the encoded size of b, never too low.
+func (b *Batch) Size() int { return len(b.Body) + len(b.Node) + 6*binary.MaxVarintLen64 }
+
+// DecodeEntry decodes data into e, which then shares it. Fragments are not
+// entries; the state machine assembles them first.
+func DecodeEntry(data []byte, e *Entry) error {
+	if err := checkHeader(data, kindBatches); err != nil {
+		return err
+	}
+	d := decoder{rest: data[2:]}
+	*e = Entry{Evictions: e.Evictions[:0], Settings: e.Settings[:0], Batches: e.Batches[:0]}
+	e.StampMillis = int64(d.uvarint())
+	e.OOMLimit = int64(d.uvarint())
+	for range d.count() {
+		e.Evictions = append(e.Evictions, Eviction{Key: d.bytes(), Version: d.uvarint()})
+	}
+	for range d.count() {
+		e.Settings = append(e.Settings, SettingChange{Setting: Setting(d.uvarint()), Value: d.uvarint()})
+	}
+	for range d.count() {
+		e.Batches = append(e.Batches, d.batch())
+	}
+	return d.finish()
+}
+
+// DecodeBatch decodes a batch from a peer's message. It shares data.
+func DecodeBatch(data []byte) (Batch, error) {
+	d := decoder{rest: data}
+	b := d.batch()
+	return b, d.finish()
+}
+
+func checkHeader(data []byte, kind byte) error {
+	if len(data) < 2 {
+		return fmt.Errorf("%w: %d bytes", ErrMalformedEntry, len(data))
+	}
+	if data[0] != FormatVersion {
+		return fmt.Errorf("%w: format version %d, this node knows %d", ErrMalformedEntry, data[0], FormatVersion)
+	}
+	if data[1] != kind {
+		return fmt.Errorf("%w: kind %d", ErrMalformedEntry, data[1])
+	}
+	return nil
+}
+
+func appendBytes(dst, b []byte) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
+}
+
+func appendString(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// decoder reads the primitives of this package's formats. The first failure
+// sticks; finish reports it.
+type decoder struct {
+	rest   []byte
+	failed bool
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.rest)
+	if n <= 0 {
+		d.fail()
+		return 0
+	}
+	d.rest = d.rest[n:]
+	return v
+}
+
+// count reads the number of things that follow, each at least one byte long.
+func (d *decoder) count() int {
+	v := d.uvarint()
+	if v > uint64(len(d.rest)) {
+		d.fail()
+		return 0
+	}
+	return int(v)
+}
+
+func (d *decoder) bytes() []byte {
+	n := d.count()
+	b := d.rest[:n:n]
+	d.rest = d.rest[n:]
+	return b
+}
+
+func (d *decoder) batch() Batch {
+	return Batch{
+		Node:  string(d.bytes()),
+		Boot:  d.uvarint(),
+		Seq:   d.uvarint(),
+		Acked: d.uvarint(),
+		Units: int(min(d.uvarint(), 1<<31)),
+		Body:  d.bytes(),
+	}
+}
+
+func (d *decoder) fail() {
+	d.failed = true
+	d.rest = nil
+}
+
+func (d *decoder) finish() error {
+	if d.failed {
+		return fmt.Errorf("%w: short or damaged", ErrMalformedEntry)
+	}
+	if len(d.rest) != 0 {
+		return fmt.Errorf("%w: %d bytes too many", ErrMalformedEntry, len(d.rest))
+	}
+	return nil
+}

@@ -1,0 +1,279 @@
+package fsm
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/store"
+)
+
+// reapPerEntry bounds how many expired keys one entry deletes, so that a
+// million keys that expire together do not stop the shard. Keys whose time is
+// up are invisible at once; this is about their memory.
+const reapPerEntry = 2048
+
+// BatchResult is what became of one batch of an entry.
+type BatchResult struct {
+	Replies []resp.Value // one per unit
+	Err     error        // ErrStaleBatch
+}
+
+// Options configure a state machine.
+type Options struct {
+	Table  *command.Table
+	Store  store.Options
+	Logger *slog.Logger
+
+	// Applied and Froze observe how long an entry took to apply and how long
+	// the beginning of a snapshot held up the log. Either may be nil.
+	Applied func(time.Duration)
+	Froze   func(time.Duration)
+}
+
+// FSM is the state machine of one shard. Raft applies entries to it one after
+// the other; any number of goroutines may read.
+type FSM struct {
+	opt Options
+
+	// mu guards everything below up to applied. Apply and Restore hold it for
+	// writing, View for reading.
+	mu       sync.RWMutex
+	store    *store.Store
+	clock    int64 // log clock, Unix milliseconds
+	index    uint64
+	term     uint64
+	lease    uint64 // SettingLeaseMillis
+	sessions sessions
+	once     *onceTable
+	partial  assembly
+
+	applied  atomic.Uint64 // copy of index for those who wait without the lock
+	waiters  waiters
+	scratch  Entry // reused by apply
+	reader   command.UnitReader
+	unit     command.Unit
+	cmdCtx   command.Ctx
+	evicted  atomic.Uint64
+	expired  atomic.Uint64
+	restores atomic.Uint64
+}
+
+var _ raft.BatchingFSM = (*FSM)(nil)
+
+// New returns an empty state machine.
+func New(o Options) *FSM {
+	return &FSM{
+		opt:      o,
+		store:    store.New(o.Store),
+		sessions: make(sessions),
+		once:     newOnceTable(),
+	}
+}
+
+// Apply implements raft.FSM.
+func (f *FSM) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
+
+// ApplyBatch implements raft.BatchingFSM. The response to a command entry is a
+// []BatchResult in the order of the entry's batches; to an unfinished fragment
+// it is nil.
+func (f *FSM) ApplyBatch(logs []*raft.Log) []any {
+	out := make([]any, len(logs))
+	for i, l := range logs {
+		if l.Type == raft.LogCommand {
+			out[i] = f.applyLog(l)
+		}
+	}
+	return out
+}
+
+func (f *FSM) applyLog(l *raft.Log) any {
+	started := time.Now()
+	f.mu.Lock()
+	results, err := f.applyLocked(l.Index, l.Term, l.Data)
+	f.mu.Unlock()
+	if f.opt.Applied != nil {
+		f.opt.Applied(time.Since(started))
+	}
+	if err != nil {
+		// An entry that one replica cannot read must not be skipped by it:
+		// the replicas would differ from here on, silently.
+		panic(fmt.Sprintf("lockstep: log entry %d of term %d: %v", l.Index, l.Term, err))
+	}
+	f.applied.Store(l.Index)
+	f.waiters.wake(l.Index)
+	if results == nil {
+		return nil
+	}
+	return results
+}
+
+func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error) {
+	f.index, f.term = index, term
+	if len(data) > 1 && data[1] == kindFragment {
+		whole, err := f.partial.add(term, data)
+		if whole == nil || err != nil {
+			return nil, err
+		}
+		data = whole
+	} else {
+		f.partial = assembly{}
+	}
+	e := &f.scratch
+	if err := DecodeEntry(data, e); err != nil {
+		return nil, err
+	}
+	f.begin(e)
+	results := make([]BatchResult, len(e.Batches))
+	for i := range e.Batches {
+		var err error
+		if results[i], err = f.applyBatch(&e.Batches[i], uint64(i), e.OOMLimit); err != nil {
+			return nil, err
+		}
+	}
+	return results, nil
+}
+
+// begin does what comes before the batches: clock, expiry, evictions, settings.
+func (f *FSM) begin(e *Entry) {
+	f.clock = max(f.clock, e.StampMillis)
+	f.store.Advance(f.clock)
+	f.expired.Add(uint64(f.store.Reap(f.clock, reapPerEntry)))
+	f.once.age(f.clock)
+	for _, ev := range e.Evictions {
+		if f.store.Evict(ev.Key, ev.Version) {
+			f.evicted.Add(1)
+		}
+	}
+	for _, s := range e.Settings {
+		switch s.Setting {
+		case SettingLeaseMillis:
+			f.lease = s.Value
+		case SettingOnceMillis:
+			f.once.keepMillis = int64(s.Value)
+		}
+	}
+}
+
+func (f *FSM) applyBatch(b *Batch, position uint64, oomLimit int64) (BatchResult, error) {
+	s, recorded, fresh, err := f.sessions.admit(b)
+	if err != nil {
+		return BatchResult{Err: err}, nil
+	}
+	if !fresh {
+		return BatchResult{Replies: recorded}, nil
+	}
+	replies := make([]resp.Value, 0, b.Units)
+	f.reader.Reset(b.Body)
+	for n := uint64(0); !f.reader.Done(); n++ {
+		if err := f.reader.Next(&f.unit); err != nil {
+			return BatchResult{}, err
+		}
+		f.cmdCtx = command.Ctx{
+			Table: f.opt.Table, Store: f.store, Once: f.once,
+			Now: f.clock, Wall: f.clock, InLog: true,
+			OOMLimit: oomLimit, Seed: f.index<<24 ^ position<<20 ^ n,
+		}
+		replies = append(replies, f.opt.Table.RunUnit(&f.cmdCtx, &f.unit))
+	}
+	s.replies[b.Seq] = replies
+	return BatchResult{Replies: replies}, nil
+}
+
+// View runs fn on the state machine's store under the read lock. wall is the
+// node's clock in Unix milliseconds. fn must not keep entries after it returns.
+// due tells that fn met a key whose time is up by wall but not by the log clock.
+func (f *FSM) View(wall int64, fn func(*command.Ctx)) (index uint64, due bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	ctx := command.Ctx{Table: f.opt.Table, Store: f.store, Now: f.clock, Wall: max(wall, f.clock)}
+	fn(&ctx)
+	return f.index, ctx.Due
+}
+
+// Inspect runs fn on the store under the read lock, for statistics and for the
+// leader's choice of victims.
+func (f *FSM) Inspect(fn func(s *store.Store, clockMillis int64)) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	fn(f.store, f.clock)
+}
+
+// Digest is what replicas of a shard compare: equal indexes must come with equal
+// contents.
+type Digest struct {
+	Index uint64 `json:"index"`
+	Keys  int    `json:"keys"`
+	Sum   uint64 `json:"sum"` // over keys, values, expiry times and versions
+}
+
+// Digest returns the digest of the present state. It walks every key.
+func (f *FSM) Digest() Digest {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return Digest{Index: f.index, Keys: f.store.Len(), Sum: f.store.Digest()}
+}
+
+// Reconfigure runs fn on the store under the write lock: for the eviction
+// policy, which is not replicated.
+func (f *FSM) Reconfigure(fn func(s *store.Store)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fn(f.store)
+}
+
+// Settings returns the replicated settings.
+func (f *FSM) Settings() (leaseMillis, onceMillis uint64) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.lease, uint64(f.once.keepMillis)
+}
+
+// Applied returns the index of the newest command entry applied. Raft's own
+// AppliedIndex runs ahead of it and counts entries that never come here.
+func (f *FSM) Applied() uint64 { return f.applied.Load() }
+
+// WaitApplied returns when the entry at index is applied.
+func (f *FSM) WaitApplied(ctx context.Context, index uint64) error {
+	if f.applied.Load() >= index {
+		return nil
+	}
+	return f.waiters.wait(ctx, index, &f.applied)
+}
+
+// Counters returns how many keys were evicted and expired by entries, since the
+// process started.
+func (f *FSM) Counters() (evicted, expired uint64) { return f.evicted.Load(), f.expired.Load() }
+
+// Snapshot implements raft.FSM. It holds up the log only for as long as it takes
+// to freeze the store and to encode the sessions.
+func (f *FSM) Snapshot() (raft.FSMSnapshot, error) {
+	z, _ := f.freeze()
+	return z, nil
+}
+
+func (f *FSM) freeze() (z *frozen, index uint64) {
+	started := time.Now()
+	f.mu.Lock()
+	z = &frozen{store: f.store.Freeze(), state: f.encodeState(), clock: f.clock}
+	index = f.index
+	f.mu.Unlock()
+	if f.opt.Froze != nil {
+		f.opt.Froze(time.Since(started))
+	}
+	return z, index
+}
+
+// Restore implements raft.FSM. The new state is built aside and then swapped in.
+func (f *FSM) Restore(r io.ReadCloser) error {
+	defer r.Close()
+	return f.RestoreFrom(r)
+}

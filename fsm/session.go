@@ -1,0 +1,46 @@
+package fsm
+
+import (
+	"errors"
+
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// ErrStaleBatch is the answer to a batch of an earlier boot of its node, or of a
+// batch that its node said it had resolved. Nobody waits for it any more.
+var ErrStaleBatch = errors.New("batch is older than its node's session")
+
+// session is what the state machine remembers of one node: the replies of its
+// batches that may be asked for again. The node keeps few batches in flight and
+// says with each which ones are resolved, so a session stays small.
+type session struct {
+	boot    uint64
+	acked   uint64
+	replies map[uint64][]resp.Value // by sequence number, all > acked
+}
+
+// sessions holds one session per node, by node id.
+type sessions map[string]*session
+
+// admit prepares the session of b's node. recorded is what b answered when it
+// was applied before; fresh tells that it was not.
+func (ss sessions) admit(b *Batch) (s *session, recorded []resp.Value, fresh bool, err error) {
+	s = ss[b.Node]
+	if s == nil || b.Boot > s.boot {
+		s = &session{boot: b.Boot, replies: make(map[uint64][]resp.Value)}
+		ss[b.Node] = s
+	}
+	if b.Boot < s.boot || b.Seq <= s.acked {
+		return nil, nil, false, ErrStaleBatch
+	}
+	if b.Acked > s.acked {
+		s.acked = b.Acked
+		for seq := range s.replies {
+			if seq <= s.acked {
+				delete(s.replies, seq)
+			}
+		}
+	}
+	recorded, done := s.replies[b.Seq]
+	return s, recorded, !done, nil
+}

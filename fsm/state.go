@@ -1,0 +1,182 @@
+package fsm
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/snapshot"
+	"github.com/lockstepkv/lockstep/store"
+)
+
+// stateAux is the AUX field of the RDB file that carries what Redis does not
+// know: clock, index, settings, sessions, idempotency records.
+const stateAux = "lockstep-state"
+
+// frozen is a point in time of a state machine.
+type frozen struct {
+	store *store.Snapshot
+	state []byte
+	clock int64
+}
+
+// Persist implements raft.FSMSnapshot. Raft closes or cancels the sink.
+func (z *frozen) Persist(sink raft.SnapshotSink) error { return z.write(sink) }
+
+// write writes the RDB file.
+func (z *frozen) write(w io.Writer) error {
+	return snapshot.Write(w, z.store, []snapshot.Aux{{Key: stateAux, Value: z.state}}, z.clock)
+}
+
+// Release implements raft.FSMSnapshot.
+func (z *frozen) Release() { z.store.Release() }
+
+// WriteSnapshot writes the state machine's present state as an RDB file, and
+// returns the index that it stands for.
+func (f *FSM) WriteSnapshot(w io.Writer) (uint64, error) {
+	z, index := f.freeze()
+	defer z.Release()
+	return index, z.write(w)
+}
+
+// RestoreFrom replaces the state by that of an RDB file.
+func (f *FSM) RestoreFrom(r io.Reader) error {
+	st, aux, err := snapshot.Read(r, f.opt.Store)
+	if err != nil {
+		return fmt.Errorf("restore snapshot: %w", err)
+	}
+	next := New(f.opt)
+	next.store = st
+	for _, a := range aux {
+		if a.Key == stateAux {
+			if err := next.decodeState(a.Value); err != nil {
+				return fmt.Errorf("restore snapshot: %w", err)
+			}
+		}
+	}
+	f.mu.Lock()
+	f.store, f.clock, f.index, f.term, f.lease = next.store, next.clock, next.index, next.term, next.lease
+	f.sessions, f.once, f.partial = next.sessions, next.once, next.partial
+	f.mu.Unlock()
+	f.restores.Add(1)
+	f.applied.Store(next.index)
+	f.waiters.wake(next.index)
+	return nil
+}
+
+// encodeState encodes everything but the store. Maps are written in order, so
+// that replicas in the same state write the same bytes.
+func (f *FSM) encodeState() []byte {
+	b := []byte{FormatVersion}
+	for _, n := range []uint64{f.index, f.term, uint64(f.clock), f.lease, uint64(f.once.keepMillis)} {
+		b = binary.AppendUvarint(b, n)
+	}
+	b = binary.AppendUvarint(b, uint64(len(f.sessions)))
+	for _, node := range slices.Sorted(maps.Keys(f.sessions)) {
+		b = f.sessions[node].appendTo(appendString(b, node))
+	}
+	b = f.once.appendTo(b)
+	b = binary.AppendUvarint(b, f.partial.term)
+	b = binary.AppendUvarint(b, f.partial.id)
+	b = binary.AppendUvarint(b, f.partial.total)
+	return appendBytes(b, f.partial.data)
+}
+
+func (s *session) appendTo(b []byte) []byte {
+	b = binary.AppendUvarint(b, s.boot)
+	b = binary.AppendUvarint(b, s.acked)
+	b = binary.AppendUvarint(b, uint64(len(s.replies)))
+	for _, seq := range slices.Sorted(maps.Keys(s.replies)) {
+		b = binary.AppendUvarint(b, seq)
+		b = binary.AppendUvarint(b, uint64(len(s.replies[seq])))
+		for _, v := range s.replies[seq] {
+			b = resp.AppendBinary(b, v)
+		}
+	}
+	return b
+}
+
+func (t *onceTable) appendTo(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(t.order)))
+	for _, r := range t.order {
+		b = appendString(b, r.id)
+		b = binary.AppendUvarint(b, uint64(r.at))
+		b = binary.LittleEndian.AppendUint64(b, r.print)
+		b = resp.AppendBinary(b, r.reply)
+	}
+	b = binary.AppendUvarint(b, uint64(len(t.graveOrder)))
+	for _, g := range t.graveOrder {
+		b = binary.LittleEndian.AppendUint64(b, g.hash)
+		b = binary.AppendUvarint(b, uint64(g.at))
+	}
+	return b
+}
+
+func (f *FSM) decodeState(b []byte) error {
+	if len(b) == 0 || b[0] != FormatVersion {
+		return fmt.Errorf("%w: engine state of another format version", ErrMalformedEntry)
+	}
+	d := decoder{rest: b[1:]}
+	f.index, f.term, f.clock = d.uvarint(), d.uvarint(), int64(d.uvarint())
+	f.lease, f.once.keepMillis = d.uvarint(), int64(d.uvarint())
+	for range d.count() {
+		node := string(d.bytes())
+		f.sessions[node] = d.session()
+	}
+	d.once(f.once)
+	f.partial = assembly{term: d.uvarint(), id: d.uvarint(), total: d.uvarint()}
+	f.partial.data = append(f.partial.data, d.bytes()...)
+	return d.finish()
+}
+
+func (d *decoder) session() *session {
+	s := &session{boot: d.uvarint(), acked: d.uvarint(), replies: make(map[uint64][]resp.Value)}
+	for range d.count() {
+		seq := d.uvarint()
+		replies := make([]resp.Value, d.count())
+		for i := range replies {
+			replies[i] = d.value()
+		}
+		s.replies[seq] = replies
+	}
+	return s
+}
+
+func (d *decoder) once(t *onceTable) {
+	for range d.count() {
+		r := &onceRecord{id: string(d.bytes()), at: int64(d.uvarint()), print: d.uint64(), reply: d.value()}
+		t.records[r.id] = r
+		t.order = append(t.order, r)
+	}
+	for range d.count() {
+		t.bury(tombstone{hash: d.uint64(), at: int64(d.uvarint())})
+	}
+}
+
+func (d *decoder) uint64() uint64 {
+	if len(d.rest) < 8 {
+		d.fail()
+		return 0
+	}
+	v := binary.LittleEndian.Uint64(d.rest)
+	d.rest = d.rest[8:]
+	return v
+}
+
+func (d *decoder) value() resp.Value {
+	if d.failed {
+		return resp.Value{}
+	}
+	v, rest, err := resp.DecodeBinary(d.rest)
+	if err != nil {
+		d.fail()
+		return resp.Value{}
+	}
+	d.rest = rest
+	return v
+}
