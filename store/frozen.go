@@ -4,7 +4,7 @@ import "sync/atomic"
 
 // Snapshot is a view of a store as it was at the time of Freeze.
 type Snapshot struct {
-	buckets     []*table
+	dir         directory
 	n, volatile int
 	used        int64
 	revision    uint64
@@ -13,16 +13,13 @@ type Snapshot struct {
 }
 
 // Freeze returns a view of the store that later changes do not reach. It costs
-// the same for every size of store: it copies the array of table pointers, and
-// from then on the writer copies a table before it first changes it. Any number
-// of snapshots may exist at once. Freeze is called by the writer.
+// the same for every size of store: it copies the upper level of the directory,
+// and from then on the writer copies a page or a table before it first changes
+// it. Any number of snapshots may exist at once. Freeze is called by the writer.
 func (s *Store) Freeze() *Snapshot {
 	s.epoch++
 	s.frozen.Add(1)
-	sn := &Snapshot{n: s.n, volatile: s.expiry.len(), used: s.used, revision: s.revision, frozen: s.frozen}
-	sn.buckets = make([]*table, bucketCount)
-	copy(sn.buckets, s.buckets)
-	return sn
+	return &Snapshot{dir: s.dir, n: s.n, volatile: s.expiry.len(), used: s.used, revision: s.revision, frozen: s.frozen}
 }
 
 // Len returns the number of keys.
@@ -39,29 +36,19 @@ func (sn *Snapshot) Revision() uint64 { return sn.revision }
 
 // Each calls fn for every entry in hash order until it returns an error, which
 // Each returns. It may run while the store changes, in any goroutine.
-func (sn *Snapshot) Each(fn func(*Entry) error) error {
-	for _, t := range sn.buckets {
-		if t == nil {
-			continue
-		}
-		for i := range t.slots {
-			e := t.slots[i].e
-			if e == nil {
-				continue
-			}
-			if err := fn(e); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+func (sn *Snapshot) Each(fn func(*Entry) error) (err error) {
+	sn.dir.each(func(e *Entry) bool {
+		err = fn(e)
+		return err == nil
+	})
+	return err
 }
 
 // Release ends the snapshot, after which the writer need not copy for it any
 // more. It must not be called while Each runs; calling it twice does no harm.
 func (sn *Snapshot) Release() {
 	if sn.released.CompareAndSwap(false, true) {
-		sn.buckets, sn.n = nil, 0
+		sn.dir, sn.n = directory{}, 0
 		sn.frozen.Add(-1)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // TestSnapshotWhileWritingAndReading runs the writer, readers under the read
@@ -114,27 +116,22 @@ func TestNoCopyWithoutSnapshot(t *testing.T) {
 	s := New(Options{})
 	key := []byte("k")
 	s.Put(key, nil, 0, false)
-	b := -1
-	for i, tb := range s.buckets {
-		if tb != nil {
-			b = i
-		}
-	}
-	before := s.buckets[b]
+	tb := func() *table { return s.dir.table(bucketOf(xxhash.Sum64(key))) }
+	before := tb()
 	sn := s.Freeze()
 	s.Put(key, nil, 0, false)
-	if s.buckets[b] == before {
+	if tb() == before {
 		t.Fatal("a shared table was changed in place")
 	}
-	before = s.buckets[b]
+	before = tb()
 	s.Put(key, nil, 0, false)
-	if s.buckets[b] != before {
+	if tb() != before {
 		t.Fatal("copied twice for one snapshot")
 	}
 	s.Freeze().Release()
 	sn.Release()
 	s.Put(key, nil, 0, false)
-	if s.buckets[b] != before {
+	if tb() != before {
 		t.Fatal("copied without a snapshot")
 	}
 }

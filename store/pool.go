@@ -18,6 +18,9 @@ type poolItem struct {
 
 // offer puts e into the pool unless it is full of better candidates.
 func (p *pool) offer(e *Entry, score uint64) {
+	if p.n == poolSize && score <= p.items[0].score {
+		return
+	}
 	for i := range p.items[:p.n] {
 		if p.items[i].key == e.Key() {
 			return
@@ -31,9 +34,6 @@ func (p *pool) offer(e *Entry, score uint64) {
 		copy(p.items[k+1:p.n+1], p.items[k:p.n])
 		p.n++
 	} else {
-		if k == 0 {
-			return
-		}
 		k--
 		copy(p.items[:k], p.items[1:k+1])
 	}
@@ -147,7 +147,7 @@ func (c *choice) sample(n int, fn func(*Entry)) {
 	n = min(n, c.s.n)
 	b, i := c.start()
 	for n > 0 {
-		if t := c.s.buckets[b]; t != nil {
+		if t := c.s.dir.table(b); t != nil {
 			for ; i < len(t.slots) && n > 0; i++ {
 				if e := t.slots[i].e; e != nil {
 					fn(e)
@@ -169,7 +169,7 @@ func (c *choice) start() (bucket, pos int) {
 	for range startTries {
 		r := rng.Uint64()
 		bucket = int(r % bucketCount)
-		t := c.s.buckets[bucket]
+		t := c.s.dir.table(bucket)
 		if t == nil {
 			continue
 		}

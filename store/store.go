@@ -10,8 +10,7 @@ import (
 // concurrency.
 type Store struct {
 	opt      Options
-	buckets  []*table // bucketCount of them; nil when empty
-	groups   [groupCount]int
+	dir      directory
 	slots    []uint32 // number of keys by hash slot
 	expiry   expiryIndex
 	sieve    *sieveQueue // nil until a call of Victims needs it
@@ -19,25 +18,17 @@ type Store struct {
 	used     int64
 	revision uint64
 
-	// epoch is raised by Freeze. A table with a smaller epoch may be part of a
-	// snapshot, and is copied before it changes while frozen is not zero.
+	// epoch is raised by Freeze. A page or table with a smaller epoch may be part
+	// of a snapshot, and is copied before it changes while frozen is not zero.
 	epoch  uint64
 	frozen *atomic.Int64 // snapshots not yet released
 
 	clockMillis atomic.Int64
 }
 
-// Buckets are counted in groups, so that the entry of a given rank is found
-// without walking all of them.
-const (
-	groupBits  = 7
-	groupCount = bucketCount >> groupBits
-)
-
 // New returns an empty store.
 func New(o Options) *Store {
 	s := &Store{frozen: new(atomic.Int64), slots: make([]uint32, SlotCount)}
-	s.buckets = make([]*table, bucketCount)
 	s.opt.OnChange = o.OnChange
 	s.Reconfigure(o)
 	return s
@@ -80,28 +71,37 @@ func (s *Store) Get(key []byte) *Entry { return s.get(str(key)) }
 
 func (s *Store) get(key string) *Entry {
 	hash := xxhash.Sum64String(key)
-	t := s.buckets[bucketOf(hash)]
+	t := s.dir.table(bucketOf(hash))
 	if t == nil {
 		return nil
 	}
 	return t.get(hash, key)
 }
 
-// own returns bucket b's table ready to be changed.
-func (s *Store) own(b int) *table {
-	t := s.buckets[b]
+// own returns bucket b's page and table ready to be changed.
+func (s *Store) own(b int) (*page, *table) {
+	shared := s.frozen.Load() > 0
+	p := s.dir[b>>pageBits]
+	switch {
+	case p == nil:
+		p = &page{}
+		s.dir[b>>pageBits] = p
+	case p.epoch != s.epoch && shared:
+		p = &page{n: p.n, tables: p.tables}
+		s.dir[b>>pageBits] = p
+	}
+	p.epoch = s.epoch
+	t := p.tables[b&(pageLen-1)]
 	switch {
 	case t == nil:
 		t = newTable(s.epoch, 2)
-		s.buckets[b] = t
-	case t.epoch == s.epoch:
-	case s.frozen.Load() > 0:
+		p.tables[b&(pageLen-1)] = t
+	case t.epoch != s.epoch && shared:
 		t = t.clone(s.epoch)
-		s.buckets[b] = t
-	default:
-		t.epoch = s.epoch
+		p.tables[b&(pageLen-1)] = t
 	}
-	return t
+	t.epoch = s.epoch
+	return p, t
 }
 
 // put makes e the entry of its key. e has everything but a version, an access
@@ -110,7 +110,7 @@ func (s *Store) put(e *Entry) {
 	key := e.Key()
 	hash := xxhash.Sum64String(key)
 	b := bucketOf(hash)
-	t := s.own(b)
+	p, t := s.own(b)
 	pos, found := t.find(hash, key)
 	var old *Entry
 	if found {
@@ -130,7 +130,7 @@ func (s *Store) put(e *Entry) {
 	} else {
 		t.insert(hash, e)
 		s.n++
-		s.groups[b>>groupBits]++
+		p.n++
 		s.slots[e.slot]++
 	}
 	s.used += e.Size()
@@ -169,21 +169,22 @@ func (s *Store) Delete(e *Entry) {
 	key := e.Key()
 	hash := xxhash.Sum64String(key)
 	b := bucketOf(hash)
-	if s.buckets[b] == nil {
+	t := s.dir.table(b)
+	if t == nil {
 		return
 	}
-	pos, found := s.buckets[b].find(hash, key)
-	if !found || s.buckets[b].slots[pos].e != e {
+	pos, found := t.find(hash, key)
+	if !found || t.slots[pos].e != e {
 		return
 	}
-	t := s.own(b)
+	p, t := s.own(b)
 	t.remove(pos)
 	if t.n == 0 {
-		s.buckets[b] = nil
+		p.tables[b&(pageLen-1)] = nil
 	}
+	p.n--
 	s.revision++
 	s.n--
-	s.groups[b>>groupBits]--
 	s.slots[e.slot]--
 	s.used -= e.Size()
 	if e.expireAt != 0 {
@@ -209,9 +210,8 @@ func (s *Store) Evict(key []byte, version uint64) bool {
 
 // Clear removes everything. Snapshots keep what they hold.
 func (s *Store) Clear() {
-	s.buckets = make([]*table, bucketCount)
+	s.dir = directory{}
 	s.slots = make([]uint32, SlotCount)
-	s.groups = [groupCount]int{}
 	s.expiry = expiryIndex{}
 	s.sieve = nil
 	s.n, s.used = 0, 0

@@ -10,6 +10,50 @@ const (
 	bucketCount = 1 << bucketBits
 )
 
+// directory is the array of tables in two levels, so that Freeze copies no more
+// than the upper one. Entries come in hash order.
+type directory [pageCount]*page
+
+const (
+	pageBits  = 7
+	pageLen   = 1 << pageBits
+	pageCount = bucketCount / pageLen
+)
+
+// page holds the tables of a range of buckets; nil is an empty table.
+type page struct {
+	epoch  uint64 // as in table
+	n      int    // entries in all tables
+	tables [pageLen]*table
+}
+
+// table returns bucket b's table, nil when it is empty.
+func (d *directory) table(b int) *table {
+	if p := d[b>>pageBits]; p != nil {
+		return p.tables[b&(pageLen-1)]
+	}
+	return nil
+}
+
+// each calls fn for every entry until it returns false.
+func (d *directory) each(fn func(*Entry) bool) {
+	for _, p := range d {
+		if p == nil {
+			continue
+		}
+		for _, t := range p.tables {
+			if t == nil {
+				continue
+			}
+			for i := range t.slots {
+				if e := t.slots[i].e; e != nil && !fn(e) {
+					return
+				}
+			}
+		}
+	}
+}
+
 func bucketOf(hash uint64) int { return int(hash >> (64 - bucketBits)) }
 
 // table holds the entries of one bucket in ascending order of (hash, key). It

@@ -19,7 +19,7 @@ func (s *Store) Scan(cursor uint64, count int, fn func(*Entry)) (next uint64) {
 	from := cursor << cursorShift
 	done, last := 0, uint64(0)
 	for b := bucketOf(from); b < bucketCount; b++ {
-		t := s.buckets[b]
+		t := s.dir.table(b)
 		if t == nil {
 			continue
 		}
@@ -45,18 +45,7 @@ func (s *Store) Scan(cursor uint64, count int, fn func(*Entry)) (next uint64) {
 
 // Each calls fn for every entry in hash order until it returns false. fn must
 // not change the store.
-func (s *Store) Each(fn func(*Entry) bool) {
-	for _, t := range s.buckets {
-		if t == nil {
-			continue
-		}
-		for i := range t.slots {
-			if e := t.slots[i].e; e != nil && !fn(e) {
-				return
-			}
-		}
-	}
-}
+func (s *Store) Each(fn func(*Entry) bool) { s.dir.each(fn) }
 
 // randomTries bounds how often Random draws before it looks at every key.
 const randomTries = 100
@@ -88,30 +77,36 @@ func (s *Store) Random(rng *rand.Rand, live func(*Entry) bool) *Entry {
 
 // rank returns the k-th entry in hash order, counted from 0.
 func (s *Store) rank(k int) *Entry {
-	g := 0
-	for k >= s.groups[g] {
-		k -= s.groups[g]
-		g++
-	}
-	for b := g << groupBits; ; b++ {
-		t := s.buckets[b]
-		if t == nil {
+	var p *page
+	for i := 0; p == nil; i++ {
+		if next := s.dir[i]; next == nil {
 			continue
-		}
-		if k >= t.n {
-			k -= t.n
-			continue
-		}
-		for i := range t.slots {
-			if t.slots[i].e == nil {
-				continue
-			}
-			if k == 0 {
-				return t.slots[i].e
-			}
-			k--
+		} else if k >= next.n {
+			k -= next.n
+		} else {
+			p = next
 		}
 	}
+	var t *table
+	for i := 0; t == nil; i++ {
+		if next := p.tables[i]; next == nil {
+			continue
+		} else if k >= next.n {
+			k -= next.n
+		} else {
+			t = next
+		}
+	}
+	for i := range t.slots {
+		if t.slots[i].e == nil {
+			continue
+		}
+		if k == 0 {
+			return t.slots[i].e
+		}
+		k--
+	}
+	panic("store: a table holds fewer entries than it counts")
 }
 
 // CountInSlot returns the number of keys in a hash slot.

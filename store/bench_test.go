@@ -1,0 +1,175 @@
+package store
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+)
+
+const million = 1_000_000
+
+// benchKey is 16 bytes long.
+func benchKey(buf []byte, i int) []byte { return fmt.Appendf(buf[:0], "key:%012d", i) }
+
+func fill(s *Store, n, valueLen int, expireAt func(i int) int64) {
+	var buf [32]byte
+	val := make([]byte, valueLen)
+	for i := range n {
+		s.Put(benchKey(buf[:], i), val, expireAt(i), false)
+	}
+}
+
+func never(int) int64 { return 0 }
+
+func heapBytes() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// TestAccountingIsCloseToTheHeap: the constants of the accounting are near what
+// keys really cost, so that maxmemory means what it says.
+func TestAccountingIsCloseToTheHeap(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		n, value int
+		expireAt func(int) int64
+	}{
+		{"64 B values", 300_000, 64, never},
+		{"64 B values, expiry", 300_000, 64, func(i int) int64 { return int64(i) + 1 }},
+		{"1 KiB values", 50_000, 1024, never},
+	} {
+		before := heapBytes()
+		s := New(Options{})
+		fixed := heapBytes() - before
+		fill(s, c.n, c.value, c.expireAt)
+		heap := heapBytes() - before - fixed
+		t.Logf("%s: heap %.1f, accounted %.1f bytes per key, %d per empty store", c.name,
+			float64(heap)/float64(c.n), float64(s.Used())/float64(c.n), fixed)
+		if ratio := float64(heap) / float64(s.Used()); ratio < 0.85 || ratio > 1.1 {
+			t.Errorf("%s: the heap holds %.2f times what is accounted", c.name, ratio)
+		}
+		runtime.KeepAlive(s)
+	}
+}
+
+func BenchmarkMillionKeys(b *testing.B) {
+	before := heapBytes()
+	s := New(DefaultOptions())
+	fill(s, million, 64, never)
+	heap := heapBytes() - before
+	keys := make([][]byte, 1<<16)
+	for i := range keys {
+		keys[i] = benchKey(nil, rand.IntN(million))
+	}
+	val := make([]byte, 64)
+	b.Run("Get", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			s.Get(keys[i%len(keys)])
+		}
+		b.ReportMetric(float64(heap)/million, "heapB/key")
+	})
+	b.Run("GetTouch", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			s.Touch(s.Get(keys[i%len(keys)]), int64(i)>>8)
+		}
+	})
+	b.Run("Put", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			s.Put(keys[i%len(keys)], val, 0, false)
+		}
+	})
+	b.Run("PutExpiring", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			s.Put(keys[i%len(keys)], val, int64(i)+1, false)
+		}
+	})
+	b.Run("PutDelete", func(b *testing.B) {
+		var buf [32]byte
+		for i := 0; b.Loop(); i++ {
+			s.Delete(s.Put(benchKey(buf[:], million+i), val, 0, false))
+		}
+	})
+	b.Run("Random", func(b *testing.B) {
+		rng := rand.New(rand.NewPCG(1, 1))
+		for b.Loop() {
+			s.Random(rng, nil)
+		}
+	})
+	for _, p := range []Policy{AllKeysLRU, AllKeysLFU, AllKeysRandom, AllKeysSieve} {
+		b.Run("Victims/"+p.String(), func(b *testing.B) {
+			o := DefaultOptions()
+			o.Policy = p
+			s.Reconfigure(o)
+			pick := seededPicker(1)
+			s.Victims(1000, 1, pick) // makes the SIEVE queue
+			named := 0
+			for b.Loop() {
+				named += len(s.Victims(1000, 100*SizeOf(16, 64, false), pick))
+			}
+			b.ReportMetric(float64(b.Elapsed())/float64(named), "ns/victim")
+		})
+	}
+}
+
+// BenchmarkSnapshotStall reports what a snapshot of a million keys does to the
+// writer: the time of Freeze, and of the slowest and typical Put meanwhile,
+// beside the same without a snapshot.
+func BenchmarkSnapshotStall(b *testing.B) {
+	s := New(DefaultOptions())
+	fill(s, million, 64, func(i int) int64 { return int64(i % 2 * (i + 1)) })
+	var freeze, dump time.Duration
+	var calm, busy []time.Duration
+	for b.Loop() {
+		calm = append(calm, puts(s, nil)...)
+		start := time.Now()
+		sn := s.Freeze()
+		freeze = max(freeze, time.Since(start))
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			sn.Digest()
+			dump = max(dump, time.Since(start))
+			sn.Release()
+		}()
+		busy = append(busy, puts(s, done)...)
+		<-done
+	}
+	b.ReportMetric(float64(freeze.Microseconds()), "freeze-µs")
+	b.ReportMetric(float64(dump.Milliseconds()), "dump-ms")
+	report := func(name string, d []time.Duration) {
+		slices.Sort(d)
+		b.ReportMetric(float64(d[len(d)-1].Microseconds()), name+"-max-µs")
+		b.ReportMetric(float64(d[len(d)*999/1000].Nanoseconds()), name+"-p99.9-ns")
+		b.ReportMetric(float64(d[len(d)/2].Nanoseconds()), name+"-p50-ns")
+	}
+	report("calm", calm)
+	report("snapshot", busy)
+}
+
+// puts measures random Puts until done is closed, or 200,000 of them.
+func puts(s *Store, done <-chan struct{}) (took []time.Duration) {
+	var buf [32]byte
+	val := make([]byte, 64)
+	for i := 0; ; i++ {
+		if i%100 == 0 {
+			select {
+			case <-done:
+				return took
+			default:
+			}
+		}
+		if done == nil && i == 200_000 {
+			return took
+		}
+		k := benchKey(buf[:], rand.IntN(million))
+		start := time.Now()
+		s.Put(k, val, int64(i&1), false)
+		took = append(took, time.Since(start))
+	}
+}
