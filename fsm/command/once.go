@@ -19,20 +19,14 @@ func onceSpec(t *Table) *Spec {
 		Summary: "Runs a write command at most once per idempotency id; a retry gets the reply of the first run.",
 		Syntax:  "id command [argument ...]",
 		FindKeys: func(args Args) ([][]byte, error) {
-			if err := checkOnceID(args[1]); err != nil {
-				return nil, err
-			}
-			sp, err := t.checkOnce(args[2:])
+			sp, err := t.checkOnce(args)
 			if err != nil {
 				return nil, err
 			}
 			return sp.KeysOf(args[2:])
 		},
 		Parse: func(args Args) (Op, error) {
-			if err := checkOnceID(args[1]); err != nil {
-				return nil, err
-			}
-			sp, err := t.checkOnce(args[2:])
+			sp, err := t.checkOnce(args)
 			if err != nil {
 				return nil, err
 			}
@@ -41,18 +35,17 @@ func onceSpec(t *Table) *Spec {
 	}
 }
 
-func checkOnceID(id []byte) error {
-	if len(id) == 0 || len(id) > maxOnceID {
-		return errOnceID
+// checkOnce is Check for the command within ONCE id command. ONCE wraps writes
+// to keys, which live on one shard together with the record of the id. That
+// leaves out ONCE itself and FLUSHALL.
+func (t *Table) checkOnce(args Args) (*Spec, error) {
+	if len(args) < 3 {
+		return nil, errEmptyCommand
 	}
-	return nil
-}
-
-// checkOnce is Check for what ONCE may wrap: writes to keys, which live on one
-// shard together with the record of the id. That leaves out ONCE itself and
-// FLUSHALL.
-func (t *Table) checkOnce(inner Args) (*Spec, error) {
-	sp, err := t.Check(inner)
+	if id := args[1]; len(id) == 0 || len(id) > maxOnceID {
+		return nil, errOnceID
+	}
+	sp, err := t.Check(args[2:])
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ var specDiscard = &Spec{
 
 var specWatch = &Spec{
 	Name: "watch", Group: "transactions", Arity: -2, Since: "2.2.0",
-	Flags: Connection | NoScript | Loading | StaleOK | Fast | AllowBusy | NoQueue | NoMulti, ACL: []string{"fast", "transaction"}, Keys: KeyRange{First: 1, Last: -1, Step: 1},
+	Flags: Connection | NoScript | Loading | StaleOK | Fast | AllowBusy | NoQueue, ACL: []string{"fast", "transaction"}, Keys: KeyRange{First: 1, Last: -1, Step: 1},
 	Summary: "Makes the next transaction depend on keys being unchanged.",
 	Syntax:  "key [key ...]",
 }

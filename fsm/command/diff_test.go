@@ -1,0 +1,303 @@
+package command
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// pair is a real Redis and a store of ours that see the same commands.
+type pair struct {
+	t     *testing.T
+	real  *redisConn
+	other *redisConn // a second client of the real Redis
+	ctx   *Ctx
+	gen   *generator
+	seen  map[string]int // replies compared, by command
+	log   []string
+	once  int
+}
+
+func newPair(t *testing.T, seed uint64) *pair {
+	redis := startRedis(t)
+	return &pair{
+		t: t, real: redis.main, other: redis.dial(), ctx: newCtx(), gen: newGenerator(seed), seen: map[string]int{},
+	}
+}
+
+// tick moves our clock to that of the real Redis.
+func (p *pair) tick() {
+	p.ctx.Now = max(p.ctx.Now, time.Now().UnixMilli())
+	p.ctx.Wall = p.ctx.Now
+	p.ctx.Seed++
+	p.ctx.Store.Advance(p.ctx.Now)
+}
+
+func (p *pair) fail(args Args, ours, theirs string) {
+	p.t.Helper()
+	from := max(0, len(p.log)-25)
+	p.t.Fatalf("%s\nours  %q\nRedis %q\nafter\n%s", quote(args), ours, theirs, strings.Join(p.log[from:], "\n"))
+}
+
+func (p *pair) step() {
+	args := p.gen.command()
+	name := p.name(args)
+	p.log = append(p.log, quote(args))
+	if name == "dbsize" || name == "randomkey" {
+		p.settle()
+	}
+	theirs := p.real.do(args)
+	raw := bytes.Clone(p.real.raw.Bytes())
+	p.tick()
+	ours := p.exec(args, name)
+	p.seen[name]++
+	p.compare(args, name, ours, theirs, raw)
+}
+
+// name is the command's, or empty when args are none.
+func (p *pair) name(args Args) string {
+	if sp, err := p.ctx.Table.Check(args); err == nil {
+		return sp.Name
+	}
+	return ""
+}
+
+// exec runs args, now and then within ONCE, whose reply must be the same.
+func (p *pair) exec(args Args, name string) resp.Value {
+	sp := p.ctx.Table.Lookup(args[0])
+	if name == "" || !sp.Flags.Has(Write) || sp.Flags.Has(AllShards) || !p.gen.chance(20) {
+		return p.ctx.Table.Exec(p.ctx, args)
+	}
+	p.once++
+	wrapped := append(Args{[]byte("once"), []byte("id" + strconv.Itoa(p.once))}, args...)
+	first := p.ctx.Table.Exec(p.ctx, wrapped)
+	if _, kept := p.ctx.Once.(onceMap)["id"+strconv.Itoa(p.once)]; kept {
+		if again := p.ctx.Table.Exec(p.ctx, wrapped); !same(first, again) {
+			p.fail(wrapped, show(again), show(first))
+		}
+	}
+	return first
+}
+
+// settle makes the real Redis drop what has expired: it does so when a key is
+// asked for by name.
+func (p *pair) settle() {
+	args := line("EXISTS")
+	for _, k := range allTestKeys() {
+		args = append(args, []byte(k))
+	}
+	p.real.do(args)
+}
+
+func (p *pair) compare(args Args, name string, ours, theirs resp.Value, raw []byte) {
+	p.t.Helper()
+	ok := false
+	switch {
+	case theirs.IsError() || ours.IsError():
+		ok = show(ours) == string(raw)
+	case name == "ttl" || name == "pttl" || name == "expiretime" || name == "pexpiretime":
+		ok = ours.Kind == theirs.Kind && near(name, ours.Int, theirs.Int)
+	case name == "keys":
+		ok = slices.Equal(sorted(ours), sorted(theirs))
+	case name == "scan":
+		ok = p.scanSame(args, ours, theirs)
+	case name == "randomkey":
+		ok = ours.IsNil() == theirs.IsNil() && (ours.IsNil() || p.real.do(Args{[]byte("EXISTS"), ours.Str}).Int == 1)
+	case name == "object|encoding":
+		ok = show(ours) == string(raw) || p.wholeFloat(args[2], ours, theirs)
+	case name == "object|refcount" || name == "memory|usage":
+		ok = ours.Kind == theirs.Kind && (ours.Int > 0) == (theirs.Int > 0)
+	case name == "object|idletime":
+		ok = ours.Kind == theirs.Kind && near("ttl", ours.Int, theirs.Int)
+	case name == "object|help" || name == "memory|help":
+		ok = ours.Kind == theirs.Kind
+	default:
+		ok = show(ours) == string(raw)
+	}
+	if !ok {
+		p.fail(args, show(ours), string(raw))
+	}
+}
+
+// near allows for the time between the two servers' answers.
+func near(name string, a, b int64) bool {
+	tolerance := int64(1)
+	if strings.HasPrefix(name, "p") {
+		tolerance = 500
+	}
+	if a < 0 || b < 0 {
+		return a == b
+	}
+	return a-b <= tolerance && b-a <= tolerance
+}
+
+// wholeFloat is the documented difference of INCRBYFLOAT's whole numbers.
+func (p *pair) wholeFloat(key []byte, ours, theirs resp.Value) bool {
+	e := p.ctx.Peek(key)
+	if e == nil {
+		return false
+	}
+	_, whole := parseInt(e.Bytes())
+	return whole && string(ours.Str) == "int" && string(theirs.Str) == "embstr"
+}
+
+func sorted(v resp.Value) []string {
+	out := texts(v, "")
+	return out
+}
+
+// scanSame goes on with both scans to the end: over a whole iteration the same
+// keys come out.
+func (p *pair) scanSame(args Args, ours, theirs resp.Value) bool {
+	finish := func(v resp.Value, next func(Args) resp.Value) []string {
+		found := map[string]bool{}
+		a := slices.Clone(args)
+		for {
+			for _, k := range v.Elems[1].Elems {
+				found[string(k.Str)] = true
+			}
+			if string(v.Elems[0].Str) == "0" {
+				break
+			}
+			a[1] = v.Elems[0].Str
+			v = next(a)
+		}
+		var keys []string
+		for k := range found {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		return keys
+	}
+	a := finish(ours, func(a Args) resp.Value { return p.ctx.Table.Exec(p.ctx, a) })
+	b := finish(theirs, p.real.do)
+	return slices.Equal(a, b)
+}
+
+// lapse lets a key expire on both sides.
+func (p *pair) lapse() {
+	key := []byte(p.gen.key())
+	args := Args{[]byte("PEXPIRE"), key, []byte("3")}
+	p.log = append(p.log, quote(args)+" and wait")
+	p.real.do(args)
+	p.tick()
+	p.ctx.Table.Exec(p.ctx, args)
+	until := time.Now().Add(5 * time.Millisecond)
+	poll(p.t, "the key expires", func() bool {
+		return time.Now().After(until) && p.real.do(Args{[]byte("PTTL"), key}).Int == -2
+	})
+}
+
+// transaction runs a few commands as one unit, maybe under a watch that fails.
+func (p *pair) transaction() {
+	unit := Unit{Multi: true}
+	p.tick()
+	if p.gen.chance(60) {
+		key := []byte(p.gen.key())
+		p.real.do(Args{[]byte("WATCH"), key})
+		unit.Watches = append(unit.Watches, Watch{Key: key, Version: VersionOf(p.ctx.Peek(key))})
+		change := Args{[]byte("SET"), []byte(p.gen.key()), []byte(p.gen.value())}
+		p.log = append(p.log, "WATCH "+quote(Args{key}), quote(change))
+		p.other.do(change)
+		p.ctx.Table.Exec(p.ctx, change)
+	}
+	p.real.cmd("MULTI")
+	for range 1 + p.gen.rng.IntN(5) {
+		args := p.gen.command()
+		switch name := p.name(args); name {
+		case "", "scan", "keys", "dbsize", "randomkey":
+			continue // refused when it is queued, or compared elsewhere
+		}
+		p.log = append(p.log, "  queue "+quote(args))
+		if got := show(p.real.do(args)); got != show(resp.Queued) {
+			p.fail(args, show(resp.Queued), got)
+		}
+		unit.Cmds = append(unit.Cmds, args)
+	}
+	theirs := p.real.cmd("EXEC")
+	raw := p.real.raw.String()
+	ours := p.ctx.Table.RunUnit(p.ctx, p.travel(unit))
+	if ours.Kind != resp.KindArray || theirs.Kind != resp.KindArray {
+		if show(ours) != raw {
+			p.fail(line("EXEC"), show(ours), raw)
+		}
+		return
+	}
+	for i, args := range unit.Cmds {
+		p.compare(args, p.name(args), ours.Elems[i], theirs.Elems[i], []byte(show(theirs.Elems[i])))
+	}
+}
+
+// travel sends u through its encoding.
+func (p *pair) travel(u Unit) *Unit {
+	var b Batch
+	b.AddMulti(u.Watches, u.Cmds)
+	var r UnitReader
+	r.Reset(b.Body)
+	var out Unit
+	if err := r.Next(&out); err != nil || !r.Done() {
+		p.t.Fatalf("a unit does not survive its encoding: %v", err)
+	}
+	return &out
+}
+
+// sameData compares the data sets: keys, values, lifetimes, types, encodings.
+func (p *pair) sameData() {
+	p.t.Helper()
+	p.settle()
+	p.tick()
+	keys := sorted(p.real.cmd("KEYS *"))
+	if ours := sorted(do(p.ctx, "KEYS *")); !slices.Equal(keys, ours) {
+		p.fail(line("KEYS *"), fmt.Sprint(ours), fmt.Sprint(keys))
+	}
+	for _, k := range keys {
+		for _, l := range []string{"GET", "PTTL", "TYPE", "OBJECT ENCODING"} {
+			args := append(line(l), []byte(k))
+			theirs := p.real.do(args)
+			raw := bytes.Clone(p.real.raw.Bytes())
+			p.tick()
+			p.compare(args, p.name(args), p.ctx.Table.Exec(p.ctx, args), theirs, raw)
+		}
+	}
+}
+
+func TestRandomCommandsAsRedis(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			p := newPair(t, seed)
+			for i := range 12_000 {
+				switch {
+				case i%400 == 399:
+					p.lapse()
+				case i%20 == 19:
+					p.transaction()
+				default:
+					p.step()
+				}
+				if i%500 == 0 {
+					p.sameData()
+				}
+			}
+			p.sameData()
+			p.everyCommandSeen()
+		})
+	}
+}
+
+// everyCommandSeen holds the generator to the table: a data command that Redis
+// has must have been compared, and none may be missing from the templates.
+func (p *pair) everyCommandSeen() {
+	for _, sp := range p.ctx.Table.Specs() {
+		for _, s := range append([]*Spec{sp}, sp.Sub...) {
+			if s.IsData() && s.Group != "lockstep" && p.seen[s.Name] < 10 {
+				p.t.Errorf("%s was compared %d times only", s.Name, p.seen[s.Name])
+			}
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package command
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// redisSpec is an element of COMMAND INFO.
+type redisSpec struct {
+	name              string
+	arity             int64
+	flags             []string
+	first, last, step int64
+	acl               []string
+	subs              map[string]redisSpec
+}
+
+func parseRedisSpec(v resp.Value) redisSpec {
+	e := v.Elems
+	s := redisSpec{
+		name: string(e[0].Str), arity: e[1].Int, flags: texts(e[2], ""),
+		first: e[3].Int, last: e[4].Int, step: e[5].Int, acl: texts(e[6], "@"),
+		subs: map[string]redisSpec{},
+	}
+	for _, sub := range e[9].Elems {
+		p := parseRedisSpec(sub)
+		s.subs[p.name] = p
+	}
+	return s
+}
+
+func texts(v resp.Value, prefix string) []string {
+	var out []string
+	for _, e := range v.Elems {
+		out = append(out, strings.TrimPrefix(string(e.Str), prefix))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// specExceptions are the flags in which Lockstep differs from Redis, and why.
+func specExceptions() map[string]struct {
+	flags  []string
+	reason string
+} {
+	return map[string]struct {
+		flags  []string
+		reason string
+	}{
+		"object|help": {[]string{"readonly"}, "any shard answers it like a read"},
+		"memory|help": {[]string{"readonly"}, "any shard answers it like a read"},
+	}
+}
+
+func TestSpecsAreThoseOfRedis(t *testing.T) {
+	redis := startRedis(t)
+	known := 0
+	for _, sp := range NewTable().Specs() {
+		v := redis.main.do(Args{[]byte("COMMAND"), []byte("INFO"), []byte(sp.Name)})
+		if len(v.Elems) != 1 || v.Elems[0].IsNil() {
+			if sp.Group != "lockstep" {
+				t.Errorf("%s: Redis does not know it", sp.Name)
+			}
+			continue
+		}
+		known++
+		real := parseRedisSpec(v.Elems[0])
+		compareSpec(t, sp, real)
+		for _, sub := range sp.Sub {
+			if r, ok := real.subs[sub.Name]; ok {
+				compareSpec(t, sub, r)
+			} else if sub.Since <= "7.0.0" {
+				t.Errorf("%s: Redis does not know it", sub.Name)
+			}
+		}
+		compareDocs(t, redis, sp)
+	}
+	if known < 60 {
+		t.Errorf("only %d commands were compared", known)
+	}
+}
+
+func compareSpec(t *testing.T, sp *Spec, real redisSpec) {
+	t.Helper()
+	if int64(sp.Arity) != real.arity {
+		t.Errorf("%s: arity %d, Redis %d", sp.Name, sp.Arity, real.arity)
+	}
+	if k := sp.Keys; int64(k.First) != real.first || int64(k.Last) != real.last || int64(k.Step) != real.step {
+		t.Errorf("%s: keys %+v, Redis %d %d %d", sp.Name, k, real.first, real.last, real.step)
+	}
+	ours := sp.Flags.Names()
+	for _, extra := range specExceptions()[sp.Name].flags {
+		ours = slices.DeleteFunc(ours, func(s string) bool { return s == extra })
+	}
+	slices.Sort(ours)
+	if !slices.Equal(ours, real.flags) {
+		t.Errorf("%s: flags %v, Redis %v", sp.Name, ours, real.flags)
+	}
+	acl := slices.Sorted(slices.Values(sp.ACL))
+	if !slices.Equal(acl, real.acl) {
+		t.Errorf("%s: ACL %v, Redis %v", sp.Name, acl, real.acl)
+	}
+}
+
+// compareDocs compares since and group with COMMAND DOCS.
+func compareDocs(t *testing.T, redis *realRedis, sp *Spec) {
+	t.Helper()
+	v := redis.main.do(Args{[]byte("COMMAND"), []byte("DOCS"), []byte(sp.Name)})
+	doc := fields(v.Elems[1])
+	check := func(sp *Spec, doc map[string]resp.Value) {
+		if got := string(doc["since"].Str); got != sp.Since {
+			t.Errorf("%s: since %s, Redis %s", sp.Name, sp.Since, got)
+		}
+		if got := string(doc["group"].Str); got != sp.Group {
+			t.Errorf("%s: group %s, Redis %s", sp.Name, sp.Group, got)
+		}
+	}
+	check(sp, doc)
+	subs := fields(doc["subcommands"])
+	for _, sub := range sp.Sub {
+		if d, ok := subs[sub.Name]; ok {
+			check(sub, fields(d))
+		}
+	}
+}
+
+// fields reads a flattened map.
+func fields(v resp.Value) map[string]resp.Value {
+	m := map[string]resp.Value{}
+	for i := 0; i+1 < len(v.Elems); i += 2 {
+		m[string(v.Elems[i].Str)] = v.Elems[i+1]
+	}
+	return m
+}
+
+func TestKeysOfAsRedis(t *testing.T) {
+	redis := startRedis(t)
+	table := NewTable()
+	for _, l := range []string{
+		"get a", "set a b NX", "mset a 1 b 2", "mget a b c", "del a", "copy a b REPLACE", "rename a b", "getrange k 0 1",
+		"object freq k", "memory usage k SAMPLES 5", "expire k 1 NX", "touch a b", "msetnx a 1", "watch a b",
+	} {
+		args := line(l)
+		sp, err := table.Check(args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys, err := sp.KeysOf(args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for _, e := range redis.main.do(append(line("COMMAND GETKEYS"), args...)).Elems {
+			want = append(want, string(e.Str))
+		}
+		var got []string
+		for _, k := range keys {
+			got = append(got, string(k))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("keys of %q = %q, Redis %q", l, got, want)
+		}
+	}
+}
