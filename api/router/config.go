@@ -1,0 +1,95 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Redirect says what a node does with a command for a shard that it does not
+// lead, when there are several shards.
+type Redirect string
+
+const (
+	// RedirectMoved answers -MOVED, as Redis Cluster does.
+	RedirectMoved Redirect = "moved"
+	// RedirectForward runs the command on the shard's leader.
+	RedirectForward Redirect = "forward"
+)
+
+// Errors of Config.Validate and Settings.Validate.
+var (
+	ErrBadRedirect = errors.New("router: redirect must be moved or forward")
+	ErrBadSetting  = errors.New("router: bad setting")
+)
+
+// Config is fixed for the life of a Router.
+type Config struct {
+	Redirect   Redirect // default RedirectMoved; without effect on a single shard
+	SpanShards bool     // MGET, MSET, DEL, UNLINK, EXISTS, TOUCH may name keys of several shards
+
+	RequestTimeout time.Duration // how long one run may take; default 10 s
+	MaxBatchBytes  int           // of one Propose; default 1 MiB (a larger command travels alone)
+	MaxBatchUnits  int           // of one Propose or Read; default 4096
+	MaxQueuedBytes int           // what one MULTI may hold; default 512 MiB
+
+	Version    string // of Lockstep, for INFO and HELLO
+	ConfigFile string // for INFO
+	Static     map[string]string
+
+	Settings Settings // what CONFIG SET may change, as it is at start
+	Reloader Reloader // told of each change; nil: none
+
+	Registerer prometheus.Registerer // nil: no metrics are registered
+	Logger     *slog.Logger          // nil: slog.Default
+	Now        func() time.Time      // nil: time.Now
+}
+
+// Reloader carries a changed setting to where it takes effect. An error refuses
+// the change and becomes the reply of CONFIG SET.
+type Reloader interface {
+	Reload(ctx context.Context, old, next Settings) error
+}
+
+func (c Config) withDefaults() Config {
+	if c.Redirect == "" {
+		c.Redirect = RedirectMoved
+	}
+	if c.RequestTimeout == 0 {
+		c.RequestTimeout = 10 * time.Second
+	}
+	if c.MaxBatchBytes == 0 {
+		c.MaxBatchBytes = 1 << 20
+	}
+	if c.MaxBatchUnits == 0 {
+		c.MaxBatchUnits = 4096
+	}
+	if c.MaxQueuedBytes == 0 {
+		c.MaxQueuedBytes = 512 << 20
+	}
+	if c.Version == "" {
+		c.Version = "0.0.0"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Settings == (Settings{}) {
+		c.Settings = DefaultSettings()
+	}
+	return c
+}
+
+// Validate reports the first thing that is wrong with c.
+func (c Config) Validate() error {
+	if c.Redirect != RedirectMoved && c.Redirect != RedirectForward {
+		return fmt.Errorf("%w, not %q", ErrBadRedirect, c.Redirect)
+	}
+	return c.Settings.Validate()
+}

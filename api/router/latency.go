@@ -1,0 +1,171 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// latencyHistory is how many samples of an event are kept, as in Redis.
+const latencyHistory = 160
+
+// latencyMonitor holds the spikes above latency-monitor-threshold.
+type latencyMonitor struct {
+	mu     sync.Mutex
+	events map[string]*latencyEvent // guarded by mu
+}
+
+type latencyEvent struct {
+	samples []latencySample // oldest first, one per second
+	max     int64
+}
+
+type latencySample struct{ at, millis int64 }
+
+func (m *latencyMonitor) add(event string, at, millis int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.events == nil {
+		m.events = make(map[string]*latencyEvent)
+	}
+	e := m.events[event]
+	if e == nil {
+		e = new(latencyEvent)
+		m.events[event] = e
+	}
+	e.max = max(e.max, millis)
+	if n := len(e.samples); n > 0 && e.samples[n-1].at == at {
+		e.samples[n-1].millis = max(e.samples[n-1].millis, millis)
+		return
+	}
+	e.samples = append(e.samples, latencySample{at, millis})
+	if over := len(e.samples) - latencyHistory; over > 0 {
+		e.samples = slices.Delete(e.samples, 0, over)
+	}
+}
+
+// names returns the events' names in order. The caller holds mu.
+func (m *latencyMonitor) names() []string {
+	out := make([]string, 0, len(m.events))
+	for n := range m.events {
+		out = append(out, n)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func doLatencyLatest(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
+	m := &r.latency
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []resp.Value
+	for _, n := range m.names() {
+		e := m.events[n]
+		last := e.samples[len(e.samples)-1]
+		out = append(out, resp.Array(resp.BulkString(n), resp.Int(last.at), resp.Int(last.millis), resp.Int(e.max)))
+	}
+	return resp.Array(out...)
+}
+
+func doLatencyHistory(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
+	m := &r.latency
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.events[string(args[2])]
+	if e == nil {
+		return resp.EmptyArray
+	}
+	var out []resp.Value
+	for _, s := range e.samples {
+		out = append(out, resp.Array(resp.Int(s.at), resp.Int(s.millis)))
+	}
+	return resp.Array(out...)
+}
+
+func doLatencyReset(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
+	m := &r.latency
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(args) == 2 {
+		n := len(m.events)
+		m.events = nil
+		return resp.Int(int64(n))
+	}
+	var n int64
+	for _, name := range args[2:] {
+		if _, ok := m.events[string(name)]; ok {
+			delete(m.events, string(name))
+			n++
+		}
+	}
+	return resp.Int(n)
+}
+
+func doLatencyDoctor(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
+	if r.settings.Load().LatencyMonitorThreshold == 0 {
+		return resp.Verbatim("Latency monitoring is off. Turn it on with: CONFIG SET latency-monitor-threshold <milliseconds>\n")
+	}
+	m := &r.latency
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.events) == 0 {
+		return resp.Verbatim("No latency spike was seen since the monitor was turned on.\n")
+	}
+	var b strings.Builder
+	for _, n := range m.names() {
+		e := m.events[n]
+		fmt.Fprintf(&b, "%s: %d spikes, the worst took %d ms.\n", n, len(e.samples), e.max)
+	}
+	b.WriteString("See SLOWLOG GET for the commands, and the raft and disk metrics under /metrics for where their time went.\n")
+	return resp.Verbatim(b.String())
+}
+
+// doLatencyHistogram answers the latency distribution of commands, in
+// cumulative buckets of powers of two microseconds.
+func doLatencyHistogram(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
+	wanted := r.all
+	if len(args) > 2 {
+		wanted = nil
+		for _, name := range args[2:] {
+			if p := r.byFullName(string(name)); p != nil {
+				wanted = append(wanted, p)
+			}
+		}
+	}
+	var out []resp.Value
+	for _, p := range wanted {
+		calls := p.stats.calls.Load()
+		if calls == 0 {
+			continue
+		}
+		var hist []resp.Value
+		var seen int64
+		for i, n := range p.stats.counts() {
+			if n == 0 {
+				continue
+			}
+			seen += n
+			hist = append(hist, resp.Int(1<<i), resp.Int(seen))
+		}
+		out = append(out, resp.BulkString(p.name), resp.Map(
+			resp.BulkString("calls"), resp.Int(calls),
+			resp.BulkString("histogram_usec"), resp.Map(hist...)))
+	}
+	return resp.Map(out...)
+}
+
+// byFullName finds "get" or "config|get", in any case.
+func (r *Router) byFullName(name string) *plan {
+	name = strings.ToLower(name)
+	for _, p := range r.all {
+		if p.name == name {
+			return p
+		}
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package router
+
+import (
+	"context"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// Shard is one Raft group as the router sees it: here, or through its leader.
+type Shard interface {
+	ID() int
+
+	// Propose runs the units of b in order and returns one reply per unit. An
+	// error wraps command.ErrUnavailable, ErrOverloaded (nothing happened) or
+	// ErrInDoubt. Propose may keep b.Body after it returned.
+	Propose(ctx context.Context, b command.Batch) ([]resp.Value, error)
+
+	// Read runs fn under the store's read lock, maybe more than once, never
+	// after it returned. The replies that fn makes may be kept, entries not.
+	Read(ctx context.Context, opt command.ReadOptions, fn func(*command.Ctx)) (command.ReadInfo, error)
+}
+
+// Node is what the router needs of the node it runs on.
+type Node interface {
+	// Shards returns all shards, Shards()[i].ID() == i.
+	Shards() []Shard
+	// ShardOfSlot tells which shard holds a slot. Slots do not move while a
+	// node runs.
+	ShardOfSlot(slot uint16) int
+	Cluster() ClusterInfo
+	// IsLeader reports whether this node leads the shard. Must be cheap.
+	IsLeader(shard int) bool
+	TransferLeadership(ctx context.Context, shard int, node string) error
+}
+
+// ClusterInfo is this node's view of the cluster.
+type ClusterInfo struct {
+	ID     string // of the cluster
+	Self   string // id of this node
+	Nodes  []NodeInfo
+	Shards []ShardInfo
+}
+
+// NodeInfo describes one node. The addresses are host:port as clients reach them.
+type NodeInfo struct {
+	ID    string
+	HTTP  string
+	RESP  string
+	Peer  string
+	State string // "up" or "down"
+}
+
+// ShardInfo describes one shard.
+type ShardInfo struct {
+	ID           int
+	Leader       string // node id; empty when none is known
+	Replicas     []string
+	Slots        [][2]uint16 // ranges, both ends included
+	AppliedIndex uint64
+	Term         uint64
+}
+
+// node returns the node with the given id, or nil.
+func (c *ClusterInfo) node(id string) *NodeInfo {
+	for i := range c.Nodes {
+		if c.Nodes[i].ID == id {
+			return &c.Nodes[i]
+		}
+	}
+	return nil
+}
+
+// shard returns the shard with the given id, or nil.
+func (c *ClusterInfo) shard(id int) *ShardInfo {
+	for i := range c.Shards {
+		if c.Shards[i].ID == id {
+			return &c.Shards[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,169 @@
+package router
+
+import (
+	"context"
+	"slices"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// Do runs one command.
+func (r *Router) Do(ctx context.Context, s *Session, args command.Args) resp.Value {
+	s.one[0] = args
+	return r.DoPipeline(ctx, s, s.one[:], s.oneOut[:0])[0]
+}
+
+// DoAll runs all of cmds, whatever they change about the session.
+func (r *Router) DoAll(ctx context.Context, s *Session, cmds [][][]byte) []resp.Value {
+	out := make([]resp.Value, 0, len(cmds))
+	for len(out) < len(cmds) {
+		out = r.DoPipeline(ctx, s, cmds[len(out):], out)
+	}
+	return out
+}
+
+// DoPipeline runs commands of one connection and appends their replies to out,
+// in order. It returns after at least one command and may return before the
+// last: a command that changes how replies are written (HELLO, RESET, QUIT,
+// CLIENT REPLY) has a call of its own. The caller writes the replies it got, as
+// Session's Proto, Muted and Closing then say, and calls again with the rest.
+//
+// cmds may be reused once DoPipeline returned and its replies are written.
+func (r *Router) DoPipeline(ctx context.Context, s *Session, cmds [][][]byte, out []resp.Value) []resp.Value {
+	base := len(out)
+	out = slices.Grow(out, len(cmds))[:base+len(cmds)]
+	replies := out[base:]
+	clear(replies)
+	s.muted = s.replies != repliesOn
+	n := 0
+	for n < len(cmds) {
+		p := r.find(cmds[n])
+		alone := (p != nil && p.h.alone) || s.replies == repliesSkipNext
+		if alone && n > 0 {
+			break
+		}
+		r.step(ctx, s, n, p, cmds[n], replies)
+		n++
+		if alone || s.closing.Load() {
+			s.skipped(p)
+			break
+		}
+	}
+	r.flush(ctx, s, replies)
+	s.commands.Add(int64(n))
+	s.seen.Store(r.now().UnixMilli())
+	return out[:base+n]
+}
+
+// skipped ends CLIENT REPLY SKIP after the command that it silenced.
+func (s *Session) skipped(p *plan) {
+	if s.replies == repliesSkipNext && (p == nil || p.name != "client|reply") {
+		s.replies = repliesOn
+	}
+}
+
+// step runs, queues or refuses one command.
+func (r *Router) step(ctx context.Context, s *Session, i int, p *plan, args command.Args, out []resp.Value) {
+	if v := r.check(s, p, args); v.Kind == resp.KindError {
+		out[i] = r.reject(s, p, v)
+		return
+	}
+	s.last.Store(p)
+	flags := p.spec.Flags
+	switch {
+	case s.tx != nil && !flags.Has(command.NoQueue):
+		out[i] = r.queue(s, p, args)
+	case p.name == nameExec:
+		r.exec(ctx, s, i, p, out)
+	case p.h.run != nil:
+		if !p.h.inline {
+			r.flush(ctx, s, out)
+		}
+		out[i] = r.runHandler(ctx, s, p, args)
+	default:
+		r.place(ctx, s, i, p, args, out)
+	}
+}
+
+// check applies the rules that hold for every command, in Redis's order.
+func (r *Router) check(s *Session, p *plan, args command.Args) resp.Value {
+	if p == nil || !p.arityOK(len(args)) || !p.runnable {
+		if _, err := r.table.Check(args); err != nil {
+			return resp.Err(err.Error())
+		}
+		return errUnsupported
+	}
+	switch {
+	case !s.authed && !p.spec.Flags.Has(command.NoAuth):
+		return errNoAuth
+	case s.tx != nil && p.spec.Flags.Has(command.NoMulti):
+		return errNotInTx
+	}
+	return resp.Value{}
+}
+
+// reject counts a command that was refused before it ran. Within MULTI it
+// spoils the transaction.
+func (r *Router) reject(s *Session, p *plan, v resp.Value) resp.Value {
+	if s.tx != nil {
+		s.tx.dirty = true
+	}
+	if p != nil {
+		p.stats.rejected.Add(1)
+	}
+	r.errs.count(v)
+	return v
+}
+
+func (r *Router) runHandler(ctx context.Context, s *Session, p *plan, args command.Args) resp.Value {
+	if p.h.inline {
+		v := p.h.run(r, ctx, s, args)
+		p.stats.calls.Add(1)
+		if v.Kind == resp.KindError {
+			p.stats.failed.Add(1)
+			r.errs.count(v)
+		}
+		return v
+	}
+	start := r.now()
+	v := p.h.run(r, ctx, s, args)
+	r.observe(s, p, args, v, r.now().Sub(start))
+	return v
+}
+
+// place puts a data command into the run of its shard.
+func (r *Router) place(ctx context.Context, s *Session, i int, p *plan, args command.Args, out []resp.Value) {
+	t := r.route(s, p, args)
+	switch {
+	case t.refuse.Kind == resp.KindError:
+		out[i] = r.reject(s, p, t.refuse)
+	case t.all:
+		r.flush(ctx, s, out)
+		out[i] = r.fanOut(ctx, s, p, args)
+	case t.spans:
+		r.flush(ctx, s, out)
+		out[i] = r.spread(ctx, s, p, args)
+	default:
+		s.run(t.shard).add(item{p: p, args: args, out: i, write: p.write}, t.stale)
+	}
+}
+
+// flush runs everything that was placed.
+func (r *Router) flush(ctx context.Context, s *Session, out []resp.Value) {
+	if len(s.active) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.RequestTimeout)
+	defer cancel()
+	if len(s.active) == 1 {
+		s.active[0].exec(ctx, s, out)
+	} else {
+		runSideBySide(ctx, s, out)
+	}
+	for _, run := range s.active {
+		s.lastRead = run.info
+		run.clear()
+	}
+	s.active = s.active[:0]
+}

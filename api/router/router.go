@@ -1,0 +1,201 @@
+package router
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+const slotCount = 16384
+
+// nameExec is the one transaction command that is not a handler: its reply
+// comes from a shard.
+const nameExec = "exec"
+
+// Router runs commands. It is safe for concurrent use; a Session is not.
+type Router struct {
+	node    Node
+	table   *command.Table
+	cfg     Config
+	log     *slog.Logger
+	now     func() time.Time
+	started time.Time
+	runID   string
+
+	shards  []Shard
+	slots   [slotCount]uint16 // shard of each slot
+	sharded bool
+
+	plans map[string]*plan // by lower-case name
+	all   []*plan          // every command and subcommand, by name
+
+	settings   atomic.Pointer[Settings]
+	settingsMu sync.Mutex // one CONFIG SET at a time
+
+	sessions    registry
+	nextSession atomic.Int64
+	counters    counters
+	errs        errorStats
+	slowlog     slowlog
+	latency     latencyMonitor
+}
+
+// plan is a Spec with all that the router knows about it.
+type plan struct {
+	spec  *command.Spec
+	name  string // lower case; "config|get" for a subcommand
+	h     handler
+	subs  map[string]*plan
+	split splitKind
+	write bool
+	isGet bool // counts hits and misses
+	stats *cmdStats
+
+	// runnable: a handler or a Parse exists. False for a bare container.
+	runnable bool
+}
+
+func (p *plan) arityOK(n int) bool {
+	if p.spec.Arity < 0 {
+		return n >= -p.spec.Arity
+	}
+	return n == p.spec.Arity
+}
+
+// handler runs a command that concerns the connection or the server.
+type handler struct {
+	run func(r *Router, ctx context.Context, s *Session, args command.Args) resp.Value
+	// inline handlers neither see nor change data: they need not wait for the
+	// commands before them.
+	inline bool
+	// alone handlers change how replies are written. DoPipeline runs such a
+	// command in a call of its own.
+	alone bool
+}
+
+// New returns a Router for node that speaks the commands of table.
+func New(node Node, table *command.Table, cfg Config) (*Router, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	r := &Router{
+		node: node, table: table, cfg: cfg, log: cfg.Logger, now: cfg.Now, started: cfg.Now(),
+		runID: newRunID(), shards: node.Shards(), plans: make(map[string]*plan),
+	}
+	r.sharded = len(r.shards) > 1
+	for i := range r.slots {
+		shard := node.ShardOfSlot(uint16(i))
+		if shard < 0 || shard >= len(r.shards) {
+			return nil, fmt.Errorf("router: slot %d is on unknown shard %d", i, shard)
+		}
+		r.slots[i] = uint16(shard)
+	}
+	settings := cfg.Settings
+	r.settings.Store(&settings)
+	r.buildPlans(table.Specs())
+	if cfg.Registerer != nil {
+		if err := cfg.Registerer.Register(&collector{r}); err != nil {
+			return nil, fmt.Errorf("router: metrics: %w", err)
+		}
+	}
+	return r, nil
+}
+
+func (r *Router) buildPlans(specs []*command.Spec) {
+	hs := handlers()
+	for _, sp := range specs {
+		p := newPlan(sp, hs)
+		r.plans[p.name] = p
+		r.all = append(r.all, p)
+		for _, sub := range sp.Sub {
+			if p.subs == nil {
+				p.subs = make(map[string]*plan)
+			}
+			child := newPlan(sub, hs)
+			p.subs[child.name[len(p.name)+1:]] = child
+			r.all = append(r.all, child)
+		}
+	}
+	slices.SortFunc(r.all, func(a, b *plan) int { return strings.Compare(a.name, b.name) })
+}
+
+func newPlan(sp *command.Spec, hs map[string]handler) *plan {
+	name := sp.Name
+	return &plan{
+		spec: sp, name: name, h: hs[name], stats: new(cmdStats),
+		write: sp.Flags.Has(command.Write), split: splitOf(name),
+		runnable: sp.Parse != nil || hs[name].run != nil || name == nameExec,
+	}
+}
+
+// Settings returns the current reloadable configuration.
+func (r *Router) Settings() Settings { return *r.settings.Load() }
+
+// ClientCount returns the number of connected clients.
+func (r *Router) ClientCount() int { return r.sessions.len() }
+
+// CountRejectedConnection counts a connection refused because of maxclients.
+func (r *Router) CountRejectedConnection() { r.counters.rejectedConns.Add(1) }
+
+// CountNetwork adds to the bytes read from and written to clients.
+func (r *Router) CountNetwork(in, out int64) {
+	r.counters.netIn.Add(in)
+	r.counters.netOut.Add(out)
+}
+
+// find returns the plan of a command, or nil when there is none or its
+// subcommand is unknown.
+func (r *Router) find(args command.Args) *plan {
+	if len(args) == 0 {
+		return nil
+	}
+	p := lookup(r.plans, args[0])
+	if p == nil || p.subs == nil || len(args) < 2 {
+		return p
+	}
+	return lookup(p.subs, args[1])
+}
+
+// lookup finds name in m whatever its case, without allocating.
+func lookup(m map[string]*plan, name []byte) *plan {
+	var buf [32]byte
+	if len(name) > len(buf) {
+		return nil
+	}
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		buf[i] = c
+	}
+	return m[string(buf[:len(name)])]
+}
+
+// Shards returns the number of shards.
+func (r *Router) Shards() int { return len(r.shards) }
+
+// Cluster returns the node's view of the cluster.
+func (r *Router) Cluster() ClusterInfo { return r.node.Cluster() }
+
+// TransferLeadership hands a shard over to another node.
+func (r *Router) TransferLeadership(ctx context.Context, shard int, node string) error {
+	return r.node.TransferLeadership(ctx, shard, node)
+}
+
+// newRunID returns 40 random hex digits, which name this run of the process.
+func newRunID() string {
+	var b [20]byte
+	_, _ = rand.Read(b[:]) // crypto/rand never fails
+	return hex.EncodeToString(b[:])
+}

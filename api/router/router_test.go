@@ -1,0 +1,104 @@
+package router_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/api/router/routertest"
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// newRouter returns a router over a fake cluster, and a session of it.
+func newRouter(t testing.TB, o routertest.Options, cfg router.Config) (*router.Router, *routertest.Node, *router.Session) {
+	t.Helper()
+	table := command.NewTable()
+	node := routertest.New(table, o)
+	r, err := router.New(node, table, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := r.NewSession("127.0.0.1:1234", router.KindRESP)
+	t.Cleanup(s.Close)
+	return r, node, s
+}
+
+// cmd splits a line into a command.
+func cmd(line string) command.Args {
+	var args command.Args
+	for _, w := range strings.Fields(line) {
+		args = append(args, []byte(strings.ReplaceAll(w, "''", "")))
+	}
+	return args
+}
+
+// show writes a reply the way redis-cli does, on one line.
+func show(v resp.Value) string {
+	switch v.Kind {
+	case resp.KindNil:
+		return "nil"
+	case resp.KindNilArray:
+		return "nilarray"
+	case resp.KindInt, resp.KindBool:
+		return fmt.Sprint(v.Int)
+	case resp.KindError:
+		return "-" + string(v.Str)
+	case resp.KindSimple:
+		return "+" + string(v.Str)
+	case resp.KindBulk, resp.KindVerbatim:
+		return string(v.Str)
+	default:
+		var parts []string
+		for _, e := range v.Elems {
+			parts = append(parts, show(e))
+		}
+		return "[" + strings.Join(parts, " ") + "]"
+	}
+}
+
+// script runs lines of "command => reply" through one session.
+func script(t *testing.T, r *router.Router, s *router.Session, lines string) {
+	t.Helper()
+	for line := range strings.Lines(lines) {
+		in, want, ok := strings.Cut(strings.Trim(line, "\t\n"), " => ")
+		if !ok {
+			continue
+		}
+		if got := show(r.Do(context.Background(), s, cmd(in))); got != want {
+			t.Errorf("%s\n got %s\nwant %s", in, got, want)
+		}
+	}
+}
+
+func TestSetAndGet(t *testing.T) {
+	r, _, s := newRouter(t, routertest.Options{}, router.Config{})
+	script(t, r, s, `
+		SET k v => +OK
+		get k => v
+		GeT none => nil
+		DEL k none => 1
+		GET => -ERR wrong number of arguments for 'get' command
+		NOPE a b => -ERR unknown command 'NOPE', with args beginning with: 'a' 'b' 
+		CONFIG NOPE => -ERR unknown subcommand 'NOPE'. Try CONFIG HELP.
+		CONFIG => -ERR wrong number of arguments for 'config' command
+	`)
+}
+
+func TestPipelineIsCutIntoRuns(t *testing.T) {
+	r, node, s := newRouter(t, routertest.Options{}, router.Config{})
+	var cmds [][][]byte
+	for _, l := range []string{"GET a", "GET b", "SET a 1", "GET a", "INCR a", "GET a", "GET b"} {
+		cmds = append(cmds, cmd(l))
+	}
+	out := r.DoPipeline(context.Background(), s, cmds, nil)
+	if got, want := show(resp.Array(out...)), "[nil nil +OK 1 2 2 nil]"; got != want {
+		t.Fatalf("got %s, want %s", got, want)
+	}
+	sh := node.Shard(0)
+	if sh.Reads.Load() != 2 || sh.Proposals.Load() != 1 || sh.Units.Load() != 3 {
+		t.Fatalf("reads %d, proposals %d, units %d; want 2, 1, 3", sh.Reads.Load(), sh.Proposals.Load(), sh.Units.Load())
+	}
+}

@@ -1,0 +1,233 @@
+package routertest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/store"
+)
+
+// Node is a fake node of a cluster of three, n1, n2 and n3, which all see the
+// same shards.
+type Node struct {
+	id     string
+	shards []*Shard
+	peers  []router.NodeInfo
+
+	mu      sync.Mutex
+	leaders []string // by shard; guarded by mu
+}
+
+// Options describe the fake cluster.
+type Options struct {
+	Shards int                    // default 1
+	Now    func() time.Time       // default time.Now
+	Led    func(shard int) string // which node leads; default n1
+}
+
+// New returns node n1 of a fake cluster.
+func New(table *command.Table, o Options) *Node {
+	if o.Shards == 0 {
+		o.Shards = 1
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	n := &Node{id: "n1"}
+	for i := 1; i <= 3; i++ {
+		n.peers = append(n.peers, router.NodeInfo{
+			ID: fmt.Sprintf("n%d", i), State: "up",
+			HTTP: fmt.Sprintf("127.0.0.1:800%d", i), RESP: fmt.Sprintf("127.0.0.1:700%d", i), Peer: fmt.Sprintf("127.0.0.1:900%d", i),
+		})
+	}
+	for i := range o.Shards {
+		n.shards = append(n.shards, newShard(i, table, o.Now))
+		led := "n1"
+		if o.Led != nil {
+			led = o.Led(i)
+		}
+		n.leaders = append(n.leaders, led)
+	}
+	return n
+}
+
+// Shard returns the fake behind a shard.
+func (n *Node) Shard(i int) *Shard { return n.shards[i] }
+
+// SetRESP says where clients reach a node.
+func (n *Node) SetRESP(id, addr string) {
+	for i := range n.peers {
+		if n.peers[i].ID == id {
+			n.peers[i].RESP = addr
+		}
+	}
+}
+
+// Peer returns another node of the same cluster, with the same shards.
+func (n *Node) Peer(id string) *Node {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return &Node{id: id, shards: n.shards, peers: n.peers, leaders: n.leaders}
+}
+
+// Shards implements router.Node.
+func (n *Node) Shards() []router.Shard {
+	out := make([]router.Shard, len(n.shards))
+	for i, s := range n.shards {
+		out[i] = s
+	}
+	return out
+}
+
+// ShardOfSlot implements router.Node: equal ranges.
+func (n *Node) ShardOfSlot(slot uint16) int { return int(slot) * len(n.shards) / 16384 }
+
+// IsLeader implements router.Node.
+func (n *Node) IsLeader(shard int) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.leaders[shard] == n.id
+}
+
+// TransferLeadership implements router.Node.
+func (n *Node) TransferLeadership(_ context.Context, shard int, node string) error {
+	if !slices.ContainsFunc(n.peers, func(p router.NodeInfo) bool { return p.ID == node }) {
+		return fmt.Errorf("%w: no node %q", command.ErrUnavailable, node)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.leaders[shard] = node
+	return nil
+}
+
+// Cluster implements router.Node.
+func (n *Node) Cluster() router.ClusterInfo {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	info := router.ClusterInfo{ID: "test", Self: n.id, Nodes: slices.Clone(n.peers)}
+	for i, s := range n.shards {
+		sh := router.ShardInfo{ID: i, Leader: n.leaders[i], Replicas: []string{"n1", "n2", "n3"}, AppliedIndex: s.applied.Load(), Term: 1}
+		first := -1
+		for slot := 0; slot <= 16384; slot++ {
+			in := slot < 16384 && n.ShardOfSlot(uint16(slot)) == i
+			switch {
+			case in && first < 0:
+				first = slot
+			case !in && first >= 0:
+				sh.Slots = append(sh.Slots, [2]uint16{uint16(first), uint16(slot - 1)})
+				first = -1
+			}
+		}
+		info.Shards = append(info.Shards, sh)
+	}
+	return info
+}
+
+// Shard is a store under a mutex.
+type Shard struct {
+	id      int
+	table   *command.Table
+	now     func() time.Time
+	applied atomic.Uint64
+
+	mu    sync.Mutex
+	store *store.Store // guarded by mu
+	once  onceTable    // guarded by mu
+	fail  error        // guarded by mu
+
+	// Proposals and Reads count the calls, Units the proposed units.
+	Proposals, Reads, Units atomic.Int64
+	// StaleReads counts the reads that asked for local data.
+	StaleReads atomic.Int64
+}
+
+func newShard(id int, table *command.Table, now func() time.Time) *Shard {
+	return &Shard{id: id, table: table, now: now, store: store.New(store.DefaultOptions()), once: onceTable{}}
+}
+
+// ID implements router.Shard.
+func (s *Shard) ID() int { return s.id }
+
+// Fail makes all further calls fail with err, until Fail(nil).
+func (s *Shard) Fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = err
+}
+
+func (s *Shard) ctx() *command.Ctx {
+	now := s.now().UnixMilli()
+	return &command.Ctx{Table: s.table, Store: s.store, Now: now, Wall: now}
+}
+
+// Propose implements router.Shard.
+func (s *Shard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.refuse(ctx); err != nil {
+		return nil, err
+	}
+	s.Proposals.Add(1)
+	var r command.UnitReader
+	var u command.Unit
+	r.Reset(b.Body)
+	out := make([]resp.Value, 0, b.N)
+	for !r.Done() {
+		if err := r.Next(&u); err != nil {
+			return nil, err
+		}
+		c := s.ctx()
+		c.InLog, c.Once, c.Seed = true, s.once, s.applied.Add(1)
+		out = append(out, s.table.RunUnit(c, &u))
+		s.Units.Add(1)
+	}
+	return out, nil
+}
+
+// Read implements router.Shard.
+func (s *Shard) Read(ctx context.Context, opt command.ReadOptions, fn func(*command.Ctx)) (command.ReadInfo, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.refuse(ctx); err != nil {
+		return command.ReadInfo{}, err
+	}
+	s.Reads.Add(1)
+	if opt.Consistency == command.Stale {
+		s.StaleReads.Add(1)
+	}
+	fn(s.ctx())
+	return command.ReadInfo{Index: s.applied.Load()}, nil
+}
+
+func (s *Shard) refuse(ctx context.Context) error {
+	if s.fail != nil {
+		return s.fail
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", command.ErrUnavailable, err)
+	}
+	return nil
+}
+
+type onceTable map[string]onceRecord
+
+type onceRecord struct {
+	print uint64
+	reply resp.Value
+}
+
+func (t onceTable) Begin(id []byte, _ int64) (resp.Value, uint64, bool, bool) {
+	rec, hit := t[string(id)]
+	return rec.reply, rec.print, hit, false
+}
+
+func (t onceTable) Finish(id []byte, _ int64, print uint64, reply resp.Value) {
+	t[string(id)] = onceRecord{print, reply}
+}

@@ -1,0 +1,304 @@
+package router
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// item is one command, or one transaction, of a run.
+type item struct {
+	p     *plan
+	args  command.Args
+	tx    *transaction
+	op    command.Op // parsed, for reads
+	out   int        // where the reply goes
+	write bool
+}
+
+// run is the part of a pipeline that concerns one shard. Runs belong to their
+// session and are used again.
+type run struct {
+	r     *Router
+	shard Shard
+	items []item
+	stale bool // answer reads from this node's memory
+
+	out    []resp.Value
+	lo, hi int // the items that the current Read answers
+	done   int // items[:done] have their replies
+
+	noTouch      bool
+	hits, misses int // of the current Read
+	readFn       func(*command.Ctx)
+	info         command.ReadInfo
+}
+
+// keptItems bounds what an idle session keeps of a large pipeline.
+const keptItems = 256
+
+// run returns the session's run for a shard, ready to be added to.
+func (s *Session) run(shard int) *run {
+	if s.runs == nil {
+		s.runs = make([]*run, len(s.r.shards))
+	}
+	ru := s.runs[shard]
+	if ru == nil {
+		ru = &run{r: s.r, shard: s.r.shards[shard]}
+		ru.readFn = ru.answer
+		s.runs[shard] = ru
+	}
+	if len(ru.items) == 0 {
+		s.active = append(s.active, ru)
+	}
+	return ru
+}
+
+func (ru *run) add(it item, stale bool) {
+	ru.items = append(ru.items, it)
+	ru.stale = ru.stale || stale
+}
+
+func (ru *run) clear() {
+	clear(ru.items)
+	ru.items = ru.items[:0]
+	if cap(ru.items) > keptItems {
+		ru.items = nil
+	}
+	ru.stale, ru.out, ru.done = false, nil, 0
+}
+
+// runSideBySide runs the active runs of several shards at once.
+func runSideBySide(ctx context.Context, s *Session, out []resp.Value) {
+	var wg sync.WaitGroup
+	for _, ru := range s.active[1:] {
+		wg.Go(func() { ru.exec(ctx, s, out) })
+	}
+	s.active[0].exec(ctx, s, out)
+	wg.Wait()
+}
+
+// exec runs the items: reads before the first write, everything up to the last
+// write, reads after it.
+func (ru *run) exec(ctx context.Context, s *Session, out []resp.Value) {
+	ru.out = out
+	n := len(ru.items)
+	first, last := n, n
+	for i := range ru.items {
+		if ru.items[i].write {
+			if first == n {
+				first = i
+			}
+			last = i + 1
+		}
+	}
+	if ru.reads(ctx, s, 0, first) && ru.writes(ctx, s, first, last) && ru.reads(ctx, s, last, n) {
+		return
+	}
+	for i := ru.done; i < n; i++ {
+		out[ru.items[i].out] = errSkipped
+	}
+}
+
+// reads answers items[from:to], a bounded number per Read.
+func (ru *run) reads(ctx context.Context, s *Session, from, to int) bool {
+	for from < to {
+		next := min(from+ru.r.cfg.MaxBatchUnits, to)
+		if !ru.readSome(ctx, s, from, next) {
+			return false
+		}
+		from = next
+	}
+	return true
+}
+
+func (ru *run) readSome(ctx context.Context, s *Session, from, to int) bool {
+	ru.lo, ru.hi, ru.done = from, to, to
+	ru.noTouch = s.noTouch.Load()
+	start := ru.r.now()
+	var err error
+	if ru.parse() {
+		opt := s.read
+		if ru.stale {
+			opt = command.ReadOptions{Consistency: command.Stale}
+		}
+		if ru.info, err = ru.shard.Read(ctx, opt, ru.readFn); err != nil {
+			ru.failReads(err)
+		} else {
+			ru.r.counters.hits.Add(int64(ru.hits))
+			ru.r.counters.misses.Add(int64(ru.misses))
+		}
+	}
+	ru.observe(s, from, to, start)
+	return err == nil
+}
+
+// parse prepares the items of the current Read and reports whether any of them
+// needs the store.
+func (ru *run) parse() bool {
+	any := false
+	for i := ru.lo; i < ru.hi; i++ {
+		it := &ru.items[i]
+		if it.tx != nil {
+			any = true
+			continue
+		}
+		op, err := it.p.spec.Parse(it.args)
+		if err != nil {
+			ru.out[it.out] = readError(err)
+			continue
+		}
+		it.op, any = op, true
+	}
+	return any
+}
+
+func (ru *run) failReads(err error) {
+	v := readError(err)
+	for i := ru.lo; i < ru.hi; i++ {
+		if it := &ru.items[i]; it.op != nil || it.tx != nil {
+			ru.out[it.out] = v
+		}
+	}
+}
+
+// answer runs under the store's read lock, maybe more than once.
+func (ru *run) answer(ctx *command.Ctx) {
+	ctx.NoTouch = ru.noTouch
+	hits, misses := ctx.Hits, ctx.Misses
+	for i := ru.lo; i < ru.hi; i++ {
+		it := &ru.items[i]
+		switch {
+		case it.tx != nil:
+			ru.out[it.out] = ru.r.table.RunUnit(ctx, &it.tx.unit)
+		case it.op != nil:
+			ru.out[it.out] = it.op.Run(ctx)
+		}
+	}
+	ru.hits, ru.misses = ctx.Hits-hits, ctx.Misses-misses
+}
+
+// writes proposes items[from:to] in batches of bounded size.
+func (ru *run) writes(ctx context.Context, s *Session, from, to int) bool {
+	for from < to {
+		var b command.Batch
+		b.Body = make([]byte, 0, ru.batchSize(from, to))
+		next := from
+		for next < to && b.N < ru.r.cfg.MaxBatchUnits {
+			size := ru.items[next].size()
+			if b.N > 0 && len(b.Body)+size > ru.r.cfg.MaxBatchBytes {
+				break
+			}
+			ru.items[next].addTo(&b)
+			next++
+		}
+		if !ru.propose(ctx, s, b, from, next) {
+			return false
+		}
+		from = next
+	}
+	return true
+}
+
+func (ru *run) propose(ctx context.Context, s *Session, b command.Batch, from, to int) bool {
+	start := ru.r.now()
+	ru.done = to
+	replies, err := ru.shard.Propose(ctx, b)
+	if err == nil && len(replies) != to-from {
+		ru.r.log.Error("a shard returned the wrong number of replies",
+			"shard", ru.shard.ID(), "want", to-from, "got", len(replies))
+		err = command.ErrInDoubt
+	}
+	if err != nil {
+		ru.failWrites(from, to, err)
+	} else {
+		for i := from; i < to; i++ {
+			ru.out[ru.items[i].out] = replies[i-from]
+		}
+	}
+	ru.observe(s, from, to, start)
+	return err == nil
+}
+
+// failWrites answers items[from:to] with err. A read within a failed batch is
+// never in doubt.
+func (ru *run) failWrites(from, to int, err error) {
+	w, rd := writeError(err), readError(err)
+	for i := from; i < to; i++ {
+		if it := &ru.items[i]; it.write {
+			ru.out[it.out] = w
+		} else {
+			ru.out[it.out] = rd
+		}
+	}
+}
+
+// batchSize bounds the bytes that a batch from items[from:to] takes, so that
+// its body is allocated once.
+func (ru *run) batchSize(from, to int) int {
+	n := 0
+	for i := from; i < to && n < ru.r.cfg.MaxBatchBytes; i++ {
+		n += ru.items[i].size()
+	}
+	return n
+}
+
+// unitOverhead is an upper bound of what a unit's or an argument's framing takes.
+const unitOverhead = 6
+
+func (it *item) size() int {
+	if it.tx != nil {
+		return it.tx.size
+	}
+	return commandSize(it.args)
+}
+
+func commandSize(args command.Args) int {
+	n := 2 * unitOverhead
+	for _, a := range args {
+		n += len(a) + unitOverhead
+	}
+	return n
+}
+
+func (it *item) addTo(b *command.Batch) {
+	if it.tx != nil {
+		b.AddMulti(it.tx.unit.Watches, it.tx.unit.Cmds)
+		return
+	}
+	b.Add(it.args)
+}
+
+// observe counts items[from:to], which took since start together.
+func (ru *run) observe(s *Session, from, to int, start time.Time) {
+	elapsed := ru.r.now().Sub(start)
+	for i := from; i < to; {
+		j := i + 1
+		for j < to && ru.items[j].p == ru.items[i].p {
+			j++
+		}
+		ru.count(i, j, elapsed, int64(to-from))
+		i = j
+	}
+	ru.r.slow(s, ru.items[from].p, ru.items[from].args, to-from, elapsed)
+}
+
+// count adds items[i:j], all of one command, to its statistics.
+func (ru *run) count(i, j int, elapsed time.Duration, of int64) {
+	p := ru.items[i].p
+	var failed int64
+	for k := i; k < j; k++ {
+		if v := &ru.out[ru.items[k].out]; v.Kind == resp.KindError {
+			failed++
+			ru.r.errs.count(*v)
+		}
+		if tx := ru.items[k].tx; tx != nil {
+			tx.count(ru.r, ru.out[ru.items[k].out])
+		}
+	}
+	n := int64(j - i)
+	p.stats.observe(n, failed, elapsed, elapsed/time.Duration(of))
+}

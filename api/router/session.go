@@ -1,0 +1,228 @@
+package router
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// KindRESP and KindHTTP are the kinds of sessions. Sessions of HTTP requests
+// are short: CLIENT LIST does not show them, and they are always forwarded.
+const (
+	KindRESP = "resp"
+	KindHTTP = "http"
+)
+
+// Session is one client connection. All methods but those marked are for the
+// connection's own goroutine.
+type Session struct {
+	r       *Router
+	id      int64
+	addr    string
+	laddr   string
+	kind    string
+	forward bool // never redirect this client
+	kill    func()
+	created time.Time
+
+	proto    int
+	authed   bool
+	readonly bool
+	tx       *txn
+	watches  []watched
+	replies  replyMode
+	muted    bool
+	read     command.ReadOptions
+	lastRead command.ReadInfo
+
+	runs   []*run // by shard; made when first needed
+	active []*run
+	one    [1][][]byte
+	oneOut [1]resp.Value
+
+	closing    atomic.Bool  // the connection is to be closed after its replies
+	queued     atomic.Int64 // commands in MULTI, -1 outside; for CLIENT LIST
+	watching   atomic.Int64
+	seen       atomic.Int64 // when the client last sent something, Unix ms
+	commands   atomic.Int64
+	protoSeen  atomic.Int64
+	readonlyOn atomic.Bool
+	last       atomic.Pointer[plan]
+	noEvict    atomic.Bool
+	noTouch    atomic.Bool
+
+	mu      sync.Mutex // guards name, libName, libVer
+	name    string
+	libName string
+	libVer  string
+}
+
+type replyMode uint8
+
+const (
+	repliesOn replyMode = iota
+	repliesOff
+	repliesSkipNext // the next command's reply is not sent
+)
+
+// SessionOption is a detail of a new session.
+type SessionOption func(*Session)
+
+// WithKill gives CLIENT KILL a way to end the connection: kill is called from
+// another goroutine, at most once, and must not block.
+func WithKill(kill func()) SessionOption {
+	return func(s *Session) { s.kill = sync.OnceFunc(kill) }
+}
+
+// WithLocalAddr tells CLIENT LIST which address the client connected to.
+func WithLocalAddr(addr string) SessionOption { return func(s *Session) { s.laddr = addr } }
+
+// WithReadOptions sets the terms of all reads of the session.
+func WithReadOptions(o command.ReadOptions) SessionOption {
+	return func(s *Session) { s.read = o }
+}
+
+// WithAuthenticated marks a client that has shown its password already.
+func WithAuthenticated() SessionOption { return func(s *Session) { s.authed = true } }
+
+// NewSession starts the session of a client at addr.
+func (r *Router) NewSession(addr, kind string, opts ...SessionOption) *Session {
+	s := &Session{r: r, id: r.nextSession.Add(1), addr: addr, kind: kind, created: r.now(), proto: 2}
+	s.forward = kind == KindHTTP || r.cfg.Redirect == RedirectForward || !r.sharded
+	s.authed = r.settings.Load().RequirePass == ""
+	s.queued.Store(-1)
+	s.protoSeen.Store(2)
+	s.seen.Store(s.created.UnixMilli())
+	for _, o := range opts {
+		o(s)
+	}
+	if kind != KindHTTP {
+		r.sessions.add(s)
+	}
+	return s
+}
+
+// Close ends the session.
+func (s *Session) Close() {
+	if s.kind != KindHTTP {
+		s.r.sessions.remove(s)
+	}
+}
+
+// ID returns the client's id, as CLIENT ID does.
+func (s *Session) ID() int64 { return s.id }
+
+// Proto returns the protocol version in which the replies of the last
+// DoPipeline are to be written.
+func (s *Session) Proto() int { return s.proto }
+
+// Muted reports whether the replies of the last DoPipeline must not be sent
+// (CLIENT REPLY OFF or SKIP).
+func (s *Session) Muted() bool { return s.muted }
+
+// Closing reports whether the connection is to be closed once the replies of
+// the last DoPipeline are sent (QUIT, CLIENT KILL). Safe from any goroutine.
+func (s *Session) Closing() bool { return s.closing.Load() }
+
+// ReadInfo tells what the last read of this session was answered from.
+func (s *Session) ReadInfo() command.ReadInfo { return s.lastRead }
+
+// LastSeen returns when the client last sent a command. Safe from any goroutine.
+func (s *Session) LastSeen() time.Time { return time.UnixMilli(s.seen.Load()) }
+
+// NeedsAuth reports whether the client has yet to show its password.
+func (s *Session) NeedsAuth() bool { return !s.authed }
+
+// killed ends a session from another goroutine.
+func (s *Session) killed() {
+	s.closing.Store(true)
+	if s.kill != nil {
+		s.kill()
+	}
+}
+
+// reset is RESET: the session as it was when the client connected.
+func (s *Session) reset() {
+	s.tx = nil
+	s.unwatch()
+	s.queued.Store(-1)
+	s.setReadonly(false)
+	s.setProto(2)
+	s.replies = repliesOn
+	s.noEvict.Store(false)
+	s.noTouch.Store(false)
+	s.authed = s.r.settings.Load().RequirePass == ""
+	s.mu.Lock()
+	s.name = ""
+	s.mu.Unlock()
+}
+
+func (s *Session) setProto(v int) {
+	s.proto = v
+	s.protoSeen.Store(int64(v))
+}
+
+func (s *Session) setReadonly(on bool) {
+	s.readonly = on
+	s.readonlyOn.Store(on)
+}
+
+func (s *Session) setName(name string) {
+	s.mu.Lock()
+	s.name = name
+	s.mu.Unlock()
+}
+
+func (s *Session) getName() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.name
+}
+
+// registry holds the sessions that CLIENT LIST shows.
+type registry struct {
+	mu  sync.Mutex
+	all map[int64]*Session // guarded by mu
+}
+
+func (g *registry) add(s *Session) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.all == nil {
+		g.all = make(map[int64]*Session)
+	}
+	g.all[s.id] = s
+}
+
+func (g *registry) remove(s *Session) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.all, s.id)
+}
+
+func (g *registry) len() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.all)
+}
+
+// list returns the sessions in the order of their ids.
+func (g *registry) list() []*Session {
+	g.mu.Lock()
+	out := make([]*Session, 0, len(g.all))
+	for _, s := range g.all {
+		out = append(out, s)
+	}
+	g.mu.Unlock()
+	sortSessions(out)
+	return out
+}
+
+func sortSessions(list []*Session) {
+	slices.SortFunc(list, func(a, b *Session) int { return cmp.Compare(a.id, b.id) })
+}

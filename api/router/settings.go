@@ -1,0 +1,73 @@
+package router
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Settings is the reloadable part of the configuration, under the names of
+// Redis's parameters. A Settings value is never changed, only replaced.
+type Settings struct {
+	MaxMemory               int64  // bytes of all shards of a node; 0: no limit
+	MaxMemoryPolicy         string // noeviction, allkeys-lru, ...
+	MaxMemorySamples        int
+	LFULogFactor            int
+	LFUDecayTime            int   // minutes
+	SlowlogLogSlowerThan    int64 // microseconds; negative: off, 0: everything
+	SlowlogMaxLen           int
+	LatencyMonitorThreshold int64 // milliseconds; 0: off
+	Timeout                 int   // seconds of idleness before a connection is closed; 0: never
+	TCPKeepalive            int   // seconds
+	MaxClients              int
+	RequirePass             string
+}
+
+// DefaultSettings returns Redis's defaults.
+func DefaultSettings() Settings {
+	return Settings{
+		MaxMemoryPolicy:      "noeviction",
+		MaxMemorySamples:     5,
+		LFULogFactor:         10,
+		LFUDecayTime:         1,
+		SlowlogLogSlowerThan: 10_000,
+		SlowlogMaxLen:        128,
+		TCPKeepalive:         300,
+		MaxClients:           10_000,
+	}
+}
+
+// Policies are the values of maxmemory-policy, in Redis's order, with ours last.
+func Policies() []string {
+	return []string{
+		"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
+		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction", "allkeys-sieve",
+	}
+}
+
+// Validate reports the first setting that is out of bounds.
+func (s Settings) Validate() error {
+	bounds := []struct {
+		name          string
+		val, min, max int64
+	}{
+		{"maxmemory", s.MaxMemory, 0, 1 << 62},
+		{"maxmemory-samples", int64(s.MaxMemorySamples), 1, 64},
+		{"lfu-log-factor", int64(s.LFULogFactor), 0, 1 << 31},
+		{"lfu-decay-time", int64(s.LFUDecayTime), 0, 1 << 31},
+		{"slowlog-log-slower-than", s.SlowlogLogSlowerThan, -1, 1 << 62},
+		{"slowlog-max-len", int64(s.SlowlogMaxLen), 0, 1 << 20},
+		{"latency-monitor-threshold", s.LatencyMonitorThreshold, 0, 1 << 62},
+		{"timeout", int64(s.Timeout), 0, 1 << 31},
+		{"tcp-keepalive", int64(s.TCPKeepalive), 0, 1 << 31},
+		{"maxclients", int64(s.MaxClients), 1, 1 << 31},
+	}
+	for _, b := range bounds {
+		if b.val < b.min || b.val > b.max {
+			return fmt.Errorf("%w: %s must be between %d and %d inclusive", ErrBadSetting, b.name, b.min, b.max)
+		}
+	}
+	if !slices.Contains(Policies(), s.MaxMemoryPolicy) {
+		return fmt.Errorf("%w: maxmemory-policy %q", ErrBadSetting, s.MaxMemoryPolicy)
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// Redis shows at most 32 arguments of at most 128 bytes in its slow log.
+const (
+	slowlogMaxArgs = 32
+	slowlogMaxArg  = 128
+)
+
+// slowlog holds the newest commands that took too long, as SLOWLOG shows them.
+type slowlog struct {
+	mu      sync.Mutex
+	nextID  int64
+	entries []slowEntry // newest last
+}
+
+type slowEntry struct {
+	id      int64
+	at      int64 // Unix seconds
+	micros  int64
+	args    []string
+	addr    string
+	name    string
+	command string
+}
+
+// slow notes a run of n commands that took elapsed together. The commands of a
+// batch wait together, so the run has one entry, under its first command.
+func (r *Router) slow(s *Session, p *plan, args command.Args, n int, elapsed time.Duration) {
+	set := r.settings.Load()
+	if set.LatencyMonitorThreshold > 0 && elapsed.Milliseconds() >= set.LatencyMonitorThreshold {
+		r.latency.add("command", r.now().Unix(), elapsed.Milliseconds())
+	}
+	if set.SlowlogLogSlowerThan < 0 || elapsed.Microseconds() < set.SlowlogLogSlowerThan ||
+		set.SlowlogMaxLen == 0 || p.spec.Flags.Has(command.SkipSlowlog) {
+		return
+	}
+	e := slowEntry{at: r.now().Unix(), micros: elapsed.Microseconds(), args: slowArgs(args, n),
+		addr: s.addr, name: s.getName(), command: p.name}
+	r.slowlog.add(e, set.SlowlogMaxLen)
+}
+
+// slowArgs copies what the slow log shows of a command.
+func slowArgs(args command.Args, n int) []string {
+	shown := args
+	if len(args) > slowlogMaxArgs {
+		shown = args[:slowlogMaxArgs-1]
+	}
+	out := make([]string, 0, len(shown)+2)
+	for _, a := range shown {
+		if len(a) > slowlogMaxArg {
+			out = append(out, fmt.Sprintf("%s... (%d more bytes)", a[:slowlogMaxArg], len(a)-slowlogMaxArg))
+			continue
+		}
+		out = append(out, string(a))
+	}
+	if more := len(args) - len(shown); more > 0 {
+		out = append(out, fmt.Sprintf("... (%d more arguments)", more))
+	}
+	if n > 1 {
+		out = append(out, fmt.Sprintf("... (%d more commands of the same batch)", n-1))
+	}
+	return out
+}
+
+func (l *slowlog) add(e slowEntry, maxLen int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e.id = l.nextID
+	l.nextID++
+	l.entries = append(l.entries, e)
+	if over := len(l.entries) - maxLen; over > 0 {
+		l.entries = append([]slowEntry(nil), l.entries[over:]...)
+	}
+}
+
+// newest returns up to n entries, newest first.
+func (l *slowlog) newest(n int) []slowEntry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n < 0 || n > len(l.entries) {
+		n = len(l.entries)
+	}
+	out := make([]slowEntry, 0, n)
+	for i := range n {
+		out = append(out, l.entries[len(l.entries)-1-i])
+	}
+	return out
+}
+
+func doSlowlogGet(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
+	n := 10
+	if len(args) > 3 {
+		return errArity("slowlog|get")
+	}
+	if len(args) == 3 {
+		v, err := strconv.Atoi(string(args[2]))
+		if err != nil || v < -1 {
+			return resp.Err("ERR count should be greater than or equal to -1")
+		}
+		n = v
+	}
+	var out []resp.Value
+	for _, e := range r.slowlog.newest(n) {
+		argv := make([]resp.Value, len(e.args))
+		for i, a := range e.args {
+			argv[i] = resp.BulkString(a)
+		}
+		out = append(out, resp.Array(resp.Int(e.id), resp.Int(e.at), resp.Int(e.micros),
+			resp.Array(argv...), resp.BulkString(e.addr), resp.BulkString(e.name)))
+	}
+	return resp.Array(out...)
+}
+
+func doSlowlogLen(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
+	r.slowlog.mu.Lock()
+	defer r.slowlog.mu.Unlock()
+	return resp.Int(int64(len(r.slowlog.entries)))
+}
+
+func doSlowlogReset(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
+	r.slowlog.mu.Lock()
+	defer r.slowlog.mu.Unlock()
+	r.slowlog.entries = nil
+	return resp.OK
+}
+
+// helpText answers "X HELP": lines of usage and explanation.
+func helpText(container string, lines ...string) resp.Value {
+	up := strings.ToUpper(container)
+	out := []resp.Value{resp.Simple(up + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")}
+	for _, l := range lines {
+		out = append(out, resp.Simple(l))
+	}
+	return resp.Array(append(out, resp.Simple("HELP"), resp.Simple("    Print this help."))...)
+}
