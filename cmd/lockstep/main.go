@@ -39,9 +39,9 @@ Exit codes: 0 done, 1 failed, 2 bad usage, 3 no such key, 4 condition not met,
 5 unavailable (nothing happened, try again), 6 in doubt (it may have happened).`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServeCommand(), newVersionCommand())
+	root.AddCommand(newServeCommand(), newKeyCommand(), newClusterCommand(), newBackupCommand(),
+		newRestoreCommand(), newExportAOFCommand(), newBenchCommand(), newVersionCommand())
 	return root
 }

@@ -15,14 +15,14 @@ type settings struct {
 		dataDir     string
 		clusterName string
 		members     membersValue
-		shards      int
+		shards      intValue
 		logEngine   choiceValue
 	}
 	listen struct{ http, resp, peer addrValue }
 	memory struct {
 		max     sizeValue
 		policy  choiceValue
-		samples int
+		samples intValue
 	}
 	raft struct {
 		heartbeat, election, stall, clockOffset, lease durationValue
@@ -32,7 +32,7 @@ type settings struct {
 	requests struct {
 		timeout, onceRetention durationValue
 		maxValue               sizeValue
-		maxClients             int
+		maxClients             intValue
 		redirect               choiceValue
 		crossShard             bool
 		slowlog                slowlogValue
@@ -78,7 +78,8 @@ func (s *settings) nodeFlags() *pflag.FlagSet {
 	fs.StringVar(&s.node.dataDir, "data-dir", "lockstep-data", "directory of this node's data")
 	fs.StringVar(&s.node.clusterName, "cluster-name", "lockstep", "name of the cluster; nodes of other clusters are refused")
 	fs.Var(&s.node.members, "initial-cluster", "every node's id and peer address, this node included; empty: this node alone")
-	fs.IntVar(&s.node.shards, "shards", 1, "number of shards, fixed at the first start")
+	s.node.shards = 1
+	fs.Var(&s.node.shards, "shards", "number of shards, fixed at the first start")
 	s.node.logEngine = choiceValue{"wal", []string{"wal", "bolt"}}
 	fs.Var(&s.node.logEngine, "log-engine", "how the Raft log is stored, fixed at this node's first start")
 	return fs
@@ -98,7 +99,8 @@ func (s *settings) memoryFlags() *pflag.FlagSet {
 	fs.Var(&s.memory.max, "maxmemory", "limit of the data in memory, shared evenly by the shards; 0: none")
 	s.memory.policy = choiceValue{"noeviction", evictionPolicies()}
 	fs.Var(&s.memory.policy, "maxmemory-policy", "what to evict at the limit")
-	fs.IntVar(&s.memory.samples, "maxmemory-samples", 5, "keys looked at per eviction by the approximate policies, 1 to 64")
+	s.memory.samples = 5
+	fs.Var(&s.memory.samples, "maxmemory-samples", "keys looked at per eviction by the approximate policies, 1 to 64")
 	return fs
 }
 
@@ -113,7 +115,8 @@ func (s *settings) requestFlags() *pflag.FlagSet {
 	fs.Var(&s.requests.timeout, "request-timeout", "how long a request may wait for its shard before it fails")
 	s.requests.maxValue = 64 << 20
 	fs.Var(&s.requests.maxValue, "max-value-size", "largest value accepted, 1kb to 512mb")
-	fs.IntVar(&s.requests.maxClients, "maxclients", 10000, "largest number of client connections of the Redis protocol")
+	s.requests.maxClients = 10000
+	fs.Var(&s.requests.maxClients, "maxclients", "largest number of client connections of the Redis protocol")
 	s.requests.redirect = choiceValue{"moved", []string{"moved", "forward"}}
 	fs.Var(&s.requests.redirect, "redirect", "with several shards: answer -MOVED as Redis Cluster does, or forward for clients that do not know it")
 	fs.BoolVar(&s.requests.crossShard, "allow-cross-shard", false, "let MGET, MSET, DEL, EXISTS, UNLINK and TOUCH span shards, atomic per shard only")

@@ -23,15 +23,15 @@ const (
 func (s *settings) build() (Config, error) {
 	cfg := Config{
 		Node: NodeConfig{ID: s.node.id, DataDir: s.node.dataDir, ClusterName: s.node.clusterName,
-			Members: s.node.members, Shards: s.node.shards, LogEngine: s.node.logEngine.value},
+			Members: s.node.members, Shards: int(s.node.shards), LogEngine: s.node.logEngine.value},
 		Listen: ListenConfig{HTTP: string(s.listen.http), RESP: string(s.listen.resp), Peer: string(s.listen.peer)},
-		Memory: MemoryConfig{MaxBytes: int64(s.memory.max), Policy: s.memory.policy.value, Samples: s.memory.samples},
+		Memory: MemoryConfig{MaxBytes: int64(s.memory.max), Policy: s.memory.policy.value, Samples: int(s.memory.samples)},
 		Raft: RaftConfig{HeartbeatTimeout: time.Duration(s.raft.heartbeat), ElectionTimeout: time.Duration(s.raft.election),
 			SnapshotLogBytes: int64(s.raft.snapshotLogBytes), DiskStallTimeout: time.Duration(s.raft.stall),
 			MaxClockOffset: time.Duration(s.raft.clockOffset), LeaseReads: s.raft.readMode.value == "lease",
 			LeaseDuration: time.Duration(s.raft.lease)},
 		Requests: RequestConfig{Timeout: time.Duration(s.requests.timeout), MaxValueBytes: int64(s.requests.maxValue),
-			MaxClients: s.requests.maxClients, RedirectMoved: s.requests.redirect.value == "moved",
+			MaxClients: int(s.requests.maxClients), RedirectMoved: s.requests.redirect.value == "moved",
 			AllowCrossShard: s.requests.crossShard, OnceRetention: time.Duration(s.requests.onceRetention),
 			SlowlogThreshold: time.Duration(s.requests.slowlog)},
 		Security: SecurityConfig{Password: s.security.password, ClientTLS: s.security.client,

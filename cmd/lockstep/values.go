@@ -77,6 +77,21 @@ func (v *sizeValue) String() string {
 
 func (*sizeValue) Type() string { return "size" }
 
+// intValue is a whole number.
+type intValue int
+
+func (v *intValue) Set(s string) error {
+	n, err := strconv.ParseInt(s, 10, 32)
+	if err != nil {
+		return fmt.Errorf("%q is not a whole number", s)
+	}
+	*v = intValue(n)
+	return nil
+}
+
+func (v *intValue) String() string { return strconv.Itoa(int(*v)) }
+func (*intValue) Type() string     { return "int" }
+
 // choiceValue is one of a few words.
 type choiceValue struct {
 	value   string
@@ -144,8 +159,10 @@ func (v *slowlogValue) Set(s string) error {
 	return nil
 }
 
-func (v *slowlogValue) String() string { return strconv.FormatInt(time.Duration(*v).Microseconds(), 10) }
-func (*slowlogValue) Type() string     { return "microseconds" }
+func (v *slowlogValue) String() string {
+	return strconv.FormatInt(time.Duration(*v).Microseconds(), 10)
+}
+func (*slowlogValue) Type() string { return "microseconds" }
 
 // addrValue is a host:port to listen on.
 type addrValue string

@@ -33,7 +33,7 @@ func newVersionCommand() *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "lockstep %s (%s, %s/%s, hashicorp/raft %s)\n", v.Version, v.Go, v.OS, v.Arch, v.Raft)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "lockstep %s (%s, %s/%s)\n", v.Version, v.Go, v.OS, v.Arch)
 			return err
 		}),
 	}
@@ -42,7 +42,7 @@ func newVersionCommand() *cobra.Command {
 }
 
 func currentVersion() versionInfo {
-	v := versionInfo{Version: version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, Raft: "unknown"}
+	v := versionInfo{Version: version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// benchWorker drives one connection.
+type benchWorker struct {
+	o     benchOptions
+	conn  *respConn
+	slots *slotMap
+	node  int
+	rng   *rand.Rand
+	value []byte
+
+	out    []byte // the pipeline being built
+	isGet  []bool // what its commands are
+	sets   histogram
+	gets   histogram
+	errors map[string]uint64
+}
+
+// runBench loads the cluster until the duration is over or ctx ends.
+func runBench(ctx context.Context, o benchOptions) (benchReport, error) {
+	slots, err := loadSlotMap(ctx, o.resp)
+	if err != nil {
+		return benchReport{}, err
+	}
+	workers, err := dialWorkers(ctx, o, slots)
+	defer func() {
+		for _, w := range workers {
+			_ = w.conn.close()
+		}
+	}()
+	if err != nil {
+		return benchReport{}, err
+	}
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, o.duration)
+	defer cancel()
+	var group errgroup.Group
+	for _, w := range workers {
+		group.Go(func() error { return w.run(ctx) })
+	}
+	if err := group.Wait(); err != nil {
+		return benchReport{}, err
+	}
+	return summarize(o, workers, time.Since(start)), nil
+}
+
+func dialWorkers(ctx context.Context, o benchOptions, slots *slotMap) ([]*benchWorker, error) {
+	value := bytes.Repeat([]byte("x"), o.valueBytes)
+	var workers []*benchWorker
+	for i := range o.connections {
+		node := i % len(slots.addrs)
+		conn, err := dialRESP(ctx, o.resp, slots.addrs[node])
+		if err != nil {
+			return workers, err
+		}
+		workers = append(workers, &benchWorker{
+			o: o, conn: conn, slots: slots, node: node, value: value,
+			rng: rand.New(rand.NewPCG(1, uint64(i))), errors: map[string]uint64{},
+		})
+	}
+	return workers, nil
+}
+
+func (w *benchWorker) run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		w.build()
+		start := time.Now()
+		if err := w.conn.send(w.out); err != nil {
+			return err
+		}
+		for range w.isGet {
+			v, err := w.conn.receive()
+			if err != nil {
+				return err
+			}
+			if err := v.AsError(); err != nil {
+				var code resp.Error
+				errors.As(err, &code)
+				w.errors[code.Code()]++
+			}
+		}
+		w.count(time.Since(start))
+	}
+	return nil
+}
+
+// build makes the next pipeline.
+func (w *benchWorker) build() {
+	w.out, w.isGet = w.out[:0], w.isGet[:0]
+	for range w.o.pipeline {
+		key, get := w.key(), w.rng.Float64() < w.o.getShare
+		if get {
+			w.out = resp.AppendCommand(w.out, [][]byte{[]byte("GET"), key})
+		} else {
+			w.out = resp.AppendCommand(w.out, [][]byte{[]byte("SET"), key, w.value})
+		}
+		w.isGet = append(w.isGet, get)
+	}
+}
+
+// key draws a key that this worker's node serves. A node without slots gets
+// keys of others, whose redirections then show as errors.
+func (w *benchWorker) key() []byte {
+	var key []byte
+	for range 1000 {
+		key = strconv.AppendInt([]byte("bench:"), w.rng.Int64N(int64(w.o.keys)), 10)
+		if w.slots.nodeOf(key, w.node) == w.node {
+			break
+		}
+	}
+	return key
+}
+
+func (w *benchWorker) count(d time.Duration) {
+	var gets uint64
+	for _, get := range w.isGet {
+		if get {
+			gets++
+		}
+	}
+	if sets := uint64(len(w.isGet)) - gets; sets > 0 {
+		w.sets.add(d, sets)
+	}
+	if gets > 0 {
+		w.gets.add(d, gets)
+	}
+}
+
+func summarize(o benchOptions, workers []*benchWorker, elapsed time.Duration) benchReport {
+	var sets, gets, total histogram
+	failures := map[string]uint64{}
+	for _, w := range workers {
+		sets.merge(&w.sets)
+		gets.merge(&w.gets)
+		for code, n := range w.errors {
+			failures[code] += n
+		}
+	}
+	total.merge(&sets)
+	total.merge(&gets)
+	report := benchReport{Connections: o.connections, Pipeline: o.pipeline, ValueBytes: o.valueBytes, Seconds: elapsed.Seconds(), Errors: failures}
+	for _, part := range []struct {
+		name string
+		h    *histogram
+	}{{"SET", &sets}, {"GET", &gets}, {"all", &total}} {
+		if part.h.n > 0 {
+			report.Operations = append(report.Operations, newBenchLine(part.name, part.h, elapsed))
+		}
+	}
+	return report
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+)
+
+type restoreOptions struct {
+	resp  respOptions
+	files []string
+	flush bool
+	merge bool
+}
+
+func newRestoreCommand() *cobra.Command {
+	var o restoreOptions
+	cmd := &cobra.Command{
+		Use:   "restore FILE...",
+		Short: "Load RDB files, made by lockstep backup or by Redis, into a running cluster",
+		Long: `Load RDB files into a running cluster, through its log like any other write:
+every node gets the data, whatever the number of nodes and shards was where the
+files come from. A directory stands for its *.rdb files. Strings are loaded with
+their expiry times; a key whose time is up is left out; other data types are
+refused before anything is changed, and so is a damaged file.
+
+The cluster must hold no keys, unless --flush empties it first or --merge writes
+the keys over those that are there.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: action(func(ctx context.Context, cmd *cobra.Command, args []string) error {
+			o.files = args
+			return runRestore(ctx, o, cmd.OutOrStdout())
+		}),
+	}
+	o.resp.register(cmd.Flags())
+	cmd.Flags().BoolVar(&o.flush, "flush", false, "delete every key of the cluster first")
+	cmd.Flags().BoolVar(&o.merge, "merge", false, "keep the cluster's keys and overwrite those that the files hold too")
+	cmd.MarkFlagsMutuallyExclusive("flush", "merge")
+	return cmd
+}
+
+func runRestore(ctx context.Context, o restoreOptions, out io.Writer) error {
+	files, err := restoreFiles(o.files)
+	if err != nil {
+		return err
+	}
+	for _, path := range files {
+		if err := withFile(path, func(f *os.File) error { _, err := checkRDB(f, path); return err }); err != nil {
+			return err // nothing was changed yet
+		}
+	}
+	loader, err := newRestoreLoader(ctx, o.resp)
+	if err != nil {
+		return err
+	}
+	defer loader.close()
+	if err := loader.prepare(ctx, o); err != nil {
+		return err
+	}
+	for _, path := range files {
+		info, err := loader.load(ctx, path)
+		if err != nil {
+			return withCode(exitInDoubt, fmt.Errorf("%s: stopped after %d keys, which are in the cluster now: %w", path, loader.loaded, err))
+		}
+		fmt.Fprintf(out, "%s: %d keys loaded, %d were expired\n", path, info.Keys, info.Expired)
+	}
+	return nil
+}
+
+// restoreFiles replaces directories by the RDB files in them.
+func restoreFiles(args []string) ([]string, error) {
+	var files []string
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		if err != nil {
+			return nil, withCode(exitUsage, err)
+		}
+		if !info.IsDir() {
+			files = append(files, arg)
+			continue
+		}
+		found, err := filepath.Glob(filepath.Join(arg, "*.rdb"))
+		if err != nil || len(found) == 0 {
+			return nil, withCode(exitUsage, fmt.Errorf("there is no *.rdb file in %s", arg))
+		}
+		files = append(files, found...)
+	}
+	return files, nil
+}
+
+func withFile(path string, fn func(*os.File) error) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(f), f.Close())
+}

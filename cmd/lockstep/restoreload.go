@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/snapshot"
+	"github.com/lockstepkv/lockstep/store"
+)
+
+const (
+	restoreBatchCommands = 512
+	restoreBatchBytes    = 1 << 20
+
+	// restorePatience is how long a batch may find no leader before the restore
+	// gives up.
+	restorePatience      = 30 * time.Second
+	restoreRetryInterval = 100 * time.Millisecond
+)
+
+// restoreLoader writes keys in pipelines, over one connection per node.
+type restoreLoader struct {
+	options respOptions
+	slots   *slotMap
+	conns   map[string]*respConn
+	waiting []restoreCommand
+	bytes   int // of waiting
+	loaded  int // keys that the cluster acknowledged
+}
+
+// restoreCommand is a SET. It may be sent twice with the same effect, so one
+// whose outcome is not known is simply sent again.
+type restoreCommand struct {
+	key     []byte
+	encoded []byte
+}
+
+func newRestoreLoader(ctx context.Context, o respOptions) (*restoreLoader, error) {
+	slots, err := loadSlotMap(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return &restoreLoader{options: o, slots: slots, conns: map[string]*respConn{}}, nil
+}
+
+func (l *restoreLoader) close() {
+	for addr, c := range l.conns {
+		_ = c.close() // nothing is waiting on it
+		delete(l.conns, addr)
+	}
+}
+
+func (l *restoreLoader) conn(ctx context.Context, addr string) (*respConn, error) {
+	if c, ok := l.conns[addr]; ok {
+		return c, nil
+	}
+	c, err := dialRESP(ctx, l.options, addr)
+	if err == nil {
+		l.conns[addr] = c
+	}
+	return c, err
+}
+
+// prepare empties the cluster, or makes sure that its keys may stay.
+func (l *restoreLoader) prepare(ctx context.Context, o restoreOptions) error {
+	conn, err := l.conn(ctx, l.slots.addrs[0])
+	if err != nil {
+		return err
+	}
+	if o.flush {
+		_, err := conn.command("FLUSHALL")
+		return err
+	}
+	size, err := conn.command("DBSIZE")
+	if err != nil {
+		return err
+	}
+	if size.Int > 0 && !o.merge {
+		return fmt.Errorf("the cluster holds %d keys; --flush deletes them first, --merge writes over them", size.Int)
+	}
+	return nil
+}
+
+func (l *restoreLoader) load(ctx context.Context, path string) (*snapshot.Info, error) {
+	options := snapshot.ReadOptions{File: path, NowMillis: time.Now().UnixMilli(), DropExpired: true}
+	var info *snapshot.Info
+	err := withFile(path, func(f *os.File) error {
+		var err error
+		info, err = snapshot.Scan(f, options, func(item store.Item) error { return l.add(ctx, item) })
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return info, l.flush(ctx)
+}
+
+func (l *restoreLoader) add(ctx context.Context, item store.Item) error {
+	args := [][]byte{[]byte("SET"), item.Key, item.Value}
+	if item.ExpireAt != 0 {
+		args = append(args, []byte("PXAT"), strconv.AppendInt(nil, item.ExpireAt, 10))
+	}
+	c := restoreCommand{slices.Clone(item.Key), resp.AppendCommand(nil, args)}
+	l.waiting = append(l.waiting, c)
+	l.bytes += len(c.encoded)
+	if len(l.waiting) < restoreBatchCommands && l.bytes < restoreBatchBytes {
+		return nil
+	}
+	return l.flush(ctx)
+}
+
+// flush sends what waits, and again what was refused for want of a leader, after
+// asking who leads now.
+func (l *restoreLoader) flush(ctx context.Context) error {
+	deadline := time.Now().Add(restorePatience)
+	for {
+		refused := l.sendWaiting(ctx)
+		if len(l.waiting) == 0 {
+			l.bytes = 0
+			return nil
+		}
+		if !isRetriable(refused) || time.Now().After(deadline) {
+			return refused
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(restoreRetryInterval):
+		}
+		l.close()
+		if slots, err := loadSlotMap(ctx, l.options); err == nil {
+			l.slots = slots
+		}
+	}
+}
+
+// sendWaiting leaves in l.waiting what was not acknowledged, and returns the
+// last reason, or a final one as soon as there is one.
+func (l *restoreLoader) sendWaiting(ctx context.Context) error {
+	groups := make([][]restoreCommand, len(l.slots.addrs))
+	for _, c := range l.waiting {
+		node := l.slots.nodeOf(c.key, 0)
+		groups[node] = append(groups[node], c)
+	}
+	var left []restoreCommand
+	var reason error
+	for node, group := range groups {
+		if len(group) == 0 {
+			continue
+		}
+		rest, err := l.sendGroup(ctx, l.slots.addrs[node], group)
+		left = append(left, rest...)
+		if err != nil && (reason == nil || !isRetriable(err)) {
+			reason = err
+		}
+	}
+	l.waiting = left
+	return reason
+}
+
+// sendGroup sends commands to one node and returns those that it did not acknowledge.
+func (l *restoreLoader) sendGroup(ctx context.Context, addr string, group []restoreCommand) ([]restoreCommand, error) {
+	conn, err := l.conn(ctx, addr)
+	if err != nil {
+		return group, err
+	}
+	var encoded []byte
+	for _, c := range group {
+		encoded = append(encoded, c.encoded...)
+	}
+	if err := conn.send(encoded); err != nil {
+		return group, err
+	}
+	var left []restoreCommand
+	var reason error
+	for i, c := range group {
+		reply, err := conn.receive()
+		if err != nil {
+			return append(left, group[i:]...), err
+		}
+		if err := reply.AsError(); err != nil {
+			left = append(left, c)
+			if reason == nil || !isRetriable(err) {
+				reason = fmt.Errorf("key %q: %w", c.key, err)
+			}
+			continue
+		}
+		l.loaded++
+	}
+	return left, reason
+}
+
+// isRetriable: the cluster may accept the same command a little later, perhaps
+// on another node.
+func isRetriable(err error) bool {
+	var reply resp.Error
+	if errors.As(err, &reply) {
+		return slices.Contains([]string{"MOVED", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "INDOUBT", "READONLY"}, reply.Code())
+	}
+	return exitCode(err) == exitUnavailable
+}
