@@ -18,8 +18,7 @@ const (
 	stateFile = "state.rdb"
 	metaFile  = "meta.json"
 
-	tempSuffix    = ".tmp"     // being written; removed at start
-	damagedSuffix = ".damaged" // set aside by SetAside; never read
+	tempSuffix = ".tmp" // being written or removed; goes at start
 )
 
 const (

@@ -26,8 +26,9 @@ var ErrNewerDamaged = errors.New("a newer snapshot is damaged")
 // returns a reader. Nor does the store step back by itself. hashicorp/raft tries
 // the next older snapshot when Open fails at start; a node that did so could
 // forget entries that it had acknowledged, and then vote for a leader that lacks
-// them. So once a snapshot is known to be damaged, older ones are refused until
-// SetAside says that the loss was dealt with.
+// them. So once a snapshot is found damaged, older ones are refused. A newer one
+// ends that, and so does an owner who moves the directory away and has the state
+// sent by the other replicas.
 type Store struct {
 	dir    string
 	retain int
@@ -103,7 +104,7 @@ func (s *Store) Create(version raft.SnapshotVersion, index, term uint64,
 }
 
 func (s *Store) taken(p position) bool {
-	for _, suffix := range []string{"", tempSuffix, damagedSuffix} {
+	for _, suffix := range []string{"", tempSuffix} {
 		if _, err := os.Lstat(filepath.Join(s.dir, p.String()+suffix)); err == nil {
 			return true
 		}
@@ -185,6 +186,11 @@ func (s *Store) open(id string) (*fileMeta, *os.File, error) {
 	}
 	path := filepath.Join(s.dir, id, stateFile)
 	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		if _, err := readMeta(s.dir, id); errors.Is(err, os.ErrNotExist) {
+			return nil, nil, err // reaped meanwhile
+		}
+	}
 	if err != nil {
 		return nil, nil, &CorruptError{File: path, Err: err}
 	}
@@ -222,27 +228,25 @@ func verifyState(f *os.File, path string, m *fileMeta) error {
 	return err
 }
 
-// Verify checks every snapshot and returns what is wrong, newest first.
-func (s *Store) Verify() []*CorruptError {
+// Verify checks every snapshot. The error joins a *CorruptError for each one
+// that is damaged.
+func (s *Store) Verify() error {
 	all, err := s.positions()
 	if err != nil {
-		return []*CorruptError{{File: s.dir, Err: err}}
+		return err
 	}
-	var bad []*CorruptError
+	var bad []error
 	for _, p := range all {
 		_, f, err := s.open(p.String())
-		var corrupt *CorruptError
 		switch {
 		case err == nil:
 			_ = f.Close() // only read from
-		case errors.As(err, &corrupt):
-			s.noteDamage(p)
-			bad = append(bad, corrupt)
 		case !errors.Is(err, os.ErrNotExist):
-			bad = append(bad, &CorruptError{File: filepath.Join(s.dir, p.String()), Err: err})
+			s.noteDamage(p)
+			bad = append(bad, err)
 		}
 	}
-	return bad
+	return errors.Join(bad...)
 }
 
 func (s *Store) noteDamage(p position) {
@@ -252,37 +256,6 @@ func (s *Store) noteDamage(p position) {
 	if p.compare(s.damaged) > 0 {
 		s.damaged = p
 	}
-}
-
-// SetAside renames the damaged snapshots, so that older ones are handed out
-// again, and returns how many there were. The caller vouches that the state
-// they held is not needed, or that this node does not vote before it has caught
-// up with the others.
-func (s *Store) SetAside() (int, error) {
-	all, err := s.positions()
-	if err != nil {
-		return 0, err
-	}
-	n := 0
-	for _, p := range all {
-		_, f, err := s.open(p.String())
-		if err == nil {
-			_ = f.Close() // only read from
-			continue
-		}
-		path := filepath.Join(s.dir, p.String())
-		if err := os.Rename(path, path+damagedSuffix); err != nil {
-			return n, err
-		}
-		n++
-	}
-	if err := syncDir(s.dir); err != nil {
-		return n, err
-	}
-	s.mu.Lock()
-	s.damaged = position{}
-	s.mu.Unlock()
-	return n, nil
 }
 
 // reap removes snapshots beyond the newest retain. One that is open keeps its
