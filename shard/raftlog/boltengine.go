@@ -1,0 +1,231 @@
+package raftlog
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
+
+	"github.com/lockstepkv/lockstep/internal/failpoint"
+)
+
+// boltFile holds entries and stable values of engine bolt.
+const boltFile = "raft.db"
+
+// boltEngine stores entries with raft-boltdb. Each entry carries a checksum behind its extensions, each
+// stable value one in front.
+type boltEngine struct {
+	db   *raftboltdb.BoltStore
+	path string
+	// Scratch space of the single writer: the entries with their checksums.
+	logs []raft.Log
+	ptrs []*raft.Log
+	sums []byte
+}
+
+func openBoltEngine(o Options, watermark uint64, onEntry func(uint64, int64)) (engine, error) {
+	path := filepath.Join(o.Dir, boltFile)
+	if err := prepareBolt(path); err != nil {
+		return nil, err
+	}
+	e := &boltEngine{path: path}
+	err := guard(path, func() (err error) {
+		e.db, err = raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bbolt.Options{
+			Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType,
+		}})
+		return err
+	})
+	if err != nil {
+		return nil, boltOpenError(path, err)
+	}
+	if err := e.recover(watermark, onEntry); err != nil {
+		return nil, errors.Join(err, e.db.Close())
+	}
+	return e, nil
+}
+
+// prepareBolt checks an existing file, or creates one aside and renames it: bbolt cannot open a file
+// whose creation was cut short.
+func prepareBolt(path string) error {
+	if _, err := os.Stat(path); err == nil {
+		db, err := openBolt(path, true)
+		if err != nil {
+			return err
+		}
+		return db.Close()
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	tmp := path + ".tmp"
+	if err := os.RemoveAll(tmp); err != nil {
+		return err
+	}
+	db, err := raftboltdb.NewBoltStore(tmp)
+	if err != nil {
+		return err
+	}
+	if err := db.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// recover makes what was read durable (a crash may have come between write and fsync) and reads every
+// entry: the only way to notice a damaged one before it is needed.
+func (e *boltEngine) recover(watermark uint64, onEntry func(uint64, int64)) error {
+	if err := e.db.Sync(); err != nil {
+		return err
+	}
+	return e.scan(watermark, func(l *raft.Log) error {
+		onEntry(l.Index, entryBytes(len(l.Data), len(l.Extensions)))
+		return nil
+	})
+}
+
+// scan visits all entries and checks that none is missing.
+func (e *boltEngine) scan(watermark uint64, fn func(*raft.Log) error) error {
+	first, last, err := e.bounds()
+	if err != nil {
+		return err
+	}
+	if last < watermark {
+		return corrupt(e.path, -1, last+1, "log ends at %d, entries up to %d were acknowledged", last, watermark)
+	}
+	if last-first > 1<<40 {
+		return corrupt(e.path, -1, last, "impossible range of entries %d to %d", first, last)
+	}
+	if last == 0 {
+		return nil
+	}
+	for index := first; index <= last; index++ {
+		var l raft.Log
+		err := e.get(index, &l)
+		if errors.Is(err, raft.ErrLogNotFound) {
+			err = corrupt(e.path, -1, index, "entry is missing")
+		}
+		if err == nil {
+			err = fn(&l)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bounds implements engine.
+func (e *boltEngine) bounds() (first, last uint64, err error) {
+	err = guard(e.path, func() error {
+		if first, err = e.db.FirstIndex(); err != nil {
+			return err
+		}
+		last, err = e.db.LastIndex()
+		return err
+	})
+	return first, last, err
+}
+
+// append implements engine. The caller's entries are shared with other goroutines, so the checksum goes
+// into copies.
+func (e *boltEngine) append(logs []*raft.Log) error {
+	e.logs, e.ptrs, e.sums = e.logs[:0], e.ptrs[:0], e.sums[:0]
+	need := 0
+	for _, l := range logs {
+		need += len(l.Extensions) + 4
+	}
+	if cap(e.sums) < need {
+		e.sums = make([]byte, 0, need)
+	}
+	if cap(e.logs) < len(logs) {
+		e.logs = make([]raft.Log, 0, len(logs))
+	}
+	for _, l := range logs {
+		from := len(e.sums)
+		e.sums = append(e.sums, l.Extensions...)
+		e.sums = binary.LittleEndian.AppendUint32(e.sums, boltSum(l, l.Extensions))
+		stored := *l
+		stored.Extensions = e.sums[from:len(e.sums):len(e.sums)]
+		e.logs = append(e.logs, stored)
+		e.ptrs = append(e.ptrs, &e.logs[len(e.logs)-1])
+	}
+	err := guard(e.path, func() error {
+		if err := failpoint.Inject("raftlog/sync"); err != nil {
+			return err
+		}
+		return e.db.StoreLogs(e.ptrs)
+	})
+	clear(e.logs) // do not keep the data alive
+	return err
+}
+
+// get implements engine.
+func (e *boltEngine) get(index uint64, l *raft.Log) error {
+	var stored raft.Log
+	err := guard(e.path, func() error { return e.db.GetLog(index, &stored) })
+	switch {
+	case errors.Is(err, raft.ErrLogNotFound):
+		return err
+	case errors.Is(err, bbolt.ErrDatabaseNotOpen):
+		return ErrClosed
+	case err != nil:
+		return &CorruptError{File: e.path, Offset: -1, Index: index, Err: fmt.Errorf("decode entry: %w", err)}
+	}
+	n := len(stored.Extensions) - 4
+	if n < 0 || stored.Index != index {
+		return corrupt(e.path, -1, index, "entry has no checksum or another index")
+	}
+	ext := stored.Extensions[:n:n]
+	if boltSum(&stored, ext) != binary.LittleEndian.Uint32(stored.Extensions[n:]) {
+		return &CorruptError{File: e.path, Offset: -1, Index: index, Err: errRecordSum}
+	}
+	stored.Extensions = nil
+	if n > 0 {
+		stored.Extensions = ext
+	}
+	if len(stored.Data) == 0 {
+		stored.Data = nil
+	}
+	*l = stored
+	return nil
+}
+
+// deleteRange implements engine.
+func (e *boltEngine) deleteRange(min, max uint64) error {
+	return guard(e.path, func() error { return e.db.DeleteRange(min, max) })
+}
+
+// setStable implements engine.
+func (e *boltEngine) setStable(key, val []byte) error {
+	return guard(e.path, func() error { return e.db.Set(key, withSum(append(key[:len(key):len(key)], val...))) })
+}
+
+// getStable implements engine.
+func (e *boltEngine) getStable(key []byte) ([]byte, error) {
+	var raw []byte
+	err := guard(e.path, func() (err error) {
+		raw, err = e.db.Get(key)
+		return err
+	})
+	if errors.Is(err, raftboltdb.ErrKeyNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	val, ok := checkSum(raw)
+	if !ok || len(val) < len(key) || string(val[:len(key)]) != string(key) {
+		return nil, corrupt(e.path, -1, 0, "stable value %q damaged", key)
+	}
+	return append([]byte{}, val[len(key):]...), nil
+}
+
+// close implements engine.
+func (e *boltEngine) close() error { return e.db.Close() }

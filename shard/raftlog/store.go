@@ -1,0 +1,263 @@
+package raftlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// The engines.
+const (
+	EngineWAL  = "wal"
+	EngineBolt = "bolt"
+)
+
+// Defaults of Options.
+const (
+	DefaultCacheBytes   = 32 << 20
+	DefaultSegmentBytes = 64 << 20
+)
+
+// watermarkSyncEvery is how often the watermark is written out for the case of a power failure.
+const watermarkSyncEvery = time.Second
+
+// Options configure a Store. Only Dir is required.
+type Options struct {
+	Dir    string // created when missing; belongs to this Store alone
+	Engine string // EngineWAL (default) or EngineBolt
+	// CacheBytes bounds the memory for the newest entries; negative: no cache.
+	CacheBytes int64
+	// SegmentBytes is the size at which engine wal begins a new file.
+	SegmentBytes int
+	// OnStall is called from the watchdog's goroutine, once per operation, when a write lasts longer than
+	// StallTimeout. It must not wait for the Store. Zero or nil: no watchdog.
+	StallTimeout time.Duration
+	OnStall      func(op string, since time.Duration)
+	// Observe, if set, is told of every disk operation; bytes as in BytesAfter.
+	Observe func(op string, d time.Duration, bytes int)
+	Logger  *slog.Logger // default: discard
+}
+
+func (o *Options) setDefaults() error {
+	if o.Dir == "" {
+		return errors.New("raftlog: no directory given")
+	}
+	if o.Engine == "" {
+		o.Engine = EngineWAL
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = DefaultCacheBytes
+	}
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = DefaultSegmentBytes
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// engine is what a Store needs of the library below. append, deleteRange and setStable come from one
+// goroutine at a time and are durable when they return; reads are concurrent.
+type engine interface {
+	append(logs []*raft.Log) error
+	deleteRange(min, max uint64) error
+	get(index uint64, l *raft.Log) error
+	bounds() (first, last uint64, err error)
+	setStable(key, val []byte) error
+	getStable(key []byte) ([]byte, error) // nil for a key that was never set
+	close() error
+}
+
+// Recovery tells what Open found.
+type Recovery struct {
+	Entries uint64
+	Bytes   int64         // as in BytesAfter
+	Took    time.Duration // for reading and verifying all of it
+	// The remains of an unfinished write that were removed; TornBytes is 0 without any.
+	TornFile              string
+	TornOffset, TornBytes int64
+}
+
+// Store is one group's log on disk. See the package comment for its guarantees.
+type Store struct {
+	o        Options
+	engine   engine
+	mark     *watermark
+	watch    *watchdog
+	recovery Recovery
+	stop     chan struct{}
+	done     sync.WaitGroup
+
+	// writeMu serialises writes. Lock order: writeMu, then mu.
+	writeMu sync.Mutex
+	failed  error // first failed write; guarded by writeMu
+
+	mu     sync.RWMutex
+	sizes  sizeIndex  // guarded by mu
+	cache  entryCache // guarded by mu
+	closed bool       // guarded by mu
+}
+
+var (
+	_ raft.LogStore          = (*Store)(nil)
+	_ raft.StableStore       = (*Store)(nil)
+	_ raft.MonotonicLogStore = (*Store)(nil)
+)
+
+// Open opens the log in o.Dir, creating an empty one if there is none. It reads and verifies all of it.
+// Errors: *CorruptError, ErrLocked, ErrEngine, or those of the file system.
+func Open(o Options) (*Store, error) {
+	if err := o.setDefaults(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := checkEngine(o.Dir, o.Engine); err != nil {
+		return nil, err
+	}
+	s := &Store{o: o, stop: make(chan struct{})}
+	if o.CacheBytes > 0 {
+		s.cache.maxBytes = o.CacheBytes
+	}
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	s.watch = newWatchdog(o.StallTimeout, o.OnStall)
+	s.done.Go(s.syncWatermark)
+	return s, nil
+}
+
+// checkEngine refuses a directory that the other engine has written.
+func checkEngine(dir, engine string) error {
+	var other string
+	switch engine {
+	case EngineWAL:
+		other = boltFile
+	case EngineBolt:
+		other = walMetaFile
+	default:
+		return fmt.Errorf("%w: %q is neither %q nor %q", ErrEngine, engine, EngineWAL, EngineBolt)
+	}
+	if _, err := os.Stat(filepath.Join(dir, other)); err == nil {
+		return fmt.Errorf("%w: %s holds %s, which engine %q did not write", ErrEngine, dir, other, engine)
+	}
+	return nil
+}
+
+// open recovers the engine and builds the byte accounting.
+func (s *Store) open() error {
+	began := time.Now()
+	noted, usable, err := readWatermark(filepath.Join(s.o.Dir, watermarkFile))
+	if err != nil {
+		return err
+	}
+	push := func(index uint64, bytes int64) { s.sizes.push(index, bytes) }
+	if s.o.Engine == EngineWAL {
+		s.engine, err = openWALEngine(s.o, noted, &s.recovery, push)
+	} else {
+		s.engine, err = openBoltEngine(s.o, noted, push)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.checkBounds(); err != nil {
+		return errors.Join(err, s.engine.close())
+	}
+	// Only now does this process hold the engine's file lock.
+	if s.mark, _, err = openWatermark(s.o.Dir); err != nil {
+		return errors.Join(err, s.engine.close())
+	}
+	if !usable && !s.sizes.empty() {
+		s.o.Logger.Warn("raft log had no usable watermark", "dir", s.o.Dir)
+	}
+	s.mark.set(s.sizes.last)
+	s.recovery.Took = time.Since(began)
+	s.recovery.Bytes = s.sizes.bytesAfter(0)
+	if !s.sizes.empty() {
+		s.recovery.Entries = s.sizes.last - s.sizes.first + 1
+	}
+	if s.recovery.TornBytes > 0 {
+		s.o.Logger.Warn("removed the remains of an unfinished write", "file", s.recovery.TornFile,
+			"offset", s.recovery.TornOffset, "bytes", s.recovery.TornBytes)
+	}
+	return nil
+}
+
+// checkBounds compares what was verified with what the library made of it.
+func (s *Store) checkBounds() error {
+	first, last, err := s.engine.bounds()
+	if err != nil {
+		return err
+	}
+	if first != s.sizes.first || last != s.sizes.last {
+		return corrupt(s.o.Dir, -1, s.sizes.last, "verified entries %d to %d, but the engine has %d to %d",
+			s.sizes.first, s.sizes.last, first, last)
+	}
+	return nil
+}
+
+// Recovery tells what Open found.
+func (s *Store) Recovery() Recovery { return s.recovery }
+
+// IsMonotonic implements raft.MonotonicLogStore: indexes are contiguous with either engine, so Raft
+// removes the whole log before it continues behind an installed snapshot.
+func (s *Store) IsMonotonic() bool { return true }
+
+// syncWatermark writes the watermark out once in a while. A failure is only logged: the watermark is a
+// second opinion, and a failing disk fails the log's own fsync.
+func (s *Store) syncWatermark() {
+	ticker := time.NewTicker(watermarkSyncEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-ticker.C:
+			if err := s.mark.syncIfMoved(); err != nil {
+				s.o.Logger.Warn("sync raft log watermark", "err", err)
+			}
+		}
+	}
+}
+
+// Verify reads every entry from disk and checks it. It runs beside reads and writes; entries that are
+// deleted meanwhile are passed over.
+func (s *Store) Verify(ctx context.Context) error {
+	first, last := s.bounds()
+	for index := first; index <= last && last > 0; index++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var l raft.Log
+		if err := s.readDisk(index, &l); err != nil && !errors.Is(err, raft.ErrLogNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close waits for a running write, then closes the files. Later calls of other methods return ErrClosed.
+func (s *Store) Close() error {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	close(s.stop)
+	s.done.Wait()
+	s.watch.close()
+	return errors.Join(s.engine.close(), s.mark.close())
+}
