@@ -3,6 +3,7 @@ package snapshot
 import (
 	"encoding/binary"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -118,7 +119,11 @@ func (s *sink) publish() error {
 	if err != nil {
 		return err
 	}
-	if err := writeFileSync(filepath.Join(s.temp, metaFile), b); err != nil {
+	err = createSync(filepath.Join(s.temp, metaFile), 0o600, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	if err := syncDir(s.temp); err != nil {
