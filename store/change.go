@@ -36,6 +36,7 @@ func (s *Store) Restore(it Item) *Entry {
 		e.access.Store(accessWord(it.Access.LastMillis, it.Access.Freq, false))
 	}
 	s.revision = max(s.revision, it.Version)
+	s.sieve = nil // items come in any order; see Prepare
 	s.put(e)
 	return e
 }
@@ -88,6 +89,16 @@ func (s *Store) Rename(e *Entry, newKey []byte) *Entry {
 	return n
 }
 
+// PutObject sets key to obj, which belongs to the store from then on, and
+// returns the new entry.
+func (s *Store) PutObject(key []byte, obj Object, expireAtMillis int64) *Entry {
+	e := &Entry{expireAt: expireAtMillis}
+	e.setKey(str(key))
+	e.setObject(obj)
+	s.put(e)
+	return e
+}
+
 // Copy puts e's value and expiry time under newKey too, over whatever is there,
 // and returns the new entry.
 func (s *Store) Copy(e *Entry, newKey []byte) *Entry {
@@ -102,7 +113,7 @@ func (s *Store) Copy(e *Entry, newKey []byte) *Entry {
 // under returns an entry like e with another key. A large value is shared.
 func (e *Entry) under(newKey []byte) *Entry {
 	n := &Entry{expireAt: e.expireAt, typ: e.typ, flags: e.flags}
-	if e.valLen < separateFrom {
+	if e.typ == String && e.valLen < separateFrom {
 		n.setData(str(newKey), e.Bytes(), nil, 0)
 		return n
 	}

@@ -30,6 +30,7 @@ func (sn *Snapshot) Digest() uint64 {
 // digester adds up the hashes of entries, so that their order does not matter.
 type digester struct {
 	h   xxhash.Digest
+	buf []byte
 	sum uint64
 }
 
@@ -42,6 +43,11 @@ func (d *digester) add(e *Entry) {
 	d.h.Reset()
 	_, _ = d.h.Write(head[:])
 	_, _ = d.h.WriteString(e.Key())
-	_, _ = d.h.Write(e.Bytes())
+	if obj := e.Object(); obj != nil {
+		d.buf = obj.AppendCanonical(d.buf[:0])
+		_, _ = d.h.Write(d.buf)
+	} else {
+		_, _ = d.h.Write(e.Bytes())
+	}
 	d.sum += d.h.Sum64()
 }

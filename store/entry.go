@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"sync/atomic"
 	"unsafe"
 )
@@ -21,6 +22,21 @@ func (t Type) String() string {
 	default:
 		return "unknown"
 	}
+}
+
+// Object is the value of an entry of any type but String.
+//
+// An object in the store never changes, because snapshots and readers hold it
+// too: a command makes a new object, which may share parts with the old one,
+// and puts it with PutObject.
+type Object interface {
+	Type() Type
+	// Size returns the accounted bytes beyond those of the key: arithmetic over
+	// counts and lengths, equal on every replica.
+	Size() int64
+	// AppendCanonical appends bytes that equal contents have in common and
+	// different contents have not. Digest hashes them.
+	AppendCanonical(dst []byte) []byte
 }
 
 // What a key costs beside its bytes, in the accounting of Used. DESIGN.md shows
@@ -52,7 +68,7 @@ const flagRaw uint8 = 1
 // allocator, so a field more would cost 16 bytes per key.
 type Entry struct {
 	key      unsafe.Pointer // keyLen bytes
-	val      unsafe.Pointer // valLen bytes, valCap-valLen more may be written by Append
+	val      unsafe.Pointer // a String's valLen bytes, valCap-valLen more may be written by Append; otherwise *Object
 	version  uint64
 	expireAt int64 // Unix milliseconds, 0 for none
 	access   atomic.Uint64
@@ -81,6 +97,15 @@ func (e *Entry) Version() uint64 { return e.version }
 // Type returns the data type of the value.
 func (e *Entry) Type() Type { return e.typ }
 
+// Object returns the value of an entry of another type than String, otherwise
+// nil.
+func (e *Entry) Object() Object {
+	if e.typ == String {
+		return nil
+	}
+	return *(*Object)(e.val)
+}
+
 // Raw reports whether the value was made by a command that leaves Redis's "raw"
 // encoding behind (APPEND, SETRANGE).
 func (e *Entry) Raw() bool { return e.flags&flagRaw != 0 }
@@ -89,11 +114,20 @@ func (e *Entry) Raw() bool { return e.flags&flagRaw != 0 }
 func (e *Entry) Slot() uint16 { return e.slot }
 
 // Size returns the accounted bytes of the entry, as MEMORY USAGE reports them.
-func (e *Entry) Size() int64 { return SizeOf(int(e.keyLen), int(e.valLen), e.expireAt != 0) }
+func (e *Entry) Size() int64 {
+	n := SizeOf(int(e.keyLen), int(e.valLen), e.expireAt != 0)
+	if e.typ != String {
+		n += e.Object().Size()
+	}
+	return n
+}
 
 // setData copies key and val, and leaves spare bytes of room behind the value.
 func (e *Entry) setData(key string, val, tail []byte, spare int) {
 	n := len(val) + len(tail)
+	if uint64(n+spare) > math.MaxUint32 {
+		panic("store: value longer than 4 GiB")
+	}
 	if n+spare >= separateFrom {
 		e.setKey(key)
 		buf := make([]byte, n+spare)
@@ -107,6 +141,10 @@ func (e *Entry) setData(key string, val, tail []byte, spare int) {
 		e.val = unsafe.Pointer(unsafe.SliceData(buf[k:]))
 	}
 	e.valLen, e.valCap = uint32(n), uint32(n+spare)
+}
+
+func (e *Entry) setObject(obj Object) {
+	e.val, e.typ = unsafe.Pointer(&obj), obj.Type()
 }
 
 func (e *Entry) setKey(key string) {

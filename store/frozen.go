@@ -48,7 +48,7 @@ func (sn *Snapshot) Each(fn func(*Entry) error) (err error) {
 // more. It must not be called while Each runs; calling it twice does no harm.
 func (sn *Snapshot) Release() {
 	if sn.released.CompareAndSwap(false, true) {
-		sn.dir, sn.n = directory{}, 0
+		sn.dir = directory{}
 		sn.frozen.Add(-1)
 	}
 }

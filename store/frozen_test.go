@@ -9,12 +9,18 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// TestSnapshotWhileWritingAndReading runs the writer, readers under the read
-// lock and two dumpers without any lock at once. Its point is the race detector
-// and that both dumpers see the frozen state.
+// TestSnapshotWhileWritingAndReading runs the writer, readers and the choice of
+// victims under the read lock, and two dumpers without any lock, all at once.
+// Its point is the race detector, and that both dumpers see the frozen state.
 func TestSnapshotWhileWritingAndReading(t *testing.T) {
-	const keys, rounds = 3000, 20
-	s := New(Options{Policy: AllKeysLFU})
+	for _, p := range []Policy{AllKeysLFU, AllKeysSieve, VolatileLRU} {
+		t.Run(p.String(), func(t *testing.T) { writeReadAndDump(t, p) })
+	}
+}
+
+func writeReadAndDump(t *testing.T, policy Policy) {
+	const keys, rounds = 2000, 10
+	s := New(Options{Policy: policy})
 	key := func(i int) []byte { return fmt.Appendf(nil, "key-%d", i) }
 	for i := range keys {
 		s.Put(key(i), []byte("0"), int64(i%2)*1000, false)
@@ -39,6 +45,19 @@ func TestSnapshotWhileWritingAndReading(t *testing.T) {
 			}
 		})
 	}
+	readers.Go(func() {
+		pick := NewPicker()
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			mu.RLock()
+			s.Victims(int64(i), 500, pick)
+			mu.RUnlock()
+		}
+	})
 	for round := range rounds {
 		mu.Lock()
 		want, n, used := s.Digest(), s.Len(), s.Used()

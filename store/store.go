@@ -13,7 +13,7 @@ type Store struct {
 	dir      directory
 	slots    []uint32 // number of keys by hash slot
 	expiry   expiryIndex
-	sieve    *sieveQueue // nil until a call of Victims needs it
+	sieve    *sieveQueue // nil unless the policy is AllKeysSieve; see resetSieve
 	n        int
 	used     int64
 	revision uint64
@@ -40,9 +40,10 @@ func (s *Store) Reconfigure(o Options) {
 	if o.Samples <= 0 {
 		o.Samples = DefaultSamples
 	}
+	changed := o.Policy != s.opt.Policy
 	s.opt = o
-	if o.Policy != AllKeysSieve {
-		s.dropSieve()
+	if changed {
+		s.resetSieve()
 	}
 }
 
@@ -116,7 +117,7 @@ func (s *Store) put(e *Entry) {
 	if found {
 		old = t.slots[pos].e
 		e.slot = old.slot
-		s.unaccount(old)
+		s.used -= old.Size()
 	} else {
 		e.slot = slotOf(key)
 	}
@@ -138,8 +139,6 @@ func (s *Store) put(e *Entry) {
 		s.opt.OnChange(old, e)
 	}
 }
-
-func (s *Store) unaccount(old *Entry) { s.used -= old.Size() }
 
 // index brings the expiry index, the SIEVE queue and the access word up to
 // date for e, which takes the place of old (nil for a new key).
@@ -213,9 +212,9 @@ func (s *Store) Clear() {
 	s.dir = directory{}
 	s.slots = make([]uint32, SlotCount)
 	s.expiry = expiryIndex{}
-	s.sieve = nil
 	s.n, s.used = 0, 0
 	s.revision++
+	s.resetSieve()
 	if s.opt.OnChange != nil {
 		s.opt.OnChange(nil, nil)
 	}

@@ -142,9 +142,7 @@ func (f *frontier) pop() int {
 // bySieve moves the hand from older to newer keys: a visited one loses its mark
 // and stays, another one is taken.
 func (c *choice) bySieve() {
-	if c.s.sieve == nil {
-		c.s.sieve = newSieveQueue(c.s)
-	}
+	c.s.Prepare()
 	q := c.s.sieve
 	// Two rounds clear every mark; readers that set them again meanwhile must
 	// not keep the hand going for ever.
