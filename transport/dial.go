@@ -1,0 +1,199 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+// tlsConfigs derives both sides' settings. Both verify the other.
+func tlsConfigs(base *tls.Config) (server, client *tls.Config) {
+	if base == nil {
+		return nil, nil
+	}
+	server, client = base.Clone(), base.Clone()
+	server.ClientAuth = tls.RequireAndVerifyClientCert
+	if server.ClientCAs == nil {
+		server.ClientCAs = server.RootCAs
+	}
+	server.MinVersion, client.MinVersion = tls.VersionTLS13, tls.VersionTLS13
+	return server, client
+}
+
+// dial connects to p and introduces itself.
+func (t *Transport) dial(p *peer, kind connKind, number uint32) (net.Conn, error) {
+	if err := t.faults.dial(p.id, dialTimeout, t.ctx.Done()); err != nil {
+		return nil, err
+	}
+	dialer := net.Dialer{Timeout: dialTimeout}
+	raw, err := dialer.DialContext(t.ctx, "tcp", p.addr)
+	if err != nil {
+		return nil, err
+	}
+	// Close ends a handshake that is under way.
+	stop := context.AfterFunc(t.ctx, func() { raw.Close() })
+	defer stop()
+	nc, err := t.introduce(raw, p, kind, number)
+	if err != nil {
+		raw.Close()
+		return nil, err
+	}
+	if nc, err = t.faults.wrap(nc, p.id, Outbound); err != nil {
+		raw.Close()
+		return nil, err
+	}
+	return nc, nil
+}
+
+// introduce is the dialer's half of the handshake.
+func (t *Transport) introduce(raw net.Conn, p *peer, kind connKind, number uint32) (net.Conn, error) {
+	if err := raw.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		return nil, err
+	}
+	nc := raw
+	if t.clientTLS != nil {
+		cfg := t.clientTLS
+		if cfg.ServerName == "" {
+			host, _, err := net.SplitHostPort(p.addr)
+			if err != nil {
+				return nil, err
+			}
+			cfg = cfg.Clone()
+			cfg.ServerName = host
+		}
+		secured := tls.Client(raw, cfg)
+		if err := secured.HandshakeContext(t.ctx); err != nil {
+			return nil, fmt.Errorf("TLS: %w", err)
+		}
+		nc = secured
+	}
+	hello := appendPreamble(nil, preamble{kind: kind, number: number, cluster: t.cluster, from: t.id, to: p.id})
+	if _, err := nc.Write(hello); err != nil {
+		return nil, err
+	}
+	if err := readVerdict(nc); err != nil {
+		return nil, fmt.Errorf("refused: %w", err)
+	}
+	return nc, raw.SetDeadline(time.Time{})
+}
+
+// accept takes the peers' connections until the listener is closed.
+func (t *Transport) accept() {
+	for {
+		raw, err := t.listener.Accept()
+		switch {
+		case err == nil:
+			t.wg.Go(func() { t.welcome(raw) })
+		case t.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+			return
+		default:
+			t.log.Error("cannot accept connections of peers", "error", err)
+			select {
+			case <-time.After(100 * time.Millisecond): // out of file descriptors, most likely
+			case <-t.ctx.Done():
+			}
+		}
+	}
+}
+
+// welcome is a connection's whole life on the acceptor's side.
+func (t *Transport) welcome(raw net.Conn) {
+	defer raw.Close()
+	stop := context.AfterFunc(t.ctx, func() { raw.Close() })
+	nc, pre, err := t.examine(raw)
+	if err == nil {
+		nc, err = t.faults.wrap(nc, pre.from, Inbound)
+	}
+	if err == nil {
+		_, err = nc.Write(appendVerdict(nil, verdictWelcome, ""))
+	}
+	if err == nil {
+		err = raw.SetDeadline(time.Time{})
+	}
+	stop()
+	if err != nil {
+		if t.ctx.Err() == nil {
+			t.log.Log(t.ctx, levelOf(err), "connection refused", "remote", raw.RemoteAddr().String(), "peer", pre.from, "error", err)
+		}
+		return
+	}
+	p := t.peers[pre.from]
+	p.kickLinks()
+	if pre.kind == kindRPC {
+		t.serveRPC(nc, p, linkClass(pre.number))
+		return
+	}
+	t.serveRaft(nc, p, pre.number)
+}
+
+// examine is the acceptor's half of the handshake, up to the verdict when that
+// is a welcome.
+func (t *Transport) examine(raw net.Conn) (net.Conn, preamble, error) {
+	if err := raw.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		return nil, preamble{}, err
+	}
+	nc := raw
+	if t.serverTLS != nil {
+		secured := tls.Server(raw, t.serverTLS)
+		if err := secured.HandshakeContext(t.ctx); err != nil {
+			return nil, preamble{}, fmt.Errorf("TLS: %w", err)
+		}
+		nc = secured
+	}
+	pre, err := readPreamble(nc)
+	if err == nil {
+		err = t.judge(pre)
+	}
+	if err != nil {
+		if errors.Is(err, ErrNotLockstep) {
+			return nil, pre, err // it would not understand the verdict
+		}
+		_, _ = nc.Write(appendVerdict(nil, verdictOf(err), "node "+t.id+": "+err.Error()))
+	}
+	return nc, pre, err
+}
+
+// judge decides whether to take a connection. Its errors are worded for the
+// dialer too.
+func (t *Transport) judge(pre preamble) error {
+	switch {
+	case pre.cluster != t.cluster:
+		return fmt.Errorf("%w: %q dialed %q", ErrWrongCluster, pre.cluster, t.cluster)
+	case pre.to != t.id:
+		return fmt.Errorf("%w: this is %q, not %q", ErrWrongNode, t.id, pre.to)
+	case t.peers[pre.from] == nil:
+		return fmt.Errorf("%w: %q is not among this cluster's nodes", ErrUnknownPeer, pre.from)
+	case pre.kind == kindRaft && t.openGroup(pre.number) == nil:
+		return fmt.Errorf("%w: %d", ErrUnknownGroup, pre.number)
+	}
+	return nil
+}
+
+// serveRPC serves a connection of calls.
+func (t *Transport) serveRPC(nc net.Conn, p *peer, class linkClass) {
+	c := newConn(t.ctx, nc, p.id, class)
+	c.silentTicks = acceptedSilentTicks
+	if !t.register(c) {
+		closeConn(nc)
+		return
+	}
+	defer t.unregister(c)
+	c.fail(t.serve(c))
+	c.finish()
+}
+
+// closeConn closes nc without the farewell of TLS, which could wait for a peer
+// that does not read.
+func closeConn(nc net.Conn) {
+	switch c := nc.(type) {
+	case *faultConn:
+		c.Close()
+	case *tls.Conn:
+		c.NetConn().Close()
+	default:
+		nc.Close()
+	}
+}

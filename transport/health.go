@@ -1,0 +1,110 @@
+package transport
+
+import (
+	"encoding/binary"
+	"sync"
+	"time"
+)
+
+// Health is what the probes say of a peer.
+type Health struct {
+	Connected bool
+	LastSeen  time.Time     // when the last probe was answered; zero if never
+	RTT       time.Duration // round trip of that probe
+	// ClockOffset is the peer's wall clock minus this node's, taken from the
+	// quickest of the newest probes; it is exact to half that round trip and
+	// the clocks' millisecond. ClockKnown is false before the first answer.
+	ClockOffset time.Duration
+	ClockKnown  bool
+}
+
+// clockSamples is how many probes are compared; with one every 250 ms a step of
+// a clock shows within 2 s.
+const clockSamples = 8
+
+// clockWindow holds the newest probes of a peer.
+type clockWindow struct {
+	mu       sync.Mutex
+	sent     probe                     // guarded by mu; the one under way
+	samples  [clockSamples]clockSample // guarded by mu; a ring
+	n        int                       // guarded by mu; samples ever taken
+	lastSeen time.Time                 // guarded by mu
+}
+
+type probe struct {
+	conn       *conn
+	id         uint64
+	at         time.Time
+	wallMillis int64
+}
+
+type clockSample struct {
+	rtt, offset time.Duration
+}
+
+// ping sends a probe. Only those of the control link measure; the others
+// merely show that their connection is alive.
+func (p *peer) ping(c *conn, id uint64) {
+	if c.class == linkControl {
+		p.clock.mu.Lock()
+		p.clock.sent = probe{conn: c, id: id, at: time.Now(), wallMillis: p.t.clock.WallMillis()}
+		p.clock.mu.Unlock()
+	}
+	_ = c.send(header{kind: framePing, id: id}, nil) // a failed connection has been noticed already
+}
+
+// pong takes a probe's answer.
+func (p *peer) pong(c *conn, id uint64, peerMillis int64) {
+	now, nowMillis := time.Now(), p.t.clock.WallMillis()
+	w := &p.clock
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.sent.conn != c || w.sent.id != id {
+		return
+	}
+	// Compared with the middle of the round trip.
+	middle := w.sent.wallMillis + (nowMillis-w.sent.wallMillis)/2
+	w.samples[w.n%clockSamples] = clockSample{
+		rtt:    now.Sub(w.sent.at),
+		offset: time.Duration(peerMillis-middle) * time.Millisecond,
+	}
+	w.n++
+	w.lastSeen = now
+	w.sent = probe{}
+}
+
+func (w *clockWindow) read(h *Health) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.n == 0 {
+		return
+	}
+	h.LastSeen = w.lastSeen
+	h.RTT = w.samples[(w.n-1)%clockSamples].rtt
+	best := w.samples[0]
+	for _, s := range w.samples[:min(w.n, clockSamples)] {
+		if s.rtt < best.rtt {
+			best = s
+		}
+	}
+	h.ClockOffset, h.ClockKnown = best.offset, true
+}
+
+// Health reports on a peer. A node that is not in Options.Peers is not
+// connected; this node itself is, with no offset.
+func (t *Transport) Health(id string) Health {
+	if id == t.id {
+		return Health{Connected: true, LastSeen: time.Now(), ClockKnown: true}
+	}
+	p := t.peers[id]
+	if p == nil {
+		return Health{}
+	}
+	h := Health{Connected: p.links[linkControl].conn.Load() != nil}
+	p.clock.read(&h)
+	return h
+}
+
+func pongPayload(wallMillis int64) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(wallMillis))
+}

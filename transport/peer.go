@@ -1,0 +1,231 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	tickInterval = 250 * time.Millisecond
+	// After so many ticks without a byte from a peer that was probed each time,
+	// it is taken for dead. Ticks are counted, not time, so that a process that
+	// was itself stopped does not blame its peers when it goes on.
+	dialedSilentTicks = 6
+	// An acceptor is told of a dead peer by its own connection to it; this only
+	// clears away what is left.
+	acceptedSilentTicks = 60
+
+	dialTimeout      = time.Second
+	handshakeTimeout = 2 * time.Second
+	minBackoff       = 20 * time.Millisecond
+	maxBackoff       = time.Second
+)
+
+// linkClass separates calls that must not wait for each other.
+type linkClass uint32
+
+const (
+	linkControl linkClass = iota // methods whose handlers never block
+	linkBulk                     // other methods
+	linkBig                      // messages above bigBytes
+	linkClasses
+)
+
+// bigBytes is the size above which a message has its own connection.
+const bigBytes = 256 << 10
+
+// peer is what this node knows of another one.
+type peer struct {
+	t     *Transport
+	id    string
+	addr  string
+	links [linkClasses]link
+
+	clock clockWindow
+	rafts raftConns
+
+	mu sync.Mutex
+	up chan struct{} // guarded by mu; closed while the control link is connected
+
+	downTicks int // ticks since the control link broke; owned by the ticker
+}
+
+// link keeps one connection to a peer up.
+type link struct {
+	p     *peer
+	class linkClass
+	conn  atomic.Pointer[conn]
+	down  atomic.Pointer[error] // what Call answers while conn is nil
+	kick  chan struct{}         // the peer is reachable: dial now
+}
+
+func newPeer(t *Transport, id, addr string) *peer {
+	p := &peer{t: t, id: id, addr: addr, up: make(chan struct{})}
+	for class := range p.links {
+		l := &p.links[class]
+		l.p, l.class, l.kick = p, linkClass(class), make(chan struct{}, 1)
+		l.setDown(ErrPeerDown)
+	}
+	return p
+}
+
+func (l *link) setDown(cause error) {
+	err := fmt.Errorf("%w: node %s: %w", ErrNotSent, l.p.id, cause)
+	l.down.Store(&err)
+}
+
+// run dials, reads until the connection ends, and begins again.
+func (l *link) run() {
+	backoff := minBackoff
+	var told string // the last reason that was logged, to log each once
+	for l.p.t.ctx.Err() == nil {
+		began := time.Now()
+		err := l.runOnce(func() { told = "" })
+		if l.p.t.ctx.Err() != nil {
+			return
+		}
+		l.setDown(err)
+		if l.class == linkControl && err.Error() != told {
+			told = err.Error()
+			l.p.t.log.Log(l.p.t.ctx, levelOf(err), "no connection to node",
+				"peer", l.p.id, "address", l.p.addr, "error", err)
+		}
+		if time.Since(began) > maxBackoff+dialTimeout {
+			backoff = minBackoff
+		}
+		backoff = l.wait(backoff)
+	}
+}
+
+// levelOf tells mistakes of configuration, which stay until somebody acts,
+// from peers that are merely away.
+func levelOf(err error) slog.Level {
+	for _, refusal := range []error{ErrWrongVersion, ErrWrongCluster, ErrWrongNode, ErrUnknownPeer, ErrNotLockstep} {
+		if errors.Is(err, refusal) {
+			return slog.LevelError
+		}
+	}
+	return slog.LevelWarn
+}
+
+// wait sleeps for about backoff and returns the next, longer one.
+func (l *link) wait(backoff time.Duration) time.Duration {
+	timer := time.NewTimer(backoff/2 + rand.N(backoff))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return min(2*backoff, maxBackoff)
+	case <-l.kick:
+		return minBackoff
+	case <-l.p.t.ctx.Done():
+		return backoff
+	}
+}
+
+// runOnce returns why there is no connection (any more).
+func (l *link) runOnce(connected func()) error {
+	t := l.p.t
+	nc, err := t.dial(l.p, kindRPC, uint32(l.class))
+	if err != nil {
+		return err
+	}
+	c := newConn(t.ctx, nc, l.p.id, l.class)
+	if !t.register(c) {
+		nc.Close()
+		return ErrClosed
+	}
+	defer t.unregister(c)
+	connected()
+	l.conn.Store(c)
+	if l.class == linkControl {
+		t.log.Info("connected to node", "peer", l.p.id, "address", l.p.addr)
+		l.p.setUp()
+		defer l.p.setDown()
+	}
+	err = c.readReplies(l.p)
+	l.setDown(err)
+	l.conn.Store(nil)
+	c.fail(err)
+	c.finish()
+	return c.err // the first reason, when it was not the reader's
+}
+
+func (p *peer) setUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.up)
+}
+
+// setDown also ends the Raft streams, so that whoever waits for an answer on
+// them tries again as soon as the peer is back.
+func (p *peer) setDown() {
+	p.mu.Lock()
+	p.up = make(chan struct{})
+	p.mu.Unlock()
+	p.rafts.closeAll(false)
+}
+
+// upCh is closed while the peer is connected.
+func (p *peer) upCh() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.up
+}
+
+// tick probes the peer.
+func (p *peer) tick(probe uint64) {
+	for i := range p.links {
+		if c := p.links[i].conn.Load(); c != nil {
+			p.ping(c, probe)
+		}
+	}
+	if p.links[linkControl].conn.Load() != nil {
+		p.downTicks = 0
+	} else if p.downTicks++; time.Duration(p.downTicks)*tickInterval == p.t.raftTimeout.Round(tickInterval) {
+		p.rafts.closeAll(true)
+	}
+}
+
+// kickLinks makes waiting links dial at once: the peer has just dialed us.
+func (p *peer) kickLinks() {
+	for i := range p.links {
+		select {
+		case p.links[i].kick <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// call sends a request over the link of its class.
+func (p *peer) call(ctx context.Context, class linkClass, m Method, req []byte) ([]byte, error) {
+	if len(req) > bigBytes {
+		class = linkBig
+	}
+	l := &p.links[class]
+	c := l.conn.Load()
+	if c == nil {
+		return nil, *l.down.Load()
+	}
+	reply, err := c.call(ctx, m, req)
+	var parked *parkedError
+	if errors.As(err, &parked) {
+		return p.fetch(ctx, parked)
+	}
+	return reply, err
+}
+
+// fetch gets a large reply over the link that is made for it. The request was
+// handled, so whatever goes wrong leaves the caller in doubt.
+func (p *peer) fetch(ctx context.Context, parked *parkedError) ([]byte, error) {
+	reply, err := p.call(ctx, linkBig, methodFetch, parked.ticket)
+	if err != nil {
+		return nil, fmt.Errorf("%w: reply of node %s not fetched: %v", ErrInDoubt, p.id, err)
+	}
+	return reply, nil
+}

@@ -1,0 +1,129 @@
+package transport
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// raftStream is a Raft stream that a peer dialed. Its goroutine hands one
+// request at a time straight to Raft's main loop, which keeps the peer's order
+// and costs no further hand-over.
+type raftStream struct {
+	g    *Group
+	p    *peer
+	nc   net.Conn
+	br   *bufio.Reader
+	enc  codec
+	resp chan raft.RPCResponse
+}
+
+// fail implements closer.
+func (s *raftStream) fail(error) { closeConn(s.nc) }
+
+// tick implements closer. An idle stream is in order; the system's keep-alive
+// clears away those whose peer is gone.
+func (s *raftStream) tick() {}
+
+func (t *Transport) serveRaft(nc net.Conn, p *peer, group uint32) {
+	defer closeConn(nc)
+	g := t.openGroup(group)
+	if g == nil {
+		return
+	}
+	s := &raftStream{
+		g: g, p: p, nc: nc, br: bufio.NewReaderSize(nc, readBufferBytes),
+		resp: make(chan raft.RPCResponse, 1),
+	}
+	if !g.addStream(s) {
+		return
+	}
+	defer g.removeStream(s)
+	for {
+		if err := s.serveOne(); err != nil {
+			if errors.Is(err, errBadRaftMessage) {
+				t.log.Error("Raft stream ended", "peer", p.id, "group", group, "error", err)
+			}
+			return
+		}
+	}
+}
+
+func (s *raftStream) serveOne() error {
+	tag, body, err := readRaft(s.br)
+	if err != nil {
+		return err
+	}
+	req := newRequest(rpcType(tag))
+	if req == nil {
+		return fmt.Errorf("%w: type %d", errBadRaftMessage, tag)
+	}
+	if err := decodeRaft(body, req); err != nil {
+		return err
+	}
+	resp, err := s.handle(req)
+	if err != nil {
+		return err
+	}
+	var segs [][]byte
+	if resp.Error != nil {
+		segs, err = s.enc.encodeRaft(raftError, resp.Error.Error())
+	} else {
+		segs, err = s.enc.encodeRaft(raftOK, resp.Response)
+	}
+	if err != nil {
+		return err
+	}
+	return writeSegments(s.nc, segs)
+}
+
+// handle gets the answer to a request from Raft, or from those that stand
+// before it. An error ends the stream.
+func (s *raftStream) handle(req any) (raft.RPCResponse, error) {
+	rpc := raft.RPC{Command: req, RespChan: s.resp}
+	switch req := req.(type) {
+	case *raft.AppendEntriesRequest:
+		if isHeartbeat(req) {
+			return s.g.guard(rpc, req, s.resp)
+		}
+	case *raft.InstallSnapshotRequest:
+		rpc.Reader = io.LimitReader(snapshotReader{s}, req.Size)
+		defer func() { _ = s.nc.SetReadDeadline(time.Time{}) }() // fails only when closed
+	default:
+		if s.g.quarantined.Load() {
+			return s.g.refuseElection(req), nil
+		}
+	}
+	select {
+	case s.g.consumer <- rpc:
+	case <-s.g.done:
+		return raft.RPCResponse{}, ErrClosed
+	}
+	return s.g.response(s.resp)
+}
+
+// response waits for the main loop's answer to a request that it took.
+func (g *Group) response(resp <-chan raft.RPCResponse) (raft.RPCResponse, error) {
+	select {
+	case r := <-resp:
+		return r, nil
+	case <-g.done:
+		return raft.RPCResponse{}, ErrClosed
+	}
+}
+
+// snapshotReader reads a snapshot for Raft's main loop, which it must not hold
+// up for ever when the leader is gone.
+type snapshotReader struct{ s *raftStream }
+
+func (r snapshotReader) Read(p []byte) (int, error) {
+	if err := r.s.nc.SetReadDeadline(time.Now().Add(r.s.g.t.raftTimeout)); err != nil {
+		return 0, err
+	}
+	return r.s.br.Read(p)
+}
