@@ -7,19 +7,51 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 )
 
+type handlerFunc func(*Router, context.Context, *Session, command.Args) resp.Value
+
 // handlers returns what runs each connection and server command, by full name.
+// Inline ones neither see nor change data, so they overtake what is before them
+// in a pipeline; alone ones change how replies are written.
 func handlers() map[string]handler {
-	inline := func(f func(*Router, context.Context, *Session, command.Args) resp.Value) handler {
-		return handler{run: f, inline: true}
+	hs := make(map[string]handler)
+	inline := map[string]handlerFunc{
+		"multi": doMulti, "discard": doDiscard, "unwatch": doUnwatch,
+		"ping": doPing, "echo": doEcho, "select": doSelect, "auth": doAuth,
+		"client|id": doClientID, "client|setname": doClientSetname, "client|getname": doClientGetname, "client|setinfo": doClientSetinfo,
+		"client|info": doClientInfo, "client|list": doClientList,
+		"command": doCommand, "command|count": doCommandCount, "command|info": doCommandInfo, "command|docs": doCommandDocs,
+		"command|list": doCommandList, "command|getkeys": doCommandGetkeys, "command|getkeysandflags": doCommandGetkeysAndFlags,
+		"cluster|info": doClusterInfo, "cluster|nodes": doClusterNodes, "cluster|slots": doClusterSlots, "cluster|shards": doClusterShards,
+		"cluster|myid": doClusterMyID, "cluster|keyslot": doClusterKeyslot,
 	}
-	after := func(f func(*Router, context.Context, *Session, command.Args) resp.Value) handler {
-		return handler{run: f}
+	inOrder := map[string]handlerFunc{
+		"watch": doWatch, "readonly": doReadonly, "readwrite": doReadwrite, "time": doTime, "wait": doWait,
+		"client|kill": doClientKill, "client|no-evict": doClientNoEvict, "client|no-touch": doClientNoTouch,
+		"config|get": doConfigGet, "config|set": doConfigSet, "config|resetstat": doConfigResetstat, "config|rewrite": doConfigRewrite,
+		"info":        doInfo,
+		"slowlog|get": doSlowlogGet, "slowlog|len": doSlowlogLen, "slowlog|reset": doSlowlogReset,
+		"latency|latest": doLatencyLatest, "latency|history": doLatencyHistory, "latency|reset": doLatencyReset,
+		"latency|doctor": doLatencyDoctor, "latency|histogram": doLatencyHistogram, "latency|graph": doLatencyGraph,
+		"cluster|countkeysinslot": doClusterCountKeysInSlot, "cluster|getkeysinslot": doClusterGetKeysInSlot,
 	}
-	return map[string]handler{
-		"multi":       inline(doMulti),
-		"discard":     inline(doDiscard),
-		"watch":       after(doWatch),
-		"unwatch":     inline(doUnwatch),
-		"slowlog|get": after(doSlowlogGet),
+	alone := map[string]handlerFunc{"hello": doHello, "reset": doReset, "quit": doQuit, "client|reply": doClientReply}
+	for name, f := range inline {
+		hs[name] = handler{run: f, inline: true}
+	}
+	for name, f := range inOrder {
+		hs[name] = handler{run: f}
+	}
+	for name, f := range alone {
+		hs[name] = handler{run: f, alone: true}
+	}
+	for _, container := range []string{"client", "command", "config", "slowlog", "latency", "cluster"} {
+		hs[container+"|help"] = handler{run: helpOf(container), inline: true}
+	}
+	return hs
+}
+
+func helpOf(container string) handlerFunc {
+	return func(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
+		return r.plans[container].spec.Help()
 	}
 }

@@ -169,3 +169,22 @@ func (r *Router) byFullName(name string) *plan {
 	}
 	return nil
 }
+
+// doLatencyGraph draws the samples of an event as bars, one a line.
+func doLatencyGraph(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
+	const width = 40
+	m := &r.latency
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.events[string(args[2])]
+	if e == nil {
+		return resp.Err("ERR No samples available for event '" + clip(args[2], 128) + "'")
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s - high %d ms\n", clip(args[2], 128), e.max)
+	for _, s := range e.samples {
+		bar := strings.Repeat("#", int(s.millis*width/max(e.max, 1)))
+		fmt.Fprintf(&b, "%d %-*s %d ms\n", s.at, width, bar, s.millis)
+	}
+	return resp.Verbatim(b.String())
+}

@@ -142,3 +142,9 @@ func (c *collector) histogram(ch chan<- prometheus.Metric, desc *prometheus.Desc
 	total := float64(p.stats.waited.Load()) / 1e6
 	ch <- prometheus.MustNewConstHistogram(desc, seen, total, buckets, p.name)
 }
+
+func (c *counters) reset() {
+	for _, n := range []*atomic.Int64{&c.connections, &c.rejectedConns, &c.hits, &c.misses, &c.netIn, &c.netOut} {
+		n.Store(0)
+	}
+}

@@ -102,3 +102,28 @@ func TestPipelineIsCutIntoRuns(t *testing.T) {
 		t.Fatalf("reads %d, proposals %d, units %d; want 2, 1, 3", sh.Reads.Load(), sh.Proposals.Load(), sh.Units.Load())
 	}
 }
+
+func TestEveryCommandRuns(t *testing.T) {
+	r, _, s := newRouter(t, routertest.Options{}, router.Config{})
+	var walk func([]*command.Spec)
+	walk = func(specs []*command.Spec) {
+		for _, sp := range specs {
+			if len(sp.Sub) > 0 {
+				walk(sp.Sub)
+				continue
+			}
+			args := cmd(strings.ReplaceAll(sp.Name, "|", " "))
+			for len(args) < max(sp.Arity, -sp.Arity) {
+				args = append(args, []byte("1"))
+			}
+			if sp.Name == "multi" {
+				continue
+			}
+			v := r.Do(context.Background(), s, args)
+			if strings.Contains(string(v.Str), "does not run") || strings.Contains(string(v.Str), "unknown") {
+				t.Errorf("%s: %s", sp.Name, v.Str)
+			}
+		}
+	}
+	walk(command.NewTable().Specs())
+}

@@ -283,7 +283,12 @@ func (ru *run) observe(s *Session, from, to int, start time.Time) {
 		ru.count(i, j, elapsed, int64(to-from))
 		i = j
 	}
-	ru.r.slow(s, ru.items[from].p, ru.items[from].args, to-from, elapsed)
+	if it := &ru.items[from]; it.tx != nil && len(it.tx.cmds) > 0 {
+		c := it.tx.cmds[0] // EXEC itself says nothing
+		ru.r.slow(s, c.p, c.args, len(it.tx.cmds)+to-from-1, elapsed)
+	} else {
+		ru.r.slow(s, it.p, it.args, to-from, elapsed)
+	}
 }
 
 // count adds items[i:j], all of one command, to its statistics.

@@ -103,6 +103,7 @@ func (r *Router) NewSession(addr, kind string, opts ...SessionOption) *Session {
 	}
 	if kind != KindHTTP {
 		r.sessions.add(s)
+		r.counters.connections.Add(1)
 	}
 	return s
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -45,6 +44,9 @@ func (r *Router) slow(s *Session, p *plan, args command.Args, n int, elapsed tim
 	if set.SlowlogLogSlowerThan < 0 || elapsed.Microseconds() < set.SlowlogLogSlowerThan ||
 		set.SlowlogMaxLen == 0 || p.spec.Flags.Has(command.SkipSlowlog) {
 		return
+	}
+	if p.name == "config|set" {
+		args = command.Args{args[0], args[1], []byte("(redacted)")}
 	}
 	e := slowEntry{at: r.now().Unix(), micros: elapsed.Microseconds(), args: slowArgs(args, n),
 		addr: s.addr, name: s.getName(), command: p.name}
@@ -134,14 +136,4 @@ func doSlowlogReset(r *Router, _ context.Context, _ *Session, _ command.Args) re
 	defer r.slowlog.mu.Unlock()
 	r.slowlog.entries = nil
 	return resp.OK
-}
-
-// helpText answers "X HELP": lines of usage and explanation.
-func helpText(container string, lines ...string) resp.Value {
-	up := strings.ToUpper(container)
-	out := []resp.Value{resp.Simple(up + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")}
-	for _, l := range lines {
-		out = append(out, resp.Simple(l))
-	}
-	return resp.Array(append(out, resp.Simple("HELP"), resp.Simple("    Print this help."))...)
 }

@@ -1,0 +1,266 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+var errBadClientName = resp.Err("ERR Client names cannot contain spaces, newlines or special characters.")
+
+// validName reports whether a client name can stand in CLIENT LIST.
+func validName(name []byte) bool {
+	for _, c := range name {
+		if c < '!' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+func doClientSetname(_ *Router, _ context.Context, s *Session, args command.Args) resp.Value {
+	if !validName(args[2]) {
+		return errBadClientName
+	}
+	s.setName(string(args[2]))
+	return resp.OK
+}
+
+func doClientGetname(_ *Router, _ context.Context, s *Session, _ command.Args) resp.Value {
+	if name := s.getName(); name != "" {
+		return resp.BulkString(name)
+	}
+	return resp.Nil
+}
+
+func doClientID(_ *Router, _ context.Context, s *Session, _ command.Args) resp.Value {
+	return resp.Int(s.id)
+}
+
+func doClientSetinfo(_ *Router, _ context.Context, s *Session, args command.Args) resp.Value {
+	var field *string
+	switch {
+	case isWord(args[2], "lib-name"):
+		field = &s.libName
+	case isWord(args[2], "lib-ver"):
+		field = &s.libVer
+	default:
+		return resp.Err("ERR Unrecognized option '" + clip(args[2], 128) + "'")
+	}
+	if !validName(args[3]) {
+		return resp.Err("ERR " + strings.ToLower(string(args[2])) + " cannot contain spaces, newlines or special characters.")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*field = string(args[3])
+	return resp.OK
+}
+
+func doClientReply(_ *Router, _ context.Context, s *Session, args command.Args) resp.Value {
+	switch {
+	case isWord(args[2], "ON"):
+		s.replies, s.muted = repliesOn, false
+	case isWord(args[2], "OFF"):
+		s.replies, s.muted = repliesOff, true
+	case isWord(args[2], "SKIP"):
+		if s.replies != repliesOff {
+			s.replies = repliesSkipNext
+		}
+		s.muted = true
+	default:
+		return errSyntax
+	}
+	return resp.OK
+}
+
+func doClientNoEvict(_ *Router, _ context.Context, s *Session, args command.Args) resp.Value {
+	on, ok := onOff(args[2])
+	if !ok {
+		return errSyntax
+	}
+	s.noEvict.Store(on)
+	return resp.OK
+}
+
+func doClientNoTouch(_ *Router, _ context.Context, s *Session, args command.Args) resp.Value {
+	on, ok := onOff(args[2])
+	if !ok {
+		return errSyntax
+	}
+	s.noTouch.Store(on)
+	return resp.OK
+}
+
+func onOff(arg []byte) (on, ok bool) {
+	return isWord(arg, "ON"), isWord(arg, "ON") || isWord(arg, "OFF")
+}
+
+func doClientInfo(r *Router, _ context.Context, s *Session, _ command.Args) resp.Value {
+	return resp.Verbatim(r.describe(s) + "\n")
+}
+
+// describe is one line of CLIENT LIST. Fields that have no meaning here have
+// the value that they have in Redis when nothing happens.
+func (r *Router) describe(s *Session) string {
+	now := r.now()
+	flags := "N"
+	if s.queued.Load() >= 0 {
+		flags = "x"
+	}
+	if s.readonlyOn.Load() {
+		flags = strings.TrimPrefix(flags+"r", "N")
+	}
+	if s.noEvict.Load() {
+		flags = strings.TrimPrefix(flags+"e", "N")
+	}
+	if s.noTouch.Load() {
+		flags = strings.TrimPrefix(flags+"T", "N")
+	}
+	cmd := "NULL"
+	if p := s.last.Load(); p != nil {
+		cmd = p.name
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d watch=%d "+
+		"qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=%s user=default redir=-1 resp=%d "+
+		"lib-name=%s lib-ver=%s tot-cmds=%d",
+		s.id, s.addr, s.laddr, s.name, int64(now.Sub(s.created).Seconds()), int64(now.Sub(s.LastSeen()).Seconds()), flags,
+		s.queued.Load(), s.watching.Load(), cmd, s.protoSeen.Load(), s.libName, s.libVer, s.commands.Load())
+}
+
+func doClientList(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
+	keep := func(*Session) bool { return true }
+	switch {
+	case len(args) == 4 && isWord(args[2], "TYPE"):
+		normal, ok := clientType(args[3])
+		if !ok {
+			return resp.Err("ERR Unknown client type '" + clip(args[3], 128) + "'")
+		}
+		keep = func(*Session) bool { return normal }
+	case len(args) > 3 && isWord(args[2], "ID"):
+		wanted := make(map[int64]bool)
+		for _, a := range args[3:] {
+			id, err := strconv.ParseInt(string(a), 10, 64)
+			if err != nil || id < 1 {
+				return resp.Err("ERR Invalid client ID")
+			}
+			wanted[id] = true
+		}
+		keep = func(s *Session) bool { return wanted[s.id] }
+	case len(args) != 2:
+		return errSyntax
+	}
+	var b strings.Builder
+	for _, s := range r.sessions.list() {
+		if keep(s) {
+			b.WriteString(r.describe(s))
+			b.WriteByte('\n')
+		}
+	}
+	return resp.Verbatim(b.String())
+}
+
+// clientType reports whether name is a type that Redis knows, and whether it
+// is that of our clients.
+func clientType(name []byte) (normal, ok bool) {
+	switch strings.ToLower(string(name)) {
+	case "normal":
+		return true, true
+	case "master", "replica", "slave", "pubsub":
+		return false, true
+	}
+	return false, false
+}
+
+// killFilter is what CLIENT KILL asks for.
+type killFilter struct {
+	id          int64
+	addr, laddr string
+	none        bool // a type or user that no client has
+	skipMe      bool
+}
+
+func (f killFilter) matches(s *Session) bool {
+	return !f.none && (f.id == 0 || s.id == f.id) && (f.addr == "" || s.addr == f.addr) && (f.laddr == "" || s.laddr == f.laddr)
+}
+
+func doClientKill(r *Router, _ context.Context, me *Session, args command.Args) resp.Value {
+	if len(args) == 3 {
+		if r.killSessions(me, killFilter{addr: string(args[2])}) == 0 {
+			return resp.Err("ERR No such client")
+		}
+		return resp.OK
+	}
+	f, refuse := parseKill(args[2:])
+	if refuse.IsError() {
+		return refuse
+	}
+	return resp.Int(r.killSessions(me, f))
+}
+
+func parseKill(args command.Args) (f killFilter, refuse resp.Value) {
+	f.skipMe = true
+	if len(args)%2 != 0 {
+		return f, errSyntax
+	}
+	for i := 0; i < len(args); i += 2 {
+		val := string(args[i+1])
+		switch strings.ToUpper(string(args[i])) {
+		case "ID":
+			id, err := strconv.ParseInt(val, 10, 64)
+			if err != nil || id < 1 {
+				return f, resp.Err("ERR client-id should be greater than 0")
+			}
+			f.id = id
+		case "ADDR":
+			f.addr = val
+		case "LADDR":
+			f.laddr = val
+		case "TYPE":
+			normal, ok := clientType(args[i+1])
+			if !ok {
+				return f, resp.Err("ERR Unknown client type '" + clip(args[i+1], 128) + "'")
+			}
+			f.none = f.none || !normal
+		case "USER":
+			if val != defaultUser {
+				return f, resp.Err("ERR No such user '" + clip(args[i+1], 128) + "'")
+			}
+		case "SKIPME":
+			switch strings.ToUpper(val) {
+			case "YES":
+				f.skipMe = true
+			case "NO":
+				f.skipMe = false
+			default:
+				return f, errSyntax
+			}
+		default:
+			return f, errSyntax
+		}
+	}
+	return f, refuse
+}
+
+// killSessions ends the sessions that f names. A client that kills itself gets
+// its reply first.
+func (r *Router) killSessions(me *Session, f killFilter) int64 {
+	var n int64
+	for _, s := range r.sessions.list() {
+		switch {
+		case !f.matches(s), s == me && f.skipMe:
+			continue
+		case s == me:
+			s.closing.Store(true)
+		default:
+			s.killed()
+		}
+		n++
+	}
+	return n
+}

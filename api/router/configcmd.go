@@ -1,0 +1,217 @@
+package router
+
+import (
+	"context"
+	"math"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// param is one parameter that CONFIG SET may change.
+type param struct {
+	name string
+	get  func(*Settings) string
+	set  func(*Settings, string) string // returns what is wrong with the value, or ""
+}
+
+// params lists the reloadable parameters under Redis's names.
+func params() []param {
+	return []param{
+		intParam("latency-monitor-threshold", 0, func(s *Settings) *int64 { return &s.LatencyMonitorThreshold }),
+		intParam("lfu-decay-time", 0, func(s *Settings) *int { return &s.LFUDecayTime }),
+		intParam("lfu-log-factor", 0, func(s *Settings) *int { return &s.LFULogFactor }),
+		intParam("maxclients", 1, func(s *Settings) *int { return &s.MaxClients }),
+		{
+			name: "maxmemory",
+			get:  func(s *Settings) string { return strconv.FormatInt(s.MaxMemory, 10) },
+			set: func(s *Settings, v string) string {
+				n, ok := parseMemory(v)
+				if !ok {
+					return "argument must be a memory value"
+				}
+				s.MaxMemory = n
+				return ""
+			},
+		},
+		{
+			name: "maxmemory-policy",
+			get:  func(s *Settings) string { return s.MaxMemoryPolicy },
+			set: func(s *Settings, v string) string {
+				v = strings.ToLower(v)
+				if !slices.Contains(Policies(), v) {
+					return "argument(s) must be one of the following: " + strings.Join(Policies(), ", ")
+				}
+				s.MaxMemoryPolicy = v
+				return ""
+			},
+		},
+		intParam("maxmemory-samples", 1, func(s *Settings) *int { return &s.MaxMemorySamples }),
+		{
+			name: "requirepass",
+			get:  func(s *Settings) string { return s.RequirePass },
+			set:  func(s *Settings, v string) string { s.RequirePass = v; return "" },
+		},
+		intParam("slowlog-log-slower-than", -1, func(s *Settings) *int64 { return &s.SlowlogLogSlowerThan }),
+		intParam("slowlog-max-len", 0, func(s *Settings) *int { return &s.SlowlogMaxLen }),
+		intParam("tcp-keepalive", 0, func(s *Settings) *int { return &s.TCPKeepalive }),
+		intParam("timeout", 0, func(s *Settings) *int { return &s.Timeout }),
+	}
+}
+
+func intParam[T int | int64](name string, least int64, field func(*Settings) *T) param {
+	return param{
+		name: name,
+		get:  func(s *Settings) string { return strconv.FormatInt(int64(*field(s)), 10) },
+		set: func(s *Settings, v string) string {
+			n, err := strconv.ParseInt(v, 10, 64)
+			switch {
+			case err != nil:
+				return "argument couldn't be parsed into an integer"
+			case n < least || n > math.MaxInt32:
+				return "argument must be between " + strconv.FormatInt(least, 10) + " and " + strconv.Itoa(math.MaxInt32) + " inclusive"
+			}
+			*field(s) = T(n)
+			return ""
+		},
+	}
+}
+
+// parseMemory parses a size as Redis does: k, m, g are powers of ten, kb, mb,
+// gb powers of two.
+func parseMemory(s string) (int64, bool) {
+	s = strings.ToLower(s)
+	units := []struct {
+		suffix string
+		factor int64
+	}{{"kb", 1 << 10}, {"mb", 1 << 20}, {"gb", 1 << 30}, {"k", 1e3}, {"m", 1e6}, {"g", 1e9}, {"b", 1}}
+	factor := int64(1)
+	for _, u := range units {
+		if rest, ok := strings.CutSuffix(s, u.suffix); ok {
+			s, factor = rest, u.factor
+			break
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 || n > (1<<62)/factor {
+		return 0, false
+	}
+	return n * factor, true
+}
+
+// static returns the parameters that cannot change while the node runs. Those
+// of Redis that have one possible value here are answered with it, because
+// tools ask for them.
+func (r *Router) static() map[string]string {
+	out := map[string]string{
+		"appendfsync": "always", "appendonly": "yes", "save": "", "databases": "1",
+		"cluster-enabled": yesNo(r.sharded), "redirect": string(r.cfg.Redirect),
+		"proto-max-bulk-len": strconv.Itoa(512 << 20),
+	}
+	for k, v := range r.cfg.Static {
+		out[k] = v
+	}
+	return out
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func doConfigGet(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
+	set := r.settings.Load()
+	all := r.static()
+	for _, p := range params() {
+		all[p.name] = p.get(set)
+	}
+	names := make([]string, 0, len(all))
+	for n := range all {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	var out []resp.Value
+	for _, n := range names {
+		if matchesAny(args[2:], n) {
+			out = append(out, resp.BulkString(n), resp.BulkString(all[n]))
+		}
+	}
+	return resp.Map(out...)
+}
+
+func matchesAny(patterns command.Args, name string) bool {
+	for _, p := range patterns {
+		if ok, err := path.Match(strings.ToLower(string(p)), name); ok && err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func doConfigSet(r *Router, ctx context.Context, _ *Session, args command.Args) resp.Value {
+	r.settingsMu.Lock()
+	defer r.settingsMu.Unlock()
+	if len(args)%2 != 0 {
+		return errArity("config|set")
+	}
+	old := *r.settings.Load()
+	next := old
+	seen := make(map[string]bool)
+	for i := 2; i < len(args); i += 2 {
+		name := strings.ToLower(string(args[i]))
+		if refuse := r.setParam(&next, name, string(args[i+1]), seen); refuse.IsError() {
+			return refuse
+		}
+	}
+	if r.cfg.Reloader != nil {
+		if err := r.cfg.Reloader.Reload(ctx, old, next); err != nil {
+			return resp.Err("ERR CONFIG SET failed - " + oneLine(err.Error()))
+		}
+	}
+	r.settings.Store(&next)
+	return resp.OK
+}
+
+func (r *Router) setParam(next *Settings, name, value string, seen map[string]bool) resp.Value {
+	list := params()
+	i := slices.IndexFunc(list, func(p param) bool { return p.name == name })
+	failed := func(why string) resp.Value {
+		return resp.Err("ERR CONFIG SET failed (possibly related to argument '" + name + "') - " + why)
+	}
+	if i < 0 {
+		if _, fixed := r.static()[name]; fixed {
+			return failed("can't set immutable config")
+		}
+		return resp.Err("ERR Unknown option or number of arguments for CONFIG SET - '" + clip([]byte(name), 128) + "'")
+	}
+	if seen[name] {
+		return failed("duplicate parameter")
+	}
+	seen[name] = true
+	if wrong := list[i].set(next, value); wrong != "" {
+		return failed(wrong)
+	}
+	return resp.Value{}
+}
+
+func doConfigResetstat(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
+	for _, p := range r.all {
+		p.stats.reset()
+	}
+	r.errs.reset()
+	r.counters.reset()
+	return resp.OK
+}
+
+func doConfigRewrite(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
+	if r.cfg.ConfigFile == "" {
+		return resp.Err("ERR The server is running without a config file")
+	}
+	return resp.Err("ERR Rewriting config file: a node does not write its own configuration")
+}

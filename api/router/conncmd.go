@@ -1,0 +1,205 @@
+package router
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"strconv"
+	"strings"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// redisVersion is the version of Redis whose commands and words this one
+// follows; clients use it to choose features.
+const redisVersion = "7.0.15"
+
+func doPing(_ *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
+	switch len(args) {
+	case 1:
+		return resp.Pong
+	case 2:
+		return resp.Bulk(args[1])
+	}
+	return errArity("ping")
+}
+
+func doEcho(_ *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
+	return resp.Bulk(args[1])
+}
+
+func doSelect(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
+	n, err := strconv.ParseInt(string(args[1]), 10, 64)
+	switch {
+	case err != nil:
+		return errNotInteger
+	case n != int64(int32(n)):
+		return resp.Err("ERR value is out of range, value must between -2147483648 and 2147483647")
+	case n != 0 && r.sharded:
+		return resp.Err("ERR SELECT is not allowed in cluster mode")
+	case n != 0:
+		return resp.Err("ERR DB index is out of range")
+	}
+	return resp.OK
+}
+
+func doQuit(_ *Router, _ context.Context, s *Session, _ command.Args) resp.Value {
+	s.closing.Store(true)
+	return resp.OK
+}
+
+func doReset(_ *Router, _ context.Context, s *Session, _ command.Args) resp.Value {
+	s.reset()
+	return resp.Simple("RESET")
+}
+
+func doReadonly(_ *Router, _ context.Context, s *Session, _ command.Args) resp.Value {
+	s.setReadonly(true)
+	return resp.OK
+}
+
+func doReadwrite(_ *Router, _ context.Context, s *Session, _ command.Args) resp.Value {
+	s.setReadonly(false)
+	return resp.OK
+}
+
+// CheckPassword compares in a time that does not depend on where the two
+// differ, nor on the length of the true password. There is one user, default.
+func (r *Router) CheckPassword(user, password []byte) bool {
+	want := r.settings.Load().RequirePass
+	a, b := sha256.Sum256(password), sha256.Sum256([]byte(want))
+	ok := subtle.ConstantTimeCompare(a[:], b[:]) == 1
+	return string(user) == defaultUser && (ok || want == "")
+}
+
+const defaultUser = "default"
+
+// NeedsPassword reports whether clients have to authenticate.
+func (r *Router) NeedsPassword() bool { return r.settings.Load().RequirePass != "" }
+
+func doAuth(r *Router, _ context.Context, s *Session, args command.Args) resp.Value {
+	user, pass := []byte(defaultUser), args[len(args)-1]
+	switch {
+	case len(args) > 3:
+		return errSyntax
+	case len(args) == 3:
+		user = args[1]
+	case !r.NeedsPassword():
+		return resp.Err("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?")
+	}
+	if !r.CheckPassword(user, pass) {
+		return errWrongPass
+	}
+	s.authed = true
+	return resp.OK
+}
+
+// doHello is HELLO [protover [AUTH user pass] [SETNAME name]].
+func doHello(r *Router, _ context.Context, s *Session, args command.Args) resp.Value {
+	h, refuse := parseHello(args)
+	if refuse.IsError() {
+		return refuse
+	}
+	if h.auth != nil {
+		if !r.CheckPassword(h.auth[0], h.auth[1]) {
+			return errWrongPass
+		}
+		s.authed = true
+	}
+	if !s.authed {
+		return resp.Err("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")
+	}
+	if h.setName {
+		s.setName(h.name)
+	}
+	if h.proto != 0 {
+		s.setProto(h.proto)
+	}
+	return resp.Map(
+		resp.BulkString("server"), resp.BulkString("redis"),
+		resp.BulkString("version"), resp.BulkString(redisVersion),
+		resp.BulkString("proto"), resp.Int(int64(s.proto)),
+		resp.BulkString("id"), resp.Int(s.id),
+		resp.BulkString("mode"), resp.BulkString(r.mode()),
+		resp.BulkString("role"), resp.BulkString("master"),
+		resp.BulkString("modules"), resp.EmptyArray,
+	)
+}
+
+type helloArgs struct {
+	proto   int // 0: keep
+	auth    command.Args
+	setName bool
+	name    string
+}
+
+func parseHello(args command.Args) (h helloArgs, refuse resp.Value) {
+	if len(args) < 2 {
+		return h, refuse
+	}
+	n, err := strconv.ParseInt(string(args[1]), 10, 64)
+	switch {
+	case err != nil:
+		return h, resp.Err("ERR Protocol version is not an integer or out of range")
+	case n != 2 && n != 3:
+		return h, resp.Err("NOPROTO unsupported protocol version")
+	}
+	h.proto = int(n)
+	for i := 2; i < len(args); i++ {
+		switch left := len(args) - i - 1; {
+		case isWord(args[i], "AUTH") && left >= 2:
+			h.auth = args[i+1 : i+3]
+			i += 2
+		case isWord(args[i], "SETNAME") && left >= 1:
+			h.name, h.setName = string(args[i+1]), true
+			if !validName(args[i+1]) {
+				return h, errBadClientName
+			}
+			i++
+		default:
+			return h, resp.Err("ERR Syntax error in HELLO option '" + clip(args[i], 128) + "'")
+		}
+	}
+	return h, refuse
+}
+
+func isWord(arg []byte, word string) bool {
+	return len(arg) == len(word) && strings.EqualFold(string(arg), word)
+}
+
+// mode is redis_mode of INFO.
+func (r *Router) mode() string {
+	if r.sharded {
+		return "cluster"
+	}
+	return "standalone"
+}
+
+func doTime(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
+	now := r.now()
+	return resp.Array(resp.BulkString(strconv.FormatInt(now.Unix(), 10)),
+		resp.BulkString(strconv.Itoa(now.Nanosecond()/1000)))
+}
+
+// doWait answers how many replicas surely have the writes of this connection
+// besides the leader: an acknowledged write is on a quorum.
+func doWait(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
+	if _, err := strconv.ParseInt(string(args[1]), 10, 64); err != nil {
+		return errNotInteger
+	}
+	millis, err := strconv.ParseInt(string(args[2]), 10, 64)
+	switch {
+	case err != nil:
+		return resp.Err("ERR timeout is not an integer or out of range")
+	case millis < 0:
+		return resp.Err("ERR timeout is negative")
+	}
+	fewest := -1
+	for _, sh := range r.node.Cluster().Shards {
+		if n := len(sh.Replicas) / 2; fewest < 0 || n < fewest {
+			fewest = n
+		}
+	}
+	return resp.Int(int64(max(fewest, 0)))
+}

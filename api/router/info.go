@@ -1,0 +1,336 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// infoSection is one section of INFO.
+type infoSection struct {
+	name  string
+	extra bool // shown by "all" and by name only
+	write func(*infoText)
+}
+
+// infoText collects the lines of INFO. The figures that several sections need
+// are read once.
+type infoText struct {
+	strings.Builder
+	r       *Router
+	cluster ClusterInfo
+	shards  []shardFigures
+}
+
+// shardFigures is what this node's replica of a shard holds.
+type shardFigures struct {
+	keys, volatile int
+	used           int64
+	index          uint64
+	err            error
+}
+
+func (t *infoText) line(name string, v any) { fmt.Fprintf(&t.Builder, "%s:%v\r\n", name, v) }
+
+func infoSections() []infoSection {
+	return []infoSection{
+		{"server", false, infoServer},
+		{"clients", false, infoClients},
+		{"memory", false, infoMemory},
+		{"persistence", false, infoPersistence},
+		{"stats", false, infoStats},
+		{"replication", false, infoReplication},
+		{"cpu", false, infoCPU},
+		{"modules", false, func(*infoText) {}},
+		{"commandstats", true, infoCommandstats},
+		{"errorstats", false, infoErrorstats},
+		{"latencystats", true, infoLatencystats},
+		{"cluster", false, func(t *infoText) { t.line("cluster_enabled", boolInt(t.r.sharded)) }},
+		{"keyspace", false, infoKeyspace},
+		{"lockstep", false, infoLockstep},
+	}
+}
+
+func doInfo(r *Router, ctx context.Context, _ *Session, args command.Args) resp.Value {
+	t := &infoText{r: r, cluster: r.node.Cluster(), shards: r.figures(ctx)}
+	titles := map[string]string{"cpu": "CPU"}
+	for _, sec := range infoSections() {
+		if !wantsSection(args[1:], sec) {
+			continue
+		}
+		if t.Len() > 0 {
+			t.WriteString("\r\n")
+		}
+		title := titles[sec.name]
+		if title == "" {
+			title = strings.ToUpper(sec.name[:1]) + sec.name[1:]
+		}
+		t.WriteString("# " + title + "\r\n")
+		sec.write(t)
+	}
+	return resp.Verbatim(t.String())
+}
+
+func wantsSection(names command.Args, sec infoSection) bool {
+	if len(names) == 0 {
+		return !sec.extra
+	}
+	return slices.ContainsFunc(names, func(n []byte) bool {
+		switch s := strings.ToLower(string(n)); s {
+		case "all", "everything":
+			return true
+		case "default":
+			return !sec.extra
+		default:
+			return s == sec.name
+		}
+	})
+}
+
+// figures asks this node's replica of each shard what it holds. It never waits
+// for a leader, so that INFO works when nothing else does.
+func (r *Router) figures(ctx context.Context) []shardFigures {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.RequestTimeout)
+	defer cancel()
+	out := make([]shardFigures, len(r.shards))
+	for i, sh := range r.shards {
+		f := &out[i]
+		info, err := sh.Read(ctx, command.ReadOptions{Consistency: command.Stale}, func(c *command.Ctx) {
+			f.keys, f.volatile, f.used = c.Store.Len(), c.Store.VolatileLen(), c.Store.Used()
+		})
+		f.index, f.err = info.Index, err
+	}
+	return out
+}
+
+func infoServer(t *infoText) {
+	up := int64(t.r.now().Sub(t.r.started).Seconds())
+	exe, _ := os.Executable()
+	t.line("redis_version", redisVersion)
+	t.line("lockstep_version", t.r.cfg.Version)
+	t.line("redis_mode", t.r.mode())
+	t.line("os", runtime.GOOS+" "+runtime.GOARCH)
+	t.line("arch_bits", 64)
+	t.line("go_version", runtime.Version())
+	t.line("process_id", os.Getpid())
+	t.line("run_id", t.r.runID)
+	t.line("tcp_port", t.r.ownPort(&t.cluster))
+	t.line("server_time_usec", t.r.now().UnixMicro())
+	t.line("uptime_in_seconds", up)
+	t.line("uptime_in_days", up/86400)
+	t.line("executable", exe)
+	t.line("config_file", t.r.cfg.ConfigFile)
+}
+
+func (r *Router) ownPort(c *ClusterInfo) int64 {
+	if n := c.node(c.Self); n != nil {
+		_, port := hostPort(n.RESP)
+		return port
+	}
+	return 0
+}
+
+func infoClients(t *infoText) {
+	t.line("connected_clients", t.r.ClientCount())
+	t.line("cluster_connections", 0)
+	t.line("maxclients", t.r.Settings().MaxClients)
+	t.line("blocked_clients", 0)
+	t.line("tracking_clients", 0)
+}
+
+func infoMemory(t *infoText) {
+	var used int64
+	for _, f := range t.shards {
+		used += f.used
+	}
+	set := t.r.Settings()
+	t.line("used_memory", used)
+	t.line("used_memory_human", humanBytes(used))
+	rss := residentBytes()
+	t.line("used_memory_rss", rss)
+	t.line("used_memory_rss_human", humanBytes(rss))
+	t.line("used_memory_dataset", used)
+	t.line("maxmemory", set.MaxMemory)
+	t.line("maxmemory_human", humanBytes(set.MaxMemory))
+	t.line("maxmemory_policy", set.MaxMemoryPolicy)
+	t.line("mem_allocator", "go")
+}
+
+// residentBytes is the resident set of the process; 0 where the system does
+// not tell.
+func residentBytes() int64 {
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	var size, resident int64
+	if _, err := fmt.Sscan(string(b), &size, &resident); err != nil {
+		return 0
+	}
+	return resident * int64(os.Getpagesize())
+}
+
+func humanBytes(n int64) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%dB", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%.2fK", float64(n)/(1<<10))
+	case n < 1<<30:
+		return fmt.Sprintf("%.2fM", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.2fG", float64(n)/(1<<30))
+}
+
+// infoPersistence: every acknowledged write is on disk, so nothing is ever
+// unsaved.
+func infoPersistence(t *infoText) {
+	t.line("loading", 0)
+	t.line("rdb_changes_since_last_save", 0)
+	t.line("rdb_bgsave_in_progress", 0)
+	t.line("rdb_last_bgsave_status", "ok")
+	t.line("aof_enabled", 1)
+	t.line("aof_rewrite_in_progress", 0)
+	t.line("aof_last_write_status", "ok")
+}
+
+func infoStats(t *infoText) {
+	c := &t.r.counters
+	var calls int64
+	for _, p := range t.r.all {
+		calls += p.stats.calls.Load()
+	}
+	t.line("total_connections_received", c.connections.Load())
+	t.line("total_commands_processed", calls)
+	t.line("total_net_input_bytes", c.netIn.Load())
+	t.line("total_net_output_bytes", c.netOut.Load())
+	t.line("rejected_connections", c.rejectedConns.Load())
+	t.line("keyspace_hits", c.hits.Load())
+	t.line("keyspace_misses", c.misses.Load())
+	t.line("total_error_replies", t.r.errs.total.Load())
+}
+
+// infoReplication: every node serves writes, its own or by forwarding, so every
+// node is a master to those who ask.
+func infoReplication(t *infoText) {
+	t.line("role", "master")
+	n := 0
+	for _, node := range t.cluster.Nodes {
+		if node.ID == t.cluster.Self || node.State != stateUp {
+			continue
+		}
+		host, port := hostPort(node.RESP)
+		fmt.Fprintf(&t.Builder, "slave%d:ip=%s,port=%d,state=online,offset=%d,lag=0\r\n", n, host, port, t.applied())
+		n++
+	}
+	t.line("connected_slaves", n)
+	t.line("master_failover_state", "no-failover")
+	t.line("master_replid", t.r.runID)
+	t.line("master_repl_offset", t.applied())
+}
+
+// applied is the sum of the applied indexes of all shards.
+func (t *infoText) applied() uint64 {
+	var n uint64
+	for _, f := range t.shards {
+		n += f.index
+	}
+	return n
+}
+
+func infoCPU(t *infoText) {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return
+	}
+	t.line("used_cpu_sys", fmt.Sprintf("%.6f", float64(u.Stime.Sec)+float64(u.Stime.Usec)/1e6))
+	t.line("used_cpu_user", fmt.Sprintf("%.6f", float64(u.Utime.Sec)+float64(u.Utime.Usec)/1e6))
+}
+
+func infoCommandstats(t *infoText) {
+	for _, p := range t.r.all {
+		calls, micros, rejected := p.stats.calls.Load(), p.stats.micros.Load(), p.stats.rejected.Load()
+		if calls == 0 && rejected == 0 {
+			continue
+		}
+		fmt.Fprintf(&t.Builder, "cmdstat_%s:calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d\r\n",
+			p.name, calls, micros, float64(micros)/float64(max(calls, 1)), rejected, p.stats.failed.Load())
+	}
+}
+
+func infoErrorstats(t *infoText) {
+	for _, e := range t.r.errs.list() {
+		fmt.Fprintf(&t.Builder, "errorstat_%s:count=%d\r\n", e.code, e.count)
+	}
+}
+
+func infoLatencystats(t *infoText) {
+	for _, p := range t.r.all {
+		if p.stats.calls.Load() == 0 {
+			continue
+		}
+		c := p.stats.counts()
+		fmt.Fprintf(&t.Builder, "latency_percentiles_usec_%s:p50=%d,p99=%d,p99.9=%d\r\n",
+			p.name, percentile(c, 0.5), percentile(c, 0.99), percentile(c, 0.999))
+	}
+}
+
+func infoKeyspace(t *infoText) {
+	keys, volatile := 0, 0
+	for _, f := range t.shards {
+		keys += f.keys
+		volatile += f.volatile
+	}
+	if keys > 0 {
+		fmt.Fprintf(&t.Builder, "db0:keys=%d,expires=%d,avg_ttl=0\r\n", keys, volatile)
+	}
+}
+
+func infoLockstep(t *infoText) {
+	t.line("lockstep_version", t.r.cfg.Version)
+	t.line("cluster_id", t.cluster.ID)
+	t.line("node_id", t.cluster.Self)
+	t.line("nodes", len(t.cluster.Nodes))
+	t.line("shards", len(t.r.shards))
+	for _, sh := range t.cluster.Shards {
+		f := shardFigures{}
+		if sh.ID < len(t.shards) {
+			f = t.shards[sh.ID]
+		}
+		fmt.Fprintf(&t.Builder, "shard%d:leader=%s,term=%d,applied=%d,keys=%d,used_memory=%d\r\n",
+			sh.ID, sh.Leader, sh.Term, sh.AppliedIndex, f.keys, f.used)
+	}
+	reads, writes := t.latencies()
+	for _, l := range []struct {
+		name   string
+		counts []int64
+	}{{"read", reads}, {"write", writes}} {
+		t.line(l.name+"_latency_p50_usec", percentile(l.counts, 0.5))
+		t.line(l.name+"_latency_p99_usec", percentile(l.counts, 0.99))
+	}
+}
+
+// latencies adds up the histograms of all data commands.
+func (t *infoText) latencies() (reads, writes []int64) {
+	reads, writes = make([]int64, latencyBuckets), make([]int64, latencyBuckets)
+	for _, p := range t.r.all {
+		if p.spec.Parse == nil {
+			continue
+		}
+		sum := reads
+		if p.write {
+			sum = writes
+		}
+		for i, n := range p.stats.counts() {
+			sum[i] += n
+		}
+	}
+	return reads, writes
+}
