@@ -1,0 +1,328 @@
+package arch
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	module       = "github.com/lockstepkv/lockstep"
+	raft         = "github.com/hashicorp/raft"
+	maxFileLines = 700
+)
+
+// mayImport is the table of docs/architecture.md: what a package may import of
+// ours, besides what those may import in turn.
+func mayImport() map[string][]string {
+	return map[string][]string{
+		"resp":               {},
+		"store":              {"internal/invariant"},
+		"internal/clock":     {},
+		"internal/failpoint": {},
+		"internal/invariant": {},
+		"internal/arch":      {},
+		"internal/readme":    {},
+		"fsm/command":        {"store", "resp"},
+		"snapshot":           {"store", "internal/failpoint"},
+		"transport":          {"resp", "internal/clock", "internal/failpoint"},
+		"shard/raftlog":      {"internal/failpoint", "internal/invariant"},
+		"fsm":                {"fsm/command", "store", "snapshot", "internal/failpoint"},
+		"shard":              {"fsm", "shard/raftlog", "snapshot", "transport"},
+		"api/router":         {"fsm/command", "resp"},
+		"api/httpapi":        {"api/router", "fsm/command", "resp"},
+		"api/respapi":        {"api/router", "fsm/command", "resp"},
+		"client":             {"resp"},
+		"jepsen":             {"client", "resp"},
+		"cmd/lockstep":       {"shard", "api/httpapi", "api/respapi"},
+	}
+}
+
+// seesRaft lists who may import hashicorp/raft.
+func seesRaft() []string { return []string{"shard", "shard/raftlog", "fsm", "snapshot", "transport"} }
+
+// pure lists the packages that run inside the replicated state machine: every
+// replica must compute the same from the same log.
+func pure() []string { return []string{"store", "fsm/command"} }
+
+type goPackage struct {
+	ImportPath string
+	Dir        string
+	Imports    []string
+	Deps       []string
+	GoFiles    []string
+}
+
+func (p goPackage) name() string {
+	return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+}
+
+// ours are the imports from this module, by their short names.
+func (p goPackage) ours() []string {
+	var list []string
+	for _, path := range p.Imports {
+		if rest, ok := strings.CutPrefix(path, module+"/"); ok {
+			list = append(list, rest)
+		}
+	}
+	return list
+}
+
+func repositoryRoot(t *testing.T) string {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+func listPackages(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,Imports,Deps,GoFiles", "./...")
+	cmd.Dir = repositoryRoot(t)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var list []goPackage
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return list
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+}
+
+// testOnly packages hold helpers for the tests of the room that they lie in.
+func testOnly(name string) bool { return strings.HasSuffix(name, "test") }
+
+func TestImportsFollowTheTable(t *testing.T) {
+	table := mayImport()
+	for _, p := range listPackages(t) {
+		if testOnly(p.name()) {
+			continue
+		}
+		allowed, known := table[p.name()]
+		if !known {
+			t.Errorf("package %s is not in the table of this test and of docs/architecture.md", p.name())
+			continue
+		}
+		reach := closure(table, allowed)
+		for _, imported := range p.ours() {
+			if !reach[imported] {
+				t.Errorf("%s imports %s; it may import %v and what those may", p.name(), imported, allowed)
+			}
+		}
+	}
+}
+
+// closure is everything that can be reached from the given packages.
+func closure(table map[string][]string, from []string) map[string]bool {
+	reach := map[string]bool{}
+	for queue := slices.Clone(from); len(queue) > 0; queue = queue[1:] {
+		if !reach[queue[0]] {
+			reach[queue[0]] = true
+			queue = append(queue, table[queue[0]]...)
+		}
+	}
+	return reach
+}
+
+func TestOnlyReplicationSeesRaft(t *testing.T) {
+	for _, p := range listPackages(t) {
+		// Who serves clients must not reach Raft even through others.
+		paths, what := p.Imports, "imports"
+		if strings.HasPrefix(p.name(), "api/") || p.name() == "client" || slices.Contains(pure(), p.name()) {
+			paths, what = p.Deps, "depends on"
+		}
+		for _, path := range paths {
+			if (path == raft || strings.HasPrefix(path, raft+"-")) && !slices.Contains(seesRaft(), p.name()) {
+				t.Errorf("%s %s %s; only %v may", p.name(), what, path, seesRaft())
+			}
+		}
+	}
+}
+
+func TestStateMachineIsPure(t *testing.T) {
+	forbidden := []string{"net", "net/http", "os", "os/exec", "syscall", "golang.org/x/sys/unix", "internal/clock"}
+	for _, p := range listPackages(t) {
+		if !slices.Contains(pure(), p.name()) {
+			continue
+		}
+		for _, path := range append(p.Imports, p.ours()...) {
+			if slices.Contains(forbidden, path) {
+				t.Errorf("%s imports %s", p.name(), path)
+			}
+		}
+		for _, file := range p.GoFiles {
+			for _, mistake := range impurities(t, filepath.Join(p.Dir, file)) {
+				t.Error(mistake)
+			}
+		}
+	}
+}
+
+// impurities are uses of the clock and of goroutines.
+func impurities(t *testing.T, path string) []string {
+	t.Helper()
+	source, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return findImpurities(t, path, source)
+}
+
+func findImpurities(t *testing.T, path string, source []byte) []string {
+	t.Helper()
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, path, source, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := importNames(file)
+	var found []string
+	report := func(n ast.Node, what string) {
+		found = append(found, files.Position(n.Pos()).String()+": "+what+" in the state machine")
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			report(n, "goroutine")
+		case *ast.SelectorExpr:
+			pkg, ok := n.X.(*ast.Ident)
+			if !ok {
+				return true
+			}
+			if names[pkg.Name] == "time" && slices.Contains(clockReaders(), n.Sel.Name) {
+				report(n, "time."+n.Sel.Name)
+			}
+		}
+		return true
+	})
+	return found
+}
+
+func clockReaders() []string {
+	return []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
+}
+
+// importNames maps the name that a file uses for a package to its path.
+func importNames(file *ast.File) map[string]string {
+	names := map[string]string{}
+	for _, spec := range file.Imports {
+		path, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			continue
+		}
+		name := path[strings.LastIndex(path, "/")+1:]
+		if spec.Name != nil {
+			name = spec.Name.Name
+		}
+		names[name] = path
+	}
+	return names
+}
+
+func TestImpuritiesAreFound(t *testing.T) {
+	const source = `package p
+import clock "time"
+func f() { go f(); _ = clock.Now(); var _ clock.Duration }
+`
+	if got := findImpurities(t, "p.go", []byte(source)); len(got) != 2 {
+		t.Errorf("found %d of 2: %v", len(got), got)
+	}
+}
+
+// The folders of the top level form a graph without circles too.
+func TestNoCircleBetweenFolders(t *testing.T) {
+	folder := func(name string) string { first, _, _ := strings.Cut(name, "/"); return first }
+	graph := map[string]map[string]bool{}
+	for _, p := range listPackages(t) {
+		for _, imported := range p.ours() {
+			from, to := folder(p.name()), folder(imported)
+			if from == to || testOnly(p.name()) {
+				continue
+			}
+			if graph[from] == nil {
+				graph[from] = map[string]bool{}
+			}
+			graph[from][to] = true
+		}
+	}
+	for start := range graph {
+		if path := pathBack(graph, start, start, map[string]bool{}); path != nil {
+			t.Errorf("circle: %s", strings.Join(append([]string{start}, path...), " -> "))
+		}
+	}
+}
+
+// pathBack is a path from node to target of at least one edge, or nil.
+func pathBack(graph map[string]map[string]bool, node, target string, seen map[string]bool) []string {
+	for next := range graph[node] {
+		if next == target {
+			return []string{next}
+		}
+		if seen[next] {
+			continue
+		}
+		seen[next] = true
+		if rest := pathBack(graph, next, target, seen); rest != nil {
+			return append([]string{next}, rest...)
+		}
+	}
+	return nil
+}
+
+func TestFilesAreSmall(t *testing.T) {
+	root := repositoryRoot(t)
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != root {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || filepath.Ext(path) != ".go" {
+			return nil
+		}
+		lines, err := countLines(path)
+		if lines > maxFileLines {
+			t.Errorf("%s has %d lines, more than %d", path, lines, maxFileLines)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func countLines(path string) (int, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	n, scanner := 0, bufio.NewScanner(f)
+	scanner.Buffer(nil, 4<<20)
+	for scanner.Scan() {
+		n++
+	}
+	return n, scanner.Err()
+}
