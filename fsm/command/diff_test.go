@@ -70,6 +70,8 @@ func (p *pair) name(args Args) string {
 
 // exec runs args, now and then within ONCE, whose reply must be the same.
 func (p *pair) exec(args Args, name string) resp.Value {
+	args, scribble := inBuffer(args)
+	defer scribble()
 	sp := p.ctx.Table.Lookup(args[0])
 	if name == "" || !sp.Flags.Has(Write) || sp.Flags.Has(AllShards) || !p.gen.chance(20) {
 		return p.ctx.Table.Exec(p.ctx, args)
@@ -83,6 +85,22 @@ func (p *pair) exec(args Args, name string) resp.Value {
 		}
 	}
 	return first
+}
+
+// inBuffer returns args in one buffer, as a log entry holds them. scribble
+// destroys it: neither replies nor the store may point there.
+func inBuffer(args Args) (copied Args, scribble func()) {
+	buf := bytes.Join(args, nil)
+	rest := buf
+	for _, a := range args {
+		copied = append(copied, rest[:len(a):len(a)])
+		rest = rest[len(a):]
+	}
+	return copied, func() {
+		for i := range buf {
+			buf[i] = 0xAA
+		}
+	}
 }
 
 // settle makes the real Redis drop what has expired: it does so when a key is
@@ -114,7 +132,8 @@ func (p *pair) compare(args Args, name string, ours, theirs resp.Value, raw []by
 	case name == "object|refcount" || name == "memory|usage":
 		ok = ours.Kind == theirs.Kind && (ours.Int > 0) == (theirs.Int > 0)
 	case name == "object|idletime":
-		ok = ours.Kind == theirs.Kind && near("ttl", ours.Int, theirs.Int)
+		// Redis's differ where keys share one integer object.
+		ok = ours.Kind == theirs.Kind && ours.Int <= 1
 	case name == "object|help" || name == "memory|help":
 		ok = ours.Kind == theirs.Kind
 	default:

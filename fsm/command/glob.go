@@ -1,13 +1,17 @@
 package command
 
-// matchGlob reports whether s matches pattern in the way of Redis's KEYS: "*"
+// MatchGlob reports whether s matches pattern in the way of Redis's KEYS: "*"
 // is any run of bytes, "?" one byte, "[a-z]" and "[^a-z]" a class of bytes,
 // "\x" the byte x itself. A class that is not closed ends with the pattern, a
-// range may be written backwards, and a trailing backslash is itself.
+// range may be written backwards, and a trailing backslash is itself. As in
+// Redis, an empty string matches the empty pattern and "*", but not "**".
 //
 // Two marks are enough where others recurse: after a mismatch only the last "*"
 // can take one byte more, so the time is O(len(pattern)*len(s)).
-func matchGlob(pattern, s string) bool {
+func MatchGlob(pattern, s string) bool {
+	if s == "" {
+		return pattern == "" || pattern == "*"
+	}
 	p, i := 0, 0
 	star, resume := -1, 0
 	for i < len(s) {
@@ -64,12 +68,12 @@ func matchClass(pattern string, c byte) (width int, ok bool) {
 			i++
 			found = found || pattern[i] == c
 		case i+2 < len(pattern) && pattern[i+1] == '-':
-			lo, hi := pattern[i], pattern[i+2]
+			lo, hi := int8(pattern[i]), int8(pattern[i+2]) // C's char has a sign
 			if lo > hi {
 				lo, hi = hi, lo
 			}
 			i += 2
-			found = found || lo <= c && c <= hi
+			found = found || lo <= int8(c) && int8(c) <= hi
 		default:
 			found = found || pattern[i] == c
 		}

@@ -22,10 +22,10 @@ type keysOp struct{ pattern []byte }
 
 func (op keysOp) Run(ctx *Ctx) resp.Value {
 	var keys []resp.Value
-	all := string(op.pattern) == "*"
+	pattern := string(op.pattern)
 	ctx.Store.Each(func(e *store.Entry) bool {
 		key := e.Key()
-		if (all || matchGlob(string(op.pattern), key)) && ctx.Live(e) {
+		if MatchGlob(pattern, key) && ctx.Live(e) {
 			keys = append(keys, resp.BulkString(key))
 		}
 		return true
@@ -46,7 +46,7 @@ const maxScanCount = 1 << 20
 
 type scanOp struct {
 	cursor   uint64
-	pattern  []byte // nil matches all
+	pattern  string
 	count    int
 	typeName []byte // nil means any
 }
@@ -56,13 +56,13 @@ func parseScan(args Args) (Op, error) {
 	if !ok {
 		return nil, errCursor
 	}
-	op := &scanOp{cursor: cursor, count: 10}
+	op := &scanOp{cursor: cursor, count: 10, pattern: "*"}
 	for i := 2; i < len(args); i += 2 {
 		switch {
 		case i+1 == len(args):
 			return nil, errSyntax
 		case isWord(args[i], "MATCH"):
-			op.pattern = args[i+1]
+			op.pattern = string(args[i+1])
 		case isWord(args[i], "TYPE"):
 			op.typeName = args[i+1]
 		case isWord(args[i], "COUNT"):
@@ -115,7 +115,7 @@ func (op *scanOp) wants(e *store.Entry) bool {
 	if op.typeName != nil && !equalFold(op.typeName, e.Type().String()) {
 		return false
 	}
-	return op.pattern == nil || matchGlob(string(op.pattern), e.Key())
+	return MatchGlob(op.pattern, e.Key())
 }
 
 // equalFold reports whether b is word (lower case) in any case.

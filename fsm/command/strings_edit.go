@@ -63,6 +63,10 @@ func (op setrangeOp) Run(ctx *Ctx) resp.Value {
 	if op.offset > maxStringBytes-int64(len(op.value)) {
 		return errorReply(errTooLong)
 	}
+	if e != nil && op.offset == int64(len(old)) {
+		ctx.Store.Append(e, op.value)
+		return resp.Int(op.offset + int64(len(op.value)))
+	}
 	changed := make([]byte, max(op.offset+int64(len(op.value)), int64(len(old))))
 	copy(changed, old)
 	copy(changed[op.offset:], op.value)

@@ -19,7 +19,7 @@ var specSetNX = &Spec{
 	Summary: "Stores a string under a key that does not exist yet; answers 1 or 0.",
 	Syntax:  "key value",
 	Parse: func(args Args) (Op, error) {
-		return &setOp{key: args[1], value: args[2], setOptions: setOptions{nx: true}, done: resp.One, refused: resp.Zero}, nil
+		return &setOp{key: args[1], value: args[2], setOptions: setOptions{nx: true}, counts: true}, nil
 	},
 }
 
@@ -60,12 +60,15 @@ type setOptions struct {
 type setOp struct {
 	key, value []byte
 	setOptions
-	name          string     // for error words
-	done, refused resp.Value // replies unless GET asks for the old value
+	name   string // for error words
+	counts bool   // replies 1 or 0, not OK or nil
 }
 
 func parseSet(args Args) (Op, error) {
-	op := &setOp{key: args[1], value: args[2], name: "set", done: resp.OK, refused: resp.Nil}
+	if len(args) == 3 {
+		return plainSetOp{args[1], args[2]}, nil
+	}
+	op := &setOp{key: args[1], value: args[2], name: "set"}
 	if err := op.setOptions.parse(args[3:], true); err != nil {
 		return nil, err
 	}
@@ -75,7 +78,7 @@ func parseSet(args Args) (Op, error) {
 func parseSetEX(name string, args Args, x expiry) (Op, error) {
 	x.arg = args[2]
 	return &setOp{
-		key: args[1], value: args[3], name: name, done: resp.OK,
+		key: args[1], value: args[3], name: name,
 		setOptions: setOptions{hasExpiry: true, expiry: x},
 	}, nil
 }
@@ -117,14 +120,12 @@ func (op *setOp) Run(ctx *Ctx) resp.Value {
 		}
 	}
 	old := ctx.Lookup(op.key)
-	reply := op.done
+	done := !(op.nx && old != nil || op.xx && old == nil)
+	reply := op.reply(done)
 	if op.get {
 		reply = valueOrNil(ctx.count(old))
 	}
-	if op.nx && old != nil || op.xx && old == nil {
-		if !op.get {
-			return op.refused
-		}
+	if !done {
 		return reply
 	}
 	if op.keepTTL && old != nil {
@@ -132,6 +133,24 @@ func (op *setOp) Run(ctx *Ctx) resp.Value {
 	}
 	put(ctx, op.key, op.value, at)
 	return reply
+}
+
+func (op *setOp) reply(done bool) resp.Value {
+	switch {
+	case op.counts:
+		return boolReply(done)
+	case done:
+		return resp.OK
+	}
+	return resp.Nil
+}
+
+// plainSetOp is SET without options, the most frequent write.
+type plainSetOp struct{ key, value []byte }
+
+func (op plainSetOp) Run(ctx *Ctx) resp.Value {
+	ctx.Store.Put(op.key, op.value, 0, false)
+	return resp.OK
 }
 
 // put stores a value that a client sent, unless its time is up already: then

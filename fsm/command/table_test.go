@@ -8,7 +8,7 @@ import (
 	"github.com/lockstepkv/lockstep/store"
 )
 
-// line splits a command at spaces; '' stands for an empty argument.
+// line splits a command at spaces; ” stands for an empty argument.
 func line(s string) Args {
 	var args Args
 	for _, w := range strings.Fields(s) {
