@@ -134,6 +134,8 @@ func (c *conn) result(m Method, status uint8, payload []byte, err error) ([]byte
 		return nil, fmt.Errorf("%w: node %s has no method %d", ErrNotSent, c.peer, m)
 	case statusOverloaded:
 		return nil, fmt.Errorf("%w: node %s runs too many requests", ErrNotSent, c.peer)
+	case statusExpired:
+		return nil, fmt.Errorf("%w: node %s: %w", ErrInDoubt, c.peer, context.DeadlineExceeded)
 	case statusParked:
 		if len(payload) == ticketBytes {
 			return nil, &parkedError{ticket: payload}

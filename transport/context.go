@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -51,6 +52,11 @@ func (c *requestCtx) finish() {
 	if c.cancel != nil {
 		c.cancel()
 	}
+}
+
+// gaveUp reports whether err says no more than that the handler's time was up.
+func (c *requestCtx) gaveUp(err error) bool {
+	return err != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) && c.Err() != nil
 }
 
 func (c *requestCtx) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }

@@ -43,6 +43,7 @@ const (
 	statusNoHandler        // not handled: no such method here
 	statusOverloaded       // not handled: too much is running already
 	statusParked           // the payload is the ticket of a large reply
+	statusExpired          // the handler gave up when the caller's deadline passed
 )
 
 var errBadFrame = errors.New("malformed frame")

@@ -111,8 +111,8 @@ func (t *Transport) serveRequest(c *conn, br *bufio.Reader, h header) error {
 func (t *Transport) runInline(c *conn, fn Handler, h header, req []byte) {
 	ctx := newRequestCtx(c.ctx, h.timeout)
 	reply, err := fn(ctx, c.peer, req)
-	ctx.finish()
-	c.queue(t.replyFrame(c, h, reply, err))
+	defer ctx.finish()
+	c.queue(t.replyFrame(c, ctx, h, reply, err))
 }
 
 func (t *Transport) runHandler(c *conn, fn Handler, h header, req []byte) {
@@ -120,13 +120,15 @@ func (t *Transport) runHandler(c *conn, fn Handler, h header, req []byte) {
 	defer c.running.Add(-1)
 	ctx := newRequestCtx(c.ctx, h.timeout)
 	reply, err := fn(ctx, c.peer, req)
-	ctx.finish()
-	_ = c.send(t.replyFrame(c, h, reply, err)) // the caller noticed that the connection broke
+	defer ctx.finish()
+	_ = c.send(t.replyFrame(c, ctx, h, reply, err)) // the caller noticed that the connection broke
 }
 
-func (t *Transport) replyFrame(c *conn, h header, reply []byte, err error) (header, []byte) {
+func (t *Transport) replyFrame(c *conn, ctx *requestCtx, h header, reply []byte, err error) (header, []byte) {
 	out := header{kind: frameReply, id: h.id}
 	switch {
+	case ctx.gaveUp(err):
+		out.code, reply = statusExpired, nil
 	case err != nil:
 		out.code, reply = statusError, []byte(err.Error())
 	case len(reply) > maxPayload:
