@@ -147,14 +147,11 @@ func (c *conn) result(m Method, status uint8, payload []byte, err error) ([]byte
 // readReplies is the reading goroutine of a connection that this node dialed.
 // It returns why the connection ended.
 func (c *conn) readReplies(p *peer) error {
-	br := bufio.NewReaderSize(c.nc, readBufferBytes)
+	br := bufio.NewReaderSize(c, readBufferBytes)
 	for {
 		h, err := readHeader(br)
 		if err != nil {
 			return err
-		}
-		if !c.heard.Load() {
-			c.heard.Store(true)
 		}
 		payload, err := readPayload(br, h.size)
 		if err != nil {

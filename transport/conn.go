@@ -86,7 +86,7 @@ func (c *conn) unlockAndWrite() {
 		return
 	}
 	c.writing = true
-	busy := c.calls.used > 1
+	busy := c.calls.used > 1 || c.running.Load() > 1
 	c.mu.Unlock()
 	if busy {
 		// Others are at work: those that are ready to send join this write.
@@ -202,4 +202,13 @@ func (c *conn) tick() {
 	if c.quiet++; c.quiet >= c.silentTicks {
 		c.fail(ErrSilent)
 	}
+}
+
+// Read reads from the connection and notes the sign of life.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.nc.Read(p)
+	if n > 0 && !c.heard.Load() {
+		c.heard.Store(true)
+	}
+	return n, err
 }

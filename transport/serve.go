@@ -44,7 +44,7 @@ func (t *Transport) setHandler(m Method, h handler) {
 // serve is the reading goroutine of a connection that a peer dialed. Replies
 // that are ready while more requests are waiting to be read leave together.
 func (t *Transport) serve(c *conn) error {
-	br := bufio.NewReaderSize(c.nc, readBufferBytes)
+	br := bufio.NewReaderSize(c, readBufferBytes)
 	for {
 		if br.Buffered() < headerBytes {
 			c.kick()
@@ -52,9 +52,6 @@ func (t *Transport) serve(c *conn) error {
 		h, err := readHeader(br)
 		if err != nil {
 			return err
-		}
-		if !c.heard.Load() {
-			c.heard.Store(true)
 		}
 		switch h.kind {
 		case frameRequest:
