@@ -53,11 +53,7 @@ func openBoltEngine(o Options, watermark uint64, onEntry func(uint64, int64)) (e
 // whose creation was cut short.
 func prepareBolt(path string) error {
 	if _, err := os.Stat(path); err == nil {
-		db, err := openBolt(path, true)
-		if err != nil {
-			return err
-		}
-		return db.Close()
+		return checkBoltFile(path, false)
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}

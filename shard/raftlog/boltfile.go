@@ -1,38 +1,30 @@
 package raftlog
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"io"
 	"os"
 	"time"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
 )
 
 // lockTimeout bounds the wait for the file lock: a process that restarts may meet the dying one.
-const lockTimeout = 2 * time.Second
+const lockTimeout = time.Second
 
-// openBolt opens an existing bbolt file after checking what bbolt itself takes on trust.
+// openBolt opens an existing bbolt file after checking what bbolt takes on trust.
 func openBolt(path string, readOnly bool) (*bbolt.DB, error) {
+	if err := checkBoltFile(path, readOnly); err != nil {
+		return nil, err
+	}
 	var db *bbolt.DB
 	err := guard(path, func() (err error) {
-		db, err = bbolt.Open(path, 0o600, &bbolt.Options{
-			Timeout: lockTimeout, ReadOnly: readOnly, PreLoadFreelist: true,
-			FreelistType: bbolt.FreelistMapType,
-		})
+		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, ReadOnly: readOnly})
 		return err
 	})
-	if err != nil {
-		return nil, boltOpenError(path, err)
-	}
-	if err := checkBolt(path, db); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return db, nil
+	return db, boltOpenError(path, err)
 }
 
 // boltOpenError tells a lock held elsewhere from a file that cannot be opened.
@@ -40,64 +32,48 @@ func boltOpenError(path string, err error) error {
 	var known *CorruptError
 	var pathErr *os.PathError
 	switch {
+	case err == nil || errors.As(err, &known):
+		return err
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("%w: %s", ErrLocked, path)
-	case errors.As(err, &known):
-		return err
 	case errors.As(err, &pathErr):
 		return fmt.Errorf("open %s: %w", path, err)
 	}
 	return &CorruptError{File: path, Offset: -1, Err: err}
 }
 
-// checkBolt verifies the two meta pages and the page structure. bbolt silently falls back to the older
-// meta page when the newer one is damaged, which would undo an acknowledged write; a meta page fits one
-// disk sector, so a crash does not leave half of one.
-func checkBolt(path string, db *bbolt.DB) error {
+// checkBoltFile runs boltCheck while nobody writes. The lock is bbolt's own (flock) and given back, so that
+// bbolt can take it.
+func checkBoltFile(path string, readOnly bool) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	pageSize := int64(db.Info().PageSize)
-	for page := range int64(2) {
-		if err := checkBoltMeta(f, page*pageSize); err != nil {
-			return &CorruptError{File: path, Offset: page * pageSize, Err: err}
-		}
+	defer f.Close() // gives up the lock
+	how := unix.LOCK_EX
+	if readOnly {
+		how = unix.LOCK_SH
 	}
-	return guard(path, func() error {
-		return db.View(func(tx *bbolt.Tx) error {
-			var first error
-			for err := range tx.Check() { // the channel must be drained
-				if first == nil {
-					first = &CorruptError{File: path, Offset: -1, Err: err}
-				}
-			}
-			return first
-		})
-	})
-}
-
-// Layout of a bbolt meta page: a page header, then the meta with its FNV-1a sum at the end.
-const (
-	boltPageHeaderLen = 16
-	boltMetaLen       = 56
-	boltMagic         = 0xED0CDAED
-)
-
-func checkBoltMeta(r io.ReaderAt, offset int64) error {
-	var b [boltPageHeaderLen + boltMetaLen + 8]byte
-	if _, err := r.ReadAt(b[:], offset); err != nil {
-		return fmt.Errorf("read meta page: %w", err)
+	if err := flockWithin(f, how, lockTimeout); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrLocked, path, err)
 	}
-	meta := b[boltPageHeaderLen:]
-	if binary.NativeEndian.Uint32(meta) != boltMagic {
-		return errors.New("meta page has no magic number")
+	st, err := f.Stat()
+	if err != nil {
+		return err
 	}
-	sum := fnv.New64a()
-	sum.Write(meta[:boltMetaLen])
-	if sum.Sum64() != binary.NativeEndian.Uint64(meta[boltMetaLen:]) {
-		return errors.New("meta page checksum mismatch")
+	if offset, err := checkBoltPages(f, st.Size()); err != nil {
+		return &CorruptError{File: path, Offset: offset, Err: err}
 	}
 	return nil
+}
+
+func flockWithin(f *os.File, how int, timeout time.Duration) error {
+	deadline := time.Now().Add(timeout)
+	for {
+		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }

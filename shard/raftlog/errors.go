@@ -3,6 +3,7 @@ package raftlog
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 )
 
@@ -57,8 +58,9 @@ func corrupt(file string, offset int64, index uint64, format string, args ...any
 }
 
 // guard runs fn and turns a panic of the engine into a CorruptError: bbolt panics on pages that are not
-// what it wrote.
+// what it wrote, and a disk that cannot read a mapped page raises a fault.
 func guard(file string, fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
 			err = corrupt(file, -1, 0, "storage engine panicked: %v", r)

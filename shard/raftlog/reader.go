@@ -111,15 +111,11 @@ func eachWALEntry(check *recovery, from, last uint64, fn func(*raft.Log) error) 
 
 func openBoltReader(dir string, mark uint64) (*Reader, error) {
 	path := filepath.Join(dir, boltFile)
-	db, err := openBolt(path, true) // for its checks
-	if err != nil {
-		return nil, err
-	}
-	if err := db.Close(); err != nil {
+	if err := checkBoltFile(path, true); err != nil {
 		return nil, err
 	}
 	e := &boltEngine{path: path}
-	err = guard(path, func() (err error) {
+	err := guard(path, func() (err error) {
 		e.db, err = raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bbolt.Options{Timeout: lockTimeout, ReadOnly: true}})
 		return err
 	})

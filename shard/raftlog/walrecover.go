@@ -139,7 +139,7 @@ func (r *recovery) tail(info types.SegmentInfo) error {
 	rest := data[min(scan.end, int64(len(data))):]
 	if n := lastNonZero(rest); n >= 0 {
 		r.torn, r.tornUntil = scan, scan.end+n+1
-		if err := classifyRemains(scan, data[:r.tornUntil], r.meta.salt); err != nil {
+		if err := classifyRemains(scan, data[:r.tornUntil], int64(len(data)), r.meta.salt); err != nil {
 			return err
 		}
 	}

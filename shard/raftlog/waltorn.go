@@ -14,7 +14,7 @@ const sectorLen = 512
 var errRemains = errors.New("damage to acknowledged entries")
 
 // classifyRemains decides what the bytes behind the last valid batch are; data ends with the last byte
-// that is not zero. It returns nil for the remains of one write that never finished and so was never
+// that is not zero, fileLen is where the file ends. It returns nil for the remains of one write that never finished and so was never
 // acknowledged, and a CorruptError for anything else. The watermark is checked by the caller.
 //
 // Before a batch is written all earlier ones are durable, so only one batch can be unfinished:
@@ -23,7 +23,7 @@ var errRemains = errors.New("damage to acknowledged entries")
 //     proves that the first missing batch was finished, hence damaged.
 //  2. A crash leaves sectors of an unfinished write old, and the space was zero: a batch without a zero
 //     sector and without a missing end is not unfinished but damaged.
-func classifyRemains(scan *segmentScan, data []byte, salt uint32) error {
+func classifyRemains(scan *segmentScan, data []byte, fileLen int64, salt uint32) error {
 	next := scan.lastIndex() + 1
 	for at := scan.end; at+frameLen+recordHeaderLen <= int64(len(data)); {
 		v, size, ok := recordAt(data, at, salt)
@@ -36,7 +36,7 @@ func classifyRemains(scan *segmentScan, data []byte, salt uint32) error {
 		}
 		at += frameLen + padded(size)
 	}
-	if !explainedByCrash(scan, data) {
+	if !explainedByCrash(scan, data, fileLen) {
 		if scan.stopped == nil {
 			scan.stopped = errRemains
 		}
@@ -60,8 +60,9 @@ func recordAt(data []byte, at int64, salt uint32) (v recordView, size int64, ok 
 }
 
 // explainedByCrash says whether part of the batch at scan.end was never written: one of its sectors up
-// to the last byte is zero, or its frames claim more than the sectors that hold something.
-func explainedByCrash(scan *segmentScan, data []byte) bool {
+// to the last byte is zero, or its frames claim more than the sectors that hold something, or than the
+// file.
+func explainedByCrash(scan *segmentScan, data []byte, fileLen int64) bool {
 	for from := scan.end; from < int64(len(data)); {
 		to := (from/sectorLen + 1) * sectorLen
 		if to >= int64(len(data)) {
@@ -73,7 +74,7 @@ func explainedByCrash(scan *segmentScan, data []byte) bool {
 		from = to
 	}
 	written := (int64(len(data)) + sectorLen - 1) / sectorLen * sectorLen
-	return claimedEnd(scan, data) > written
+	return claimedEnd(scan, data) > min(written, fileLen)
 }
 
 // claimedEnd follows the frame headers from scan.end to where the batch says it ends, or to where the
