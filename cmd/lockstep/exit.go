@@ -16,6 +16,7 @@ const (
 	exitCondition   = 4 // --if or --if-version did not hold
 	exitUnavailable = 5 // no node answered, or no leader: nothing was changed, try again
 	exitInDoubt     = 6 // the change may or may not have happened
+	exitFatal       = 7 // serve: the disk hangs or fails, the node cannot go on safely
 )
 
 // codedError carries the exit code that an error ends the process with.

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// configurationDoc is docs/configuration.md, made from the flags.
+func configurationDoc() string {
+	var b strings.Builder
+	b.WriteString(`# Configuration of a node
+
+Made from the flags of ` + "`lockstep serve`" + `; a test keeps it so. Every setting can be given as a flag, as an
+environment variable or in a YAML file (` + "`--config FILE`" + ` or ` + "`LOCKSTEP_CONFIG`" + `). A flag wins over the environment, the
+environment over the file, the file over the default. The variable of ` + "`--data-dir`" + ` is ` + "`LOCKSTEP_DATA_DIR`" + `, its key in the
+file ` + "`data-dir`" + `; an empty variable counts as not set, an unknown key is an error.
+` + "`lockstep serve --print-config`" + ` shows what would be used, as YAML, and ends.
+
+Sizes are as in redis.conf: ` + "`1kb`" + ` is 1024 bytes, ` + "`1k`" + ` is 1000, likewise ` + "`mb` `m` `gb` `g`" + `. Durations carry a unit: ` + "`250ms` `2s` `10m`" + `.
+`)
+	for _, section := range newSettings().sections {
+		fmt.Fprintf(&b, "\n## %s\n\n| flag | default | meaning |\n|---|---|---|\n", section.title)
+		section.flags.VisitAll(func(f *pflag.Flag) {
+			value := "none"
+			if f.DefValue != "" {
+				value = "`" + f.DefValue + "`"
+			}
+			meaning := f.Usage
+			if choices, ok := f.Value.(*choiceValue); ok {
+				meaning += ": `" + strings.Join(choices.choices, "` `") + "`"
+			}
+			fmt.Fprintf(&b, "| `--%s` | %s | %s |\n", f.Name, value, meaning)
+		})
+	}
+	b.WriteString(`
+## What is fixed at the first start
+
+A data directory belongs to one node of one cluster. ` + "`--cluster-name`, `--initial-cluster` and `--shards`" + ` make the cluster's
+id; together with ` + "`--id` and `--log-engine`" + ` they are written to ` + "`node.db`" + ` at the first start. A start with other values is
+refused and says which differ. ` + "`--read-mode` and `--lease-duration`" + ` must be the same on every node: a lease is safe because
+every new leader waits for as long as the old one may still answer.
+
+## What a network may see
+
+Servers listen on loopback. A node refuses another address for HTTP or the Redis protocol while no password is set, and
+another peer address without ` + "`--tls-peer-*`" + `, unless ` + "`--insecure-peers`" + ` says that the network is trusted. Only names and
+addresses that are certainly loopback count as such; no name server is asked.
+`)
+	return b.String()
+}
