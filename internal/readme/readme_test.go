@@ -1,0 +1,132 @@
+package readme
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	portOffset   = 31000
+	blockTimeout = 2 * time.Minute
+)
+
+// TestReadmeCommands runs every shell block of README.md in order, in the
+// repository, on a cluster of its own, and compares what the README shows.
+func TestReadmeCommands(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := parseBlocks(string(text))
+	if len(blocks) == 0 {
+		t.Fatal("README.md has no shell block")
+	}
+	shell := newShell(t, root)
+	for _, b := range blocks {
+		output, err := shell.run(t, shiftPorts(withoutTestScript(b.commands), portOffset))
+		if err != nil {
+			t.Fatalf("README.md line %d: %v\n%s\noutput:\n%s", b.line, err, b.commands, output)
+		}
+		if line, missing := missingLine(b.output, output); missing {
+			t.Errorf("README.md line %d: the output has no line like %q\n%s\noutput:\n%s", b.line, line, b.commands, output)
+		}
+	}
+}
+
+// withoutTestScript leaves out scripts/test, which runs this test.
+func withoutTestScript(commands string) string {
+	var kept []string
+	for line := range strings.SplitSeq(commands, "\n") {
+		if !strings.HasPrefix(line, "scripts/test") {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "\n")
+}
+
+type shell struct {
+	dir string
+	env []string
+}
+
+func newShell(t *testing.T, root string) *shell {
+	t.Helper()
+	state := t.TempDir()
+	s := &shell{dir: root}
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "LOCKSTEP_") {
+			s.env = append(s.env, v)
+		}
+	}
+	s.env = append(s.env, "LOCKSTEP_CLUSTER_DIR="+filepath.Join(state, "cluster"),
+		"LOCKSTEP_BASE_PORT_OFFSET="+strconv.Itoa(portOffset),
+		"LOCKSTEP_ENDPOINT="+shiftPorts("http://127.0.0.1:8001", portOffset), "TMPDIR="+state)
+	t.Cleanup(func() {
+		if output, err := s.run(t, "scripts/cluster down"); err != nil {
+			t.Logf("scripts/cluster down: %v\n%s", err, output)
+		}
+	})
+	return s
+}
+
+func (s *shell) run(t *testing.T, commands string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), blockTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", commands)
+	cmd.Dir, cmd.Env = s.dir, s.env
+	// A file and not a pipe: the nodes that a block starts must not keep the
+	// test waiting for its end.
+	out, err := os.CreateTemp(t.TempDir(), "output")
+	if err != nil {
+		return "", err
+	}
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	runErr := cmd.Run()
+	output, err := os.ReadFile(out.Name())
+	if err != nil {
+		return "", err
+	}
+	return string(output), runErr
+}
+
+func TestParseBlocks(t *testing.T) {
+	const text = "a\n```sh\nx 1\ny\n```\n\n```text\nout\n```\n```go\nz\n```\n```sh\nw\n```\nwords\n```text\nnot its output\n```\n"
+	got := parseBlocks(text)
+	if len(got) != 2 || got[0] != (block{2, "x 1\ny", "out"}) || got[1] != (block{13, "w", ""}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestShiftPorts(t *testing.T) {
+	got := shiftPorts("curl http://127.0.0.1:8001/x8001; redis-cli -p 7002; echo 9003 :9003 :80012", 1000)
+	if want := "curl http://127.0.0.1:9001/x8001; redis-cli -p 8002; echo 9003 :10003 :80012"; got != want {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestMissingLine(t *testing.T) {
+	const got = "first\nversion 17  here\nlast 3.5 ms\n"
+	for want, missing := range map[string]bool{
+		"version 2 here\nlast 1 ms": false,
+		"...\nlast 9 ms":            false,
+		"":                          false,
+		"last 1 ms\nfirst":          true,
+		"other":                     true,
+	} {
+		if line, is := missingLine(want, got); is != missing {
+			t.Errorf("%q: %q, %v", want, line, is)
+		}
+	}
+}
