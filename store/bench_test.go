@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"slices"
 	"testing"
 	"time"
 )
@@ -107,69 +106,14 @@ func BenchmarkMillionKeys(b *testing.B) {
 			o.Policy = p
 			s.Reconfigure(o)
 			pick := seededPicker(1)
-			s.Victims(1000, 1, pick) // makes the SIEVE queue
+			start := time.Now()
+			s.Prepare()
+			b.ReportMetric(float64(time.Since(start).Milliseconds()), "prepare-ms")
 			named := 0
 			for b.Loop() {
 				named += len(s.Victims(1000, 100*SizeOf(16, 64, false), pick))
 			}
 			b.ReportMetric(float64(b.Elapsed())/float64(named), "ns/victim")
 		})
-	}
-}
-
-// BenchmarkSnapshotStall reports what a snapshot of a million keys does to the
-// writer: the time of Freeze, and of the slowest and typical Put meanwhile,
-// beside the same without a snapshot.
-func BenchmarkSnapshotStall(b *testing.B) {
-	s := New(DefaultOptions())
-	fill(s, million, 64, func(i int) int64 { return int64(i % 2 * (i + 1)) })
-	var freeze, dump time.Duration
-	var calm, busy []time.Duration
-	for b.Loop() {
-		calm = append(calm, puts(s, nil)...)
-		start := time.Now()
-		sn := s.Freeze()
-		freeze = max(freeze, time.Since(start))
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			sn.Digest()
-			dump = max(dump, time.Since(start))
-			sn.Release()
-		}()
-		busy = append(busy, puts(s, done)...)
-		<-done
-	}
-	b.ReportMetric(float64(freeze.Microseconds()), "freeze-µs")
-	b.ReportMetric(float64(dump.Milliseconds()), "dump-ms")
-	report := func(name string, d []time.Duration) {
-		slices.Sort(d)
-		b.ReportMetric(float64(d[len(d)-1].Microseconds()), name+"-max-µs")
-		b.ReportMetric(float64(d[len(d)*999/1000].Nanoseconds()), name+"-p99.9-ns")
-		b.ReportMetric(float64(d[len(d)/2].Nanoseconds()), name+"-p50-ns")
-	}
-	report("calm", calm)
-	report("snapshot", busy)
-}
-
-// puts measures random Puts until done is closed, or 200,000 of them.
-func puts(s *Store, done <-chan struct{}) (took []time.Duration) {
-	var buf [32]byte
-	val := make([]byte, 64)
-	for i := 0; ; i++ {
-		if i%100 == 0 {
-			select {
-			case <-done:
-				return took
-			default:
-			}
-		}
-		if done == nil && i == 200_000 {
-			return took
-		}
-		k := benchKey(buf[:], rand.IntN(million))
-		start := time.Now()
-		s.Put(k, val, int64(i&1), false)
-		took = append(took, time.Since(start))
 	}
 }

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	traceOps   = 240_000
+	traceOps   = 160_000
 	warmupOps  = traceOps / 4 // not counted
 	batchOps   = 64           // GETs sent at once, then SETs of what was missed
 	universe   = 100_000

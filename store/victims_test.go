@@ -140,6 +140,27 @@ func TestUsedKeysSurvive(t *testing.T) {
 	}
 }
 
+// TestPoolForgivesKeysInUse: a key that was the best candidate, and is then
+// used, is not evicted next.
+func TestPoolForgivesKeysInUse(t *testing.T) {
+	for _, p := range []Policy{AllKeysLRU, AllKeysLFU} {
+		s, pick := New(Options{Policy: p, Samples: 10}), seededPicker(1)
+		for i := range 10 {
+			s.Advance(int64(i))
+			s.Put(fmt.Append(nil, i), nil, 0, false)
+		}
+		first := s.Victims(100, 1, pick)[0]
+		s.Evict([]byte(first.Key), first.Version)
+		if first.Key != "0" {
+			t.Fatalf("%v: evicted %q", p, first.Key)
+		}
+		s.Touch(s.Get([]byte("1")), 101)
+		if second := s.Victims(102, 1, pick)[0]; second.Key != "2" {
+			t.Fatalf("%v: evicted %q", p, second.Key)
+		}
+	}
+}
+
 // TestSieveFollowsThePaper replays the example of figure 1: visited objects are
 // kept in place, the hand goes on where it stopped.
 func TestSieveFollowsThePaper(t *testing.T) {
