@@ -7,7 +7,7 @@ const (
 	maxBuffer = 64 << 10 // pipelines make the buffer grow to this; more only for longer arguments
 	freeBytes = 2 * maxBuffer
 	// keepArgs bounds the argument headers that are kept for reuse.
-	keepArgs = 4096
+	keepArgs = 8192
 	argBytes = 24 // of one argument header
 )
 
@@ -212,7 +212,7 @@ func (r *Reader) makeRoom() error {
 	if r.w < len(r.buf) && (r.r+r.need <= len(r.buf) || growing) {
 		return r.charge(0)
 	}
-	if !r.pinned && r.need <= len(r.buf) && unread <= len(r.buf)/2 {
+	if r.r > 0 && !r.pinned && r.need <= len(r.buf) && unread <= len(r.buf)/2 {
 		r.resize(len(r.buf))
 		return nil
 	}
@@ -225,7 +225,13 @@ func (r *Reader) makeRoom() error {
 	if size <= unread {
 		size = 2 * unread
 	}
-	if err := r.charge(int64(size)); err != nil {
+	// An unpinned buffer is charged as if it grew in place: else a request could
+	// wait for the memory of its own copy.
+	extra := int64(size)
+	if !r.pinned {
+		extra -= int64(len(r.buf))
+	}
+	if err := r.charge(extra); err != nil {
 		return err
 	}
 	if r.pinned {
