@@ -46,11 +46,13 @@ func (f *FSM) WriteSnapshot(w io.Writer) (uint64, error) {
 
 // RestoreFrom replaces the state by that of an RDB file.
 func (f *FSM) RestoreFrom(r io.Reader) error {
-	st, aux, err := snapshot.Read(r, f.opt.Store)
+	opt := f.opt
+	f.Inspect(func(s *store.Store, _ int64) { opt.Store = s.Options() }) // the policy may have changed since New
+	st, aux, err := snapshot.Read(r, opt.Store)
 	if err != nil {
 		return fmt.Errorf("restore snapshot: %w", err)
 	}
-	next := New(f.opt)
+	next := New(opt)
 	next.store = st
 	for _, a := range aux {
 		if a.Key == stateAux {

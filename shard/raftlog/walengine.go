@@ -43,6 +43,7 @@ func recoverWAL(o Options, meta *walMeta, watermark uint64, rec *Recovery, onEnt
 		files: newWALFiles(o.Dir, meta.salt, r.scans),
 		codec: &recordCodec{salt: meta.salt},
 	}
+	e.files.vfs.tail = r.tailData()
 	meta.onFailure = e.files.rotated
 	var err error
 	e.wal, err = wal.Open(o.Dir,

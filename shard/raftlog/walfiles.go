@@ -61,6 +61,7 @@ func (f *walFiles) Create(info types.SegmentInfo) (types.SegmentWriter, error) {
 // RecoverTail implements types.SegmentFiler.
 func (f *walFiles) RecoverTail(info types.SegmentInfo) (types.SegmentWriter, error) {
 	w, err := f.Filer.RecoverTail(info)
+	f.vfs.endRecovery()
 	if err != nil {
 		return nil, err
 	}
@@ -228,6 +229,38 @@ func (f *walFiles) readEntry(r io.ReaderAt, path string, offset int64, index uin
 type walVFS struct {
 	*walfs.FS
 	last types.WritableFile
+	// tail is what the newest segment holds while raft-wal recovers it: raft-wal reads frame by frame,
+	// one system call each, what was just read as a whole.
+	tail []byte
+}
+
+// recoveringFile serves reads from memory until its data is taken away.
+type recoveringFile struct {
+	types.WritableFile
+	data []byte
+}
+
+func (f *recoveringFile) ReadAt(b []byte, off int64) (int, error) {
+	if f.data == nil {
+		return f.WritableFile.ReadAt(b, off)
+	}
+	if off >= int64(len(f.data)) {
+		return 0, io.EOF
+	}
+	n := copy(b, f.data[off:])
+	if n < len(b) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// endRecovery makes the recovered file an ordinary one.
+func (v *walVFS) endRecovery() {
+	v.tail = nil
+	if f, ok := v.last.(*recoveringFile); ok {
+		f.data = nil
+		v.last = f.WritableFile
+	}
 }
 
 func (v *walVFS) Create(dir, name string, size uint64) (types.WritableFile, error) {
@@ -237,7 +270,11 @@ func (v *walVFS) Create(dir, name string, size uint64) (types.WritableFile, erro
 
 func (v *walVFS) OpenWriter(dir, name string) (types.WritableFile, error) {
 	f, err := v.FS.OpenWriter(dir, name)
-	return v.wrap(f), err
+	if err != nil || v.tail == nil {
+		return v.wrap(f), err
+	}
+	v.last = &recoveringFile{WritableFile: v.wrap(f), data: v.tail}
+	return v.last, nil
 }
 
 func (v *walVFS) wrap(f types.WritableFile) types.WritableFile {

@@ -185,6 +185,20 @@ func (r *recovery) repair() error {
 	return r.meta.CommitState(r.meta.state)
 }
 
+// tailData is what the newest segment holds after repair; nil when there is nothing to recover, or when
+// repair has put a new segment behind it. The newest segment is the last one read.
+func (r *recovery) tailData() []byte {
+	segs := r.meta.state.Segments
+	if len(segs) == 0 {
+		return nil
+	}
+	scan := r.scans[segs[len(segs)-1].ID]
+	if scan == nil || scan.end == 0 {
+		return nil
+	}
+	return r.buf[:scan.end]
+}
+
 func (r *recovery) rewrite(scan *segmentScan) (err error) {
 	f, err := os.OpenFile(scan.path, os.O_RDWR, 0)
 	if err != nil {

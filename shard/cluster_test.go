@@ -1,0 +1,532 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/clock"
+	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/transport"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// cluster is three nodes in this process, over loopback.
+type cluster struct {
+	t      *testing.T
+	dir    string
+	modify func(*Options)
+	ids    []string
+	addrs  map[string]string
+	faults map[string]*transport.Faults
+	mu     sync.Mutex
+	nodes  map[string]*Node
+}
+
+func newCluster(t *testing.T, size int, modify func(*Options)) *cluster {
+	c := &cluster{
+		t: t, dir: t.TempDir(), modify: modify, addrs: map[string]string{},
+		faults: map[string]*transport.Faults{}, nodes: map[string]*Node{},
+	}
+	for i := range size {
+		id := fmt.Sprintf("n%d", i+1)
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.ids = append(c.ids, id)
+		c.addrs[id] = l.Addr().String()
+		l.Close()
+	}
+	t.Cleanup(c.stopAll)
+	c.start(c.ids...)
+	c.eventually(func() error {
+		for _, id := range c.ids {
+			if err := c.node(id).Ready(); err != nil {
+				return fmt.Errorf("%s: %w", id, err)
+			}
+		}
+		return nil
+	})
+	return c
+}
+
+func (c *cluster) options(id string) Options {
+	c.faults[id] = transport.NewFaults()
+	level := slog.LevelError + 4
+	if os.Getenv("LOCKSTEP_TEST_LOG") != "" {
+		level = slog.LevelDebug
+	}
+	o := Options{
+		NodeID: id, ClusterName: "test", Shards: 1, DataDir: filepath.Join(c.dir, id), LogEngine: "wal",
+		HTTPAddr: "http-" + id, RESPAddr: "resp-" + id, Faults: c.faults[id],
+		Clock: clock.System(), Table: command.NewTable(),
+		HeartbeatTimeout: 200 * time.Millisecond, ElectionTimeout: 200 * time.Millisecond,
+		MaxClockOffset: time.Second, SnapshotLogBytes: 64 << 20, MaxWaitingBytes: 64 << 20,
+		Logger:  slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})).With("node", id),
+		Metrics: prometheus.NewRegistry(),
+		Fatal:   func(err error) { c.t.Errorf("%s: fatal: %v", id, err) },
+	}
+	for _, m := range c.ids {
+		o.Members = append(o.Members, Member{ID: m, Peer: c.addrs[m]})
+	}
+	if c.modify != nil {
+		c.modify(&o)
+	}
+	return o
+}
+
+// start starts nodes together: at the first start they wait for each other.
+func (c *cluster) start(ids ...string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, id := range ids {
+		o := c.options(id)
+		wg.Go(func() {
+			var err error
+			if o.Listener, err = net.Listen("tcp", c.addrs[id]); err != nil {
+				c.t.Error(err)
+				return
+			}
+			n, err := Open(ctx, o)
+			if err != nil {
+				c.t.Errorf("open %s: %v", id, err)
+				return
+			}
+			c.mu.Lock()
+			c.nodes[id] = n
+			c.mu.Unlock()
+		})
+	}
+	wg.Wait()
+	if c.t.Failed() {
+		c.t.FailNow()
+	}
+}
+
+func (c *cluster) stop(id string) {
+	c.mu.Lock()
+	n := c.nodes[id]
+	delete(c.nodes, id)
+	c.mu.Unlock()
+	if n != nil {
+		if err := n.Close(); err != nil {
+			c.t.Errorf("close %s: %v", id, err)
+		}
+	}
+}
+
+func (c *cluster) stopAll() {
+	for _, id := range c.ids {
+		c.stop(id)
+	}
+}
+
+func (c *cluster) node(id string) *Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nodes[id]
+}
+
+func (c *cluster) group(id string) *Group { return c.node(id).Groups()[0] }
+
+// leader returns the node that serves shard 0.
+func (c *cluster) leader() (id string) {
+	c.t.Helper()
+	c.eventually(func() error {
+		for _, n := range c.ids {
+			if c.node(n) != nil && c.group(n).Serving() {
+				id = n
+				return nil
+			}
+		}
+		return errors.New("no leader")
+	})
+	return id
+}
+
+func (c *cluster) others(id string) (out []string) {
+	for _, n := range c.ids {
+		if n != id {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func (c *cluster) eventually(fn func() error) {
+	c.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		err := fn()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatalf("after 20 s still: %v", err)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+// run executes a command through a node: writes are proposed, reads read.
+func (c *cluster) run(id, cmd string) (resp.Value, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var args command.Args
+	for _, w := range strings.Fields(cmd) {
+		args = append(args, []byte(w))
+	}
+	g := c.group(id)
+	if g.opt.Table.Lookup(args[0]).Flags.Has(command.Write) {
+		var b command.Batch
+		b.Add(args)
+		replies, err := g.Propose(ctx, b)
+		if err != nil {
+			return resp.Value{}, err
+		}
+		return replies[0], nil
+	}
+	var v resp.Value
+	_, err := g.Read(ctx, command.ReadOptions{}, func(ctx *command.Ctx) { v = ctx.Table.Exec(ctx, args) })
+	return v, err
+}
+
+func (c *cluster) want(id, cmd, want string) {
+	c.t.Helper()
+	v, err := c.run(id, cmd)
+	if err != nil {
+		c.t.Fatalf("%s on %s: %v", cmd, id, err)
+	}
+	if got := string(resp.Append(nil, v, 2)); got != want {
+		c.t.Fatalf("%s on %s: %q, want %q", cmd, id, got, want)
+	}
+}
+
+func TestAnyNodeTakesAnyRequest(t *testing.T) {
+	for _, engine := range []string{"wal", "bolt"} {
+		t.Run(engine, func(t *testing.T) {
+			c := newCluster(t, 3, func(o *Options) { o.LogEngine = engine })
+			for i, id := range c.ids {
+				c.want(id, fmt.Sprintf("SET k %d", i), "+OK\r\n")
+				for _, reader := range c.ids {
+					c.want(reader, "GET k", fmt.Sprintf("$1\r\n%d\r\n", i))
+				}
+			}
+		})
+	}
+}
+
+func TestSingleNode(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	c.want("n1", "SET k v", "+OK\r\n")
+	c.want("n1", "GET k", "$1\r\nv\r\n")
+	c.stop("n1")
+	c.start("n1")
+	c.leader()
+	c.want("n1", "GET k", "$1\r\nv\r\n")
+}
+
+// TestLeaderDiesUnderLoad: clients of surviving nodes see no error, and every
+// acknowledged increment is there once.
+func TestLeaderDiesUnderLoad(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	for round := range 3 {
+		leader := c.leader()
+		key := fmt.Sprintf("n%d", round)
+		survivors := c.others(leader)
+		stop, acked := make(chan struct{}), make([]int, 8)
+		var wg sync.WaitGroup
+		for w := range acked {
+			wg.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					if _, err := c.run(survivors[w%2], "INCR "+key); err != nil {
+						t.Errorf("client error: %v", err)
+						return
+					}
+					acked[w]++
+				}
+			})
+		}
+		<-time.After(100 * time.Millisecond)
+		c.stop(leader)
+		c.leader()
+		<-time.After(300 * time.Millisecond)
+		close(stop)
+		wg.Wait()
+		total := 0
+		for _, n := range acked {
+			total += n
+		}
+		c.want(survivors[0], "GET "+key, string(resp.Append(nil, resp.BulkString(fmt.Sprint(total)), 2)))
+		c.start(leader)
+	}
+}
+
+// TestIsolatedLeader: a leader cut off from the others answers no read, and its
+// clients' writes are done once after it is back.
+func TestIsolatedLeader(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	leader := c.leader()
+	c.want(leader, "SET k old", "+OK\r\n")
+	for _, p := range c.others(leader) {
+		c.faults[leader].Set(p, transport.Inbound, transport.Drop)
+		c.faults[leader].Set(p, transport.Outbound, transport.Drop)
+	}
+	pending := make(chan error, 1)
+	go func() {
+		_, err := c.run(leader, "INCR n")
+		pending <- err
+	}()
+	c.eventually(func() error {
+		for _, p := range c.others(leader) {
+			if c.group(p).Serving() {
+				return nil
+			}
+		}
+		return errors.New("no new leader")
+	})
+	c.want(c.others(leader)[0], "SET k new", "+OK\r\n")
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err := c.group(leader).Read(ctx, command.ReadOptions{}, func(ctx *command.Ctx) {
+		t.Errorf("the isolated leader read %q", ctx.Lookup([]byte("k")).Bytes())
+	})
+	if !errors.Is(err, command.ErrUnavailable) {
+		t.Errorf("read on the isolated leader: %v", err)
+	}
+	c.faults[leader].Heal()
+	if err := <-pending; err != nil {
+		t.Errorf("write on the isolated leader: %v", err)
+	}
+	c.want(leader, "GET n", "$1\r\n1\r\n")
+	c.want(leader, "GET k", "$3\r\nnew\r\n")
+}
+
+func TestRestartFromSnapshotAndLog(t *testing.T) {
+	c := newCluster(t, 3, func(o *Options) { o.SnapshotLogBytes = 20_000 })
+	value := strings.Repeat("v", 1000)
+	for i := range 200 {
+		c.want(c.ids[i%3], fmt.Sprintf("SET k%d %s", i, value), "+OK\r\n")
+	}
+	for _, id := range c.ids {
+		c.eventually(func() error {
+			if c.group(id).snapshotAt.Load() == 0 {
+				return fmt.Errorf("%s took no snapshot", id)
+			}
+			return nil
+		})
+	}
+	c.want("n1", "SET last v", "+OK\r\n")
+	c.stopAll()
+	c.start(c.ids...)
+	for _, id := range c.ids {
+		c.want(id, "DBSIZE", ":201\r\n")
+		c.want(id, "GET k199", "$1000\r\n"+value+"\r\n")
+	}
+	c.agree()
+}
+
+// agree checks that all replicas have the same contents at the same index.
+func (c *cluster) agree() {
+	c.t.Helper()
+	c.eventually(func() error {
+		first := c.group(c.ids[0]).fsm.Digest()
+		for _, id := range c.ids[1:] {
+			if d := c.group(id).fsm.Digest(); d != first {
+				return fmt.Errorf("%s has %+v, %s has %+v", c.ids[0], first, id, d)
+			}
+		}
+		return nil
+	})
+}
+
+// TestWipedNodeGetsNoVote: a node that lost its directory comes back in
+// quarantine and leaves it when it has caught up.
+func TestWipedNodeGetsNoVote(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	wiped := c.others(c.leader())[0]
+	for i := range 50 {
+		c.want(wiped, fmt.Sprintf("SET k%d v", i), "+OK\r\n")
+	}
+	c.stop(wiped)
+	if err := os.RemoveAll(filepath.Join(c.dir, wiped)); err != nil {
+		t.Fatal(err)
+	}
+	c.start(wiped)
+	if !c.group(wiped).quarantined.Load() && c.group(wiped).fsm.Applied() == 0 {
+		t.Fatal("an empty replica of an old shard has a vote")
+	}
+	c.eventually(func() error {
+		if c.group(wiped).quarantined.Load() {
+			return errors.New("still in quarantine")
+		}
+		return nil
+	})
+	c.want(wiped, "DBSIZE", ":50\r\n")
+	c.agree()
+}
+
+func TestDamagedLogIsRepairedFromTheOthers(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	for i := range 50 {
+		c.want("n1", fmt.Sprintf("SET k%d %s", i, strings.Repeat("v", 100)), "+OK\r\n")
+	}
+	victim := c.others(c.leader())[0]
+	c.stop(victim)
+	damage(t, filepath.Join(groupDir(filepath.Join(c.dir, victim), 0), "log"))
+	c.start(victim)
+	c.eventually(func() error { return c.node(victim).Ready() })
+	c.want(victim, "DBSIZE", ":50\r\n")
+	c.agree()
+}
+
+// damage flips a bit in the middle of what was written to the log.
+func damage(t *testing.T, dir string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.wal"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no log files in %s: %v", dir, err)
+	}
+	b, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := strings.Index(string(b), strings.Repeat("v", 100))
+	if i < 0 {
+		t.Fatal("value not found in the log")
+	}
+	b[i] ^= 1
+	if err := os.WriteFile(files[0], b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLargeValueDoesNotCostTheLeadership(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	leader := c.leader()
+	term := c.group(leader).serving.Load()
+	value := strings.Repeat("x", 24<<20)
+	follower := c.others(leader)[0]
+	c.want(follower, "SET big "+value, "+OK\r\n")
+	c.want(c.others(leader)[1], "STRLEN big", fmt.Sprintf(":%d\r\n", len(value)))
+	if now := c.group(leader).serving.Load(); now != term {
+		t.Errorf("term %d became %d", term, now)
+	}
+}
+
+func TestExpiryIsSeenByAllAtOnce(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	for i := range 20 {
+		key := fmt.Sprintf("k%d", i)
+		c.want("n1", "SET "+key+" v PX 30", "+OK\r\n")
+		c.eventually(func() error {
+			if v, err := c.run("n2", "GET "+key); err != nil || !v.IsNil() {
+				return fmt.Errorf("%v %v", v, err)
+			}
+			return nil
+		})
+		c.want("n1", "GET "+key, "$-1\r\n")
+		c.want("n3", "GET "+key, "$-1\r\n")
+	}
+}
+
+func TestLeaseReads(t *testing.T) {
+	c := newCluster(t, 3, func(o *Options) { o.LeaseDuration = 300 * time.Millisecond })
+	c.eventually(func() error {
+		g := c.group(c.leader())
+		c.want(string(g.self), "GET k", "$-1\r\n")
+		if !g.leaseValid(g.serving.Load()) {
+			return errors.New("no lease")
+		}
+		return nil
+	})
+	leader := c.leader()
+	c.want(leader, "SET k v", "+OK\r\n")
+	c.want(leader, "GET k", "$1\r\nv\r\n")
+	started := time.Now()
+	c.stop(leader)
+	c.want(c.others(leader)[0], "GET k", "$1\r\nv\r\n")
+	if took := time.Since(started); took < 300*time.Millisecond {
+		t.Errorf("a new leader answered after %v, within the old one's lease", took)
+	}
+}
+
+func TestMemoryLimit(t *testing.T) {
+	for _, policy := range []store.Policy{store.NoEviction, store.AllKeysLRU} {
+		t.Run(policy.String(), func(t *testing.T) {
+			c := newCluster(t, 3, func(o *Options) {
+				o.Memory = Memory{MaxBytes: 100_000, Eviction: store.Options{Policy: policy}}
+			})
+			value, refused := strings.Repeat("v", 1000), false
+			for i := range 300 {
+				v, err := c.run("n1", fmt.Sprintf("SET k%d %s", i, value))
+				if err != nil {
+					t.Fatal(err)
+				}
+				refused = refused || v.IsError()
+			}
+			if refused != (policy == store.NoEviction) {
+				t.Errorf("refused: %v", refused)
+			}
+			c.agree()
+			c.group("n1").fsm.Inspect(func(s *store.Store, _ int64) {
+				if s.Used() > 110_000 {
+					t.Errorf("%d bytes used, limit 100000", s.Used())
+				}
+			})
+		})
+	}
+}
+
+func TestLeadersAreSpread(t *testing.T) {
+	c := newCluster(t, 3, func(o *Options) { o.Shards = 3 })
+	c.eventually(func() error {
+		for i, id := range c.ids {
+			if !c.node(id).Groups()[i].Serving() {
+				return fmt.Errorf("shard %d is not led by %s", i, id)
+			}
+		}
+		return nil
+	})
+}
+
+func TestStaleReadTellsItsAge(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	follower := c.others(c.leader())[0]
+	for _, p := range c.others(follower) {
+		c.faults[follower].Set(p, transport.Inbound, transport.Drop)
+		c.faults[follower].Set(p, transport.Outbound, transport.Drop)
+	}
+	cut := time.Now()
+	<-time.After(600 * time.Millisecond)
+	info, err := c.group(follower).Read(t.Context(), command.ReadOptions{Consistency: command.Stale}, func(*command.Ctx) {})
+	if err != nil || info.Age > time.Since(cut)+600*time.Millisecond || info.Age < 200*time.Millisecond {
+		t.Errorf("age %v, error %v", info.Age, err)
+	}
+	_, err = c.group(follower).Read(t.Context(), command.ReadOptions{Consistency: command.Stale, MaxStaleness: 100 * time.Millisecond}, func(*command.Ctx) {})
+	if !errors.Is(err, command.ErrTooStale) {
+		t.Errorf("error %v, want too stale", err)
+	}
+}

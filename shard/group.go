@@ -1,0 +1,236 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/clock"
+	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/shard/raftlog"
+	"github.com/lockstepkv/lockstep/snapshot"
+	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/transport"
+)
+
+var errStopped = errors.New("this node is stopping")
+
+// Group is this node's replica of one shard: a Raft group, its state machine,
+// and the request queues around them.
+type Group struct {
+	id     uint32
+	self   string
+	peers  []string // the other voters
+	quorum int
+	opt    *Options
+	clock  clock.Clock
+	net    *transport.Transport
+	logger *slog.Logger
+
+	raft      *raft.Raft
+	fsm       *fsm.FSM
+	log       *raftlog.Store
+	snapshots *snapshot.Store
+	wire      *transport.Group
+	meta      *Meta
+	memory    *atomic.Pointer[Memory]
+
+	origin   *origin
+	packer   *packer
+	sender   *sender
+	confirms *rounds
+	indexes  *rounds
+	metrics  *groupMetrics
+
+	serving     atomic.Uint64 // the term in which this node answers as leader; 0 if it does not
+	servingFrom atomic.Int64  // monotonic time at which it began to
+	lease       atomic.Pointer[lease]
+	handover    atomic.Bool // leadership is being handed over: no lease is extended
+	preferred   atomic.Uint64
+	freshAt     atomic.Int64 // monotonic time; see age
+	quarantined atomic.Bool
+	snapshotAt  atomic.Uint64 // index of the newest snapshot
+
+	notify chan bool
+	stop   context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// openGroup starts this node's replica of shard id.
+func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
+	g := &Group{
+		id:     id,
+		self:   n.opt.NodeID,
+		opt:    &n.opt,
+		clock:  n.opt.Clock,
+		net:    n.net,
+		wire:   n.net.Group(id),
+		meta:   n.meta,
+		memory: &n.memory,
+		logger: n.opt.Logger.With("shard", id),
+		notify: make(chan bool, 16),
+	}
+	for _, m := range n.opt.Members {
+		if m.ID != g.self {
+			g.peers = append(g.peers, m.ID)
+		}
+	}
+	g.quorum = len(n.opt.Members)/2 + 1
+	g.metrics = n.metrics.group(id)
+	g.origin = newOrigin(g.self, n.opt.Boot, n.opt.MaxWaitingBytes, g.kick, g.metrics.queueSeconds)
+	g.packer = newPacker(g)
+	g.sender = newSender(g)
+	g.confirms = &rounds{run: g.confirm}
+	g.indexes = &rounds{run: g.askIndex}
+	if err := g.openRaft(ctx, n); err != nil {
+		return nil, fmt.Errorf("shard %d: %w", id, err)
+	}
+	loops, cancel := context.WithCancel(context.Background())
+	g.stop = cancel
+	for _, loop := range []func(context.Context){
+		g.packer.run, g.sender.run, g.lead, g.watchLeader, g.upkeep, func(ctx context.Context) { g.compactor(ctx, &n.snapshotting) },
+	} {
+		g.wg.Go(func() { loop(loops) })
+	}
+	return g, nil
+}
+
+// groupDir is where a shard's log and snapshots live.
+func groupDir(dataDir string, id uint32) string {
+	return filepath.Join(dataDir, "shards", fmt.Sprintf("%03d", id))
+}
+
+func (g *Group) openRaft(ctx context.Context, n *Node) error {
+	dir := groupDir(g.opt.DataDir, g.id)
+	if err := os.MkdirAll(filepath.Join(dir, "log"), 0o700); err != nil {
+		return err
+	}
+	g.fsm = fsm.New(fsm.Options{
+		Table: g.opt.Table, Store: g.memory.Load().Eviction, Logger: g.logger,
+		Applied: func(d time.Duration) { g.metrics.applied.Observe(d.Seconds()) },
+		Froze:   func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
+	})
+	if err := g.openStores(ctx, n, dir); err != nil {
+		return err
+	}
+	cfg := g.raftConfig()
+	if err := g.bootstrap(cfg); err != nil {
+		return errors.Join(err, g.log.Close())
+	}
+	log := durable{g.log, func(err error) { g.opt.Fatal(fmt.Errorf("shard %d: %w", g.id, err)) }}
+	r, err := raft.NewRaft(cfg, g.fsm, log, log, g.snapshots, g.wire)
+	if err != nil {
+		return errors.Join(err, g.log.Close())
+	}
+	g.raft = r
+	g.wire.Attach(r)
+	if list, err := g.snapshots.List(); err == nil && len(list) > 0 {
+		g.snapshotAt.Store(list[0].Index)
+	}
+	return nil
+}
+
+func (g *Group) raftConfig() *raft.Config {
+	cfg := raft.DefaultConfig()
+	cfg.LocalID = raft.ServerID(g.self)
+	cfg.HeartbeatTimeout = g.opt.HeartbeatTimeout
+	cfg.ElectionTimeout = g.opt.ElectionTimeout
+	cfg.LeaderLeaseTimeout = g.opt.HeartbeatTimeout
+	cfg.CommitTimeout = 5 * time.Millisecond
+	cfg.MaxAppendEntries = 32
+	cfg.NotifyCh = g.notify
+	cfg.Logger = newRaftLogger(g.logger)
+	cfg.NoLegacyTelemetry = true
+	// Snapshots are taken by upkeep, which counts bytes.
+	cfg.SnapshotThreshold = 1 << 62
+	cfg.SnapshotInterval = time.Hour
+	cfg.TrailingLogs = 1024
+	return cfg
+}
+
+func (g *Group) bootstrap(cfg *raft.Config) error {
+	has, err := raft.HasExistingState(g.log, g.log, g.snapshots)
+	if err != nil || has {
+		return err
+	}
+	var servers []raft.Server
+	for _, m := range g.opt.Members {
+		servers = append(servers, raft.Server{ID: raft.ServerID(m.ID), Address: raft.ServerAddress(m.ID)})
+	}
+	return raft.BootstrapCluster(cfg, g.log, g.log, g.snapshots, g.wire, raft.Configuration{Servers: servers})
+}
+
+// kick wakes whoever hands batches to a leader.
+func (g *Group) kick() {
+	if g.serving.Load() != 0 {
+		g.packer.kick()
+		return
+	}
+	g.sender.kick()
+}
+
+// Propose has the units of b logged and applied, and returns a reply for each.
+// Errors wrap command.ErrUnavailable, command.ErrOverloaded or command.ErrInDoubt.
+func (g *Group) Propose(ctx context.Context, b command.Batch) ([]resp.Value, error) {
+	return g.origin.propose(ctx, b)
+}
+
+// ID returns the shard's number.
+func (g *Group) ID() int { return int(g.id) }
+
+// Leader returns the id of the node that leads the shard as far as this node
+// knows, or "".
+func (g *Group) Leader() string {
+	_, id := g.raft.LeaderWithID()
+	return string(id)
+}
+
+// Serving reports whether this node answers as the shard's leader.
+func (g *Group) Serving() bool { return g.serving.Load() != 0 }
+
+// memoryLimit returns the shard's share of maxmemory and whether keys may be
+// evicted to keep to it.
+func (g *Group) memoryLimit() (bytes int64, evicts bool) {
+	m := g.memory.Load()
+	if m.MaxBytes == 0 {
+		return 0, false
+	}
+	return max(m.MaxBytes/int64(g.opt.Shards), 1), m.Eviction.Policy != store.NoEviction
+}
+
+// settingsToPropose returns the replicated settings that differ from this
+// node's configuration.
+func (g *Group) settingsToPropose() []fsm.SettingChange {
+	leaseMillis, onceMillis := g.fsm.Settings()
+	var out []fsm.SettingChange
+	if want := uint64(g.opt.LeaseDuration / time.Millisecond); want != leaseMillis {
+		out = append(out, fsm.SettingChange{Setting: fsm.SettingLeaseMillis, Value: want})
+	}
+	if want := uint64(g.opt.OnceRetention / time.Millisecond); want != 0 && want != onceMillis {
+		out = append(out, fsm.SettingChange{Setting: fsm.SettingOnceMillis, Value: want})
+	}
+	return out
+}
+
+// WriteSnapshot writes the shard's state on this node as an RDB file.
+func (g *Group) WriteSnapshot(w io.Writer) (index uint64, err error) { return g.fsm.WriteSnapshot(w) }
+
+// close stops the replica.
+func (g *Group) close() error {
+	g.stop()
+	g.origin.close()
+	err := g.raft.Shutdown().Error()
+	g.wg.Wait()
+	return errors.Join(err, g.log.Close())
+}

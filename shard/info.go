@@ -1,0 +1,186 @@
+package shard
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// exchangeEvery is how often nodes tell each other about themselves.
+const exchangeEvery = 500 * time.Millisecond
+
+// NodeInfo is what a node tells about itself.
+type NodeInfo struct {
+	ID     string      `json:"id"`
+	HTTP   string      `json:"http"`
+	RESP   string      `json:"resp"`
+	Groups []GroupInfo `json:"groups"`
+}
+
+// GroupInfo is the state of one replica.
+type GroupInfo struct {
+	ID      int    `json:"id"`
+	Leader  string `json:"leader"` // as far as this node knows
+	Serving bool   `json:"serving"`
+	Term    uint64 `json:"term"`
+	Applied uint64 `json:"applied"`
+	Repair  bool   `json:"repair,omitempty"` // in quarantine until it has caught up
+}
+
+// Info describes this node.
+func (n *Node) Info() NodeInfo {
+	info := NodeInfo{ID: n.opt.NodeID, HTTP: n.opt.HTTPAddr, RESP: n.opt.RESPAddr}
+	for _, g := range n.Groups() {
+		info.Groups = append(info.Groups, g.Info())
+	}
+	return info
+}
+
+// Info describes this replica.
+func (g *Group) Info() GroupInfo {
+	return GroupInfo{
+		ID: int(g.id), Leader: g.Leader(), Serving: g.Serving(),
+		Term: g.raft.CurrentTerm(), Applied: g.fsm.Applied(), Repair: g.quarantined.Load(),
+	}
+}
+
+// Replica is a node as this node sees it.
+type Replica struct {
+	NodeInfo
+	Peer string
+	Up   bool
+}
+
+// Replicas returns all nodes in the order of the configuration.
+func (n *Node) Replicas() []Replica {
+	self := n.Info()
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	out := make([]Replica, 0, len(n.opt.Members))
+	for _, m := range n.opt.Members {
+		r := Replica{NodeInfo: n.peers[m.ID], Peer: m.Peer, Up: true}
+		if m.ID == self.ID {
+			r.NodeInfo = self
+		} else {
+			r.Up = n.net.Health(m.ID).Connected
+		}
+		r.ID = m.ID
+		out = append(out, r)
+	}
+	return out
+}
+
+func (n *Node) answerInfo(context.Context, string, []byte) ([]byte, error) {
+	return json.Marshal(n.Info())
+}
+
+// exchange keeps what this node knows of the others up to date.
+func (n *Node) exchange(ctx context.Context) {
+	every(ctx, exchangeEvery, func() {
+		for _, m := range n.opt.Members {
+			if m.ID == n.opt.NodeID {
+				continue
+			}
+			cctx, cancel := context.WithTimeout(ctx, exchangeEvery)
+			reply, err := n.net.Call(cctx, m.ID, methodInfo, nil)
+			cancel()
+			var info NodeInfo
+			if err != nil || json.Unmarshal(reply, &info) != nil {
+				continue
+			}
+			n.mu.Lock()
+			n.peers[m.ID] = info
+			n.mu.Unlock()
+		}
+	})
+}
+
+// every calls fn at once and then at each interval until ctx ends.
+func every(ctx context.Context, interval time.Duration, fn func()) {
+	t := time.NewTicker(interval)
+	defer t.Stop()
+	for {
+		fn()
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// balanceEvery is how often a leader asks itself whether another node should
+// lead its shard.
+const balanceEvery = 2 * time.Second
+
+// balance spreads the leaders of several shards over the nodes: shard i belongs
+// to node i modulo the number of nodes, as long as that node is well. A single
+// shard stays where it is; moving it would gain nothing.
+func (n *Node) balance(ctx context.Context) {
+	if n.opt.Shards == 1 || len(n.opt.Members) == 1 {
+		return
+	}
+	every(ctx, balanceEvery, func() {
+		for _, g := range n.Groups() {
+			want := n.opt.Members[int(g.id)%len(n.opt.Members)].ID
+			settled := g.clock.Mono()-time.Duration(g.servingFrom.Load()) > balanceEvery
+			if !g.Serving() || want == n.opt.NodeID || !settled || !n.caughtUp(want, g) {
+				continue
+			}
+			if err := g.TransferLeadership(want); err != nil {
+				g.logger.Info("leadership stays here", "wanted", want, "error", err)
+			}
+		}
+	})
+}
+
+// caughtUp reports whether node is up and close behind this leader.
+func (n *Node) caughtUp(node string, g *Group) bool {
+	if h := n.net.Health(node); !h.Connected {
+		return false
+	}
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	info, ok := n.peers[node]
+	if !ok || int(g.id) >= len(info.Groups) || info.Groups[g.id].Repair {
+		return false
+	}
+	return info.Groups[g.id].Applied+1000 >= g.fsm.Applied()
+}
+
+// watchClocks hands leadership over while this node's clock is off from those of
+// a quorum: a leader's clock stamps the log, and a bad one would expire
+// everybody's keys.
+func (n *Node) watchClocks(ctx context.Context) {
+	if len(n.opt.Members) < 3 || n.opt.MaxClockOffset <= 0 {
+		return
+	}
+	every(ctx, time.Second, func() {
+		off := 0
+		healthy := ""
+		for _, m := range n.opt.Members {
+			h := n.net.Health(m.ID)
+			if m.ID == n.opt.NodeID || !h.Connected || !h.ClockKnown {
+				continue
+			}
+			if h.ClockOffset.Abs() > n.opt.MaxClockOffset {
+				off++
+			}
+			healthy = m.ID
+		}
+		n.metrics.clockOffPeers.Set(float64(off))
+		if off < len(n.opt.Members)/2+1 {
+			return
+		}
+		n.opt.Logger.Error("this node's clock differs from those of a quorum", "max_offset", n.opt.MaxClockOffset, "peers", off)
+		for _, g := range n.Groups() {
+			if g.raft.State() == raft.Leader {
+				if err := g.TransferLeadership(healthy); err != nil {
+					g.logger.Error("could not hand leadership over", "error", err)
+				}
+			}
+		}
+	})
+}

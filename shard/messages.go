@@ -1,0 +1,92 @@
+package shard
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/transport"
+)
+
+// Methods that nodes call on each other. The numbers are part of the wire format.
+const (
+	methodConfirm   transport.Method = 1 // group, term -> the voter's current term
+	methodReadIndex transport.Method = 2 // group -> an index that reads may be answered from
+	methodPropose   transport.Method = 3 // group, batch -> result
+	methodInfo      transport.Method = 4 // -> NodeInfo as JSON
+	methodTransfer  transport.Method = 5 // group, node -> ""
+	methodAdmission transport.Method = 6 // group -> what this node knows of the group, as JSON
+)
+
+var errMalformedMessage = errors.New("malformed message from a peer")
+
+func appendGroup(dst []byte, id uint32) []byte {
+	return binary.AppendUvarint(dst, uint64(id))
+}
+
+func appendUvarint(dst []byte, v uint64) []byte { return binary.AppendUvarint(dst, v) }
+
+// cutUvarint splits a number off the front of a message.
+func cutUvarint(msg []byte) (v uint64, rest []byte, err error) {
+	v, n := binary.Uvarint(msg)
+	if n <= 0 {
+		return 0, nil, errMalformedMessage
+	}
+	return v, msg[n:], nil
+}
+
+// Outcomes of methodPropose.
+const (
+	resultApplied byte = iota + 1
+	resultStale
+	resultNotServing
+	resultDoubt
+)
+
+// encodeResult encodes the outcome of a batch for its origin.
+func encodeResult(r fsm.BatchResult, err error) []byte {
+	switch {
+	case errors.Is(err, errNotServing):
+		return []byte{resultNotServing}
+	case err != nil:
+		return []byte{resultDoubt}
+	case r.Err != nil:
+		return []byte{resultStale}
+	}
+	b := make([]byte, 0, 16+8*len(r.Replies))
+	b = binary.AppendUvarint(append(b, resultApplied), uint64(len(r.Replies)))
+	for _, v := range r.Replies {
+		b = resp.AppendBinary(b, v)
+	}
+	return b
+}
+
+func decodeResult(msg []byte) (fsm.BatchResult, error) {
+	if len(msg) == 0 {
+		return fsm.BatchResult{}, errMalformedMessage
+	}
+	switch msg[0] {
+	case resultNotServing:
+		return fsm.BatchResult{}, errNotServing
+	case resultDoubt:
+		return fsm.BatchResult{}, errDoubt
+	case resultStale:
+		return fsm.BatchResult{Err: fsm.ErrStaleBatch}, nil
+	case resultApplied:
+	default:
+		return fsm.BatchResult{}, fmt.Errorf("%w: outcome %d", errMalformedMessage, msg[0])
+	}
+	n, rest, err := cutUvarint(msg[1:])
+	if err != nil || n > uint64(len(rest)) {
+		return fsm.BatchResult{}, errMalformedMessage
+	}
+	r := fsm.BatchResult{Replies: make([]resp.Value, n)}
+	for i := range r.Replies {
+		if r.Replies[i], rest, err = resp.DecodeBinary(rest); err != nil {
+			return fsm.BatchResult{}, err
+		}
+	}
+	return r, nil
+}

@@ -1,0 +1,146 @@
+package shard
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/lockstepkv/lockstep/store"
+)
+
+// latencyBuckets go from 50 microseconds to 13 seconds.
+var latencyBuckets = prometheus.ExponentialBuckets(50e-6, 2, 19)
+
+// nodeMetrics are the collectors of a node's shards. The phases of a write are
+// told apart: entry is the whole way of a log entry through Raft, of which disk
+// is the leader's own flush and apply the state machine's part; the rest is
+// replication.
+type nodeMetrics struct {
+	entrySeconds  *prometheus.HistogramVec
+	entryUnits    *prometheus.HistogramVec
+	entryBatches  *prometheus.CounterVec
+	queueSeconds  *prometheus.HistogramVec
+	applySeconds  *prometheus.HistogramVec
+	diskSeconds   *prometheus.HistogramVec
+	diskBytes     *prometheus.CounterVec
+	roundSeconds  *prometheus.HistogramVec
+	snapSeconds   *prometheus.HistogramVec
+	snapBytes     *prometheus.GaugeVec
+	freezeSeconds *prometheus.HistogramVec
+	serving       *prometheus.GaugeVec
+	term          *prometheus.GaugeVec
+	applied       *prometheus.GaugeVec
+	ageSeconds    *prometheus.GaugeVec
+	keys          *prometheus.GaugeVec
+	usedBytes     *prometheus.GaugeVec
+	evicted       *prometheus.GaugeVec
+	expired       *prometheus.GaugeVec
+	clockOffPeers prometheus.Gauge
+}
+
+func newNodeMetrics(reg prometheus.Registerer) *nodeMetrics {
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "lockstep", Subsystem: "shard", Name: name, Help: help, Buckets: buckets,
+		}, append([]string{"shard"}, labels...))
+		reg.MustRegister(h)
+		return h
+	}
+	gauge := func(name, help string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "lockstep", Subsystem: "shard", Name: name, Help: help}, []string{"shard"})
+		reg.MustRegister(g)
+		return g
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "lockstep", Subsystem: "shard", Name: name, Help: help}, append([]string{"shard"}, labels...))
+		reg.MustRegister(c)
+		return c
+	}
+	m := &nodeMetrics{
+		entrySeconds:  histogram("entry_seconds", "Time from handing a log entry to Raft until it is applied here.", latencyBuckets),
+		entryUnits:    histogram("entry_units", "Commands and transactions in one log entry.", prometheus.ExponentialBuckets(1, 4, 9)),
+		entryBatches:  counter("entry_batches_total", "Batches of nodes put into log entries."),
+		queueSeconds:  histogram("queue_seconds", "Time that a write waited on this node before it was put into a batch.", latencyBuckets),
+		applySeconds:  histogram("apply_seconds", "Time that the state machine took for a log entry.", latencyBuckets),
+		diskSeconds:   histogram("disk_seconds", "Time of one operation of the log store, flush included.", latencyBuckets, "op"),
+		diskBytes:     counter("disk_bytes_total", "Bytes given to the log store.", "op"),
+		roundSeconds:  histogram("confirm_seconds", "Time of one round that confirms the leader for reads.", latencyBuckets),
+		snapSeconds:   histogram("snapshot_seconds", "Time that a snapshot took.", prometheus.ExponentialBuckets(0.01, 2, 14)),
+		snapBytes:     gauge("snapshot_bytes", "Size of the newest snapshot."),
+		freezeSeconds: histogram("freeze_seconds", "Time that the log was held up by the beginning of a snapshot.", latencyBuckets),
+		serving:       gauge("serving", "1 while this node answers as the shard's leader."),
+		term:          gauge("term", "Raft term."),
+		applied:       gauge("applied_index", "Newest log index applied."),
+		ageSeconds:    gauge("age_seconds", "How long ago this replica was known to hold everything acknowledged."),
+		keys:          gauge("keys", "Keys in the shard."),
+		usedBytes:     gauge("used_bytes", "Accounted bytes of the shard's data."),
+		evicted:       gauge("evicted_keys", "Keys evicted since the process started."),
+		expired:       gauge("expired_keys", "Keys removed because their time was up, since the process started."),
+		clockOffPeers: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "lockstep", Name: "clock_off_peers", Help: "Peers whose clock differs from this node's by more than the allowed offset."}),
+	}
+	reg.MustRegister(m.clockOffPeers)
+	return m
+}
+
+// groupMetrics are the collectors of one shard, resolved once.
+type groupMetrics struct {
+	node                                *nodeMetrics
+	label                               string
+	entrySeconds, entryUnits            prometheus.Observer
+	roundSeconds, queueSeconds, applied prometheus.Observer
+	freeze                              prometheus.Observer
+	batches                             prometheus.Counter
+}
+
+func (m *nodeMetrics) group(id uint32) *groupMetrics {
+	label := strconv.FormatUint(uint64(id), 10)
+	return &groupMetrics{
+		node: m, label: label,
+		entrySeconds: m.entrySeconds.WithLabelValues(label),
+		entryUnits:   m.entryUnits.WithLabelValues(label),
+		roundSeconds: m.roundSeconds.WithLabelValues(label),
+		queueSeconds: m.queueSeconds.WithLabelValues(label),
+		applied:      m.applySeconds.WithLabelValues(label),
+		freeze:       m.freezeSeconds.WithLabelValues(label),
+		batches:      m.entryBatches.WithLabelValues(label),
+	}
+}
+
+func (m *groupMetrics) entry(took time.Duration, units, batches int) {
+	m.entrySeconds.Observe(took.Seconds())
+	m.entryUnits.Observe(float64(units))
+	m.batches.Add(float64(batches))
+}
+
+func (m *groupMetrics) round(took time.Duration) { m.roundSeconds.Observe(took.Seconds()) }
+
+func (m *groupMetrics) disk(op string, took time.Duration, bytes int) {
+	m.node.diskSeconds.WithLabelValues(m.label, op).Observe(took.Seconds())
+	m.node.diskBytes.WithLabelValues(m.label, op).Add(float64(bytes))
+}
+
+func (m *groupMetrics) snapshot(took time.Duration, bytes int64) {
+	m.node.snapSeconds.WithLabelValues(m.label).Observe(took.Seconds())
+	m.node.snapBytes.WithLabelValues(m.label).Set(float64(bytes))
+}
+
+// observe sets the gauges.
+func (g *Group) observe() {
+	m, l := g.metrics.node, g.metrics.label
+	serving := 0.0
+	if g.Serving() {
+		serving = 1
+	}
+	m.serving.WithLabelValues(l).Set(serving)
+	m.term.WithLabelValues(l).Set(float64(g.raft.CurrentTerm()))
+	m.applied.WithLabelValues(l).Set(float64(g.fsm.Applied()))
+	m.ageSeconds.WithLabelValues(l).Set(g.age().Seconds())
+	g.fsm.Inspect(func(s *store.Store, _ int64) {
+		m.keys.WithLabelValues(l).Set(float64(s.Len()))
+		m.usedBytes.WithLabelValues(l).Set(float64(s.Used()))
+	})
+	evicted, expired := g.fsm.Counters()
+	m.evicted.WithLabelValues(l).Set(float64(evicted))
+	m.expired.WithLabelValues(l).Set(float64(expired))
+}

@@ -1,0 +1,258 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/transport"
+)
+
+// vnodes is the number of points that a shard has on the slot ring.
+const vnodes = 160
+
+// Node is this process's part of the cluster: a replica of every shard.
+type Node struct {
+	opt     Options
+	meta    *Meta
+	net     *transport.Transport
+	ring    *Ring
+	metrics *nodeMetrics
+	memory  atomic.Pointer[Memory]
+
+	mu     sync.RWMutex
+	groups []*Group // guarded by mu while Open runs, fixed afterwards
+	peers  map[string]NodeInfo
+
+	snapshotting sync.Mutex // one snapshot at a time on a node
+	stop         context.CancelFunc
+	wg           sync.WaitGroup
+}
+
+// Open starts the node: it checks that the data directory belongs to it, opens
+// the peer port and starts a replica of every shard. At the first start of a
+// cluster it waits until a majority of the nodes can be reached.
+func Open(ctx context.Context, opt Options) (*Node, error) {
+	if err := opt.validate(); err != nil {
+		return nil, err
+	}
+	meta, err := OpenMeta(opt.DataDir, opt.identity())
+	if err != nil {
+		return nil, err
+	}
+	opt.Boot = meta.Boot()
+	shards := make([]int, opt.Shards)
+	peers := make(map[string]string, len(opt.Members))
+	for i := range shards {
+		shards[i] = i
+	}
+	for _, m := range opt.Members {
+		peers[m.ID] = m.Peer
+	}
+	n := &Node{
+		opt: opt, meta: meta, ring: NewRing(shards, vnodes), peers: make(map[string]NodeInfo),
+		metrics: newNodeMetrics(opt.Metrics),
+	}
+	n.memory.Store(&opt.Memory)
+	n.net, err = transport.New(transport.Options{
+		NodeID: opt.NodeID, ClusterID: meta.ClusterID(), Listener: opt.Listener, Peers: peers,
+		TLS: opt.PeerTLS, Logger: opt.Logger, Fault: opt.Faults, Clock: opt.Clock,
+	})
+	if err != nil {
+		return nil, errors.Join(err, meta.Close())
+	}
+	n.handle()
+	loops, stop := context.WithCancel(context.Background())
+	n.stop = stop
+	if err := n.openGroups(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	for _, loop := range []func(context.Context){n.exchange, n.balance, n.watchClocks} {
+		n.wg.Go(func() { loop(loops) })
+	}
+	return n, nil
+}
+
+func (n *Node) openGroups(ctx context.Context) error {
+	for id := range n.opt.Shards {
+		g, err := openGroup(ctx, n, uint32(id))
+		if err != nil {
+			return err
+		}
+		n.mu.Lock()
+		n.groups = append(n.groups, g)
+		n.mu.Unlock()
+	}
+	return nil
+}
+
+// Close stops everything and waits for it.
+func (n *Node) Close() error {
+	n.stop()
+	n.wg.Wait()
+	var errs []error
+	for _, g := range n.Groups() {
+		errs = append(errs, g.close())
+	}
+	return errors.Join(append(errs, n.net.Close(), n.meta.Close())...)
+}
+
+// Groups returns this node's replicas by shard number.
+func (n *Node) Groups() []*Group {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.groups
+}
+
+// Ring returns the assignment of slots to shards.
+func (n *Node) Ring() *Ring { return n.ring }
+
+// ClusterID returns the cluster's id.
+func (n *Node) ClusterID() string { return n.meta.ClusterID() }
+
+// SetMemory changes the memory limit and the eviction policy.
+func (n *Node) SetMemory(m Memory) {
+	n.memory.Store(&m)
+	for _, g := range n.Groups() {
+		g.fsm.Reconfigure(func(s *store.Store) { s.Reconfigure(m.Eviction) })
+	}
+}
+
+// Ready reports whether every shard of this node can serve: it leads the shard,
+// or knows a leader and has caught up with it lately.
+func (n *Node) Ready() error {
+	groups := n.Groups()
+	if len(groups) < n.opt.Shards {
+		return errors.New("shards are still opening")
+	}
+	for _, g := range groups {
+		switch {
+		case g.quarantined.Load():
+			return fmt.Errorf("shard %d is being repaired", g.id)
+		case !g.Serving() && g.age() > 2*time.Second:
+			return fmt.Errorf("shard %d has no leader that serves", g.id)
+		}
+	}
+	return nil
+}
+
+// handle registers what other nodes may call.
+func (n *Node) handle() {
+	n.net.HandleInline(methodConfirm, func(_ context.Context, _ string, req []byte) ([]byte, error) {
+		g, _, err := n.groupOf(req)
+		if err != nil {
+			return nil, err
+		}
+		term, ok := g.answerConfirm()
+		if !ok {
+			return nil, errNotServing
+		}
+		return appendUvarint(nil, term), nil
+	})
+	n.net.Handle(methodReadIndex, func(ctx context.Context, _ string, req []byte) ([]byte, error) {
+		g, _, err := n.groupOf(req)
+		if err != nil {
+			return nil, err
+		}
+		index, err := g.answerReadIndex(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return appendUvarint(nil, index), nil
+	})
+	n.net.Handle(methodPropose, n.answerPropose)
+	n.net.Handle(methodInfo, n.answerInfo)
+	n.net.Handle(methodTransfer, func(_ context.Context, _ string, req []byte) ([]byte, error) {
+		g, rest, err := n.groupOf(req)
+		if err != nil {
+			return nil, err
+		}
+		return nil, g.TransferLeadership(string(rest))
+	})
+	n.net.Handle(methodAdmission, n.answerAdmission)
+}
+
+func (n *Node) answerPropose(ctx context.Context, _ string, req []byte) ([]byte, error) {
+	g, rest, err := n.groupOf(req)
+	if err != nil {
+		return encodeResult(fsm.BatchResult{}, errNotServing), nil
+	}
+	batch, err := fsm.DecodeBatch(rest)
+	if err != nil {
+		return nil, err
+	}
+	if g.serving.Load() == 0 {
+		return encodeResult(fsm.BatchResult{}, errNotServing), nil
+	}
+	return encodeResult(g.packer.submit(ctx, batch)), nil
+}
+
+// groupOf reads the group that a message is for.
+func (n *Node) groupOf(req []byte) (*Group, []byte, error) {
+	id, rest, err := cutUvarint(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	groups := n.Groups()
+	if id >= uint64(len(groups)) {
+		return nil, nil, fmt.Errorf("shard %d: %w", id, errNotServing)
+	}
+	return groups[id], rest, nil
+}
+
+// TransferLeadership hands the leadership of a shard to a node, through whichever
+// node leads it now.
+func (n *Node) TransferLeadership(ctx context.Context, shard int, node string) error {
+	groups := n.Groups()
+	if shard < 0 || shard >= len(groups) {
+		return fmt.Errorf("%w: shard %d", ErrNoSuchShard, shard)
+	}
+	known := false
+	for _, m := range n.opt.Members {
+		known = known || m.ID == node
+	}
+	if !known {
+		return fmt.Errorf("%w: %q", ErrNoSuchNode, node)
+	}
+	g := groups[shard]
+	leader := g.Leader()
+	switch leader {
+	case "":
+		return fmt.Errorf("shard %d has no leader: %w", shard, errNotServing)
+	case n.opt.NodeID:
+		return g.TransferLeadership(node)
+	}
+	_, err := n.net.Call(ctx, leader, methodTransfer, append(appendGroup(nil, g.id), node...))
+	return err
+}
+
+// Errors of TransferLeadership.
+var (
+	ErrNoSuchShard = errors.New("no such shard")
+	ErrNoSuchNode  = errors.New("no such node")
+)
+
+// HandOver hands the leadership of every shard that this node leads to another
+// node that is well, so that stopping it costs no election timeout.
+func (n *Node) HandOver(ctx context.Context) {
+	for _, g := range n.Groups() {
+		for _, m := range n.opt.Members {
+			if !g.Serving() || ctx.Err() != nil {
+				break
+			}
+			if m.ID == n.opt.NodeID || !n.caughtUp(m.ID, g) {
+				continue
+			}
+			if err := g.TransferLeadership(m.ID); err != nil {
+				g.logger.Info("could not hand leadership over", "to", m.ID, "error", err)
+				continue
+			}
+			break
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package shard
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/clock"
+	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/transport"
+)
+
+// Member is one node of the cluster.
+type Member struct {
+	ID   string
+	Peer string // host:port for other nodes
+}
+
+// Memory is the part of the configuration that bounds the data; it may change
+// while the node runs.
+type Memory struct {
+	MaxBytes int64 // for all shards of a node together; 0 means no limit
+	Eviction store.Options
+}
+
+// Options configure a node's share of the cluster.
+type Options struct {
+	NodeID      string
+	ClusterName string
+	Members     []Member // this node included; the same list on every node
+	Shards      int
+	DataDir     string
+	LogEngine   string // raftlog.EngineWAL or raftlog.EngineBolt
+
+	HTTPAddr string // where clients reach this node, told to the other nodes
+	RESPAddr string
+
+	Listener net.Listener // the peer port
+	PeerTLS  *tls.Config  // nil: plain TCP
+	Faults   *transport.Faults
+	Clock    clock.Clock
+
+	Table  *command.Table
+	Memory Memory
+
+	HeartbeatTimeout time.Duration
+	ElectionTimeout  time.Duration
+	LeaseDuration    time.Duration // 0: every read is confirmed by a quorum
+	OnceRetention    time.Duration
+	MaxClockOffset   time.Duration
+	DiskStallTimeout time.Duration
+	SnapshotLogBytes int64 // log written since the last snapshot that makes another one due
+	MaxWaitingBytes  int64 // requests that may wait on this node per shard
+
+	Logger  *slog.Logger
+	Metrics prometheus.Registerer
+
+	// Fatal is called once when this node cannot go on safely, for instance
+	// because its disk hangs. It should end the process.
+	Fatal func(error)
+
+	// Boot is this node's boot counter; Open fills it in from the metadata.
+	Boot uint64
+}
+
+func (o *Options) identity() Identity {
+	members := make(map[string]string, len(o.Members))
+	for _, m := range o.Members {
+		members[m.ID] = m.Peer
+	}
+	return Identity{
+		ClusterName: o.ClusterName, NodeID: o.NodeID, Members: members,
+		Shards: o.Shards, LogEngine: o.LogEngine,
+	}
+}
+
+func (o *Options) validate() error {
+	switch {
+	case o.Table == nil || o.Clock == nil || o.Logger == nil || o.Metrics == nil || o.Fatal == nil:
+		return fmt.Errorf("shard: incomplete options")
+	case o.HeartbeatTimeout < 20*time.Millisecond || o.ElectionTimeout < o.HeartbeatTimeout:
+		return fmt.Errorf("shard: heartbeat timeout %v and election timeout %v: the first must be at least 20ms, the second no shorter",
+			o.HeartbeatTimeout, o.ElectionTimeout)
+	}
+	return nil
+}

@@ -1,0 +1,283 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/store"
+)
+
+// errNotServing is definite: this node does not lead the shard, or does not
+// serve yet, and has not logged the batch.
+var errNotServing = errors.New("this node does not serve the shard")
+
+// errDoubt tells an origin that its batch may have been logged.
+var errDoubt = errors.New("the batch may have been logged")
+
+// enqueueTimeout bounds how long Raft's main loop may take to accept an entry.
+// It blocks on the leader's disk, so this is generous; the watchdog looks after
+// a disk that hangs.
+const enqueueTimeout = 10 * time.Second
+
+// patience bounds how long the packer waits for the clients it just answered
+// to send their next commands. Without it, two half-full batches alternate and
+// every command pays for a flush that it could have shared.
+const patience = 250 * time.Microsecond
+
+// incoming is a batch that another node sent to this leader.
+type incoming struct {
+	batch  fsm.Batch
+	result fsm.BatchResult
+	err    error
+	done   chan struct{}
+}
+
+// packer puts every batch that waits into one log entry. It keeps one entry in
+// flight: what comes meanwhile goes into the next.
+type packer struct {
+	g    *Group
+	wake chan struct{} // capacity 1
+
+	mu    sync.Mutex
+	queue []*incoming // from other nodes
+
+	tick      atomic.Bool // an entry is wanted even if nothing waits
+	lastUnits int         // units in the newest entry; only run touches it
+	lastStamp int64       // only run touches it
+	nextID    uint64      // of fragmented entries; only run touches it
+	picker    *store.Picker
+}
+
+func newPacker(g *Group) *packer {
+	return &packer{g: g, wake: make(chan struct{}, 1), picker: store.NewPicker()}
+}
+
+// kick makes the packer look for work.
+func (p *packer) kick() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// submit has b logged and waits for its result.
+func (p *packer) submit(ctx context.Context, b fsm.Batch) (fsm.BatchResult, error) {
+	in := &incoming{batch: b, done: make(chan struct{})}
+	p.mu.Lock()
+	p.queue = append(p.queue, in)
+	p.mu.Unlock()
+	p.kick()
+	select {
+	case <-in.done:
+		return in.result, in.err
+	case <-ctx.Done():
+		return fsm.BatchResult{}, errDoubt
+	}
+}
+
+// run packs until ctx ends.
+func (p *packer) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			p.refuse()
+			return
+		case <-p.wake:
+		}
+		for ctx.Err() == nil && p.packOne() {
+		}
+	}
+}
+
+// packOne logs one entry and reports whether there may be more to do.
+func (p *packer) packOne() bool {
+	term := p.g.serving.Load()
+	if term == 0 {
+		p.refuse()
+		return false
+	}
+	p.gather()
+	pk := p.collect()
+	if pk == nil {
+		return false
+	}
+	started := time.Now()
+	results, err := p.log(pk)
+	p.g.metrics.entry(time.Since(started), pk.units, len(pk.entry.Batches))
+	pk.deliver(results, err)
+	p.lastUnits = pk.units
+	return true
+}
+
+// gather waits a moment for as many units as the last entry had: the clients
+// that were just answered are about to send their next ones.
+func (p *packer) gather() {
+	want := int64(p.lastUnits) * 7 / 8
+	if want < 2 || p.g.origin.waiting.Load() >= want {
+		return
+	}
+	deadline := time.Now().Add(patience)
+	for p.waitingUnits() < want && time.Now().Before(deadline) {
+		runtime.Gosched()
+	}
+}
+
+func (p *packer) waitingUnits() int64 {
+	n := p.g.origin.waiting.Load()
+	p.mu.Lock()
+	for _, in := range p.queue {
+		n += int64(in.batch.Units)
+	}
+	p.mu.Unlock()
+	return n
+}
+
+// pack is the content of one entry on its way.
+type pack struct {
+	g       *Group
+	entry   fsm.Entry
+	remote  []*incoming
+	flights []*flight
+	units   int
+}
+
+// collect takes what waits, up to the size of an entry.
+func (p *packer) collect() *pack {
+	pk := &pack{g: p.g}
+	room := fsm.MaxEntryBytes
+	p.mu.Lock()
+	n := 0
+	for n < len(p.queue) && (n == 0 || p.queue[n].batch.Size() <= room) {
+		room -= p.queue[n].batch.Size()
+		n++
+	}
+	pk.remote = append(pk.remote, p.queue[:n]...)
+	clear(p.queue[:n])
+	p.queue = p.queue[n:]
+	p.mu.Unlock()
+	for room > 0 {
+		f := p.g.origin.take(room)
+		if f == nil {
+			break
+		}
+		pk.flights = append(pk.flights, f)
+		room -= f.batch.Size()
+	}
+	settings := p.g.settingsToPropose()
+	tick := p.tick.Swap(false)
+	if len(pk.remote)+len(pk.flights)+len(settings) == 0 && !tick {
+		return nil
+	}
+	pk.entry.Settings = settings
+	p.fill(pk)
+	return pk
+}
+
+// fill completes the entry: stamp, limit, evictions, batches.
+func (p *packer) fill(pk *pack) {
+	e := &pk.entry
+	limit, evicts := p.g.memoryLimit()
+	p.g.fsm.Inspect(func(s *store.Store, clock int64) {
+		p.lastStamp = max(p.lastStamp, clock, p.g.clock.WallMillis())
+		if limit == 0 {
+			return
+		}
+		over := s.Used() - limit
+		if evicts && over > 0 {
+			freed := int64(0)
+			for _, v := range s.Victims(p.lastStamp, over, p.picker) {
+				e.Evictions = append(e.Evictions, fsm.Eviction{Key: []byte(v.Key), Version: v.Version})
+				freed += v.Size
+			}
+			if freed >= over {
+				return
+			}
+		}
+		e.OOMLimit = limit
+	})
+	e.StampMillis = p.lastStamp
+	for _, in := range pk.remote {
+		e.Batches = append(e.Batches, in.batch)
+		pk.units += in.batch.Units
+	}
+	for _, f := range pk.flights {
+		e.Batches = append(e.Batches, f.batch)
+		pk.units += f.batch.Units
+	}
+}
+
+// log has the entry committed and applied.
+func (p *packer) log(pk *pack) ([]fsm.BatchResult, error) {
+	size := 64
+	for i := range pk.entry.Batches {
+		size += pk.entry.Batches[i].Size()
+	}
+	data := pk.entry.AppendTo(make([]byte, 0, size))
+	p.nextID++
+	parts := fsm.Split(data, p.nextID)
+	var last raft.ApplyFuture
+	for i, part := range parts {
+		last = p.g.raft.Apply(part, enqueueTimeout)
+		// Large entries go part by part, so that the log cache and the
+		// followers are never flooded.
+		if i == len(parts)-1 || i%4 == 3 {
+			if err := last.Error(); err != nil {
+				return nil, classify(err, i > 3)
+			}
+		}
+	}
+	results, ok := last.Response().([]fsm.BatchResult)
+	if !ok || len(results) != len(pk.entry.Batches) {
+		return nil, errDoubt // the fragments were interrupted by another leader's
+	}
+	return results, nil
+}
+
+// classify tells errors that prove that nothing was logged from the others.
+func classify(err error, begun bool) error {
+	if begun {
+		return errDoubt
+	}
+	if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipTransferInProgress) ||
+		errors.Is(err, raft.ErrEnqueueTimeout) {
+		return errNotServing
+	}
+	return errDoubt
+}
+
+// deliver gives every batch its result.
+func (pk *pack) deliver(results []fsm.BatchResult, err error) {
+	for i, in := range pk.remote {
+		if err == nil {
+			in.result = results[i]
+		}
+		in.err = err
+		close(in.done)
+	}
+	for i, f := range pk.flights {
+		if err == nil {
+			pk.g.origin.resolve(f, results[len(pk.remote)+i])
+		} else {
+			pk.g.origin.fail(f, err == errDoubt)
+		}
+	}
+}
+
+// refuse sends waiting batches of other nodes back.
+func (p *packer) refuse() {
+	p.mu.Lock()
+	queue := p.queue
+	p.queue = nil
+	p.mu.Unlock()
+	for _, in := range queue {
+		in.err = errNotServing
+		close(in.done)
+	}
+}

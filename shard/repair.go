@@ -1,0 +1,207 @@
+package shard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/shard/raftlog"
+	"github.com/lockstepkv/lockstep/snapshot"
+)
+
+// A replica that lost its log, its snapshots or its whole directory has lost
+// promises too: the entries that it acknowledged and the terms that it voted
+// in. Raft has no word for that; such a replica could elect a leader without
+// entries that are committed. So it is put in quarantine:
+//
+//   - Before Raft starts, it asks every other voter for its term and takes the
+//     highest, so that it acknowledges nothing to a leader that was deposed with
+//     the help of a vote that it forgot. Every other voter must answer: any one
+//     of them may be the leader that the forgotten vote elected.
+//   - It neither votes nor campaigns nor confirms leaders until it holds
+//     everything that was committed when it asked the leader for an index.
+//
+// A node that starts with an empty directory cannot tell a new cluster from an
+// old one whose data it lost; it asks the others (admission).
+
+// seniority is what a voter knows of a group, told to a replica that knows nothing.
+type seniority struct {
+	Established bool   `json:"established"` // the group has elected a leader or logged something
+	Term        uint64 `json:"term"`
+}
+
+const admissionPoll = 100 * time.Millisecond
+
+var errNotOpen = errors.New("this node is still opening the shard")
+
+// openStores opens the log and the snapshots of a replica. When they are damaged
+// and there are other replicas, the damaged files are set aside and the replica
+// starts anew, in quarantine.
+func (g *Group) openStores(ctx context.Context, n *Node, dir string) error {
+	err := g.tryStores(dir)
+	if err != nil && isCorrupt(err) {
+		if len(g.peers) == 0 {
+			return fmt.Errorf("%w; there is no other replica to repair it from: restore a backup, or keep what is left of %s and start with an empty directory", err, dir)
+		}
+		g.logger.Error("this replica is damaged; it will be repaired from the others", "error", err)
+		if err := g.setAside(n, dir); err != nil {
+			return err
+		}
+		err = g.tryStores(dir)
+	}
+	if err != nil {
+		return err
+	}
+	return g.admit(ctx, n)
+}
+
+func (g *Group) tryStores(dir string) error {
+	snapshots, err := snapshot.NewStore(filepath.Join(dir, "snapshots"), 2, g.logger)
+	if err != nil {
+		return err
+	}
+	if err := snapshots.Verify(); err != nil {
+		return err
+	}
+	log, err := raftlog.Open(raftlog.Options{
+		Dir: filepath.Join(dir, "log"), Engine: g.opt.LogEngine, CacheBytes: 32 << 20,
+		StallTimeout: g.opt.DiskStallTimeout, Logger: g.logger,
+		OnStall: func(op string, since time.Duration) {
+			g.opt.Fatal(fmt.Errorf("shard %d: the disk has not finished %s for %v", g.id, op, since))
+		},
+		Observe: g.metrics.disk,
+	})
+	if err != nil {
+		return err
+	}
+	g.log, g.snapshots = log, snapshots
+	return nil
+}
+
+func isCorrupt(err error) bool {
+	var inLog *raftlog.CorruptError
+	var inSnapshot *snapshot.CorruptError
+	return errors.As(err, &inLog) || errors.As(err, &inSnapshot)
+}
+
+// setAside moves a damaged replica out of the way; its files may still tell what
+// happened. The quarantine is noted first: a crash in between must not bring the
+// replica back with a vote.
+func (g *Group) setAside(n *Node, dir string) error {
+	if err := n.meta.SetQuarantine(int(g.id), true); err != nil {
+		return err
+	}
+	aside := fmt.Sprintf("%s.damaged-%d", dir, n.opt.Boot)
+	if err := os.Rename(dir, aside); err != nil {
+		return err
+	}
+	g.logger.Warn("damaged files set aside", "directory", aside)
+	return os.MkdirAll(filepath.Join(dir, "log"), 0o700)
+}
+
+// setQuarantine turns the quarantine of this replica on or off, for good.
+func (g *Group) setQuarantine(on bool) error {
+	if err := g.meta.SetQuarantine(int(g.id), on); err != nil {
+		return err
+	}
+	g.quarantined.Store(on)
+	g.wire.SetVoting(!on)
+	return nil
+}
+
+// admit decides whether a replica may vote.
+func (g *Group) admit(ctx context.Context, n *Node) error {
+	on, err := n.meta.Quarantined(int(g.id))
+	if err != nil {
+		return err
+	}
+	g.quarantined.Store(on)
+	g.wire.SetVoting(!on)
+	has, err := raft.HasExistingState(g.log, g.log, g.snapshots)
+	if err != nil || has || len(g.peers) == 0 {
+		return err
+	}
+	told := time.Now()
+	for {
+		known, err := g.poll(ctx)
+		if err != nil {
+			return err
+		}
+		if established, term := g.judge(known, on); established != nil {
+			if !*established {
+				return nil
+			}
+			if err := g.setQuarantine(true); err != nil {
+				return err
+			}
+			g.logger.Warn("this replica is empty but the shard is not new; it gets no vote until it has caught up", "term", term)
+			return g.log.SetUint64([]byte("CurrentTerm"), term)
+		}
+		if time.Since(told) > 5*time.Second {
+			told = time.Now()
+			g.logger.Warn("waiting for other nodes before this replica may start", "answered", len(known), "of", len(g.peers))
+		}
+		pause(ctx, admissionPoll)
+		if ctx.Err() != nil {
+			return fmt.Errorf("the other nodes did not answer: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// poll asks the other voters what they know of the group.
+func (g *Group) poll(ctx context.Context) ([]seniority, error) {
+	var known []seniority
+	for _, peer := range g.peers {
+		cctx, cancel := context.WithTimeout(ctx, time.Second)
+		reply, err := g.net.Call(cctx, peer, methodAdmission, appendGroup(nil, g.id))
+		cancel()
+		if err != nil {
+			continue
+		}
+		var s seniority
+		if err := json.Unmarshal(reply, &s); err != nil {
+			return nil, fmt.Errorf("%w: %w", errMalformedMessage, err)
+		}
+		known = append(known, s)
+	}
+	return known, nil
+}
+
+// judge decides from the answers: nil while it cannot. A replica that is known to
+// have lost its data needs everybody's term, a new cluster a majority.
+func (g *Group) judge(known []seniority, lost bool) (established *bool, term uint64) {
+	for _, s := range known {
+		lost = lost || s.Established
+		term = max(term, s.Term)
+	}
+	switch {
+	case lost && len(known) == len(g.peers):
+		return &lost, max(term, 1)
+	case !lost && len(known)+1 >= g.quorum:
+		return &lost, 0
+	}
+	return nil, 0
+}
+
+// answerAdmission tells another voter what this node knows of a group.
+func (n *Node) answerAdmission(_ context.Context, _ string, req []byte) ([]byte, error) {
+	id, _, err := cutUvarint(req)
+	if err != nil {
+		return nil, err
+	}
+	var s seniority
+	if groups := n.Groups(); id < uint64(len(groups)) {
+		g := groups[id]
+		s.Term = g.raft.CurrentTerm()
+		s.Established = s.Term > 1 || g.raft.LastIndex() > 1
+	} else if entries, err := os.ReadDir(filepath.Join(groupDir(n.opt.DataDir, uint32(id)), "log")); err == nil && len(entries) > 0 && !n.meta.Created() {
+		return nil, errNotOpen
+	}
+	return json.Marshal(s)
+}

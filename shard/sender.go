@@ -1,0 +1,150 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/transport"
+)
+
+// sendWindow is how many batches of one shard a node keeps out at a leader on
+// another node. Two, so that one is on its way while the other is on disk.
+const sendWindow = 2
+
+// retryPause is how long the sender waits before it tries a leader again that
+// refused, or looks again for a leader.
+const retryPause = 5 * time.Millisecond
+
+// sender hands this node's batches to the leader while that is another node.
+type sender struct {
+	g    *Group
+	wake chan struct{} // capacity 1
+
+	wg  sync.WaitGroup
+	mu  sync.Mutex
+	out map[*flight]outbound // guarded by mu
+}
+
+// outbound is a batch at a leader on another node.
+type outbound struct {
+	leader string
+	cancel context.CancelFunc
+}
+
+func newSender(g *Group) *sender {
+	return &sender{g: g, wake: make(chan struct{}, 1), out: make(map[*flight]outbound)}
+}
+
+func (s *sender) kick() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run sends until ctx ends.
+func (s *sender) run(ctx context.Context) {
+	defer s.wg.Wait()
+	retry := time.NewTimer(retryPause)
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		case <-retry.C:
+		}
+		if s.pump(ctx) {
+			retry.Reset(retryPause)
+		}
+	}
+}
+
+// pump sends what it can and reports whether to look again soon.
+func (s *sender) pump(ctx context.Context) (again bool) {
+	leader := s.g.Leader()
+	s.recall(leader)
+	if leader == s.g.self {
+		if s.g.origin.idle() {
+			return false
+		}
+		s.g.packer.kick()
+		return s.g.serving.Load() == 0
+	}
+	for leader != "" && s.outstanding() < sendWindow {
+		f := s.g.origin.take(fsm.MaxEntryBytes)
+		if f == nil {
+			return false
+		}
+		s.send(ctx, leader, f)
+	}
+	return leader == "" && !s.g.origin.idle()
+}
+
+func (s *sender) outstanding() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.out)
+}
+
+// recall gives up waiting for the answers of nodes that no longer lead.
+func (s *sender) recall(leader string) {
+	if leader == "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.out {
+		if o.leader != leader {
+			o.cancel()
+		}
+	}
+}
+
+func (s *sender) send(ctx context.Context, leader string, f *flight) {
+	ctx, cancel := context.WithCancel(ctx)
+	s.mu.Lock()
+	s.out[f] = outbound{leader: leader, cancel: cancel}
+	s.mu.Unlock()
+	s.wg.Go(func() {
+		defer cancel()
+		result, err := s.call(ctx, leader, f)
+		refused := errors.Is(err, errNotServing)
+		if refused {
+			// Keeps the place in the window for a moment, or a leader that
+			// refuses would be asked in a tight loop.
+			pause(ctx, retryPause)
+		}
+		s.mu.Lock()
+		delete(s.out, f)
+		s.mu.Unlock()
+		if err == nil {
+			s.g.origin.resolve(f, result)
+			s.kick()
+			return
+		}
+		s.g.origin.fail(f, !refused)
+	})
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+func (s *sender) call(ctx context.Context, leader string, f *flight) (fsm.BatchResult, error) {
+	req := appendGroup(make([]byte, 0, f.batch.Size()+8), s.g.id)
+	reply, err := s.g.net.Call(ctx, leader, methodPropose, f.batch.AppendTo(req))
+	if errors.Is(err, transport.ErrNotSent) {
+		return fsm.BatchResult{}, errNotServing
+	}
+	if err != nil {
+		return fsm.BatchResult{}, err
+	}
+	return decodeResult(reply)
+}

@@ -1,0 +1,132 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/store"
+)
+
+const (
+	upkeepEvery  = 100 * time.Millisecond
+	refreshEvery = 250 * time.Millisecond
+)
+
+// upkeep does what no request asks for: it expires keys that nobody touches,
+// keeps the age of this replica known, takes snapshots when the log has grown,
+// and ends a quarantine.
+func (g *Group) upkeep(ctx context.Context) {
+	lastRefresh := time.Duration(0)
+	every(ctx, upkeepEvery, func() {
+		if g.Serving() {
+			g.expire(ctx)
+		}
+		if now := g.clock.Mono(); now-lastRefresh >= refreshEvery {
+			lastRefresh = now
+			rctx, cancel := context.WithTimeout(ctx, refreshEvery)
+			g.refresh(rctx)
+			cancel()
+			g.observe()
+		}
+		if g.quarantined.Load() {
+			g.endQuarantine(ctx)
+		}
+	})
+}
+
+// compactEvery is how often the length of the log is looked at.
+const compactEvery = 500 * time.Millisecond
+
+// compactor takes snapshots when they are due. one is shared by the node's
+// shards: a node writes one snapshot at a time.
+func (g *Group) compactor(ctx context.Context, one *sync.Mutex) {
+	every(ctx, compactEvery, func() {
+		if !g.compactionDue() {
+			return
+		}
+		one.Lock()
+		defer one.Unlock()
+		g.compact()
+	})
+}
+
+// compactionDue reports whether enough log was written since the last snapshot.
+// The threshold grows with the data, so that a shard does not spend its disk on
+// snapshots.
+func (g *Group) compactionDue() bool {
+	threshold := g.opt.SnapshotLogBytes
+	g.fsm.Inspect(func(s *store.Store, _ int64) { threshold = max(threshold, s.Used()/2) })
+	return g.log.BytesAfter(g.snapshotAt.Load()) >= threshold
+}
+
+// expire moves the log clock as long as there are keys whose time is up, so
+// that their memory comes back. Their invisibility does not depend on it.
+func (g *Group) expire(ctx context.Context) {
+	for ctx.Err() == nil && g.Serving() {
+		due := false
+		g.fsm.Inspect(func(s *store.Store, _ int64) {
+			at, ok := s.NextExpiry()
+			due = ok && at <= g.clock.WallMillis()
+		})
+		if !due {
+			return
+		}
+		tctx, cancel := context.WithTimeout(ctx, time.Second)
+		_, err := g.Propose(tctx, command.Batch{})
+		cancel()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// compact takes a snapshot and lets Raft drop the log before it except for a
+// tail, bounded in bytes, from which slow followers can catch up.
+func (g *Group) compact() {
+	rc := g.raft.ReloadableConfig()
+	rc.TrailingLogs = max(g.log.TrailingWithin(g.opt.SnapshotLogBytes/2), 1)
+	if err := g.raft.ReloadConfig(rc); err != nil {
+		g.logger.Error("could not set the length of the log's tail", "error", err)
+		return
+	}
+	g.takeSnapshot()
+}
+
+func (g *Group) takeSnapshot() {
+	started := time.Now()
+	err := g.raft.Snapshot().Error()
+	if errors.Is(err, raft.ErrNothingNewToSnapshot) {
+		return
+	}
+	if err != nil {
+		g.logger.Error("snapshot failed", "error", err)
+		g.snapshotAt.Store(g.fsm.Applied()) // try again after as much log once more
+		return
+	}
+	if list, err := g.snapshots.List(); err == nil && len(list) > 0 {
+		g.snapshotAt.Store(list[0].Index)
+		g.logger.Info("snapshot taken", "index", list[0].Index, "bytes", list[0].Size, "took", time.Since(started))
+		g.metrics.snapshot(time.Since(started), list[0].Size)
+	}
+}
+
+// endQuarantine gives this replica its vote back once it holds everything that
+// was committed when it asked. See repair.go.
+func (g *Group) endQuarantine(ctx context.Context) {
+	qctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	index, err := g.indexes.join(qctx)
+	if err != nil || g.fsm.WaitApplied(qctx, index) != nil {
+		return
+	}
+	if err := g.setQuarantine(false); err != nil {
+		g.logger.Error("could not end the quarantine", "error", err)
+		return
+	}
+	g.logger.Info("replica repaired: it holds everything that was committed", "index", index)
+}
