@@ -204,6 +204,19 @@ func TestExpiredKeysAreAbsentToWrites(t *testing.T) {
 	}
 }
 
+func TestTimesInThePastDeleteAtOnce(t *testing.T) {
+	for _, l := range []string{
+		"EXPIRE k 0", "EXPIRE k -1", "PEXPIREAT k 1", "EXPIREAT k 1700000000", "GETEX k PXAT 1700000000000", "SET k w PXAT 1", "SET k w GET EXAT 5",
+	} {
+		ctx := newCtx()
+		do(ctx, "SET k v PX 1000")
+		do(ctx, l)
+		if n := ctx.Store.Len(); n != 0 {
+			t.Errorf("%s left %d entries", l, n)
+		}
+	}
+}
+
 func TestSameLogSameStore(t *testing.T) {
 	a, b := newCtx(), newCtx()
 	gen := newGenerator(77)
