@@ -199,3 +199,10 @@ func newRunID() string {
 	_, _ = rand.Read(b[:]) // crypto/rand never fails
 	return hex.EncodeToString(b[:])
 }
+
+// IsKeyWrite reports whether args is a command that ONCE can wrap: a write to
+// keys, other than ONCE itself.
+func (r *Router) IsKeyWrite(args command.Args) bool {
+	p := r.find(args)
+	return p != nil && p.write && p.spec.Keys.First != 0
+}

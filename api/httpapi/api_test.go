@@ -1,0 +1,427 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/api/router/routertest"
+	"github.com/lockstepkv/lockstep/fsm/command"
+)
+
+type fixture struct {
+	http.Handler
+	node *routertest.Node
+}
+
+func newFixture(t testing.TB, ro routertest.Options, cfg router.Config, o Options) fixture {
+	t.Helper()
+	table := command.NewTable()
+	node := routertest.New(table, ro)
+	r, err := router.New(node, table, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Router = r
+	h, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fixture{h, node}
+}
+
+// call sends a request; headers are "Name: value".
+func (f fixture) call(method, path, body string, headers ...string) *httptest.ResponseRecorder {
+	var r io.Reader = http.NoBody
+	if body != "" {
+		r = strings.NewReader(body)
+	}
+	req := httptest.NewRequest(method, path, r)
+	for _, h := range headers {
+		name, val, _ := strings.Cut(h, ": ")
+		req.Header.Set(name, val)
+	}
+	w := httptest.NewRecorder()
+	f.ServeHTTP(w, req)
+	return w
+}
+
+// checkProblem fails unless w is a complete problem document.
+func checkProblem(t testing.TB, w *httptest.ResponseRecorder) problem {
+	t.Helper()
+	var p problem
+	if ct := w.Header().Get("Content-Type"); ct != "application/problem+json" {
+		t.Fatalf("status %d with Content-Type %q: %s", w.Code, ct, w.Body)
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
+		t.Fatal(err)
+	}
+	if p.Status != w.Code || p.Code == "" || p.Title == "" || (p.Outcome != notApplied && p.Outcome != inDoubt) {
+		t.Fatalf("status %d with an incomplete problem: %+v", w.Code, p)
+	}
+	return p
+}
+
+func TestKeyCalls(t *testing.T) {
+	f := newFixture(t, routertest.Options{}, router.Config{}, Options{})
+	steps := []struct {
+		method, path, body string
+		status             int
+		want               string // of the body, or the code of the problem
+	}{
+		{"GET", "/v1/keys/a", "", 404, "no_such_key"},
+		{"PUT", "/v1/keys/a", `{"value":"hello"}`, 200, `{"expires_at_ms":null,"key":"a","version":1}`},
+		{"GET", "/v1/keys/a", "", 200, `{"key":"a","ttl_ms":null,"type":"string","value":"hello","version":1}`},
+		{"GET", "/v1/keys/a?consistency=stale&max_staleness_ms=50", "", 200, `{"key":"a","ttl_ms":null,"type":"string","value":"hello","version":1}`},
+		{"PUT", "/v1/keys/a", `{"value":"x","if":"absent"}`, 412, "condition_failed"},
+		{"PUT", "/v1/keys/b", `{"value":"x","if":"present"}`, 412, "condition_failed"},
+		{"PUT", "/v1/keys/a", `{"value":"x","if_version":7}`, 412, "condition_failed"},
+		{"PUT", "/v1/keys/a", `{"value":"x","if_version":1}`, 200, `{"expires_at_ms":null,"key":"a","version":2}`},
+		{"POST", "/v1/keys/a/incr", `{"by":2}`, 422, "not_an_integer"},
+		{"POST", "/v1/keys/n/incr", ``, 200, `{"value":1,"version":3}`},
+		{"POST", "/v1/keys/n/incr", `{"by":-5}`, 200, `{"value":-4,"version":4}`},
+		{"DELETE", "/v1/keys/n?if_version=3", ``, 412, "condition_failed"},
+		{"DELETE", "/v1/keys/n?if_version=4", ``, 200, `{"deleted":true}`},
+		{"DELETE", "/v1/keys/n", ``, 200, `{"deleted":false}`},
+		{"PUT", "/v1/keys/a%2Fb%20%25", `{"value":"slash"}`, 200, `{"expires_at_ms":null,"key":"a/b %","version":6}`},
+		{"GET", "/v1/keys/a%2Fb%20%25", "", 200, `{"key":"a/b %","ttl_ms":null,"type":"string","value":"slash","version":6}`},
+		{"GET", "/v1/keys/..", "", 404, "no_such_key"},
+		{"PUT", "/v1/keys/bin", `{"value_base64":"/w=="}`, 200, `{"expires_at_ms":null,"key":"bin","version":7}`},
+		{"GET", "/v1/keys/bin", "", 200, `{"key":"bin","ttl_ms":null,"type":"string","value_base64":"/w==","version":7}`},
+		{"PUT", "/v1/keys/%FF", `{"value":""}`, 200, `{"expires_at_ms":null,"key_base64":"/w==","version":8}`},
+	}
+	for _, s := range steps {
+		w := f.call(s.method, s.path, s.body)
+		got := strings.TrimSpace(w.Body.String())
+		if w.Code >= 400 {
+			got = checkProblem(t, w).Code
+		}
+		if w.Code != s.status || got != s.want {
+			t.Errorf("%s %s %s\n got %d %s\nwant %d %s", s.method, s.path, s.body, w.Code, got, s.status, s.want)
+		}
+	}
+}
+
+func TestIndexIsReported(t *testing.T) {
+	f := newFixture(t, routertest.Options{}, router.Config{}, Options{})
+	f.call("PUT", "/v1/keys/a", `{"value":"x"}`)
+	if got := f.call("GET", "/v1/keys/a", "").Header().Get("X-Lockstep-Index"); got != "1" {
+		t.Errorf("X-Lockstep-Index is %q, want 1", got)
+	}
+}
+
+func TestRawValues(t *testing.T) {
+	f := newFixture(t, routertest.Options{}, router.Config{}, Options{MaxValueBytes: 100})
+	value := "\x00\xff\r\n"
+	if w := f.call("PUT", "/v1/keys/a?ttl_ms=60000&if=absent", value, "Content-Type: application/octet-stream"); w.Code != 200 {
+		t.Fatal(w.Code, w.Body)
+	}
+	w := f.call("GET", "/v1/keys/a", "", "Accept: text/html, application/octet-stream;q=0.9")
+	if w.Code != 200 || w.Body.String() != value || w.Header().Get("X-Lockstep-Version") != "1" || w.Header().Get("X-Lockstep-Ttl-Ms") == "" {
+		t.Fatalf("%d %q %v", w.Code, w.Body, w.Header())
+	}
+	if w := f.call("PUT", "/v1/keys/a?if=absent", value, "Content-Type: application/octet-stream"); w.Code != 412 {
+		t.Fatal(w.Code, w.Body)
+	}
+	if w := f.call("PUT", "/v1/keys/a", strings.Repeat("x", 101), "Content-Type: application/octet-stream"); w.Code != 413 {
+		t.Fatal(w.Code, w.Body)
+	}
+	if w := f.call("PUT", "/v1/keys/a", `{"value":"`+strings.Repeat("x", 101)+`"}`); w.Code != 413 {
+		t.Fatal(w.Code, w.Body)
+	}
+}
+
+func TestBadRequests(t *testing.T) {
+	f := newFixture(t, routertest.Options{}, router.Config{}, Options{MaxValueBytes: 1 << 10})
+	for _, c := range []struct {
+		method, path, body, header string
+		status                     int
+		code                       string
+	}{
+		{"PUT", "/v1/keys/a", ``, "", 400, "invalid_json"},
+		{"PUT", "/v1/keys/a", `{"value":`, "", 400, "invalid_json"},
+		{"PUT", "/v1/keys/a", `{"value":"x"} {}`, "", 400, "invalid_json"},
+		{"PUT", "/v1/keys/a", "{\"value\":\"\xff\"}", "", 400, "invalid_utf8"},
+		{"PUT", "/v1/keys/a", `{"value":"\ud800"}`, "", 400, "invalid_utf8"},
+		{"PUT", "/v1/keys/a", `{"value":"\udc00\ud800"}`, "", 400, "invalid_utf8"},
+		{"PUT", "/v1/keys/a", `["value"]`, "", 400, "wrong_type"},
+		{"PUT", "/v1/keys/a", `{"value":1}`, "", 400, "wrong_type"},
+		{"PUT", "/v1/keys/a", `{"value":null}`, "", 400, "wrong_type"},
+		{"PUT", "/v1/keys/a", `{"value":"x","ttl_ms":"1"}`, "", 400, "wrong_type"},
+		{"PUT", "/v1/keys/a", `{"value":"x","ttl_ms":1.5}`, "", 400, "wrong_type"},
+		{"PUT", "/v1/keys/a", `{"value":"x","ttl_ms":0}`, "", 400, "bad_value"},
+		{"PUT", "/v1/keys/a", `{"value":"x","if_version":-1}`, "", 400, "wrong_type"},
+		{"PUT", "/v1/keys/a", `{"value":"x","if":"maybe"}`, "", 400, "bad_value"},
+		{"PUT", "/v1/keys/a", `{"value":"x","if":""}`, "", 400, "bad_value"},
+		{"PUT", "/v1/keys/a", `{"value":"x","if":"absent","if_version":1}`, "", 400, "bad_value"},
+		{"PUT", "/v1/keys/a", `{"value":"x","fence":{"lock":"l","fence":1}}`, "", 400, "unknown_field"},
+		{"PUT", "/v1/keys/a", `{"Value":"x"}`, "", 400, "unknown_field"},
+		{"PUT", "/v1/keys/a", `{"value":"x","value":"y"}`, "", 400, "duplicate_field"},
+		{"PUT", "/v1/keys/a", `{"value":"x","value_base64":""}`, "", 400, "missing_field"},
+		{"PUT", "/v1/keys/a", `{}`, "", 400, "missing_field"},
+		{"PUT", "/v1/keys/a", `{"value_base64":"!"}`, "", 400, "wrong_type"},
+		{"PUT", "/v1/keys/a?ttl=1", `{"value":"x"}`, "", 400, "unknown_parameter"},
+		{"PUT", "/v1/keys/a", `{"value":"x"}`, "Content-Type: text/plain", 415, "unsupported_media_type"},
+		{"PUT", "/v1/keys/a", `{"value":"x"}`, "Content-Type: application/json; charset=latin1", 415, "unsupported_media_type"},
+		{"PUT", "/v1/keys/a", `{"value":"x"}`, "Idempotency-Key: " + strings.Repeat("x", 257), 400, "bad_idempotency_key"},
+		{"PUT", "/v1/keys/a", strings.Repeat(" ", 2<<20), "", 413, "too_large"},
+		{"PUT", "/v1/keys/a", `{"value":"x"}`, "Sec-Fetch-Site: cross-site", 403, "cross_origin"},
+		{"GET", "/v1/keys/a?consistency=eventual", ``, "", 400, "bad_parameter"},
+		{"GET", "/v1/keys/a?max_staleness_ms=1", ``, "", 400, "bad_parameter"},
+		{"GET", "/v1/keys/a?consistency=stale&consistency=stale", ``, "", 400, "bad_parameter"},
+		{"DELETE", "/v1/keys/a?if_version=x", ``, "", 400, "bad_parameter"},
+		{"POST", "/v1/keys/a/incr", `{"by":"1"}`, "", 400, "wrong_type"},
+		{"POST", "/v1/commands", `{}`, "", 400, "wrong_type"},
+		{"POST", "/v1/commands", `null`, "", 400, "wrong_type"},
+		{"POST", "/v1/commands", `[]`, "", 400, "empty_command"},
+		{"POST", "/v1/commands", `[[]]`, "", 400, "empty_command"},
+		{"POST", "/v1/commands", `[["GET","a"],"GET"]`, "", 400, "wrong_type"},
+		{"POST", "/v1/commands", `["GET",["a"]]`, "", 400, "wrong_type"},
+		{"POST", "/v1/commands", `["GET",null]`, "", 400, "wrong_type"},
+		{"POST", "/v1/commands", `["NOPE"]`, "", 400, "command_error"},
+		{"POST", "/v1/commands", `["GET","a"]`, "Content-Type: application/octet-stream", 415, "unsupported_media_type"},
+		{"POST", "/v1/shards/9/leader", `{"node":"n2"}`, "", 404, "no_such_shard"},
+		{"POST", "/v1/shards/x/leader", `{"node":"n2"}`, "", 404, "no_such_shard"},
+		{"POST", "/v1/shards/0/leader", `{"node":"n9"}`, "", 400, "no_such_node"},
+		{"GET", "/v1/shards/0/backup", ``, "", 501, "no_backup"},
+		{"POST", "/v1/keys/a", `{}`, "", 405, "method_not_allowed"},
+		{"PATCH", "/healthz", ``, "", 405, "method_not_allowed"},
+		{"GET", "/v1/keys/", ``, "", 404, "no_such_route"},
+		{"GET", "/v1/locks/a", ``, "", 404, "no_such_route"},
+		{"GET", "//v1/cluster", ``, "", 404, "no_such_route"},
+	} {
+		var headers []string
+		if c.header != "" {
+			headers = []string{c.header}
+		}
+		w := f.call(c.method, c.path, c.body, headers...)
+		if w.Code < 400 {
+			t.Errorf("%s %s %.60s %s: accepted: %s", c.method, c.path, c.body, c.header, w.Body)
+			continue
+		}
+		if p := checkProblem(t, w); w.Code != c.status || p.Code != c.code || p.Outcome != notApplied {
+			t.Errorf("%s %s %.60s %s: got %d %s, want %d %s (%s)", c.method, c.path, c.body, c.header, w.Code, p.Code, c.status, c.code, p.Detail)
+		}
+	}
+	if allow := f.call("POST", "/v1/keys/a", "").Header().Get("Allow"); allow != "DELETE, GET, HEAD, PUT" {
+		t.Errorf("Allow is %q", allow)
+	}
+}
+
+func TestFailuresOfAShard(t *testing.T) {
+	f := newFixture(t, routertest.Options{}, router.Config{}, Options{})
+	for _, c := range []struct {
+		err                  error
+		method               string
+		status               int
+		code, outcome, retry string
+	}{
+		{command.ErrUnavailable, "PUT", 503, "unavailable", notApplied, "1"},
+		{command.ErrOverloaded, "PUT", 503, "overloaded", notApplied, "1"},
+		{command.ErrInDoubt, "PUT", 504, "in_doubt", inDoubt, ""},
+		{fmt.Errorf("odd"), "PUT", 504, "in_doubt", inDoubt, ""},
+		{command.ErrUnavailable, "GET", 503, "unavailable", notApplied, "1"},
+		{command.ErrTooStale, "GET", 503, "overloaded", notApplied, "1"},
+	} {
+		f.node.Shard(0).Fail(c.err)
+		body := ""
+		if c.method == "PUT" {
+			body = `{"value":"x"}`
+		}
+		w := f.call(c.method, "/v1/keys/a", body)
+		p := checkProblem(t, w)
+		if w.Code != c.status || p.Code != c.code || p.Outcome != c.outcome || w.Header().Get("Retry-After") != c.retry {
+			t.Errorf("%s with %v: %d %+v, Retry-After %q", c.method, c.err, w.Code, p, w.Header().Get("Retry-After"))
+		}
+	}
+}
+
+func TestCommands(t *testing.T) {
+	f := newFixture(t, routertest.Options{Shards: 4, Led: func(int) string { return "n2" }}, router.Config{}, Options{})
+	for _, c := range []struct {
+		body, want string
+		status     int
+	}{
+		{`["SET","k","v"]`, `{"result":"OK"}`, 200},
+		{`["get","k"]`, `{"result":"v"}`, 200},
+		{`["GET","none"]`, `{"result":null}`, 200},
+		{`["SET","n",12]`, `{"result":"OK"}`, 200},
+		{`["SET","b",{"value_base64":"/w=="}]`, `{"result":"OK"}`, 200},
+		{`["GET","b"]`, `{"result":{"value_base64":"/w=="}}`, 200},
+		{`[["SET","k","<v>"],["GET","k"],["INCR","k"],["NOPE"]]`, `{"results":["OK","<v>",` +
+			`{"code":"not_an_integer","error":"ERR value is not an integer or out of range","outcome":"not_applied"},` +
+			`{"code":"command_error","error":"ERR unknown command 'NOPE', with args beginning with: ","outcome":"not_applied"}]}`, 200},
+		{`[["MULTI"],["INCR","n"],["GET","n"],["EXEC"]]`, `{"results":["OK","QUEUED","QUEUED",[13,"13"]]}`, 200},
+		{`[["HELLO",3],["QUIT"],["PING"]]`, ``, 200},
+		{`["CONFIG","GET","maxmemory"]`, `{"result":{"maxmemory":"0"}}`, 200},
+		{`["DBSIZE"]`, `{"result":3}`, 200},
+	} {
+		w := f.call("POST", "/v1/commands", c.body, "Content-Type: application/json")
+		if got := strings.TrimSpace(w.Body.String()); w.Code != c.status || (c.want != "" && got != c.want) {
+			t.Errorf("%s\n got %d %s\nwant %d %s", c.body, w.Code, got, c.status, c.want)
+		}
+	}
+}
+
+func TestIdempotencyKeyMakesOneOfTwo(t *testing.T) {
+	f := newFixture(t, routertest.Options{}, router.Config{}, Options{})
+	for range 2 {
+		if got := strings.TrimSpace(f.call("POST", "/v1/keys/n/incr", ``, "Idempotency-Key: one").Body.String()); got != `{"value":1,"version":1}` {
+			t.Errorf("got %s", got)
+		}
+	}
+	for range 2 {
+		got := strings.TrimSpace(f.call("POST", "/v1/commands", `[["INCR","n"],["INCR","n"],["GET","n"]]`, "Idempotency-Key: two").Body.String())
+		if got != `{"results":[2,3,"3"]}` {
+			t.Errorf("got %s", got)
+		}
+	}
+	if p := checkProblem(t, f.call("POST", "/v1/keys/other/incr", ``, "Idempotency-Key: one")); p.Code != "idempotency_key_reused" || p.Status != 409 {
+		t.Errorf("%+v", p)
+	}
+	if p := checkProblem(t, f.call("POST", "/v1/commands", `[["MULTI"]]`, "Idempotency-Key: x")); p.Code != "bad_idempotency_key" {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestPassword(t *testing.T) {
+	set := router.DefaultSettings()
+	set.RequirePass = "s3cret"
+	f := newFixture(t, routertest.Options{}, router.Config{Settings: set}, Options{})
+	basic := func(s string) string { return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(s)) }
+	for header, status := range map[string]int{
+		"":                              401,
+		basic("default:wrong"):          401,
+		basic("root:s3cret"):            401,
+		basic("default:s3cret"):         200,
+		basic(":s3cret"):                200,
+		"Authorization: Bearer s3cret":  200,
+		"Authorization: Bearer s3cretx": 401,
+		"Authorization: Digest s3cret":  401,
+	} {
+		var headers []string
+		if header != "" {
+			headers = []string{header}
+		}
+		w := f.call("GET", "/v1/cluster", "", headers...)
+		if w.Code != status {
+			t.Errorf("%q: got %d, want %d", header, w.Code, status)
+		}
+		if status == 401 && (checkProblem(t, w).Code != "unauthorized" || len(w.Header().Values("WWW-Authenticate")) != 2) {
+			t.Errorf("%q: %v", header, w.Header())
+		}
+	}
+	if w := f.call("GET", "/healthz", ""); w.Code != 200 {
+		t.Errorf("/healthz: %d", w.Code)
+	}
+	if w := f.call("POST", "/v1/commands", `["GET","k"]`, "Authorization: Bearer s3cret"); w.Code != 200 {
+		t.Errorf("a command after authentication: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestCluster(t *testing.T) {
+	f := newFixture(t, routertest.Options{Shards: 2}, router.Config{}, Options{})
+	if w := f.call("POST", "/v1/shards/1/leader", `{"node":"n2"}`); w.Code != 200 {
+		t.Fatal(w.Code, w.Body)
+	}
+	var c struct{ Shards []shardJSON }
+	if err := json.Unmarshal(f.call("GET", "/v1/cluster", "").Body.Bytes(), &c); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Shards) != 2 || c.Shards[1].Leader != "n2" || c.Shards[0].Slots[0] != [2]uint16{0, 8191} {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestOpenAPI compares the document with the routes, both ways.
+func TestOpenAPI(t *testing.T) {
+	var doc struct {
+		OpenAPI string
+		Paths   map[string]map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(openapiDocument, &doc); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(doc.OpenAPI, "3.1.") {
+		t.Errorf("version %q", doc.OpenAPI)
+	}
+	a := &api{metrics: http.NotFoundHandler()}
+	routes := make(map[string]bool)
+	for _, rt := range a.routes() {
+		routes[rt.method+" "+rt.path] = true
+		if doc.Paths[rt.path][strings.ToLower(rt.method)] == nil {
+			t.Errorf("%s %s is not in openapi.json", rt.method, rt.path)
+		}
+	}
+	for path, ops := range doc.Paths {
+		for method := range ops {
+			if method != "parameters" && !routes[strings.ToUpper(method)+" "+path] {
+				t.Errorf("openapi.json has %s %s, the handler does not", method, path)
+			}
+		}
+	}
+	for ref := range strings.SplitSeq(string(openapiDocument), `"$ref": "#/`) {
+		name, _, ok := strings.Cut(ref, `"`)
+		if !ok || strings.HasPrefix(ref, "{") {
+			continue
+		}
+		if !resolves(t, strings.Split(name, "/")) {
+			t.Errorf("reference to nothing: %s", name)
+		}
+	}
+}
+
+func resolves(t *testing.T, path []string) bool {
+	var v any
+	if err := json.NewDecoder(bytes.NewReader(openapiDocument)).Decode(&v); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range path {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return false
+		}
+		if v, ok = m[p]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// FuzzBodies sends any body to each call that takes one: every answer is a
+// result or a whole problem document.
+func FuzzBodies(f *testing.F) {
+	for _, seed := range []string{
+		`{"value":"x","ttl_ms":5,"if":"absent"}`, `{"value_base64":"/w=="}`, `{"by":1}`, `{"node":"n2"}`,
+		`["SET","k","v"]`, `[["MULTI"],["GET","k"],["EXEC"]]`, `["GET",{"value_base64":""}]`, `{"value":"\ud83d\ude00"}`,
+		`{"value":"\ud800"}`, `[[]]`, `[null]`, `{"":{}}`, "\xff", `[["CLIENT","REPLY","OFF"],["PING"]]`, `["HELLO",3]`,
+	} {
+		f.Add(seed, uint8(0))
+	}
+	fx := newFixture(f, routertest.Options{}, router.Config{}, Options{MaxValueBytes: 1 << 12})
+	calls := []struct{ method, path, header string }{
+		{"PUT", "/v1/keys/k", "Content-Type: application/json"},
+		{"PUT", "/v1/keys/k", "Content-Type: application/octet-stream"},
+		{"POST", "/v1/keys/k/incr", "Content-Type: application/json"},
+		{"POST", "/v1/commands", "Content-Type: application/json"},
+		{"POST", "/v1/commands", "Idempotency-Key: k"},
+		{"POST", "/v1/shards/0/leader", "Content-Type: application/json"},
+	}
+	f.Fuzz(func(t *testing.T, body string, _ uint8) {
+		for _, c := range calls {
+			w := fx.call(c.method, c.path, body, c.header)
+			if w.Code >= 400 {
+				checkProblem(t, w)
+			} else if !json.Valid(w.Body.Bytes()) {
+				t.Fatalf("%s %s: %d with %q", c.method, c.path, w.Code, w.Body)
+			}
+		}
+	})
+}

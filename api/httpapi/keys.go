@@ -1,0 +1,268 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/mux"
+
+	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// maxIdempotencyKey is the longest id that ONCE takes.
+const maxIdempotencyKey = 256
+
+// pathKey returns the key in the path, percent-decoded.
+func pathKey(r *http.Request) ([]byte, error) {
+	key, err := url.PathUnescape(mux.Vars(r)["key"])
+	if err != nil {
+		return nil, badRequest("bad_key", "the key in the path is not percent-encoded: "+err.Error())
+	}
+	return []byte(key), nil
+}
+
+// mutate runs a write, under its Idempotency-Key when it has one.
+func (a *api) mutate(r *http.Request, args command.Args) (resp.Value, error) {
+	id, ok, err := idempotencyKey(r, maxIdempotencyKey)
+	if err != nil {
+		return resp.Value{}, err
+	}
+	if ok {
+		args = append(command.Args{[]byte("ONCE"), []byte(id)}, args...)
+	}
+	v := a.router.Do(r.Context(), a.session(r), args)
+	if v.IsError() {
+		return v, problemOf(v)
+	}
+	return v, nil
+}
+
+func idempotencyKey(r *http.Request, longest int) (id string, ok bool, err error) {
+	vals := r.Header.Values("Idempotency-Key")
+	if len(vals) == 0 {
+		return "", false, nil
+	}
+	if len(vals) > 1 || vals[0] == "" || len(vals[0]) > longest {
+		return "", false, badRequest("bad_idempotency_key", "Idempotency-Key must appear once and have 1 to "+strconv.Itoa(longest)+" bytes")
+	}
+	return vals[0], true, nil
+}
+
+func (a *api) getKey(w http.ResponseWriter, r *http.Request) {
+	key, err := pathKey(r)
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	opt, err := readOptions(r.URL)
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	s := a.session(r, router.WithReadOptions(opt))
+	v := a.router.Do(r.Context(), s, command.Args{[]byte("LS.GET"), key})
+	if v.IsError() {
+		fail(w, problemOf(v))
+		return
+	}
+	info := s.ReadInfo()
+	w.Header().Set("X-Lockstep-Index", strconv.FormatUint(info.Index, 10))
+	if opt.Consistency == command.Stale {
+		w.Header().Set("X-Lockstep-Age-Ms", strconv.FormatInt(info.Age.Milliseconds(), 10))
+	}
+	if v.IsNil() {
+		fail(w, problem{Status: http.StatusNotFound, Code: "no_such_key", Detail: "there is no such key"})
+		return
+	}
+	writeKey(w, r, key, v.Elems)
+}
+
+// writeKey answers with the elements of LS.GET: type, value, version, lifetime.
+func writeKey(w http.ResponseWriter, r *http.Request, key []byte, elems []resp.Value) {
+	if wantsRaw(r) {
+		h := w.Header()
+		h.Set("Content-Type", octetStream)
+		h.Set("Content-Length", strconv.Itoa(len(elems[1].Str)))
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Lockstep-Version", strconv.FormatInt(elems[2].Int, 10))
+		if ttl := elems[3].Int; ttl >= 0 {
+			h.Set("X-Lockstep-Ttl-Ms", strconv.FormatInt(ttl, 10))
+		}
+		_, _ = w.Write(elems[1].Str) // a client that is gone needs no answer
+		return
+	}
+	out := keyJSON(key)
+	out["type"] = string(elems[0].Str)
+	out["version"], out["ttl_ms"] = elems[2].Int, orNull(elems[3].Int, -1)
+	putText(out, "value", elems[1].Str)
+	reply(w, http.StatusOK, out)
+}
+
+func wantsRaw(r *http.Request) bool {
+	for _, accept := range r.Header.Values("Accept") {
+		for part := range strings.SplitSeq(accept, ",") {
+			if typ, _, _ := strings.Cut(part, ";"); strings.EqualFold(strings.TrimSpace(typ), octetStream) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (a *api) deleteKey(w http.ResponseWriter, r *http.Request) {
+	key, err := pathKey(r)
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	q, err := query(r.URL, "if_version")
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	args := command.Args{[]byte("LS.DEL"), key}
+	if s, ok := q["if_version"]; ok {
+		if _, err := strconv.ParseUint(s, 10, 64); err != nil {
+			failWith(w, badParameter("if_version", "an integer of at least 0"))
+			return
+		}
+		args = append(args, []byte("IFVERSION"), []byte(s))
+	}
+	v, err := a.mutate(r, args)
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	reply(w, http.StatusOK, map[string]bool{"deleted": v.Int != 0})
+}
+
+func (a *api) incrKey(w http.ResponseWriter, r *http.Request) {
+	key, err := pathKey(r)
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	by, err := a.decodeIncr(w, r)
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	v, err := a.mutate(r, command.Args{[]byte("LS.INCR"), key, itoa(by)})
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	reply(w, http.StatusOK, map[string]int64{"value": v.Elems[0].Int, "version": v.Elems[1].Int})
+}
+
+// decodeIncr reads {"by": n}; without a body it is 1.
+func (a *api) decodeIncr(w http.ResponseWriter, r *http.Request) (by int64, err error) {
+	by = 1
+	if err := noQuery(r.URL); err != nil || r.ContentLength == 0 {
+		return by, err
+	}
+	body, release, err := a.readJSON(w, r)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	f, err := fields(body)
+	if err != nil {
+		return 0, err
+	}
+	for name, v := range f {
+		if name != "by" {
+			return 0, unknownField(name)
+		}
+		if err := decode(name, v, &by); err != nil {
+			return 0, err
+		}
+	}
+	return by, nil
+}
+
+// keyJSON starts an answer about a key.
+func keyJSON(key []byte) map[string]any {
+	out := make(map[string]any)
+	putText(out, "key", key)
+	return out
+}
+
+// putText sets out[name], or out[name_base64] unless b is UTF-8.
+func putText(out map[string]any, name string, b []byte) {
+	if utf8.Valid(b) {
+		out[name] = string(b)
+	} else {
+		out[name+"_base64"] = b // encoding/json writes bytes in base64
+	}
+}
+
+// orNull is n, or null when it is the number that stands for none.
+func orNull(n, none int64) any {
+	if n == none {
+		return nil
+	}
+	return n
+}
+
+// readOptions reads the terms of a GET from the query.
+func readOptions(u *url.URL) (opt command.ReadOptions, err error) {
+	q, err := query(u, "consistency", "max_staleness_ms")
+	if err != nil {
+		return opt, err
+	}
+	switch q["consistency"] {
+	case "", "linearizable":
+		if _, ok := q["max_staleness_ms"]; ok {
+			return opt, badRequest("bad_parameter", "max_staleness_ms needs consistency=stale")
+		}
+	case "stale":
+		opt.Consistency = command.Stale
+	default:
+		return opt, badParameter("consistency", "linearizable or stale")
+	}
+	if s, ok := q["max_staleness_ms"]; ok {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || n <= 0 || n > int64(365*24*time.Hour/time.Millisecond) {
+			return opt, badParameter("max_staleness_ms", "an integer greater than 0")
+		}
+		opt.MaxStaleness = time.Duration(n) * time.Millisecond
+	}
+	return opt, nil
+}
+
+// query reads the parameters of a request: each known, each once.
+func query(u *url.URL, known ...string) (map[string]string, error) {
+	vals, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, badRequest("bad_parameter", "the query is malformed")
+	}
+	out := make(map[string]string, len(vals))
+	for name, v := range vals {
+		if !slices.Contains(known, name) {
+			return nil, badRequest("unknown_parameter", "there is no parameter "+strconv.Quote(name))
+		}
+		if len(v) != 1 {
+			return nil, badRequest("bad_parameter", "the parameter "+strconv.Quote(name)+" appears twice")
+		}
+		out[name] = v[0]
+	}
+	return out, nil
+}
+
+func noQuery(u *url.URL) error {
+	_, err := query(u)
+	return err
+}
+
+func badParameter(name, want string) error {
+	return badRequest("bad_parameter", name+" must be "+want)
+}

@@ -1,0 +1,137 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// The outcomes of a request that failed.
+const (
+	notApplied = "not_applied"
+	inDoubt    = "in_doubt"
+)
+
+// problem is the body of every error, RFC 9457.
+type problem struct {
+	Type    string `json:"type"`
+	Title   string `json:"title"`
+	Status  int    `json:"status"`
+	Detail  string `json:"detail"`
+	Code    string `json:"code"`
+	Outcome string `json:"outcome"`
+}
+
+// Error makes a problem what a decoder returns when it refuses a request.
+func (p problem) Error() string { return p.Code + ": " + p.Detail }
+
+// badRequest is a problem with what the client sent.
+func badRequest(code, detail string) problem {
+	return problem{Status: http.StatusBadRequest, Code: code, Detail: detail}
+}
+
+// fail answers with a problem.
+func fail(w http.ResponseWriter, p problem) {
+	if p.Type == "" {
+		p.Type = "about:blank"
+	}
+	if p.Title == "" {
+		p.Title = http.StatusText(p.Status)
+	}
+	if p.Outcome == "" {
+		p.Outcome = notApplied
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	switch p.Status {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		h.Set("Retry-After", "1")
+	case http.StatusUnauthorized:
+		h.Add("WWW-Authenticate", `Basic realm="lockstep", charset="UTF-8"`)
+		h.Add("WWW-Authenticate", `Bearer realm="lockstep"`)
+	}
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // a client that is gone needs no answer
+}
+
+// failWith answers with the problem that err is.
+func failWith(w http.ResponseWriter, err error) {
+	if p, ok := err.(problem); ok {
+		fail(w, p)
+		return
+	}
+	fail(w, badRequest("bad_request", err.Error()))
+}
+
+// reply answers with JSON.
+func reply(w http.ResponseWriter, status int, v any) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // as above
+}
+
+// errorKind is what the code of an error reply means in HTTP. This is the one
+// map from errors to statuses.
+func errorKind(code string) (status int, name, outcome string) {
+	switch code {
+	case "INDOUBT":
+		return http.StatusGatewayTimeout, "in_doubt", inDoubt
+	case "CLUSTERDOWN":
+		return http.StatusServiceUnavailable, "unavailable", notApplied
+	case "TRYAGAIN":
+		return http.StatusServiceUnavailable, "overloaded", notApplied
+	case "LOADING":
+		return http.StatusServiceUnavailable, "loading", notApplied
+	case "OOM":
+		return http.StatusInsufficientStorage, "out_of_memory", notApplied
+	case "WRONGTYPE":
+		return http.StatusUnprocessableEntity, "wrong_type", notApplied
+	case command.CodeCondition:
+		return http.StatusPreconditionFailed, "condition_failed", notApplied
+	case "ONCEMISMATCH":
+		return http.StatusConflict, "idempotency_key_reused", notApplied
+	case "ONCEEXPIRED":
+		return http.StatusConflict, "idempotency_key_expired", notApplied
+	case "EXECABORT":
+		return http.StatusConflict, "transaction_aborted", notApplied
+	case "CROSSSLOT":
+		return http.StatusBadRequest, "cross_slot", notApplied
+	case "NOAUTH", "WRONGPASS":
+		return http.StatusUnauthorized, "unauthorized", notApplied
+	case "NOPERM":
+		return http.StatusForbidden, "forbidden", notApplied
+	}
+	return http.StatusBadRequest, "command_error", notApplied
+}
+
+// problemOf is the problem that an error reply is.
+func problemOf(v resp.Value) problem {
+	text := string(v.Str)
+	status, name, outcome := errorKind(resp.Error(text).Code())
+	_, detail, _ := strings.Cut(text, " ")
+	switch name {
+	case "command_error":
+		detail = text
+		if notANumber(text) {
+			status, name = http.StatusUnprocessableEntity, "not_an_integer"
+		}
+	}
+	return problem{Status: status, Code: name, Outcome: outcome, Detail: detail}
+}
+
+// notANumber recognizes the errors of INCR on a value that is no number, or
+// would no longer fit one.
+func notANumber(text string) bool {
+	return strings.Contains(text, "is not an integer or out of range") ||
+		strings.Contains(text, "is not a valid float") || strings.Contains(text, "would overflow")
+}

@@ -1,0 +1,169 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+)
+
+// putRequest is what PUT asks for, from a JSON body or from the query.
+type putRequest struct {
+	value     []byte
+	ttlMillis *int64
+	condition string
+	version   *uint64
+}
+
+func (a *api) putKey(w http.ResponseWriter, r *http.Request) {
+	key, err := pathKey(r)
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	req, release, err := a.decodePut(w, r)
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	defer release()
+	args, err := req.args(key)
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	v, err := a.mutate(r, args)
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	out := keyJSON(key)
+	out["version"], out["expires_at_ms"] = v.Elems[0].Int, orNull(v.Elems[1].Int, 0)
+	reply(w, http.StatusOK, out)
+}
+
+func (a *api) decodePut(w http.ResponseWriter, r *http.Request) (req putRequest, release func(), err error) {
+	raw, err := mediaType(r)
+	if err != nil {
+		return req, nil, err
+	}
+	if raw {
+		if err = req.fromQuery(r.URL); err != nil {
+			return req, nil, err
+		}
+		req.value, release, err = a.readBody(w, r, a.maxRaw)
+		return req, release, err
+	}
+	if err = noQuery(r.URL); err != nil {
+		return req, nil, err
+	}
+	body, release, err := a.readJSON(w, r)
+	if err != nil {
+		return req, nil, err
+	}
+	if err = req.fromJSON(body); err == nil && int64(len(req.value)) > a.maxRaw {
+		err = tooLarge(a.maxRaw)
+	}
+	if err != nil {
+		release()
+		return req, nil, err
+	}
+	return req, release, nil
+}
+
+func (p *putRequest) fromJSON(body []byte) error {
+	f, err := fields(body)
+	if err != nil {
+		return err
+	}
+	for name, v := range f {
+		switch name {
+		case "value":
+			var s string
+			err = decode(name, v, &s)
+			p.value = []byte(s)
+		case "value_base64":
+			err = decode(name, v, &p.value)
+		case "ttl_ms":
+			p.ttlMillis = new(int64)
+			err = decode(name, v, p.ttlMillis)
+		case "if":
+			err = decode(name, v, &p.condition)
+			if err == nil && p.condition == "" {
+				err = errBadIf
+			}
+		case "if_version":
+			p.version = new(uint64)
+			err = decode(name, v, p.version)
+		default:
+			err = unknownField(name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, text := f["value"]
+	_, binary := f["value_base64"]
+	if text == binary {
+		return badRequest("missing_field", "the body must have either \"value\" or \"value_base64\"")
+	}
+	return nil
+}
+
+// fromQuery reads the options of a PUT whose body is the value itself.
+func (p *putRequest) fromQuery(u *url.URL) error {
+	q, err := query(u, "ttl_ms", "if", "if_version")
+	if err != nil {
+		return err
+	}
+	if s, ok := q["ttl_ms"]; ok {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return badParameter("ttl_ms", "an integer")
+		}
+		p.ttlMillis = &n
+	}
+	if s, ok := q["if"]; ok {
+		if p.condition = s; s == "" {
+			return errBadIf
+		}
+	}
+	if s, ok := q["if_version"]; ok {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			return badParameter("if_version", "an integer of at least 0")
+		}
+		p.version = &n
+	}
+	return nil
+}
+
+var errBadIf = badRequest("bad_value", "\"if\" must be \"absent\" or \"present\"")
+
+// args is the command for p.
+func (p *putRequest) args(key []byte) (command.Args, error) {
+	args := command.Args{[]byte("LS.PUT"), key, p.value}
+	if p.ttlMillis != nil {
+		if *p.ttlMillis <= 0 {
+			return nil, badRequest("bad_value", "\"ttl_ms\" must be greater than 0")
+		}
+		args = append(args, []byte("PX"), itoa(*p.ttlMillis))
+	}
+	switch p.condition {
+	case "":
+	case "absent":
+		args = append(args, []byte("NX"))
+	case "present":
+		args = append(args, []byte("XX"))
+	default:
+		return nil, errBadIf
+	}
+	if p.version != nil {
+		if p.condition != "" {
+			return nil, badRequest("bad_value", "\"if\" and \"if_version\" exclude each other")
+		}
+		args = append(args, []byte("IFVERSION"), strconv.AppendUint(nil, *p.version, 10))
+	}
+	return args, nil
+}

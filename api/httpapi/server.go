@@ -1,0 +1,154 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/lockstepkv/lockstep/api/router"
+)
+
+// Options are the parts that the handler is made of.
+type Options struct {
+	Router   *router.Router
+	Gatherer prometheus.Gatherer // for /metrics; nil: an empty page
+	Ready    func() error        // nil error: every shard of this node serves
+	// Backup writes a shard as an RDB file. Nil: backups are refused.
+	Backup func(ctx context.Context, shard int, w io.Writer) error
+
+	MaxValueBytes int64 // default 64 MiB
+	// MaxHeldBytes bounds the bodies of all requests together; default 4 times
+	// the largest body.
+	MaxHeldBytes int64
+	Logger       *slog.Logger
+}
+
+// ErrNoRouter is returned by New.
+var ErrNoRouter = errors.New("httpapi: no router")
+
+// maxOverhead is what a JSON body may have beside its value.
+const maxOverhead = 1 << 20
+
+// api answers requests.
+type api struct {
+	router  *router.Router
+	ready   func() error
+	backup  func(ctx context.Context, shard int, w io.Writer) error
+	metrics http.Handler
+	log     *slog.Logger
+	maxRaw  int64 // of an octet-stream body
+	maxJSON int64 // six bytes of JSON may stand for one of the value
+	held    *budget
+}
+
+// route is one call of the API.
+type route struct {
+	method, path string
+	open         bool // needs no password
+	serve        func(http.ResponseWriter, *http.Request)
+}
+
+// New returns the handler of all of the API.
+func New(o Options) (http.Handler, error) {
+	if o.Router == nil {
+		return nil, ErrNoRouter
+	}
+	if o.MaxValueBytes <= 0 {
+		o.MaxValueBytes = 64 << 20
+	}
+	if o.Ready == nil {
+		o.Ready = func() error { return nil }
+	}
+	if o.Gatherer == nil {
+		o.Gatherer = prometheus.NewRegistry()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &api{
+		router: o.Router, ready: o.Ready, backup: o.Backup, log: o.Logger,
+		metrics: promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}),
+		maxRaw:  o.MaxValueBytes, maxJSON: 6*o.MaxValueBytes + maxOverhead,
+	}
+	a.held = newBudget(max(o.MaxHeldBytes, a.maxJSON, 4*(o.MaxValueBytes+maxOverhead)))
+	return a.handler(), nil
+}
+
+func (a *api) routes() []route {
+	return []route{
+		{"PUT", "/v1/keys/{key}", false, a.putKey},
+		{"GET", "/v1/keys/{key}", false, a.getKey},
+		{"DELETE", "/v1/keys/{key}", false, a.deleteKey},
+		{"POST", "/v1/keys/{key}/incr", false, a.incrKey},
+		{"POST", "/v1/commands", false, a.commands},
+		{"GET", "/v1/cluster", false, a.cluster},
+		{"POST", "/v1/shards/{id}/leader", false, a.moveLeader},
+		{"GET", "/v1/shards/{id}/backup", false, a.backupShard},
+		{"GET", "/healthz", true, a.healthz},
+		{"GET", "/readyz", true, a.readyz},
+		{"GET", "/metrics", false, a.metrics.ServeHTTP},
+		{"GET", "/openapi.json", true, a.openapi},
+	}
+}
+
+func (a *api) handler() http.Handler {
+	m := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	allowed := make(map[string][]string)
+	var paths []string
+	for _, rt := range a.routes() {
+		methods := []string{rt.method}
+		if rt.method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+		serve := http.HandlerFunc(rt.serve)
+		if !rt.open {
+			serve = a.authenticated(serve)
+		}
+		m.Handle(rt.path, serve).Methods(methods...)
+		if allowed[rt.path] == nil {
+			paths = append(paths, rt.path)
+		}
+		allowed[rt.path] = append(allowed[rt.path], methods...)
+	}
+	for _, path := range paths {
+		allow := slices.Sorted(slices.Values(allowed[path]))
+		m.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Allow", strings.Join(allow, ", "))
+			fail(w, problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
+				Detail: "this resource takes " + strings.Join(allow, ", ")})
+		})
+	}
+	m.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fail(w, problem{Status: http.StatusNotFound, Code: "no_such_route", Detail: "there is nothing at this path; see /openapi.json"})
+	})
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fail(w, problem{Status: http.StatusForbidden, Code: "cross_origin", Detail: "a browser sent this for a page of another origin"})
+	}))
+	return guard.Handler(m)
+}
+
+// session starts the session of one request.
+func (a *api) session(r *http.Request, opts ...router.SessionOption) *router.Session {
+	return a.router.NewSession(r.RemoteAddr, router.KindHTTP, append(opts, router.WithAuthenticated())...)
+}
+
+func (a *api) healthz(w http.ResponseWriter, _ *http.Request) {
+	reply(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+func (a *api) readyz(w http.ResponseWriter, _ *http.Request) {
+	if err := a.ready(); err != nil {
+		fail(w, problem{Status: http.StatusServiceUnavailable, Code: "not_ready", Detail: err.Error()})
+		return
+	}
+	reply(w, http.StatusOK, map[string]string{"status": "ready"})
+}
