@@ -3,10 +3,278 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/lockstepkv/lockstep/api/httpapi"
+	"github.com/lockstepkv/lockstep/api/respapi"
+	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/clock"
+	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/shard"
+	"github.com/lockstepkv/lockstep/store"
 )
 
+// shutdownPatience is how long a node that is told to stop lets its clients
+// finish.
+const shutdownPatience = 5 * time.Second
+
 // runServe runs a node until ctx ends.
-func runServe(_ context.Context, _ Config, _ *slog.Logger) error {
-	return errors.New("serve: the parts of a node are not wired together in this build")
+func runServe(ctx context.Context, cfg Config, logger *slog.Logger) error {
+	s := &server{cfg: cfg, logger: logger.With("node", cfg.Node.ID), registry: prometheus.NewRegistry(), failed: make(chan error, 8)}
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	defer s.close()
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		s.logger.Info("stopping")
+		return nil
+	case err := <-s.failed:
+		return err
+	}
+}
+
+// server is the wiring of a node: listeners, shards, router, protocols.
+type server struct {
+	cfg      Config
+	logger   *slog.Logger
+	registry *prometheus.Registry
+	failed   chan error // the first thing that ended by itself
+
+	httpListener, respListener, peerListener net.Listener
+
+	node   *shard.Node
+	router *router.Router
+	resp   *respapi.Server
+	http   *http.Server
+}
+
+func (s *server) open(ctx context.Context) error {
+	if err := s.listen(); err != nil {
+		return err
+	}
+	opt, err := s.shardOptions()
+	if err != nil {
+		return err
+	}
+	s.node, err = shard.Open(ctx, opt)
+	if err != nil {
+		s.peerListener.Close()
+		return err
+	}
+	s.router, err = router.New(newNode(s.node, s.cfg.Node.ID), opt.Table, s.routerConfig())
+	if err != nil {
+		return err
+	}
+	s.serveRESP()
+	return s.serveHTTP()
+}
+
+// listen opens all ports before anything else: a port in use is the most common
+// mistake, and must not leave a trace in the data directory.
+func (s *server) listen() error {
+	for _, l := range []struct {
+		name, addr string
+		to         *net.Listener
+	}{
+		{"--http", s.cfg.Listen.HTTP, &s.httpListener},
+		{"--resp", s.cfg.Listen.RESP, &s.respListener},
+		{"--peer", s.cfg.Listen.Peer, &s.peerListener},
+	} {
+		var err error
+		if *l.to, err = net.Listen("tcp", l.addr); err != nil {
+			return fmt.Errorf("%s: %w", l.name, err)
+		}
+	}
+	tlsConfig, err := clientTLS(s.cfg.Security.ClientTLS)
+	if err != nil {
+		return err
+	}
+	if tlsConfig != nil {
+		s.httpListener = tlsListener(s.httpListener, tlsConfig)
+		s.respListener = tlsListener(s.respListener, tlsConfig)
+	}
+	return nil
+}
+
+func (s *server) shardOptions() (shard.Options, error) {
+	peerTLS, err := peerTLS(s.cfg.Security.PeerTLS)
+	if err != nil {
+		return shard.Options{}, err
+	}
+	c := s.cfg
+	opt := shard.Options{
+		NodeID: c.Node.ID, ClusterName: c.Node.ClusterName, Shards: c.Node.Shards,
+		DataDir: c.Node.DataDir, LogEngine: c.Node.LogEngine,
+		HTTPAddr: advertised(c.Listen.HTTP, c.Listen.Peer), RESPAddr: advertised(c.Listen.RESP, c.Listen.Peer),
+		Listener: s.peerListener, PeerTLS: peerTLS, Clock: clock.System(),
+		Table: command.NewTable(), Memory: memoryOf(s.settings()),
+		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
+		OnceRetention: c.Requests.OnceRetention, MaxClockOffset: c.Raft.MaxClockOffset,
+		DiskStallTimeout: c.Raft.DiskStallTimeout, SnapshotLogBytes: c.Raft.SnapshotLogBytes,
+		MaxWaitingBytes: max(256<<20, 2*c.Requests.MaxValueBytes),
+		Logger:          s.logger, Metrics: s.registry, Fatal: s.fatal,
+	}
+	if c.Raft.LeaseReads {
+		opt.LeaseDuration = c.Raft.LeaseDuration
+	}
+	for _, m := range c.Node.Members {
+		opt.Members = append(opt.Members, shard.Member{ID: m.ID, Peer: m.PeerAddr})
+	}
+	return opt, nil
+}
+
+// advertised returns the address under which clients reach a listener: the
+// listener's own unless that is a wildcard, then the host of the peer address.
+func advertised(listen, peer string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		if h, _, err := net.SplitHostPort(peer); err == nil {
+			host = h
+		}
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// fatal ends the process without ceremony: the disk cannot be trusted, so nothing
+// that a clean stop would do can be either.
+func (s *server) fatal(err error) {
+	s.logger.Error("this node cannot go on", "error", err)
+	os.Exit(exitFatal)
+}
+
+func (s *server) settings() router.Settings {
+	set := router.DefaultSettings()
+	set.MaxMemory = s.cfg.Memory.MaxBytes
+	set.MaxMemoryPolicy = s.cfg.Memory.Policy
+	set.MaxMemorySamples = s.cfg.Memory.Samples
+	set.MaxClients = s.cfg.Requests.MaxClients
+	set.RequirePass = s.cfg.Security.Password
+	set.SlowlogLogSlowerThan = s.cfg.Requests.SlowlogThreshold.Microseconds()
+	return set
+}
+
+func memoryOf(set router.Settings) shard.Memory {
+	policy, err := store.ParsePolicy(set.MaxMemoryPolicy)
+	if err != nil {
+		policy = store.NoEviction // Settings.Validate knows the same names
+	}
+	return shard.Memory{MaxBytes: set.MaxMemory, Eviction: store.Options{
+		Policy: policy, Samples: set.MaxMemorySamples, LFULogFactor: set.LFULogFactor, LFUDecayMinutes: set.LFUDecayTime,
+	}}
+}
+
+// Reload implements router.Reloader for what the shards need to know; the
+// protocols ask the router themselves.
+func (s *server) Reload(_ context.Context, _, next router.Settings) error {
+	s.node.SetMemory(memoryOf(next))
+	return nil
+}
+
+func (s *server) routerConfig() router.Config {
+	redirect := router.RedirectForward
+	if s.cfg.Requests.RedirectMoved {
+		redirect = router.RedirectMoved
+	}
+	return router.Config{
+		Redirect: redirect, SpanShards: s.cfg.Requests.AllowCrossShard, RequestTimeout: s.cfg.Requests.Timeout,
+		MaxQueuedBytes: int(max(512<<20, s.cfg.Requests.MaxValueBytes)),
+		Version:        version, Settings: s.settings(), Reloader: s, Registerer: s.registry, Logger: s.logger,
+		Static: map[string]string{
+			"dir": s.cfg.Node.DataDir, "port": portOf(s.cfg.Listen.RESP), "bind": hostOf(s.cfg.Listen.RESP),
+			"appendonly": "yes", "appendfsync": "always", "save": "", "databases": "1",
+			"proto-max-bulk-len": fmt.Sprint(s.cfg.Requests.MaxValueBytes),
+		},
+	}
+}
+
+func portOf(addr string) string { _, port, _ := net.SplitHostPort(addr); return port }
+func hostOf(addr string) string { host, _, _ := net.SplitHostPort(addr); return host }
+
+func (s *server) serveRESP() {
+	s.resp = respapi.New(respapi.Options{
+		Listener: s.respListener, Backend: respapi.FromRouter(s.router), Logger: s.logger,
+		Limits: resp.Limits{MaxBulk: s.cfg.Requests.MaxValueBytes},
+	})
+	go func() { s.report("redis protocol", s.resp.Serve()) }()
+}
+
+func (s *server) serveHTTP() error {
+	handler, err := httpapi.New(httpapi.Options{
+		Router: s.router, Gatherer: s.registry, Ready: s.node.Ready, Backup: s.backup,
+		MaxValueBytes: s.cfg.Requests.MaxValueBytes, Logger: s.logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.http = &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute,
+		MaxHeaderBytes: 128 << 10, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
+	}
+	go func() { s.report("http", s.http.Serve(s.httpListener)) }()
+	s.logger.Info("ready for clients", "http", s.cfg.Listen.HTTP, "resp", s.cfg.Listen.RESP, "peer", s.cfg.Listen.Peer,
+		"shards", s.cfg.Node.Shards, "cluster", s.node.ClusterID(), "version", version, "go", runtime.Version())
+	return nil
+}
+
+// backup writes a shard's newest acknowledged state as an RDB file.
+func (s *server) backup(ctx context.Context, shard int, w io.Writer) error {
+	g := s.node.Groups()[shard]
+	// A linearizable read that asks for nothing brings this replica up to date.
+	if _, err := g.Read(ctx, command.ReadOptions{}, func(*command.Ctx) {}); err != nil {
+		return err
+	}
+	_, err := g.WriteSnapshot(w)
+	return err
+}
+
+func (s *server) report(what string, err error) {
+	if err != nil && !errors.Is(err, http.ErrServerClosed) {
+		s.failed <- fmt.Errorf("%s listener: %w", what, err)
+	}
+}
+
+// close stops in the order of the data's way: no new requests, then leadership
+// to others, then the shards.
+func (s *server) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownPatience)
+	defer cancel()
+	if s.node != nil {
+		s.node.HandOver(ctx)
+	}
+	if s.http != nil {
+		if err := s.http.Shutdown(ctx); err != nil {
+			s.http.Close()
+		}
+	}
+	if s.resp != nil {
+		if err := s.resp.Close(ctx); err != nil {
+			s.logger.Warn("clients were cut off", "error", err)
+		}
+	}
+	if s.node != nil {
+		if err := s.node.Close(); err != nil {
+			s.logger.Error("stopping the shards", "error", err)
+		}
+	}
+	for _, l := range []net.Listener{s.httpListener, s.respListener, s.peerListener} {
+		if l != nil {
+			l.Close()
+		}
+	}
 }
