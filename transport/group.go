@@ -160,9 +160,13 @@ func (g *Group) SetHeartbeatHandler(func(raft.RPC)) {}
 // AppendEntries implements raft.Transport.
 func (g *Group) AppendEntries(id raft.ServerID, _ raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	if isHeartbeat(req) {
-		return g.call(id, rpcAppend, req, resp, electionPatience, electionTimeout)
+		return g.call(id, rpcAppend, req, resp, electionTimeout)
 	}
-	return g.call(id, rpcAppend, req, resp, g.t.raftTimeout, g.t.raftTimeout)
+	c, err := g.leaderStream(id)
+	if err != nil {
+		return err
+	}
+	return c.roundTrip(rpcAppend, req, resp)
 }
 
 // RequestVote implements raft.Transport.
@@ -184,11 +188,12 @@ func (g *Group) elect(id raft.ServerID, tag rpcType, req, resp any) error {
 	if g.quarantined.Load() {
 		return ErrQuarantined
 	}
-	return g.call(id, tag, req, resp, electionPatience, electionTimeout)
+	return g.call(id, tag, req, resp, electionTimeout)
 }
 
-func (g *Group) call(id raft.ServerID, tag rpcType, req, resp any, patience, limit time.Duration) error {
-	c, err := g.stream(id, patience)
+// call is for messages that are worthless when they are late.
+func (g *Group) call(id raft.ServerID, tag rpcType, req, resp any, limit time.Duration) error {
+	c, err := g.stream(id, electionPatience, false)
 	if err != nil {
 		return err
 	}
@@ -198,11 +203,10 @@ func (g *Group) call(id raft.ServerID, tag rpcType, req, resp any, patience, lim
 
 // AppendEntriesPipeline implements raft.Transport.
 func (g *Group) AppendEntriesPipeline(id raft.ServerID, _ raft.ServerAddress) (raft.AppendPipeline, error) {
-	c, err := g.stream(id, g.t.raftTimeout)
+	c, err := g.leaderStream(id)
 	if err != nil {
 		return nil, err
 	}
-	c.limit.Store(int64(g.t.raftTimeout))
 	return newPipeline(c)
 }
 
@@ -210,12 +214,11 @@ func (g *Group) AppendEntriesPipeline(id raft.ServerID, _ raft.ServerAddress) (r
 // advances; the answer to it comes only when the peer has restored the
 // snapshot, for which it has 1 s per 4 MiB on top.
 func (g *Group) InstallSnapshot(id raft.ServerID, _ raft.ServerAddress, req *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
-	c, err := g.stream(id, g.t.raftTimeout)
+	c, err := g.leaderStream(id)
 	if err != nil {
 		return err
 	}
 	c.snapshot.Store(true)
-	c.limit.Store(int64(g.t.raftTimeout))
 	c.begin()
 	defer c.fail(ErrClosed) // where the stream stands after an error is unknown
 	err = c.send(rpcSnapshot, req)
@@ -241,10 +244,18 @@ func (w progressWriter) Write(p []byte) (int, error) {
 	return w.c.nc.Write(p)
 }
 
+// leaderStream is for what only a leader sends.
+func (g *Group) leaderStream(id raft.ServerID) (*raftConn, error) {
+	c, err := g.stream(id, g.t.raftTimeout, true)
+	if err == nil {
+		c.limit.Store(int64(g.t.raftTimeout))
+	}
+	return c, err
+}
+
 // stream returns an idle stream to a peer or dials one. While the peer is away
-// it waits for up to patience; what only a leader sends waits no longer than
-// this node leads.
-func (g *Group) stream(id raft.ServerID, patience time.Duration) (*raftConn, error) {
+// it waits for up to patience, and if asked so no longer than this node leads.
+func (g *Group) stream(id raft.ServerID, patience time.Duration, whileLeading bool) (*raftConn, error) {
 	p := g.t.peers[string(id)]
 	if p == nil {
 		return nil, fmt.Errorf("%w: %s", ErrUnknownPeer, id)
@@ -252,7 +263,7 @@ func (g *Group) stream(id raft.ServerID, patience time.Duration) (*raftConn, err
 	if c := g.pool.get(p.id); c != nil {
 		return c, nil
 	}
-	if err := g.await(p, patience); err != nil {
+	if err := g.await(p, patience, whileLeading); err != nil {
 		return nil, err
 	}
 	nc, err := g.t.dial(p, kindRaft, g.id)
@@ -262,7 +273,7 @@ func (g *Group) stream(id raft.ServerID, patience time.Duration) (*raftConn, err
 	return g.adopt(nc, p)
 }
 
-func (g *Group) await(p *peer, patience time.Duration) error {
+func (g *Group) await(p *peer, patience time.Duration, whileLeading bool) error {
 	up := p.upCh()
 	select {
 	case <-up:
@@ -284,7 +295,7 @@ func (g *Group) await(p *peer, patience time.Duration) error {
 		case <-timeout.C:
 			return *p.links[linkControl].down.Load()
 		case <-poll.C:
-			if patience > electionPatience && !g.leads() {
+			if whileLeading && !g.leads() {
 				return *p.links[linkControl].down.Load()
 			}
 		}

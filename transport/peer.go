@@ -17,6 +17,10 @@ const (
 	// it is taken for dead. Ticks are counted, not time, so that a process that
 	// was itself stopped does not blame its peers when it goes on.
 	dialedSilentTicks = 6
+	// A large message may keep a busy peer from answering on the connection for
+	// big ones. A dead peer is found out by the control link, which takes the
+	// others with it.
+	bigSilentTicks = 40
 	// An acceptor is told of a dead peer by its own connection to it; this only
 	// clears away what is left.
 	acceptedSilentTicks = 60
@@ -136,6 +140,9 @@ func (l *link) runOnce(connected func()) error {
 		return err
 	}
 	c := newConn(t.ctx, nc, l.p.id, l.class)
+	if l.class == linkBig {
+		c.silentTicks = bigSilentTicks
+	}
 	if !t.register(c) {
 		nc.Close()
 		return ErrClosed
@@ -146,14 +153,16 @@ func (l *link) runOnce(connected func()) error {
 	if l.class == linkControl {
 		t.log.Info("connected to node", "peer", l.p.id, "address", l.p.addr)
 		l.p.setUp()
-		defer l.p.setDown()
 	}
-	err = c.readReplies(l.p)
+	c.fail(c.readReplies(l.p))
+	err = c.err // the first reason, which need not be the reader's
 	l.setDown(err)
 	l.conn.Store(nil)
-	c.fail(err)
+	if l.class == linkControl {
+		l.p.setDown(err)
+	}
 	c.finish()
-	return c.err // the first reason, when it was not the reader's
+	return err
 }
 
 func (p *peer) setUp() {
@@ -162,12 +171,17 @@ func (p *peer) setUp() {
 	close(p.up)
 }
 
-// setDown also ends the Raft streams, so that whoever waits for an answer on
-// them tries again as soon as the peer is back.
-func (p *peer) setDown() {
+// setDown also ends the other links and the Raft streams, so that nobody waits
+// any longer for an answer and all try again as soon as the peer is back.
+func (p *peer) setDown(reason error) {
 	p.mu.Lock()
 	p.up = make(chan struct{})
 	p.mu.Unlock()
+	for i := range p.links {
+		if c := p.links[i].conn.Load(); c != nil {
+			c.fail(reason)
+		}
+	}
 	p.rafts.closeAll(false)
 }
 
