@@ -31,34 +31,47 @@ type sink struct {
 // tailSum sums a stream except its last trailerLen bytes, which it keeps.
 type tailSum struct {
 	crc  uint64
+	last byte // the last one that is in crc
 	tail [trailerLen]byte
 	kept int
 	size int64
 }
 
+func (t *tailSum) add(p []byte) {
+	if len(p) > 0 {
+		t.crc = crc64Update(t.crc, p)
+		t.last = p[len(p)-1]
+	}
+}
+
 func (t *tailSum) write(p []byte) {
 	t.size += int64(len(p))
 	if len(p) >= trailerLen {
-		t.crc = crc64Update(t.crc, t.tail[:t.kept])
+		t.add(t.tail[:t.kept])
 		body := len(p) - trailerLen
-		t.crc = crc64Update(t.crc, p[:body])
+		t.add(p[:body])
 		t.kept = copy(t.tail[:], p[body:])
 		return
 	}
 	if over := t.kept + len(p) - trailerLen; over > 0 {
-		t.crc = crc64Update(t.crc, t.tail[:over])
+		t.add(t.tail[:over])
 		t.kept = copy(t.tail[:], t.tail[over:t.kept])
 	}
 	t.kept += copy(t.tail[t.kept:], p)
 }
 
-// check says whether the stream ends with the sum of what stands before.
+// check says whether the stream ends with the EOF opcode and the sum of what
+// stands before. The sum alone does not notice zeros behind it: this CRC starts
+// at 0 and is not inverted, so it is its own continuation.
 func (t *tailSum) check() error {
 	if t.size < int64(rdbHeaderLen+1+trailerLen) {
 		return damaged("%d bytes are too few for an RDB file", t.size)
 	}
 	if got := binary.LittleEndian.Uint64(t.tail[:]); got != t.crc {
 		return damaged("checksum is %016x, the content's is %016x", got, t.crc)
+	}
+	if t.last != opEOF {
+		return damaged("no end of file before the checksum")
 	}
 	return nil
 }

@@ -190,6 +190,7 @@ func (s *Store) open(id string) (*fileMeta, *os.File, error) {
 		if _, err := readMeta(s.dir, id); errors.Is(err, os.ErrNotExist) {
 			return nil, nil, err // reaped meanwhile
 		}
+		err = damaged("file is missing")
 	}
 	if err != nil {
 		return nil, nil, &CorruptError{File: path, Err: err}
