@@ -74,22 +74,24 @@ func (s *Store) GetLog(index uint64, l *raft.Log) error {
 	return nil
 }
 
-// readDisk reads an entry that the log holds.
+// readDisk reads an entry past the cache.
 func (s *Store) readDisk(index uint64, l *raft.Log) error {
-	err := s.engine.get(index, l)
-	if !errors.Is(err, raft.ErrLogNotFound) {
-		return err
-	}
-	// Deleted since the caller looked, or gone although it should be there?
+	s.ioMu.RLock()
+	defer s.ioMu.RUnlock()
 	s.mu.RLock()
-	defer s.mu.RUnlock()
+	closed, first, last := s.closed, s.sizes.first, s.sizes.last
+	s.mu.RUnlock()
 	switch {
-	case s.closed:
+	case closed:
 		return ErrClosed
-	case index < s.sizes.first || index > s.sizes.last:
-		return raft.ErrLogNotFound
+	case index < first || index > last:
+		return raft.ErrLogNotFound // deleted since the caller looked
 	}
-	return corrupt(s.o.Dir, -1, index, "entry is missing")
+	err := s.engine.get(index, l)
+	if errors.Is(err, raft.ErrLogNotFound) {
+		return corrupt(s.o.Dir, -1, index, "entry is missing")
+	}
+	return err
 }
 
 // StoreLog implements raft.LogStore.
@@ -213,7 +215,9 @@ func (s *Store) deleteLocked(min, max uint64) error {
 	s.forget(min, max, first)
 	err := failpoint.Inject("raftlog/delete")
 	if err == nil {
+		s.ioMu.Lock()
 		err = s.engine.deleteRange(min, max)
+		s.ioMu.Unlock()
 	}
 	if err != nil {
 		return s.fail("delete", err)
@@ -274,9 +278,12 @@ func (s *Store) setLocked(key, val []byte) error {
 
 // Get implements raft.StableStore; nil without an error for a key that was never set.
 func (s *Store) Get(key []byte) ([]byte, error) {
+	s.ioMu.RLock()
+	defer s.ioMu.RUnlock()
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.closed {
+	closed := s.closed
+	s.mu.RUnlock()
+	if closed {
 		return nil, ErrClosed
 	}
 	return s.engine.getStable(key)

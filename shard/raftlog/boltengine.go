@@ -169,8 +169,6 @@ func (e *boltEngine) get(index uint64, l *raft.Log) error {
 	switch {
 	case errors.Is(err, raft.ErrLogNotFound):
 		return err
-	case errors.Is(err, bbolt.ErrDatabaseNotOpen):
-		return ErrClosed
 	case err != nil:
 		return &CorruptError{File: e.path, Offset: -1, Index: index, Err: fmt.Errorf("decode entry: %w", err)}
 	}

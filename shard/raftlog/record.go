@@ -171,10 +171,9 @@ func verifyRecord(b []byte, salt uint32) (recordView, error) {
 	return v, nil
 }
 
-// boltSum is the checksum that engine bolt stores behind an entry's own extensions. The time is left
-// out: the library's encoding may round it, and Raft never relies on it.
+// boltSum is the checksum that engine bolt stores behind an entry's own extensions.
 func boltSum(l *raft.Log, ext []byte) uint32 {
-	plain := raft.Log{Index: l.Index, Term: l.Term, Type: l.Type, Extensions: ext}
+	plain := raft.Log{Index: l.Index, Term: l.Term, Type: l.Type, Extensions: ext, AppendedAt: l.AppendedAt}
 	var h [recordHeaderLen]byte
 	putHeader(&h, &plain, 0)
 	sum := crc32.Update(0, castagnoli, h[4:])

@@ -58,6 +58,9 @@ func (o *Options) setDefaults() error {
 	if o.SegmentBytes == 0 {
 		o.SegmentBytes = DefaultSegmentBytes
 	}
+	if o.SegmentBytes < 0 || o.SegmentBytes > 1<<30 {
+		return fmt.Errorf("raftlog: segment size of %d bytes is not between 1 and 1 GiB", o.SegmentBytes)
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -96,9 +99,13 @@ type Store struct {
 	stop     chan struct{}
 	done     sync.WaitGroup
 
-	// writeMu serialises writes. Lock order: writeMu, then mu.
+	// writeMu serialises writes. Lock order: writeMu, ioMu, mu.
 	writeMu sync.Mutex
 	failed  error // first failed write; guarded by writeMu
+
+	// ioMu is held shared by reads from disk and exclusively while files go away: raft-wal may close a
+	// file under a reader that has just found it.
+	ioMu sync.RWMutex
 
 	mu     sync.RWMutex
 	sizes  sizeIndex  // guarded by mu
@@ -259,5 +266,7 @@ func (s *Store) Close() error {
 	close(s.stop)
 	s.done.Wait()
 	s.watch.close()
+	s.ioMu.Lock()
+	defer s.ioMu.Unlock()
 	return errors.Join(s.engine.close(), s.mark.close())
 }

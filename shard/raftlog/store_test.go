@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -44,6 +45,18 @@ func TestStoreAndReopen(t *testing.T) {
 			mustClose(t, s)
 			s = mustOpen(t, o)
 		}
+	})
+}
+
+func TestAppendedAtSurvives(t *testing.T) {
+	forEngines(t, func(t *testing.T, engine string) {
+		s := mustOpen(t, Options{Dir: t.TempDir(), Engine: engine, CacheBytes: -1})
+		want := batch(1, 4, 10)
+		for i, at := range []time.Time{{}, time.Now(), time.Now().UTC(), time.Unix(0, 1)} {
+			want[i].AppendedAt = at
+		}
+		mustStore(t, s, want...)
+		checkEntries(t, s, want...)
 	})
 }
 
