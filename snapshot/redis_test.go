@@ -18,7 +18,7 @@ import (
 
 // startRedis runs a redis-server on the data in dir until the test ends or the
 // returned stop is called.
-func startRedis(t *testing.T, dir string, args ...string) (client *redis.Client, stop func()) {
+func startRedis(t testing.TB, dir string, args ...string) (client *redis.Client, stop func()) {
 	t.Helper()
 	sock := filepath.Join(dir, "sock")
 	base := []string{"--port", "0", "--unixsocket", sock, "--dir", dir, "--save", "", "--enable-debug-command", "yes"}
