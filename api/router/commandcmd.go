@@ -31,7 +31,7 @@ func doCommandInfo(r *Router, ctx context.Context, s *Session, args command.Args
 		if p := r.byFullName(string(name)); p != nil {
 			out = append(out, describeSpec(p.spec))
 		} else {
-			out = append(out, resp.NilArray)
+			out = append(out, resp.Nil)
 		}
 	}
 	return resp.Array(out...)
