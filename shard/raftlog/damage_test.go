@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -326,4 +327,40 @@ func TestSealedTailIsUsableAfterCrashBeforeRotation(t *testing.T) {
 	mustStore(t, s, want[5])
 	mustClose(t, s)
 	checkEntries(t, mustOpen(t, o), want...)
+}
+
+// A deletion right behind the write that seals a segment: raft-wal v0.4.0 would then seal the wrong one.
+// One processor keeps its background rotation from running in between.
+func TestDeletionBeforeRotation(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	o := Options{Dir: t.TempDir(), SegmentBytes: 4 << 10, CacheBytes: -1}
+	s := mustOpen(t, o)
+	for _, step := range []error{
+		s.engine.append(batch(1, 10, 500)), s.engine.deleteRange(4, 10), s.engine.append(batch(4, 3, 500)),
+	} {
+		if step != nil {
+			t.Fatal(step)
+		}
+	}
+	mustClose(t, s)
+	checkEntries(t, mustOpen(t, o), batch(1, 6, 500)...)
+}
+
+// A crash leaves zeros, never flipped bits: even the last batch, and without a watermark.
+func TestFlippedBitInLastBatchIsNotTakenForCrash(t *testing.T) {
+	b := buildLog(t, EngineWAL, 8)
+	segs := b.im.segments()
+	tail := segs[len(segs)-1]
+	plain := b.im.without(watermarkFile)
+	from, to := int(lastNonZero(b.beforeLast[tail]))+1, int(lastNonZero(b.im[tail]))+1
+	reported := 0
+	for at := from; at < to; at++ {
+		if _, damage := b.tryOpen(t, plain.with(tail, flip(at)), fmt.Sprintf("bit flipped at %d", at)); damage != nil {
+			reported++
+		}
+	}
+	// A damaged length can look like a batch whose end is missing.
+	if reported < (to-from)*98/100 {
+		t.Fatalf("%d of %d flipped bits reported", reported, to-from)
+	}
 }

@@ -117,23 +117,6 @@ func TestFailedRotationIsReported(t *testing.T) {
 	}
 }
 
-// A deletion right behind the write that seals a segment: raft-wal v0.4.0 would seal the wrong one.
-func TestDeletionBesideRotation(t *testing.T) {
-	for range 20 {
-		o := Options{Dir: t.TempDir(), SegmentBytes: 4 << 10, CacheBytes: -1}
-		s := mustOpen(t, o)
-		mustStore(t, s, batch(1, 10, 500)...)
-		if err := s.DeleteRange(4, 10); err != nil {
-			t.Fatal(err)
-		}
-		mustStore(t, s, batch(4, 3, 500)...)
-		mustClose(t, s)
-		s = mustOpen(t, o)
-		checkEntries(t, s, batch(1, 6, 500)...)
-		mustClose(t, s)
-	}
-}
-
 func TestWatchdogReportsHangingWrite(t *testing.T) {
 	forEngines(t, func(t *testing.T, engine string) {
 		stalled := make(chan string, 10)
