@@ -126,10 +126,11 @@ func (r *Reader) slowLength(what string) (n int64, used int, ok bool) {
 	r.need = 0
 	line := r.buf[r.r:r.w]
 	end := indexBefore(line, '\r')
+	if end > r.lim.MaxInline || (end < 0 && len(line) > r.lim.MaxInline) {
+		r.wrong("too big " + what + " count string")
+		return 0, 0, false
+	}
 	if end < 0 {
-		if len(line) > r.lim.MaxInline {
-			r.wrong("too big " + what + " count string")
-		}
 		return 0, 0, false
 	}
 	if end+2 > len(line) {

@@ -83,11 +83,7 @@ func (r *Reader) Partial() bool { return r.want > 0 || r.w > r.r }
 // memory is reused or given back.
 func (r *Reader) Release() {
 	if r.start >= 0 && (r.ready || r.want > 0) {
-		// The command in the making lies in this buffer as a whole: it is parsed
-		// again later, so that nothing pins the buffer.
-		r.r, r.want, r.bulk, r.need, r.ready = r.start, 0, -1, 0, false
-		clear(r.args[r.first:])
-		r.args = r.args[:r.first]
+		r.rewind()
 	}
 	r.keepCurrent()
 	if len(r.args) == 0 {
@@ -96,6 +92,14 @@ func (r *Reader) Release() {
 	}
 	r.retired = r.retiredCur
 	r.settle()
+}
+
+// rewind forgets the command in the making, which lies in this buffer as a
+// whole. It is parsed again later; until then it does not pin the buffer.
+func (r *Reader) rewind() {
+	r.r, r.want, r.bulk, r.need, r.ready = r.start, 0, -1, 0, false
+	clear(r.args[r.first:])
+	r.args = r.args[:r.first]
 }
 
 // keepCurrent drops all arguments but those of the command in the making.
@@ -118,7 +122,7 @@ func (r *Reader) recycle() {
 	case r.full && len(r.buf) < maxBuffer:
 		r.resize(min(4*len(r.buf), maxBuffer))
 	case unread == 0:
-		r.r, r.w = 0, 0
+		r.r, r.w, r.start = 0, 0, -1
 	}
 	r.full = false
 	if cap(r.args) > keepArgs {
@@ -206,11 +210,15 @@ func (r *Reader) fill() error {
 func (r *Reader) makeRoom() error {
 	unread := r.w - r.r
 	if unread == 0 && !r.pinned {
-		r.r, r.w = 0, 0
+		r.r, r.w, r.start = 0, 0, -1
 	}
 	growing := r.r == 0 && !r.pinned && len(r.buf) >= maxBuffer
 	if r.w < len(r.buf) && (r.r+r.need <= len(r.buf) || growing) {
 		return r.charge(0)
+	}
+	if r.pinned && r.first == 0 && r.start >= 0 && r.need <= maxBuffer && r.w-r.start <= len(r.buf)/2 {
+		r.rewind()
+		r.pinned, unread = false, r.w-r.r
 	}
 	if r.r > 0 && !r.pinned && r.need <= len(r.buf) && unread <= len(r.buf)/2 {
 		r.resize(len(r.buf))
