@@ -33,7 +33,7 @@ func (b *logBuffer) String() string {
 	return b.buf.String()
 }
 
-// net is a cluster of transports on loopback.
+// cluster is a set of transports on loopback.
 type cluster struct {
 	tb    testing.TB
 	peers map[string]string

@@ -264,7 +264,9 @@ func TestFollowersWithHangingDisksKeepTheirLeader(t *testing.T) {
 	// Both followers hang: without the guard the leader loses its quorum.
 	var release []func()
 	for _, f := range others(members, id) {
-		release = append(release, members[f].store.block())
+		unblock := members[f].store.block()
+		t.Cleanup(unblock)
+		release = append(release, unblock)
 	}
 	write := leader.Apply([]byte("x"), 30*time.Second)
 	for _, f := range others(members, id) {
