@@ -47,14 +47,13 @@ func parseBlocks(markdown string) []block {
 // shiftPorts moves the ports of scripts/cluster by offset, so that the test does
 // not meet a cluster that runs on this machine already.
 func shiftPorts(commands string, offset int) string {
-	port := regexp.MustCompile(`(:|-p )([789]00[1-9])\b`)
+	port := regexp.MustCompile(`\b[789]00[1-9]\b`)
 	return port.ReplaceAllStringFunc(commands, func(match string) string {
-		parts := port.FindStringSubmatch(match)
-		n, err := strconv.Atoi(parts[2])
+		n, err := strconv.Atoi(match)
 		if err != nil {
 			return match
 		}
-		return parts[1] + strconv.Itoa(n+offset)
+		return strconv.Itoa(n + offset)
 	})
 }
 

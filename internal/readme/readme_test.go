@@ -33,10 +33,12 @@ func TestReadmeCommands(t *testing.T) {
 	}
 	shell := newShell(t, root)
 	for _, b := range blocks {
+		start := time.Now()
 		output, err := shell.run(t, shiftPorts(withoutTestScript(b.commands), portOffset))
 		if err != nil {
 			t.Fatalf("README.md line %d: %v\n%s\noutput:\n%s", b.line, err, b.commands, output)
 		}
+		t.Logf("README.md line %d took %v:\n%s", b.line, time.Since(start).Round(time.Millisecond), output)
 		if line, missing := missingLine(b.output, output); missing {
 			t.Errorf("README.md line %d: the output has no line like %q\n%s\noutput:\n%s", b.line, line, b.commands, output)
 		}
@@ -110,8 +112,8 @@ func TestParseBlocks(t *testing.T) {
 }
 
 func TestShiftPorts(t *testing.T) {
-	got := shiftPorts("curl http://127.0.0.1:8001/x8001; redis-cli -p 7002; echo 9003 :9003 :80012", 1000)
-	if want := "curl http://127.0.0.1:9001/x8001; redis-cli -p 8002; echo 9003 :10003 :80012"; got != want {
+	got := shiftPorts("curl http://127.0.0.1:8001/x8001; redis-cli -p 7002; port=9003; echo 80012", 1000)
+	if want := "curl http://127.0.0.1:9001/x8001; redis-cli -p 8002; port=10003; echo 80012"; got != want {
 		t.Errorf("%s", got)
 	}
 }

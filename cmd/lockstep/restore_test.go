@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+func testClient(t *testing.T, addr string) (respOptions, *respConn) {
+	t.Helper()
+	o := respOptions{addrs: []string{addr}, timeout: 10 * time.Second}
+	conn, err := dialRESP(context.Background(), o, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.close() })
+	return o, conn
+}
+
+func mustCommand(t *testing.T, c *respConn, args ...string) resp.Value {
+	t.Helper()
+	v, err := c.command(args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// A file that Redis wrote is loaded into another server that speaks its protocol.
+func TestRestoreOfRedisFile(t *testing.T) {
+	from, dir := startRedis(t)
+	_, source := testClient(t, from)
+	for i := range 2000 { // several batches
+		mustCommand(t, source, "SET", "key:"+strconv.Itoa(i), strings.Repeat("v", i))
+	}
+	mustCommand(t, source, "SET", "lives", "x", "EX", "1000")
+	mustCommand(t, source, "SAVE")
+	file := filepath.Join(dir, "dump.rdb")
+
+	to, _ := startRedis(t)
+	o, target := testClient(t, to)
+	mustCommand(t, target, "SET", "other", "1")
+	var out strings.Builder
+	ctx := context.Background()
+	if err := runRestore(ctx, restoreOptions{resp: o, files: []string{file}}, &out); err == nil || !strings.Contains(err.Error(), "holds 1 keys") {
+		t.Fatalf("into a cluster with keys: %v", err)
+	}
+	if err := runRestore(ctx, restoreOptions{resp: o, files: []string{dir}, flush: true}, &out); err != nil {
+		t.Fatal(err)
+	}
+	if n := mustCommand(t, target, "DBSIZE").Int; n != 2001 || !strings.Contains(out.String(), "2001 keys loaded") {
+		t.Errorf("%d keys, %q", n, out.String())
+	}
+	if got := string(mustCommand(t, target, "GET", "key:1999").Str); len(got) != 1999 {
+		t.Errorf("key:1999 has %d bytes", len(got))
+	}
+	if ttl := mustCommand(t, target, "TTL", "lives").Int; ttl < 900 || ttl > 1000 {
+		t.Errorf("ttl %d", ttl)
+	}
+}
+
+// A damaged file, or one with other types, changes nothing, not even with --flush.
+func TestRestoreRefusesBeforeChangingAnything(t *testing.T) {
+	addr, dir := startRedis(t)
+	o, conn := testClient(t, addr)
+	mustCommand(t, conn, "SET", "a", "1")
+	mustCommand(t, conn, "RPUSH", "list", "1")
+	mustCommand(t, conn, "SAVE")
+	lists := filepath.Join(dir, "dump.rdb")
+	mustCommand(t, conn, "DEL", "list")
+	data, err := os.ReadFile(lists)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := filepath.Join(t.TempDir(), "damaged.rdb")
+	if err := os.WriteFile(damaged, data[:len(data)-3], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{lists, damaged} {
+		err := runRestore(context.Background(), restoreOptions{resp: o, files: []string{file}, flush: true}, &strings.Builder{})
+		if err == nil {
+			t.Errorf("%s was accepted", file)
+		}
+		t.Log(err)
+	}
+	if n := mustCommand(t, conn, "DBSIZE").Int; n != 1 {
+		t.Errorf("%d keys are left", n)
+	}
+}
+
+func TestParseSlots(t *testing.T) {
+	node := func(port int64) resp.Value {
+		return resp.Array(resp.BulkString("127.0.0.1"), resp.Int(port), resp.BulkString("id"))
+	}
+	m, err := parseSlots(resp.Array(
+		resp.Array(resp.Int(0), resp.Int(99), node(7001)),
+		resp.Array(resp.Int(100), resp.Int(16382), node(7002), node(7001)),
+		resp.Array(resp.Int(16383), resp.Int(16383), node(7001)),
+	))
+	if err != nil || len(m.addrs) != 2 || m.owner[99] != 0 || m.owner[100] != 1 || m.owner[16383] != 0 {
+		t.Fatalf("%v %+v", err, m)
+	}
+	if got := m.nodeOf([]byte("foo"), 0); got != 1 { // slot 12182
+		t.Errorf("foo is on %d", got)
+	}
+	if _, err := parseSlots(resp.Array(resp.Array(resp.Int(0), resp.Int(99), node(7001)))); exitCode(err) != exitUnavailable {
+		t.Errorf("uncovered slots: %v", err)
+	}
+	for _, bad := range []resp.Value{
+		resp.Array(resp.Int(1)),
+		resp.Array(resp.Array(resp.Int(5), resp.Int(4), node(1))),
+		resp.Array(resp.Array(resp.Int(0), resp.Int(16384), node(1))),
+	} {
+		if _, err := parseSlots(bad); err == nil {
+			t.Errorf("%+v was accepted", bad)
+		}
+	}
+}
