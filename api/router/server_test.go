@@ -1,0 +1,132 @@
+package router_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/api/router/routertest"
+)
+
+func TestPassword(t *testing.T) {
+	set := router.DefaultSettings()
+	set.RequirePass = "s3cret"
+	r, _, s := newRouter(t, routertest.Options{}, router.Config{Settings: set})
+	script(t, r, s, `
+		GET a => -NOAUTH Authentication required.
+		NOPE => -ERR unknown command 'NOPE', with args beginning with: 
+		AUTH s3cre => -WRONGPASS invalid username-password pair or user is disabled.
+		AUTH root s3cret => -WRONGPASS invalid username-password pair or user is disabled.
+		AUTH s3cret => +OK
+		GET a => nil
+		RESET => +RESET
+		GET a => -NOAUTH Authentication required.
+		AUTH default s3cret => +OK
+		GET a => nil
+	`)
+	if s.NeedsAuth() {
+		t.Error("the session still asks for a password")
+	}
+	script(t, r, r.NewSession("", router.KindRESP), `
+		HELLO 3 AUTH default wrong => -WRONGPASS invalid username-password pair or user is disabled.
+		GET a => -NOAUTH Authentication required.
+		HELLO 3 AUTH default s3cret SETNAME me => [server redis version 7.0.15 proto 3 id 2 mode standalone role master modules []]
+		CLIENT GETNAME => me
+	`)
+}
+
+// reloader refuses what it is told to.
+type reloader struct {
+	refuse error
+	seen   []router.Settings
+}
+
+func (l *reloader) Reload(_ context.Context, _, next router.Settings) error {
+	l.seen = append(l.seen, next)
+	return l.refuse
+}
+
+func TestConfigSetReloads(t *testing.T) {
+	l := new(reloader)
+	r, _, s := newRouter(t, routertest.Options{}, router.Config{Reloader: l})
+	script(t, r, s, "CONFIG SET maxmemory 1mb maxmemory-policy allkeys-sieve => +OK\n")
+	if len(l.seen) != 1 || l.seen[0].MaxMemory != 1<<20 || l.seen[0].MaxMemoryPolicy != "allkeys-sieve" {
+		t.Errorf("the reloader saw %+v", l.seen)
+	}
+	l.refuse = errors.New("no")
+	script(t, r, s, `
+		CONFIG SET maxmemory 2mb => -ERR CONFIG SET failed - no
+		CONFIG GET maxmemory => [maxmemory 1048576]
+		CONFIG SET port 1 redirect x => -ERR Unknown option or number of arguments for CONFIG SET - 'port'
+		CONFIG SET redirect x => -ERR CONFIG SET failed (possibly related to argument 'redirect') - can't set immutable config
+	`)
+}
+
+func TestWhatTheServerTellsAboutItself(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	r, _, s := newRouter(t, routertest.Options{}, router.Config{Registerer: reg})
+	script(t, r, s, `
+		CONFIG SET slowlog-log-slower-than 0 latency-monitor-threshold 1 => +OK
+		SET k v => +OK
+		GET k => v
+		GET none => nil
+		INCR k => -ERR value is not an integer or out of range
+		GET => -ERR wrong number of arguments for 'get' command
+		MULTI => +OK
+		GET k => +QUEUED
+		EXEC => [v]
+	`)
+	info := show(r.Do(context.Background(), s, cmd("INFO everything")))
+	for _, want := range []string{
+		"redis_version:7.0.15\r\n", "connected_clients:1\r\n", "db0:keys=1,expires=0,avg_ttl=0\r\n", "role:master\r\n",
+		"keyspace_hits:2\r\n", "keyspace_misses:1\r\n", "errorstat_ERR:count=2\r\n", "shard0:leader=n1,", "# CPU\r\n",
+		"cmdstat_get:calls=3,", "rejected_calls=1,failed_calls=0", "cmdstat_incr:calls=1,", "cluster_enabled:0\r\n",
+	} {
+		if !strings.Contains(info, want) {
+			t.Errorf("INFO lacks %q", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(info)
+	}
+	log := show(r.Do(context.Background(), s, cmd("SLOWLOG GET -1")))
+	for _, want := range []string{"[SET k v]", "[GET k]", "[CONFIG SET (redacted)]"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("SLOWLOG lacks %q: %s", want, log)
+		}
+	}
+	if h := show(r.Do(context.Background(), s, cmd("LATENCY HISTOGRAM set"))); !strings.HasPrefix(h, "[set [calls 1 histogram_usec [") {
+		t.Errorf("LATENCY HISTOGRAM: %s", h)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, f := range families {
+		found = found || f.GetName() == "lockstep_command_duration_seconds"
+	}
+	if !found {
+		t.Error("no lockstep_command_duration_seconds among the metrics")
+	}
+}
+
+func TestClientKill(t *testing.T) {
+	r, _, s := newRouter(t, routertest.Options{}, router.Config{})
+	killed := 0
+	other := r.NewSession("10.0.0.1:5", router.KindRESP, router.WithKill(func() { killed++ }))
+	defer other.Close()
+	script(t, r, s, `
+		CLIENT KILL ADDR 10.0.0.1:5 => 1
+		CLIENT KILL 10.0.0.1:5 => +OK
+		CLIENT KILL ID 1 => 0
+		CLIENT KILL ID 1 SKIPME no => 1
+	`)
+	if killed != 1 || !other.Closing() || !s.Closing() {
+		t.Errorf("killed %d times, closing %v and %v", killed, other.Closing(), s.Closing())
+	}
+}
