@@ -3,8 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -81,19 +81,57 @@ func (w *benchWorker) run(ctx context.Context) error {
 		if err := w.conn.send(w.out); err != nil {
 			return err
 		}
-		for range w.isGet {
+		var sets, gets uint64
+		moved := false
+		for _, get := range w.isGet {
 			v, err := w.conn.receive()
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
-			}
-			if err := v.AsError(); err != nil {
-				var code resp.Error
-				errors.As(err, &code)
-				w.errors[code.Code()]++
+			case v.IsError():
+				code := resp.Error(v.Str).Code()
+				moved = moved || code == "MOVED"
+				w.errors[code]++
+			case get:
+				gets++
+			default:
+				sets++
 			}
 		}
-		w.count(time.Since(start))
+		elapsed := time.Since(start)
+		w.sets.add(elapsed, sets)
+		w.gets.add(elapsed, gets)
+		if moved {
+			if err := w.follow(ctx); err != nil {
+				return err
+			}
+		}
 	}
+	return nil
+}
+
+// follow asks for the slots again after a leader has changed. A worker whose
+// node leads nothing any more goes to another one.
+func (w *benchWorker) follow(ctx context.Context) error {
+	slots, err := askSlotMap(w.conn, w.slots.addrs)
+	if exitCode(err) == exitUnavailable {
+		return nil // between two leaders: the next redirection leads here again
+	}
+	if err != nil {
+		return err
+	}
+	addr := w.slots.addrs[w.node]
+	w.slots, w.node = slots, slices.Index(slots.addrs, addr)
+	if w.node >= 0 {
+		return nil
+	}
+	w.node = w.rng.IntN(len(slots.addrs))
+	conn, err := dialRESP(ctx, w.o.resp, slots.addrs[w.node])
+	if err != nil {
+		return err
+	}
+	_ = w.conn.close() // nothing is waiting on it
+	w.conn = conn
 	return nil
 }
 
@@ -122,21 +160,6 @@ func (w *benchWorker) key() []byte {
 		}
 	}
 	return key
-}
-
-func (w *benchWorker) count(d time.Duration) {
-	var gets uint64
-	for _, get := range w.isGet {
-		if get {
-			gets++
-		}
-	}
-	if sets := uint64(len(w.isGet)) - gets; sets > 0 {
-		w.sets.add(d, sets)
-	}
-	if gets > 0 {
-		w.gets.add(d, gets)
-	}
 }
 
 func summarize(o benchOptions, workers []*benchWorker, elapsed time.Duration) benchReport {

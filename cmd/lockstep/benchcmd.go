@@ -36,7 +36,8 @@ func newBenchCommand() *cobra.Command {
 and latency. Every connection keeps one pipeline of commands in flight; the
 latency of a command is that of its whole pipeline. A sharded cluster is asked
 for its slots first, and every connection then speaks to one node about that
-node's keys. The keys are named bench:0 and so on and stay behind.`,
+node's keys. Error replies do not count as operations. The keys are named bench:0
+and so on and stay behind.`,
 		Args: cobra.NoArgs,
 		RunE: action(func(ctx context.Context, cmd *cobra.Command, _ []string) error {
 			if err := o.check(); err != nil {
@@ -125,6 +126,10 @@ func (r benchReport) print(out io.Writer) error {
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("print report: %w", err)
+	}
+	if n := r.Errors["MOVED"]; n > 0 {
+		fmt.Fprintf(out, "\n%d commands were redirected because a leader had changed; they do not count\n", n)
+		delete(r.Errors, "MOVED")
 	}
 	if len(r.Errors) == 0 {
 		return nil

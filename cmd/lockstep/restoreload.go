@@ -67,24 +67,39 @@ func (l *restoreLoader) conn(ctx context.Context, addr string) (*respConn, error
 	return c, err
 }
 
-// prepare empties the cluster, or makes sure that its keys may stay.
+// prepare empties the cluster, or makes sure that its keys may stay. With several
+// shards a node answers DBSIZE and FLUSHALL for those that it leads, as in Redis
+// Cluster, so every leader is asked.
 func (l *restoreLoader) prepare(ctx context.Context, o restoreOptions) error {
-	conn, err := l.conn(ctx, l.slots.addrs[0])
-	if err != nil {
-		return err
+	addrs := l.slots.addrs
+	if l.slots.owner == nil {
+		addrs = addrs[:1]
 	}
-	if o.flush {
-		_, err := conn.command("FLUSHALL")
-		return err
+	var keys int64
+	for _, addr := range addrs {
+		conn, err := l.conn(ctx, addr)
+		if err != nil {
+			return err
+		}
+		if o.flush {
+			if _, err := conn.command("FLUSHALL"); err != nil {
+				return err
+			}
+		}
+		size, err := conn.command("DBSIZE")
+		if err != nil {
+			return err
+		}
+		keys += size.Int
 	}
-	size, err := conn.command("DBSIZE")
-	if err != nil {
-		return err
+	switch {
+	case keys == 0 || o.merge:
+		return nil
+	case o.flush:
+		return fmt.Errorf("%d keys are left after FLUSHALL: somebody writes, or a leader changed; try again", keys)
+	default:
+		return fmt.Errorf("the cluster holds %d keys; --flush deletes them first, --merge writes over them", keys)
 	}
-	if size.Int > 0 && !o.merge {
-		return fmt.Errorf("the cluster holds %d keys; --flush deletes them first, --merge writes over them", size.Int)
-	}
-	return nil
 }
 
 func (l *restoreLoader) load(ctx context.Context, path string) (*snapshot.Info, error) {
