@@ -14,6 +14,7 @@ import (
 
 func testClient(t *testing.T, addr string) (respOptions, *respConn) {
 	t.Helper()
+	t.Setenv("LOCKSTEP_PASSWORD", "")
 	o := respOptions{addrs: []string{addr}, timeout: 10 * time.Second}
 	conn, err := dialRESP(context.Background(), o, addr)
 	if err != nil {
