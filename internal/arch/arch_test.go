@@ -34,6 +34,7 @@ func mayImport() map[string][]string {
 		"internal/failpoint": {},
 		"internal/invariant": {},
 		"internal/arch":      {},
+		"internal/e2e":       {"client", "resp"}, // real processes, through public interfaces only
 		"internal/readme":    {},
 		"fsm/command":        {"store", "resp"},
 		"snapshot":           {"store", "internal/failpoint"},
