@@ -1,0 +1,365 @@
+package e2e
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// readyPatience is how long nodes may take to serve after their start.
+const readyPatience = 60 * time.Second
+
+// Cluster is a set of nodes, each with its own process, ports and directory.
+type Cluster struct {
+	t     testing.TB
+	dir   string
+	opt   Options
+	Nodes []*Node
+}
+
+// Options of a cluster.
+type Options struct {
+	Nodes    int      // default 3
+	Flags    []string // for `lockstep serve` of every node
+	NodeArgs func(id string) []string
+	Password string
+	TLS      *tls.Config // of this test as a client
+}
+
+// Node is one node of a cluster. Its process comes and goes.
+type Node struct {
+	t              testing.TB
+	ID             string
+	DataDir        string
+	LogFile        string
+	HTTP, RESP     string // host:port
+	Peer           string
+	args           []string
+	client         *http.Client
+	scheme, bearer string
+
+	mu   sync.Mutex
+	proc *process // guarded by mu
+}
+
+// NewCluster prepares a cluster and starts nothing.
+func NewCluster(t testing.TB, opt Options) *Cluster {
+	t.Helper()
+	if opt.Nodes == 0 {
+		opt.Nodes = 3
+	}
+	c := &Cluster{t: t, dir: t.TempDir(), opt: opt}
+	ports := freePorts(t, 3*opt.Nodes)
+	var members []string
+	for i := range opt.Nodes {
+		n := &Node{t: t, ID: fmt.Sprintf("n%d", i+1), HTTP: ports[3*i], RESP: ports[3*i+1], Peer: ports[3*i+2], scheme: "http", bearer: opt.Password}
+		n.DataDir = filepath.Join(c.dir, n.ID)
+		n.LogFile = filepath.Join(c.dir, n.ID+".log")
+		n.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: opt.TLS, MaxIdleConnsPerHost: 64}}
+		if opt.TLS != nil {
+			n.scheme = "https"
+		}
+		members = append(members, n.ID+"="+n.Peer)
+		c.Nodes = append(c.Nodes, n)
+	}
+	for _, n := range c.Nodes {
+		n.args = append([]string{"serve", "--id", n.ID, "--data-dir", n.DataDir, "--http", n.HTTP, "--resp", n.RESP, "--peer", n.Peer}, opt.Flags...)
+		if opt.Nodes > 1 {
+			n.args = append(n.args, "--initial-cluster", strings.Join(members, ","))
+		}
+		if opt.Password != "" {
+			n.args = append(n.args, "--requirepass", opt.Password)
+		}
+		if opt.NodeArgs != nil {
+			n.args = append(n.args, opt.NodeArgs(n.ID)...)
+		}
+	}
+	t.Cleanup(c.cleanup)
+	return c
+}
+
+// StartCluster starts a cluster and waits until it is whole.
+func StartCluster(t testing.TB, opt Options) *Cluster {
+	t.Helper()
+	c := NewCluster(t, opt)
+	c.StartAll()
+	return c
+}
+
+// cleanup ends the nodes; after a failure it shows their last words.
+func (c *Cluster) cleanup() {
+	for _, n := range c.Nodes {
+		n.client.CloseIdleConnections()
+		if p := n.process(); p != nil {
+			p.kill()
+		}
+		if c.t.Failed() {
+			c.t.Logf("--- the end of the log of %s:\n%s", n.ID, lastLines(n.LogFile, 40))
+		}
+	}
+}
+
+// StartAll starts the nodes that do not run and waits until all serve.
+func (c *Cluster) StartAll() {
+	c.t.Helper()
+	for _, n := range c.Nodes {
+		if !n.Running() {
+			n.Start()
+		}
+	}
+	c.WaitWhole()
+}
+
+// KillAll is kill -9 of every node, as close together as can be.
+func (c *Cluster) KillAll() {
+	for _, n := range c.Nodes {
+		n.Signal(syscall.SIGKILL)
+	}
+	for _, n := range c.Nodes {
+		n.Kill()
+	}
+}
+
+// WaitWhole waits until every running node is ready and all of them name the same leaders.
+func (c *Cluster) WaitWhole() {
+	c.t.Helper()
+	Eventually(c.t, readyPatience, func() error {
+		var seen []map[int]string
+		for _, n := range c.Nodes {
+			if !n.Running() {
+				continue
+			}
+			if err := n.Ready(); err != nil {
+				return err
+			}
+			leaders, err := n.Leaders()
+			if err != nil {
+				return err
+			}
+			seen = append(seen, leaders)
+		}
+		for _, leaders := range seen {
+			if !maps.Equal(leaders, seen[0]) || slices.Contains(slices.Collect(maps.Values(leaders)), "") {
+				return fmt.Errorf("no agreement on leaders: %v", seen)
+			}
+		}
+		return nil
+	})
+}
+
+// Node returns the node with an id.
+func (c *Cluster) Node(id string) *Node {
+	c.t.Helper()
+	for _, n := range c.Nodes {
+		if n.ID == id {
+			return n
+		}
+	}
+	c.t.Fatalf("no node %q", id)
+	return nil
+}
+
+// Others returns the nodes besides n.
+func (c *Cluster) Others(n *Node) []*Node {
+	return slices.DeleteFunc(slices.Clone(c.Nodes), func(o *Node) bool { return o == n })
+}
+
+// Leader waits until the running nodes agree on the leader of a shard.
+func (c *Cluster) Leader(shard int) *Node {
+	c.t.Helper()
+	c.WaitWhole()
+	for _, n := range c.Nodes {
+		if n.Running() {
+			leaders, err := n.Leaders()
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			return c.Node(leaders[shard])
+		}
+	}
+	c.t.Fatal("no node runs")
+	return nil
+}
+
+// MoveLeader hands shard 0 over to a node and waits until everybody knows.
+func (c *Cluster) MoveLeader(to *Node) {
+	c.t.Helper()
+	Eventually(c.t, readyPatience, func() error {
+		leader := c.Leader(0)
+		if leader == to {
+			return nil
+		}
+		status, body, err := leader.Do("POST", "/v1/shards/0/leader", fmt.Sprintf(`{"node":%q}`, to.ID))
+		return fmt.Errorf("%s still leads: %d %s %v", leader.ID, status, body, err)
+	})
+}
+
+// Start starts the node's process.
+func (n *Node) Start(extra ...string) {
+	n.t.Helper()
+	p, err := startProcess(Binary(n.t), n.LogFile, nil, append(slices.Clone(n.args), extra...))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.mu.Lock()
+	n.proc = p
+	n.mu.Unlock()
+}
+
+func (n *Node) process() *process {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.proc
+}
+
+// Running reports whether the process is there.
+func (n *Node) Running() bool { p := n.process(); return p != nil && p.running() }
+
+// Kill is kill -9, and returns when the process is gone.
+func (n *Node) Kill() {
+	if p := n.process(); p != nil {
+		p.kill()
+	}
+}
+
+// Signal sends a signal to the process.
+func (n *Node) Signal(s os.Signal) {
+	n.t.Helper()
+	if p := n.process(); p != nil {
+		if err := p.signal(s); err != nil {
+			n.t.Errorf("%s: %v", n.ID, err)
+		}
+	}
+}
+
+// Wait returns the exit code of a process that is expected to end.
+func (n *Node) Wait(patience time.Duration) int {
+	n.t.Helper()
+	code, err := n.process().wait(patience)
+	if err != nil {
+		n.t.Fatalf("%s: %v", n.ID, err)
+	}
+	return code
+}
+
+// Log returns what the node wrote so far.
+func (n *Node) Log() string {
+	text, err := os.ReadFile(n.LogFile)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// Ready asks /readyz.
+func (n *Node) Ready() error {
+	if !n.Running() {
+		return fmt.Errorf("%s has ended", n.ID)
+	}
+	status, body, err := n.Do("GET", "/readyz", "")
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("%s: %d %s", n.ID, status, body)
+	}
+	return err
+}
+
+// Leaders returns the leader of each shard as this node sees it.
+func (n *Node) Leaders() (map[int]string, error) {
+	status, body, err := n.Do("GET", "/v1/cluster", "")
+	if err != nil || status != http.StatusOK {
+		return nil, fmt.Errorf("%s: %d %s %w", n.ID, status, body, err)
+	}
+	var info struct {
+		Shards []struct {
+			ID     int    `json:"id"`
+			Leader string `json:"leader"`
+		} `json:"shards"`
+	}
+	if err := json.Unmarshal(body, &info); err != nil {
+		return nil, err
+	}
+	leaders := make(map[int]string)
+	for _, s := range info.Shards {
+		leaders[s.ID] = s.Leader
+	}
+	return leaders, nil
+}
+
+// Do sends an HTTP request with a JSON body.
+func (n *Node) Do(method, path, body string) (status int, answer []byte, err error) {
+	return n.Send(method, path, "application/json", strings.NewReader(body))
+}
+
+// Send sends an HTTP request.
+func (n *Node) Send(method, path, contentType string, body io.Reader) (status int, answer []byte, err error) {
+	req, err := http.NewRequest(method, n.scheme+"://"+n.HTTP+path, body)
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("Content-Type", contentType)
+	if contentType != "application/json" {
+		req.Header.Set("Accept", contentType)
+	}
+	if n.bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+n.bearer)
+	}
+	resp, err := n.client.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	answer, err = io.ReadAll(resp.Body)
+	return resp.StatusCode, answer, err
+}
+
+// freePorts returns addresses on loopback that nobody listens on, below the
+// ports that the system gives to outgoing connections: a node that restarts
+// must find its port free.
+func freePorts(t testing.TB, n int) []string {
+	t.Helper()
+	var addrs []string
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		defer l.Close() // all are held until all are found
+		if addrs = append(addrs, addr); len(addrs) == n {
+			return addrs
+		}
+	}
+	t.Fatal("no free ports")
+	return nil
+}
+
+// Eventually polls until check returns nil.
+func Eventually(t testing.TB, patience time.Duration, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %v", patience, err)
+		}
+		<-tick.C
+	}
+}
