@@ -182,3 +182,11 @@ func (d *decoder) value() resp.Value {
 	d.rest = rest
 	return v
 }
+
+// WriteBase writes the present data, without the engine's state, as the base of
+// an append-only file.
+func (f *FSM) WriteBase(aof *snapshot.AOFWriter) error {
+	z, _ := f.freeze()
+	defer z.Release()
+	return aof.Base(z.store, z.clock)
+}

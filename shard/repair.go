@@ -84,10 +84,11 @@ func (g *Group) tryStores(dir string) error {
 	return nil
 }
 
+// isCorrupt tells damaged files from those that cannot be read now or were
+// written by a newer version.
 func isCorrupt(err error) bool {
 	var inLog *raftlog.CorruptError
-	var inSnapshot *snapshot.CorruptError
-	return errors.As(err, &inLog) || errors.As(err, &inSnapshot)
+	return errors.As(err, &inLog) || errors.Is(err, snapshot.ErrDamaged)
 }
 
 // setAside moves a damaged replica out of the way; its files may still tell what

@@ -1,0 +1,92 @@
+package shard
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/shard/raftlog"
+	"github.com/lockstepkv/lockstep/snapshot"
+	"github.com/lockstepkv/lockstep/store"
+)
+
+// Export tells what ExportAOF wrote.
+type Export struct {
+	SnapshotIndex uint64 // 0: there was no snapshot
+	LastIndex     uint64 // newest log entry
+	Entries       int    // log entries after the snapshot
+	Keys          int    // in the end
+}
+
+// ExportAOF writes one shard of a stopped node as an append-only file: the
+// newest snapshot as its preamble, then the effects of the log after it. The
+// data directory is only read.
+//
+// The whole log is written. Its last entries may be such that this node does not
+// know whether they were committed; a file without them could lack acknowledged
+// writes, which is worse than holding one that is still in doubt.
+func ExportAOF(ctx context.Context, dataDir string, shard int, w io.Writer, logger *slog.Logger) (Export, error) {
+	dir := groupDir(dataDir, uint32(shard))
+	var recorder snapshot.Recorder
+	machine := fsm.New(fsm.Options{
+		Table: command.NewTable(), Logger: logger, Store: store.Options{OnChange: recorder.OnChange},
+	})
+	log, err := raftlog.OpenReader(filepath.Join(dir, "log"))
+	if err != nil {
+		return Export{}, err
+	}
+	defer log.Close()
+	out := Export{LastIndex: log.LastIndex()}
+	if out.SnapshotIndex, err = restoreNewest(machine, filepath.Join(dir, "snapshots"), logger); err != nil {
+		return out, err
+	}
+	recorder.Start()
+	aof := snapshot.NewAOFWriter(w)
+	if err := machine.WriteBase(aof); err != nil {
+		return out, err
+	}
+	err = log.Each(out.SnapshotIndex+1, func(l *raft.Log) error {
+		if l.Type != raft.LogCommand {
+			return ctx.Err()
+		}
+		out.Entries++
+		machine.Apply(l)
+		if effects := recorder.Take(); len(effects) > 0 {
+			if err := aof.Unit(effects); err != nil {
+				return err
+			}
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return out, err
+	}
+	out.Keys = machine.Digest().Keys
+	return out, aof.Flush()
+}
+
+// restoreNewest loads the newest snapshot in dir and returns its index, 0 without one.
+func restoreNewest(machine *fsm.FSM, dir string, logger *slog.Logger) (uint64, error) {
+	snapshots, err := snapshot.NewStore(dir, 2, logger)
+	if err != nil {
+		return 0, err
+	}
+	list, err := snapshots.List()
+	if err != nil || len(list) == 0 {
+		return 0, err
+	}
+	meta, r, err := snapshots.Open(list[0].ID)
+	if err != nil {
+		return 0, err
+	}
+	if err := machine.Restore(r); err != nil {
+		return 0, fmt.Errorf("snapshot %s: %w", meta.ID, err)
+	}
+	return meta.Index, nil
+}
