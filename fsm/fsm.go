@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
@@ -212,14 +213,15 @@ func (f *FSM) Inspect(fn func(s *store.Store, clockMillis int64)) {
 type Digest struct {
 	Index uint64 `json:"index"`
 	Keys  int    `json:"keys"`
-	Sum   uint64 `json:"sum"` // over keys, values, expiry times and versions
+	Sum   uint64 `json:"sum"`   // over keys, values, expiry times and versions
+	State uint64 `json:"state"` // over clock, settings, sessions, idempotency records
 }
 
 // Digest returns the digest of the present state. It walks every key.
 func (f *FSM) Digest() Digest {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return Digest{Index: f.index, Keys: f.store.Len(), Sum: f.store.Digest()}
+	return Digest{Index: f.index, Keys: f.store.Len(), Sum: f.store.Digest(), State: xxhash.Sum64(f.encodeState())}
 }
 
 // Reconfigure runs fn on the store under the write lock: for the eviction

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/fsm"
 )
 
 // exchangeEvery is how often nodes tell each other about themselves.
@@ -45,6 +47,9 @@ func (g *Group) Info() GroupInfo {
 		Term: g.raft.CurrentTerm(), Applied: g.fsm.Applied(), Repair: g.quarantined.Load(),
 	}
 }
+
+// Digest hashes this replica's state, for comparison with other replicas.
+func (g *Group) Digest() fsm.Digest { return g.fsm.Digest() }
 
 // Replica is a node as this node sees it.
 type Replica struct {

@@ -191,6 +191,7 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/v1/shards/x/leader", `{"node":"n2"}`, "", 404, "no_such_shard"},
 		{"POST", "/v1/shards/0/leader", `{"node":"n9"}`, "", 400, "no_such_node"},
 		{"GET", "/v1/shards/0/backup", ``, "", 501, "no_backup"},
+		{"GET", "/v1/shards/0/digest", ``, "", 501, "no_digest"},
 		{"POST", "/v1/keys/a", `{}`, "", 405, "method_not_allowed"},
 		{"PATCH", "/healthz", ``, "", 405, "method_not_allowed"},
 		{"GET", "/v1/keys/", ``, "", 404, "no_such_route"},

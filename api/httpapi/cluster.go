@@ -134,6 +134,33 @@ func (a *api) backupShard(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// Digest is what replicas of a shard have in common at the same index.
+type Digest struct {
+	Index uint64 // of the newest entry that is part of it
+	Keys  int
+	Sum   uint64 // over keys, values, expiry times and versions
+	State uint64 // over the rest of the state machine
+}
+
+func (a *api) digestShard(w http.ResponseWriter, r *http.Request) {
+	id, err := a.shardID(r)
+	if err == nil {
+		err = noQuery(r.URL)
+	}
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	if a.digest == nil {
+		fail(w, problem{Status: http.StatusNotImplemented, Code: "no_digest", Detail: "this node tells no digests"})
+		return
+	}
+	d := a.digest(id)
+	reply(w, http.StatusOK, map[string]any{
+		"index": d.Index, "keys": d.Keys, "sum": fmt.Sprintf("%016x", d.Sum), "state": fmt.Sprintf("%016x", d.State),
+	})
+}
+
 // lazyWriter announces an RDB file with its first byte, so that an error before
 // it can still be answered as one.
 type lazyWriter struct {

@@ -23,6 +23,8 @@ type Options struct {
 	Ready    func() error        // nil error: every shard of this node serves
 	// Backup writes a shard as an RDB file. Nil: backups are refused.
 	Backup func(ctx context.Context, shard int, w io.Writer) error
+	// Digest hashes this node's replica of a shard. Nil: digests are refused.
+	Digest func(shard int) Digest
 
 	MaxValueBytes int64 // default 64 MiB
 	// MaxHeldBytes bounds the bodies of all requests together; default 4 times
@@ -42,6 +44,7 @@ type api struct {
 	router  *router.Router
 	ready   func() error
 	backup  func(ctx context.Context, shard int, w io.Writer) error
+	digest  func(shard int) Digest
 	metrics http.Handler
 	log     *slog.Logger
 	maxRaw  int64 // of an octet-stream body
@@ -74,7 +77,7 @@ func New(o Options) (http.Handler, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	a := &api{
-		router: o.Router, ready: o.Ready, backup: o.Backup, log: o.Logger,
+		router: o.Router, ready: o.Ready, backup: o.Backup, digest: o.Digest, log: o.Logger,
 		metrics: promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}),
 		maxRaw:  o.MaxValueBytes, maxJSON: 6*o.MaxValueBytes + maxOverhead,
 	}
@@ -92,6 +95,7 @@ func (a *api) routes() []route {
 		{"GET", "/v1/cluster", false, a.cluster},
 		{"POST", "/v1/shards/{id}/leader", false, a.moveLeader},
 		{"GET", "/v1/shards/{id}/backup", false, a.backupShard},
+		{"GET", "/v1/shards/{id}/digest", false, a.digestShard},
 		{"GET", "/healthz", true, a.healthz},
 		{"GET", "/readyz", true, a.readyz},
 		{"GET", "/metrics", false, a.metrics.ServeHTTP},

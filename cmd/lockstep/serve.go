@@ -19,7 +19,6 @@ import (
 	"github.com/lockstepkv/lockstep/api/respapi"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard"
 	"github.com/lockstepkv/lockstep/store"
@@ -119,7 +118,7 @@ func (s *server) shardOptions() (shard.Options, error) {
 		NodeID: c.Node.ID, ClusterName: c.Node.ClusterName, Shards: c.Node.Shards,
 		DataDir: c.Node.DataDir, LogEngine: c.Node.LogEngine,
 		HTTPAddr: advertised(c.Listen.HTTP, c.Listen.Peer), RESPAddr: advertised(c.Listen.RESP, c.Listen.Peer),
-		Listener: s.peerListener, PeerTLS: peerTLS, Clock: clock.System(),
+		Listener: s.peerListener, PeerTLS: peerTLS, Clock: nodeClock(s.logger),
 		Table: command.NewTable(), Memory: memoryOf(s.settings()),
 		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
 		OnceRetention: c.Requests.OnceRetention, MaxClockOffset: c.Raft.MaxClockOffset,
@@ -216,7 +215,7 @@ func (s *server) serveRESP() {
 
 func (s *server) serveHTTP() error {
 	handler, err := httpapi.New(httpapi.Options{
-		Router: s.router, Gatherer: s.registry, Ready: s.node.Ready, Backup: s.backup,
+		Router: s.router, Gatherer: s.registry, Ready: s.node.Ready, Backup: s.backup, Digest: s.digest,
 		MaxValueBytes: s.cfg.Requests.MaxValueBytes, Logger: s.logger,
 	})
 	if err != nil {
@@ -241,6 +240,12 @@ func (s *server) backup(ctx context.Context, shard int, w io.Writer) error {
 	}
 	_, err := g.WriteSnapshot(w)
 	return err
+}
+
+// digest hashes this node's replica of a shard, for comparison with others.
+func (s *server) digest(shard int) httpapi.Digest {
+	d := s.node.Groups()[shard].Digest()
+	return httpapi.Digest{Index: d.Index, Keys: d.Keys, Sum: d.Sum, State: d.State}
 }
 
 func (s *server) report(what string, err error) {
