@@ -3,7 +3,6 @@ package shard
 import (
 	"context"
 	"errors"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,11 +25,6 @@ var errDoubt = errors.New("the batch may have been logged")
 // a disk that hangs.
 const enqueueTimeout = 10 * time.Second
 
-// patience bounds how long the packer waits for the clients it just answered
-// to send their next commands. Without it, two half-full batches alternate and
-// every command pays for a flush that it could have shared.
-const patience = 250 * time.Microsecond
-
 // incoming is a batch that another node sent to this leader.
 type incoming struct {
 	batch  fsm.Batch
@@ -45,22 +39,33 @@ type packer struct {
 	g    *Group
 	wake chan struct{} // capacity 1
 
-	mu    sync.Mutex
-	queue []*incoming // from other nodes
+	mu     sync.Mutex
+	queue  []*incoming  // from other nodes
+	queued atomic.Int64 // units in queue
 
-	tick      atomic.Bool // an entry is wanted even if nothing waits
-	lastUnits int         // units in the newest entry; only run touches it
-	lastStamp int64       // only run touches it
-	nextID    uint64      // of fragmented entries; only run touches it
+	tick atomic.Bool  // an entry is wanted even if nothing waits
+	want atomic.Int64 // while gather waits: how many units it waits for
+
+	// What follows is touched by run alone.
+	timer     *time.Timer
+	pacer     *pacer
+	expected  int64 // units that may come together for the next entry
+	lastStamp int64
+	nextID    uint64 // of fragmented entries
 	picker    *store.Picker
 }
 
 func newPacker(g *Group) *packer {
-	return &packer{g: g, wake: make(chan struct{}, 1), picker: store.NewPicker()}
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	return &packer{g: g, wake: make(chan struct{}, 1), timer: timer, pacer: newPacer(time.Now), picker: store.NewPicker()}
 }
 
-// kick makes the packer look for work.
+// kick makes the packer look for work, unless it waits for more than there is.
 func (p *packer) kick() {
+	if want := p.want.Load(); want > 0 && p.waiting() < want {
+		return
+	}
 	select {
 	case p.wake <- struct{}{}:
 	default:
@@ -73,6 +78,7 @@ func (p *packer) submit(ctx context.Context, b fsm.Batch) (fsm.BatchResult, erro
 	p.mu.Lock()
 	p.queue = append(p.queue, in)
 	p.mu.Unlock()
+	p.queued.Add(int64(b.Units))
 	p.kick()
 	select {
 	case <-in.done:
@@ -91,19 +97,19 @@ func (p *packer) run(ctx context.Context) {
 			return
 		case <-p.wake:
 		}
-		for ctx.Err() == nil && p.packOne() {
+		for ctx.Err() == nil && p.packOne(ctx) {
 		}
 	}
 }
 
 // packOne logs one entry and reports whether there may be more to do.
-func (p *packer) packOne() bool {
+func (p *packer) packOne(ctx context.Context) bool {
 	term := p.g.serving.Load()
 	if term == 0 {
 		p.refuse()
 		return false
 	}
-	p.gather()
+	p.gather(ctx)
 	pk := p.collect()
 	if pk == nil {
 		return false
@@ -111,33 +117,39 @@ func (p *packer) packOne() bool {
 	started := time.Now()
 	results, err := p.log(pk)
 	p.g.metrics.entry(time.Since(started), pk.units, len(pk.entry.Batches))
+	waited := p.waiting()
 	pk.deliver(results, err)
-	p.lastUnits = pk.units
+	p.expected = int64(pk.units) + waited
+	p.pacer.logged(pk.units)
 	return true
 }
 
-// gather waits a moment for as many units as the last entry had: the clients
-// that were just answered are about to send their next ones.
-func (p *packer) gather() {
-	want := int64(p.lastUnits) * 7 / 8
-	if want < 2 || p.g.origin.waiting.Load() >= want {
+// gather waits a moment for the clients that were just answered: they are about
+// to send their next commands, and can share an entry with those that came
+// while the last one was on its way. Together they are as many as the last entry
+// answered and found waiting.
+func (p *packer) gather(ctx context.Context) {
+	want, wait := p.expected*7/8, p.pacer.wait()
+	if wait == 0 || want < 2 || p.waiting() >= want {
 		return
 	}
-	deadline := time.Now().Add(patience)
-	for p.waitingUnits() < want && time.Now().Before(deadline) {
-		runtime.Gosched()
+	p.want.Store(want)
+	defer p.want.Store(0)
+	p.timer.Reset(wait)
+	defer p.timer.Stop()
+	for p.waiting() < want {
+		select {
+		case <-p.wake:
+		case <-p.timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
-func (p *packer) waitingUnits() int64 {
-	n := p.g.origin.waiting.Load()
-	p.mu.Lock()
-	for _, in := range p.queue {
-		n += int64(in.batch.Units)
-	}
-	p.mu.Unlock()
-	return n
-}
+// waiting returns how many units wait to be logged by this node.
+func (p *packer) waiting() int64 { return p.g.origin.waiting.Load() + p.queued.Load() }
 
 // pack is the content of one entry on its way.
 type pack struct {
@@ -162,6 +174,9 @@ func (p *packer) collect() *pack {
 	clear(p.queue[:n])
 	p.queue = p.queue[n:]
 	p.mu.Unlock()
+	for _, in := range pk.remote {
+		p.queued.Add(-int64(in.batch.Units))
+	}
 	for room > 0 {
 		f := p.g.origin.take(room)
 		if f == nil {
@@ -277,6 +292,7 @@ func (p *packer) refuse() {
 	p.queue = nil
 	p.mu.Unlock()
 	for _, in := range queue {
+		p.queued.Add(-int64(in.batch.Units))
 		in.err = errNotServing
 		close(in.done)
 	}
