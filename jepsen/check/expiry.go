@@ -1,0 +1,25 @@
+package check
+
+import (
+	"time"
+
+	"github.com/lockstepkv/lockstep/jepsen/history"
+)
+
+// ExpiryOptions says what clocks may do.
+type ExpiryOptions struct {
+	// ClockBound is how far the clocks of two leaders may be apart, while
+	// nothing has noticed: twice the --max-clock-offset.
+	ClockBound time.Duration
+	// LateBound, when not 0, is how long after its time a key may still be
+	// seen, ClockBound included.
+	LateBound time.Duration
+}
+
+// Expiry checks that a key seen gone stays gone until it is written again, and
+// that it is never gone before its time.
+func Expiry(ops []history.Op[KeyInput, KeyOutput], o ExpiryOptions) Verdict { return Verdict{} }
+
+// Eviction checks that under a volatile-* policy only keys with an expiry
+// vanish, and that what vanished stays gone until it is written again.
+func Eviction(ops []history.Op[KeyInput, KeyOutput]) Verdict { return Verdict{} }
