@@ -269,11 +269,17 @@ func (n *Node) Ready() error {
 	if !n.Running() {
 		return fmt.Errorf("%s has ended", n.ID)
 	}
-	status, body, err := n.Do("GET", "/readyz", "")
-	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("%s: %d %s", n.ID, status, body)
+	// A node that is starting accepts and does not answer yet.
+	probe := http.Client{Transport: n.client.Transport, Timeout: 2 * time.Second}
+	resp, err := probe.Get(n.scheme + "://" + n.HTTP + "/readyz")
+	if err != nil {
+		return err
 	}
-	return err
+	defer resp.Body.Close()
+	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %d %s", n.ID, resp.StatusCode, body)
+	}
+	return nil
 }
 
 // Leaders returns the leader of each shard as this node sees it.
