@@ -107,13 +107,11 @@ func (g *Group) confirm(ctx context.Context) (uint64, error) {
 	if term == 0 || !g.leads(term) {
 		return 0, errNotServing
 	}
-	// A round is shared: the deadline of the caller who happens to run it
-	// must not fail the others.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.opt.ElectionTimeout*2)
-	defer cancel()
 	started := g.clock.Mono()
 	begin := time.Now()
-	if err := g.askQuorum(ctx, term); err != nil {
+	// A round is shared: the deadline of the caller who happens to run it
+	// must not fail the others.
+	if err := g.askQuorum(context.WithoutCancel(ctx), term); err != nil {
 		return 0, err
 	}
 	if g.serving.Load() != term || !g.leads(term) {
@@ -165,7 +163,7 @@ func (g *Group) askQuorum(ctx context.Context, term uint64) error {
 
 // askAll asks every peer and returns when needed of them confirmed.
 func (g *Group) askAll(ctx context.Context, peers []string, req []byte, term uint64, needed int) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, g.opt.ElectionTimeout*2)
 	defer cancel()
 	answers := make(chan bool, len(peers))
 	for _, peer := range peers {

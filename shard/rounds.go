@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"runtime"
 	"sync"
 )
 
@@ -25,17 +26,24 @@ type round struct {
 	err     error
 }
 
+func newRound() *round {
+	return &round{lead: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
 // join waits for a round that starts after the call and returns its result.
 func (r *rounds) join(ctx context.Context) (uint64, error) {
 	r.mu.Lock()
 	if !r.running {
 		r.running = true
+		rd := newRound()
+		rd.callers = 1
+		r.next = rd
 		r.mu.Unlock()
-		return r.lead(ctx, &round{done: make(chan struct{})})
+		return r.lead(ctx, rd)
 	}
 	rd := r.next
 	if rd == nil {
-		rd = &round{lead: make(chan struct{}, 1), done: make(chan struct{})}
+		rd = newRound()
 		r.next = rd
 	}
 	rd.callers++
@@ -70,10 +78,9 @@ func (r *rounds) leave(rd *round) {
 
 // lead runs rd and then lets the next round start.
 func (r *rounds) lead(ctx context.Context, rd *round) (uint64, error) {
+	runtime.Gosched() // those who are about to join may as well share this round
 	r.mu.Lock()
-	if r.next == rd {
-		r.next = nil // whoever comes from now on is too late for rd
-	}
+	r.next = nil // whoever comes from now on is too late for rd
 	r.mu.Unlock()
 	rd.value, rd.err = r.run(ctx)
 	close(rd.done)
