@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	portOffset   = 31000
+	portOffset   = 14000 // below the ports that systems hand out by themselves
 	blockTimeout = 2 * time.Minute
 )
 
