@@ -424,7 +424,9 @@ func damage(t *testing.T, dir string) {
 }
 
 func TestLargeValueDoesNotCostTheLeadership(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	// A second, because three nodes share this process and its processors with
+	// the making of the value; the entries take several seconds altogether.
+	c := newCluster(t, 3, func(o *Options) { o.HeartbeatTimeout, o.ElectionTimeout = time.Second, time.Second })
 	leader := c.leader()
 	term := c.group(leader).serving.Load()
 	value := strings.Repeat("x", 24<<20)
