@@ -16,10 +16,30 @@ type ExpiryOptions struct {
 	LateBound time.Duration
 }
 
-// Expiry checks that a key seen gone stays gone until it is written again, and
-// that it is never gone before its time.
-func Expiry(ops []history.Op[KeyInput, KeyOutput], o ExpiryOptions) Verdict { return Verdict{} }
+// Expiry checks that a key seen gone stays gone until it is written again, that
+// it is never gone before its time, counted from the earliest moment at which
+// its write can have taken effect, and that a key without expiry is never gone.
+func Expiry(ops []history.Op[KeyInput, KeyOutput], o ExpiryOptions) Verdict {
+	return checkPresence("expiry", ops, presenceRules{
+		mayGo: func(op *keyOp) time.Duration {
+			if op.Input.TTL == 0 {
+				return never
+			}
+			return max(op.Call, op.Call+op.Input.TTL-o.ClockBound)
+		},
+		lateBound: o.LateBound,
+	})
+}
 
 // Eviction checks that under a volatile-* policy only keys with an expiry
 // vanish, and that what vanished stays gone until it is written again.
-func Eviction(ops []history.Op[KeyInput, KeyOutput]) Verdict { return Verdict{} }
+func Eviction(ops []history.Op[KeyInput, KeyOutput]) Verdict {
+	return checkPresence("eviction", ops, presenceRules{
+		mayGo: func(op *keyOp) time.Duration {
+			if op.Input.TTL == 0 {
+				return never
+			}
+			return op.Call
+		},
+	})
+}

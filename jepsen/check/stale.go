@@ -30,5 +30,72 @@ type StaleOptions struct {
 }
 
 // Stale checks that a stale read is never older than it says and than was
-// allowed. Linearizable reads in the same history must be fresh.
-func Stale(ops []history.Op[KeyInput, KeyOutput], o StaleOptions) Verdict { return Verdict{} }
+// allowed: a read that says age a and was called at t reflects every write that
+// had been acknowledged, or seen, before t-a. Other reads in the same history
+// must be fresh.
+func Stale(ops []history.Op[KeyInput, KeyOutput], o StaleOptions) Verdict {
+	j, ok := begin("stale", ops, KeySet, KeyGet)
+	if !ok {
+		return j.done()
+	}
+	for _, k := range byKey(j, ops) {
+		if h, ok := newKeyHistory(j, k); ok {
+			checkAges(j, h, o)
+			checkIndexes(j, h)
+		}
+	}
+	if j.verdict.Stats.More["stale reads"] == 0 {
+		j.unknown("no stale read was answered")
+	}
+	return j.done()
+}
+
+func checkAges(j *judge, h *keyHistory, o StaleOptions) {
+	for _, read := range h.reads {
+		known, ok := h.knownOf(read)
+		if !ok {
+			continue
+		}
+		if !read.Input.Stale {
+			h.checkFresh(j, read, known)
+			continue
+		}
+		j.more("stale reads", 1)
+		age, limit := read.Output.Age, read.Input.MaxStaleness
+		if limit > 0 && age > limit+o.Slack {
+			j.report(AnomalyOlderThanAllowed, h.key, show(read), "a read of at most %s says it is %s old", limit, age)
+		}
+		// The answer was computed after the call, so it reflects everything up
+		// to some moment that is not before call - age.
+		if newer, found := h.sights.newer(read.Call-age-o.Slack, known); found {
+			j.report(AnomalyOlderThanSaid, h.key, show(h.writeOf(read), newer.op, read),
+				"a read saw %s and says it is at most %s old; a newer write had taken effect %s before the read began",
+				seen(read), age, read.Call-newer.at)
+			continue
+		}
+		if _, found := h.sights.newer(read.Call, known); found {
+			j.more("stale reads that were old", 1)
+		}
+	}
+}
+
+// checkIndexes compares reads that name the same index: a shard has one state
+// at each.
+func checkIndexes(j *judge, h *keyHistory) {
+	at := map[uint64]*keyOp{}
+	for _, read := range h.reads {
+		index := read.Output.Index
+		if index == 0 {
+			continue
+		}
+		other, known := at[index]
+		if !known {
+			at[index] = read
+			continue
+		}
+		if other.Output.Found != read.Output.Found || other.Output.Value != read.Output.Value {
+			j.report(AnomalyIndexDisagreement, h.key, show(other, read),
+				"at index %d one read saw %s, another %s", index, seen(other), seen(read))
+		}
+	}
+}

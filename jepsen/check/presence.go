@@ -1,0 +1,128 @@
+package check
+
+import (
+	"sort"
+	"time"
+
+	"github.com/lockstepkv/lockstep/jepsen/history"
+)
+
+// presenceRules say when a key may go without being deleted.
+type presenceRules struct {
+	// mayGo is the earliest moment at which what a set wrote may be gone by
+	// itself; never for a key that has to stay.
+	mayGo func(set *keyOp) time.Duration
+	// lateBound, when not 0, is how long after its time a key may be seen.
+	lateBound time.Duration
+}
+
+func checkPresence(name string, ops []history.Op[KeyInput, KeyOutput], rules presenceRules) Verdict {
+	j, ok := begin(name, ops, KeySet, KeyGet, KeyDelete)
+	if !ok {
+		return j.done()
+	}
+	for _, k := range byKey(j, ops) {
+		if h, ok := newKeyHistory(j, k); ok {
+			p := newPresence(h, rules)
+			for _, read := range h.reads {
+				if read.Output.Found {
+					p.checkFound(j, read)
+				} else {
+					p.checkGone(j, read)
+				}
+			}
+		}
+	}
+	if j.verdict.Stats.More["seen gone by itself"] == 0 {
+		j.unknown("no key was seen gone that nobody had deleted")
+	}
+	return j.done()
+}
+
+// presence judges the reads of one key.
+type presence struct {
+	*keyHistory
+	rules presenceRules
+	// absences are the reads that saw nothing; each counts as an overwrite of
+	// all that was certainly in effect before it was called.
+	absences timeline[*keyOp]
+	// causes are the sets and deletes that may have left the key absent, by the
+	// moment from which on they may; longest[i] is the greatest known of
+	// causes[:i+1].
+	causes  []cause
+	longest []time.Duration
+}
+
+type cause struct {
+	from, known time.Duration
+}
+
+func newPresence(h *keyHistory, rules presenceRules) *presence {
+	p := &presence{keyHistory: h, rules: rules}
+	for _, read := range h.reads {
+		if !read.Output.Found {
+			p.absences.add(read.Return, read.Call, read)
+		}
+	}
+	for _, w := range h.ordered {
+		if from := rules.mayGo(w.op); w.op.Outcome != history.Fail && from != never {
+			p.causes = append(p.causes, cause{from, w.known})
+		}
+	}
+	for _, op := range h.deletes {
+		p.causes = append(p.causes, cause{op.Call, op.Return}) // in doubt: Return is never
+	}
+	sort.Slice(p.causes, func(i, k int) bool { return p.causes[i].from < p.causes[k].from })
+	p.longest = make([]time.Duration, len(p.causes))
+	for i, c := range p.causes {
+		p.longest[i] = c.known
+		if i > 0 {
+			p.longest[i] = max(p.longest[i], p.longest[i-1])
+		}
+	}
+	return p
+}
+
+// checkFound judges a read that saw a value.
+func (p *presence) checkFound(j *judge, read *keyOp) {
+	known, ok := p.knownOf(read)
+	if !ok {
+		return
+	}
+	write := p.writeOf(read)
+	if gone, found := p.absences.newer(read.Call, known); found {
+		j.report(AnomalyResurrected, p.key, show(write, gone.op, read), "%s was seen gone and came back", seen(read))
+		return
+	}
+	p.checkFresh(j, read, known)
+	if ttl := write.Input.TTL; p.rules.lateBound > 0 && ttl > 0 && read.Call-known-ttl > p.rules.lateBound {
+		j.report(AnomalyExpiredLate, p.key, show(write, read), "%s was still there %s after its time", seen(read), read.Call-known-ttl)
+	}
+}
+
+// checkGone judges a read that saw nothing: something must explain it that was
+// not certainly overwritten before the read began.
+func (p *presence) checkGone(j *judge, read *keyOp) {
+	last, found := p.sights.before(read.Call)
+	if !found {
+		return // nothing was certainly written yet
+	}
+	j.more("reads that saw nothing", 1)
+	n := sort.Search(len(p.causes), func(i int) bool { return p.causes[i].from > read.Return })
+	if n > 0 && p.longest[n-1] >= last.writeCall {
+		if len(p.deletes) == 0 {
+			j.more("seen gone by itself", 1)
+		}
+		return
+	}
+	write := last.op
+	if write.Kind == KeyGet {
+		write = p.writeOf(last.op)
+	}
+	if write.Input.TTL > 0 {
+		j.report(AnomalyGoneEarly, p.key, show(write, last.op, read), "%q was gone at most %s after its write began; its time to live is %s",
+			write.Input.Value, read.Return-write.Call, write.Input.TTL)
+		return
+	}
+	j.report(AnomalyVanished, p.key, show(write, last.op, read), "%q has no expiry, nobody deleted it, and it was gone", write.Input.Value)
+}
