@@ -1,0 +1,68 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/lockstepkv/lockstep/jepsen/history"
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// ErrUnexpected marks errors that no document of Lockstep knows.
+var ErrUnexpected = errors.New("undocumented error")
+
+// ofCode is the outcome that the code of an error reply stands for.
+func ofCode(code string) (outcome history.Outcome, known bool) {
+	switch code {
+	case "INDOUBT":
+		return history.InDoubt, true
+	case "CLUSTERDOWN", "TRYAGAIN", "LOADING", "MOVED", "OOM", // nothing happened
+		"CONDITION", "EXECABORT", "ONCEMISMATCH", "ONCEEXPIRED", // refused for what it asked
+		"ERR", "WRONGTYPE", "CROSSSLOT", "NOAUTH", "WRONGPASS", "NOPERM", "READONLY":
+		return history.Fail, true
+	}
+	return history.InDoubt, false
+}
+
+// ofReply files a reply of the Redis protocol.
+func ofReply(v resp.Value) Reply {
+	if !v.IsError() {
+		return Reply{Outcome: history.OK, Value: v}
+	}
+	err := resp.Error(v.Str)
+	outcome, known := ofCode(err.Code())
+	if !known {
+		return Reply{Outcome: outcome, Err: fmt.Errorf("%w: %w", ErrUnexpected, err)}
+	}
+	return Reply{Outcome: outcome, Err: err, Refused: err.Code() == "CONDITION"}
+}
+
+// problem is the part of an HTTP error that says what happened.
+type problem struct {
+	Code    string `json:"code"`
+	Outcome string `json:"outcome"`
+	Detail  string `json:"detail"`
+}
+
+// ofProblem files an HTTP answer that is no success.
+func ofProblem(status int, p problem) Reply {
+	err := fmt.Errorf("HTTP %d %s: %s", status, p.Code, p.Detail)
+	switch {
+	case p.Outcome == "not_applied" && status != http.StatusGatewayTimeout:
+		return Reply{Outcome: history.Fail, Err: err, Refused: p.Code == "condition_failed"}
+	case p.Outcome == "in_doubt" && status == http.StatusGatewayTimeout:
+		return Reply{Outcome: history.InDoubt, Err: err}
+	}
+	return Reply{Outcome: history.InDoubt, Err: fmt.Errorf("%w: %w", ErrUnexpected, err)}
+}
+
+// ofHTTPError files a request that got no answer.
+func ofHTTPError(err error) Reply {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return Reply{Outcome: history.Fail, Err: err}
+	}
+	return Reply{Outcome: history.InDoubt, Err: err}
+}
