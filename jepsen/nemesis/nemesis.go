@@ -1,0 +1,259 @@
+package nemesis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lockstepkv/lockstep/jepsen/cluster"
+)
+
+// Event is one fault that was injected.
+type Event struct {
+	Fault  string        `json:"fault"`
+	Detail string        `json:"detail"`
+	Start  time.Duration `json:"start_ns"` // since the start of the run
+	End    time.Duration `json:"end_ns"`   // healed
+	Took   bool          `json:"took_effect"`
+	Note   string        `json:"note,omitempty"` // what shows it, or why not
+}
+
+// Options of a nemesis.
+type Options struct {
+	Cluster *cluster.Cluster
+	Faults  []string
+	Seed    uint64
+	Now     func() time.Duration
+	// MinHold and MaxHold bound how long a fault lasts; the same for pauses
+	// between faults. The defaults are longer than elections.
+	MinHold, MaxHold time.Duration
+}
+
+// class is what a fault meddles with.
+type class string
+
+const (
+	processes  class = "processes"
+	network    class = "network"
+	loss       class = "loss"
+	clocks     class = "clocks"
+	leadership class = "leadership"
+)
+
+// fault is one kind of fault. inject returns how to end it; heal then says
+// whether it took effect. Both get the lane's randomness.
+type fault struct {
+	name   string
+	class  class
+	inject func(ctx context.Context, n *Nemesis, rng *rand.Rand) (detail string, heal healFunc, err error)
+}
+
+// healFunc ends a fault. A nil error means that it took effect, shows says how
+// that was seen.
+type healFunc func(ctx context.Context) (shows string, err error)
+
+// errSkipped is returned by inject when the fault does not fit now.
+var errSkipped = errors.New("skipped")
+
+// faults lists all of them.
+func faults() []fault {
+	return []fault{
+		{"kill-leader", processes, killLeader},
+		{"kill-minority", processes, killMinority},
+		{"kill-majority", processes, killMajority},
+		{"kill-all", processes, killAll},
+		{"pause", processes, pause},
+		{"wipe", processes, wipe},
+		{"bitflip", processes, bitflip},
+		{"partition-leader", network, partitionLeader},
+		{"partition-halves", network, partitionHalves},
+		{"partition-ring", network, partitionRing},
+		{"partition-bridge", network, partitionBridge},
+		{"partition-oneway", network, partitionOneWay},
+		{"loss", loss, lossy},
+		{"transfer", leadership, transfer},
+		{"clock", clocks, clockJump},
+		{"drift", clocks, clockDrift},
+	}
+}
+
+// Snapshots is the fault that is a setting: snapshots all the time.
+const Snapshots = "snapshots"
+
+// Names lists the faults by name, groups included.
+func Names() []string {
+	names := []string{"none", "kill", "partition", "all", Snapshots}
+	for _, f := range faults() {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+// Expand resolves the groups: "kill", "partition" and "all". Faults that take
+// namespaces are left out of groups when there are none.
+func Expand(list []string, partitions bool) ([]string, error) {
+	var out []string
+	add := func(name string) {
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	for _, want := range list {
+		if want == "none" || want == "" {
+			continue
+		}
+		if want == Snapshots {
+			add(want)
+			continue
+		}
+		found := false
+		for _, f := range faults() {
+			grouped := want == "all" || strings.HasPrefix(f.name, want+"-")
+			needs := f.class == network || f.class == loss
+			if f.name != want && (!grouped || needs && !partitions) {
+				found = found || grouped
+				continue
+			}
+			if needs && !partitions {
+				return nil, fmt.Errorf("fault %s: %w", want, cluster.ErrNoPartitions)
+			}
+			add(f.name)
+			found = true
+		}
+		if want == "all" {
+			add(Snapshots)
+		}
+		if !found {
+			return nil, fmt.Errorf("no fault %q; there are %s", want, strings.Join(Names(), ", "))
+		}
+	}
+	return out, nil
+}
+
+// Nemesis injects faults.
+type Nemesis struct {
+	opt   Options
+	nodes []*cluster.Node
+
+	mu      sync.Mutex
+	events  []Event                // guarded by mu
+	rules   cluster.Rules          // guarded by mu
+	dropped map[cluster.Pair]int64 // by rules before the present ones; guarded by mu
+	touched []bool                 // per node: killed or paused lately; guarded by mu
+	damaged *cluster.Node          // lost data and is not known to be repaired; guarded by mu
+}
+
+// New returns a nemesis.
+func New(o Options) *Nemesis {
+	if o.MinHold == 0 {
+		o.MinHold = 1200 * time.Millisecond
+	}
+	if o.MaxHold == 0 {
+		o.MaxHold = 3500 * time.Millisecond
+	}
+	return &Nemesis{opt: o, nodes: o.Cluster.Nodes, touched: make([]bool, len(o.Cluster.Nodes)), dropped: map[cluster.Pair]int64{}}
+}
+
+// Run injects faults until ctx ends, and heals each of its own before it returns.
+func (n *Nemesis) Run(ctx context.Context) {
+	lanes := map[class][]fault{}
+	for _, f := range faults() {
+		if slices.Contains(n.opt.Faults, f.name) {
+			lanes[f.class] = append(lanes[f.class], f)
+		}
+	}
+	var wg sync.WaitGroup
+	for cl, list := range lanes {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(n.opt.Seed, hash(string(cl))))
+			n.lane(ctx, list, rng)
+		})
+	}
+	wg.Wait()
+}
+
+func hash(s string) uint64 {
+	h := uint64(14695981039346656037)
+	for _, b := range []byte(s) {
+		h = (h ^ uint64(b)) * 1099511628211
+	}
+	return h
+}
+
+// lane injects one fault after the other. All kinds have their turn before one
+// comes again, in a random order.
+func (n *Nemesis) lane(ctx context.Context, list []fault, rng *rand.Rand) {
+	var deck []fault
+	sleep(ctx, n.between(rng, n.opt.MinHold/2, n.opt.MinHold))
+	for ctx.Err() == nil {
+		if len(deck) == 0 {
+			deck = slices.Clone(list)
+			rng.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
+		}
+		f := deck[0]
+		deck = deck[1:]
+		hold := n.between(rng, n.opt.MinHold, n.opt.MaxHold)
+		quiet := n.between(rng, n.opt.MinHold/2, n.opt.MaxHold)
+		n.once(ctx, f, hold, rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64())))
+		sleep(ctx, quiet)
+	}
+}
+
+func (n *Nemesis) between(rng *rand.Rand, low, high time.Duration) time.Duration {
+	return low + time.Duration(rng.Int64N(int64(high-low)+1))
+}
+
+// once injects one fault, holds it, heals it and notes what became of it.
+func (n *Nemesis) once(ctx context.Context, f fault, hold time.Duration, rng *rand.Rand) {
+	e := Event{Fault: f.name, Start: n.opt.Now()}
+	detail, heal, err := f.inject(ctx, n, rng)
+	if errors.Is(err, errSkipped) {
+		return
+	}
+	e.Detail = detail
+	if err == nil {
+		sleep(ctx, hold)
+		e.Note, err = heal(context.WithoutCancel(ctx))
+	}
+	e.End = n.opt.Now()
+	if e.Took = err == nil; !e.Took {
+		e.Note = err.Error()
+	}
+	n.mu.Lock()
+	n.events = append(n.events, e)
+	n.mu.Unlock()
+}
+
+// Events returns what was injected, in the order of the beginnings.
+func (n *Nemesis) Events() []Event {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := slices.Clone(n.events)
+	slices.SortStableFunc(out, func(a, b Event) int { return int(a.Start - b.Start) })
+	return out
+}
+
+// Missing lists the faults that were asked for and never took effect.
+func (n *Nemesis) Missing() []string {
+	var out []string
+	events := n.Events()
+	for _, name := range n.opt.Faults {
+		took := func(e Event) bool { return e.Fault == name && e.Took }
+		if name != Snapshots && !slices.ContainsFunc(events, took) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
