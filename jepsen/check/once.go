@@ -22,5 +22,52 @@ type OnceOutput struct {
 }
 
 // Once checks that each idempotency id takes effect at most once, exactly once
-// when acknowledged, and that all its replies are equal.
-func Once(ops []history.Op[OnceInput, OnceOutput]) Verdict { return Verdict{} }
+// when one of its attempts was acknowledged, never when all of them failed, and
+// that all its replies are equal.
+func Once(ops []history.Op[OnceInput, OnceOutput]) Verdict {
+	j, ok := begin("once", ops, OnceAttempt, OnceRead)
+	if !ok {
+		return j.done()
+	}
+	attempts := map[string]int{}
+	for _, k := range byKey(j, ops) {
+		m := newMembership(k.key)
+		replies := map[string]*history.Op[OnceInput, OnceOutput]{}
+		for _, op := range k.ops {
+			if op.Kind == OnceRead {
+				if op.Outcome == history.OK {
+					m.read(op.Erase(), op.Output.IDs)
+				}
+				continue
+			}
+			attempts[op.Input.ID]++
+			m.attempt(op.Input.ID, op.Erase())
+			if op.Outcome == history.OK {
+				checkReply(j, replies, op)
+			}
+		}
+		m.check(j)
+	}
+	retried := 0
+	for _, n := range attempts {
+		if n > 1 {
+			retried++
+		}
+	}
+	j.more("ids tried again", retried)
+	if retried == 0 {
+		j.unknown("no idempotency id was tried twice")
+	}
+	return j.done()
+}
+
+func checkReply(j *judge, replies map[string]*history.Op[OnceInput, OnceOutput], op *history.Op[OnceInput, OnceOutput]) {
+	first := replies[op.Input.ID]
+	switch {
+	case first == nil:
+		replies[op.Input.ID] = op
+	case first.Output.Reply != op.Output.Reply:
+		j.report(AnomalyUnequalReplies, op.Key, show(first, op), "the id %q was answered %q, then %q",
+			op.Input.ID, first.Output.Reply, op.Output.Reply)
+	}
+}

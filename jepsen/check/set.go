@@ -18,5 +18,29 @@ type SetOutput struct {
 	Elements []string `json:"elements,omitempty"`
 }
 
-// Set checks grow-only sets with linearizable reads.
-func Set(ops []history.Op[SetInput, SetOutput]) Verdict { return Verdict{} }
+// Set checks grow-only sets with linearizable reads: what was acknowledged or
+// seen is in every later read, once, and nothing else is but adds in doubt. A
+// missing element is lost when no later read has it, else the read was stale.
+// The last read of each key must be called after its last acknowledgement.
+func Set(ops []history.Op[SetInput, SetOutput]) Verdict {
+	j, ok := begin("set", ops, SetAdd, SetRead)
+	if !ok {
+		return j.done()
+	}
+	for _, k := range byKey(j, ops) {
+		m := newMembership(k.key)
+		for _, op := range k.ops {
+			switch {
+			case op.Kind == SetRead && op.Outcome == history.OK:
+				m.read(op.Erase(), op.Output.Elements)
+			case op.Kind == SetAdd:
+				if m.members[op.Input.Element] != nil {
+					j.unknown("key %s: %q is added twice", k.key, op.Input.Element)
+				}
+				m.attempt(op.Input.Element, op.Erase())
+			}
+		}
+		m.check(j)
+	}
+	return j.done()
+}
