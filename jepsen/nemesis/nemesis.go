@@ -159,8 +159,10 @@ func New(o Options) *Nemesis {
 	return &Nemesis{opt: o, nodes: o.Cluster.Nodes, touched: make([]bool, len(o.Cluster.Nodes)), dropped: map[cluster.Pair]int64{}}
 }
 
-// Run injects faults until ctx ends, and heals each of its own before it returns.
-func (n *Nemesis) Run(ctx context.Context) {
+// Run injects faults for a time, longer if that is too short for each kind to
+// have its turn. It heals each fault before it returns.
+func (n *Nemesis) Run(ctx context.Context, d time.Duration) {
+	until := time.Now().Add(d)
 	lanes := map[class][]fault{}
 	for _, f := range faults() {
 		if slices.Contains(n.opt.Faults, f.name) {
@@ -171,7 +173,7 @@ func (n *Nemesis) Run(ctx context.Context) {
 	for cl, list := range lanes {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(n.opt.Seed, hash(string(cl))))
-			n.lane(ctx, list, rng)
+			n.lane(ctx, until, list, rng)
 		})
 	}
 	wg.Wait()
@@ -186,20 +188,29 @@ func hash(s string) uint64 {
 }
 
 // lane injects one fault after the other. All kinds have their turn before one
-// comes again, in a random order.
-func (n *Nemesis) lane(ctx context.Context, list []fault, rng *rand.Rand) {
+// comes again, in a random order. One that does not fit at the time is put off
+// to the end.
+func (n *Nemesis) lane(ctx context.Context, until time.Time, list []fault, rng *rand.Rand) {
 	var deck []fault
+	skipped := 0
 	sleep(ctx, n.between(rng, n.opt.MinHold/2, n.opt.MinHold))
-	for ctx.Err() == nil {
+	for round := 0; ctx.Err() == nil; {
 		if len(deck) == 0 {
-			deck = slices.Clone(list)
+			round++
+			deck, skipped = slices.Clone(list), 0
 			rng.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
+		}
+		if round > 1 && time.Now().After(until) {
+			return
 		}
 		f := deck[0]
 		deck = deck[1:]
 		hold := n.between(rng, n.opt.MinHold, n.opt.MaxHold)
 		quiet := n.between(rng, n.opt.MinHold/2, n.opt.MaxHold)
-		n.once(ctx, f, hold, rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64())))
+		if !n.once(ctx, f, hold, rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64()))) && skipped < 3*len(list) {
+			skipped++
+			deck = append(deck, f)
+		}
 		sleep(ctx, quiet)
 	}
 }
@@ -208,12 +219,13 @@ func (n *Nemesis) between(rng *rand.Rand, low, high time.Duration) time.Duration
 	return low + time.Duration(rng.Int64N(int64(high-low)+1))
 }
 
-// once injects one fault, holds it, heals it and notes what became of it.
-func (n *Nemesis) once(ctx context.Context, f fault, hold time.Duration, rng *rand.Rand) {
+// once injects one fault, holds it, heals it and notes what became of it. It
+// returns false if the fault did not fit.
+func (n *Nemesis) once(ctx context.Context, f fault, hold time.Duration, rng *rand.Rand) bool {
 	e := Event{Fault: f.name, Start: n.opt.Now()}
 	detail, heal, err := f.inject(ctx, n, rng)
 	if errors.Is(err, errSkipped) {
-		return
+		return false
 	}
 	e.Detail = detail
 	if err == nil {
@@ -227,6 +239,7 @@ func (n *Nemesis) once(ctx context.Context, f fault, hold time.Duration, rng *ra
 	n.mu.Lock()
 	n.events = append(n.events, e)
 	n.mu.Unlock()
+	return true
 }
 
 // Events returns what was injected, in the order of the beginnings.

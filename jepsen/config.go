@@ -1,0 +1,76 @@
+package jepsen
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/lockstepkv/lockstep/jepsen/nemesis"
+)
+
+// Config says what to run.
+type Config struct {
+	Workload string
+	Faults   []string // names or groups of package nemesis
+	Nodes    int
+	Shards   int
+	Duration time.Duration // of the faults
+	Seed     uint64
+	Out      string // directory for everything that the run leaves
+	Workers  int    // per node
+	Pause    time.Duration
+	ReadMode string   // quorum or lease
+	Engine   string   // of the log
+	Flags    []string // further flags of `lockstep serve`
+
+	Binary string // built with the tag harness; empty: built from Root
+	Root   string // of the repository
+	Tags   string // for the build, besides harness
+
+	CommandLine []string // as it was called, for the report
+	Log         func(format string, args ...any)
+}
+
+// Limits of what a cluster of this size can be asked.
+func (c *Config) validate() error {
+	switch {
+	case c.Nodes != 3 && c.Nodes != 5:
+		return fmt.Errorf("--nodes %d: it takes 3 or 5", c.Nodes)
+	case c.Shards < 1 || c.Shards > 16:
+		return fmt.Errorf("--shards %d: it takes 1 to 16", c.Shards)
+	case c.Duration < 2*time.Second:
+		return fmt.Errorf("--duration %v: it takes at least 2s", c.Duration)
+	case c.Workers < 1 || c.Workers > 100:
+		return fmt.Errorf("--workers %d: it takes 1 to 100 per node", c.Workers)
+	case c.Out == "":
+		return errors.New("--out: a directory is needed")
+	}
+	return nil
+}
+
+// Timeouts of the run. Nodes give up on requests before clients do, so that they
+// can still say whether something happened.
+const (
+	requestTimeout  = 2 * time.Second
+	clientTimeout   = 4 * time.Second
+	startPatience   = 40 * time.Second
+	recoverPatience = 60 * time.Second
+	agreePatience   = 30 * time.Second
+	finalPatience   = 60 * time.Second
+	maxClockOffset  = 500 * time.Millisecond
+)
+
+// serveFlags are the flags of every node.
+func (c *Config) serveFlags(workload []string) []string {
+	flags := []string{
+		"--request-timeout", requestTimeout.String(), "--read-mode", c.ReadMode, "--log-engine", c.Engine,
+		"--max-clock-offset", maxClockOffset.String(),
+		// Frozen processes and busy machines are no failing disks.
+		"--disk-stall-timeout", "15s",
+	}
+	if slices.Contains(c.Faults, nemesis.Snapshots) {
+		flags = append(flags, "--snapshot-log-bytes", "64kb")
+	}
+	return append(append(flags, workload...), c.Flags...)
+}
