@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
 )
 
 // FormatVersion is the version of log entries and of the engine state within
@@ -128,6 +130,22 @@ func DecodeBatch(data []byte) (Batch, error) {
 	d := decoder{rest: data}
 	b := d.batch()
 	return b, d.finish()
+}
+
+// Check walks the units of b.
+func (b *Batch) Check() error {
+	var r command.UnitReader
+	var u command.Unit
+	n := 0
+	for r.Reset(b.Body); !r.Done(); n++ {
+		if err := r.Next(&u); err != nil {
+			return err
+		}
+	}
+	if n != b.Units {
+		return fmt.Errorf("%w: %d units, said to be %d", ErrMalformedEntry, n, b.Units)
+	}
+	return nil
 }
 
 func checkHeader(data []byte, kind byte) error {

@@ -172,7 +172,7 @@ func (f *FSM) applyBatch(b *Batch, position uint64, oomLimit int64) (BatchResult
 	if !fresh {
 		return BatchResult{Replies: recorded}, nil
 	}
-	replies := make([]resp.Value, 0, b.Units)
+	replies, size := make([]resp.Value, 0, min(b.Units, len(b.Body))), 0
 	f.reader.Reset(b.Body)
 	for n := uint64(0); !f.reader.Done(); n++ {
 		if err := f.reader.Next(&f.unit); err != nil {
@@ -183,10 +183,33 @@ func (f *FSM) applyBatch(b *Batch, position uint64, oomLimit int64) (BatchResult
 			Now: f.clock, Wall: f.clock, InLog: true,
 			OOMLimit: oomLimit, Seed: f.index<<24 ^ position<<20 ^ n,
 		}
-		replies = append(replies, f.opt.Table.RunUnit(&f.cmdCtx, &f.unit))
+		reply := f.opt.Table.RunUnit(&f.cmdCtx, &f.unit)
+		if size += reply.Size(); size > maxReplyBytes && f.onlyReads(&f.unit) {
+			size -= reply.Size()
+			reply = replyTooLarge
+		}
+		replies = append(replies, reply)
 	}
 	s.replies[b.Seq] = replies
 	return BatchResult{Replies: replies}, nil
+}
+
+// maxReplyBytes bounds what the reads of one batch may answer. Their replies are
+// kept on every replica until the batch is resolved; the router sends reads here
+// only when they stand between writes. The replies of writes have no bound but
+// the size of a value.
+const maxReplyBytes = 32 << 20
+
+var replyTooLarge = resp.Err("ERR reply too large: this read stands between writes in a pipeline or MULTI, send it on its own")
+
+// onlyReads reports whether u changes nothing, so that its reply can be refused.
+func (f *FSM) onlyReads(u *command.Unit) bool {
+	for _, args := range u.Cmds {
+		if sp := f.opt.Table.Lookup(args[0]); sp != nil && sp.Flags.Has(command.Write) {
+			return false
+		}
+	}
+	return true
 }
 
 // View runs fn on the state machine's store under the read lock. wall is the

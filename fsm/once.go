@@ -22,6 +22,13 @@ type onceRecord struct {
 	reply resp.Value
 }
 
+// Bounds that hold whatever the rate: the newest ids are kept, older ones are
+// forgotten before their time.
+const (
+	maxOnceBytes  = 256 << 20 // ids and replies
+	maxTombstones = 1 << 18
+)
+
 type tombstone struct {
 	hash uint64
 	at   int64
@@ -33,6 +40,7 @@ type onceTable struct {
 	keepMillis int64
 	records    map[string]*onceRecord
 	order      []*onceRecord
+	bytes      int // of order
 	graves     map[uint64]struct{}
 	graveOrder []tombstone
 }
@@ -57,29 +65,39 @@ func (t *onceTable) Begin(id []byte, _ int64) (reply resp.Value, print uint64, h
 // Finish implements command.OnceTable.
 func (t *onceTable) Finish(id []byte, now int64, print uint64, reply resp.Value) {
 	r := &onceRecord{id: string(id), at: now, print: print, reply: reply}
+	t.add(r)
+	for t.bytes > maxOnceBytes {
+		t.forgetOldest()
+	}
+}
+
+func (t *onceTable) add(r *onceRecord) {
 	t.records[r.id] = r
 	t.order = append(t.order, r)
+	t.bytes += r.size()
+}
+
+func (r *onceRecord) size() int { return 64 + len(r.id) + r.reply.Size() }
+
+// forgetOldest drops the oldest reply and keeps its id's hash.
+func (t *onceTable) forgetOldest() {
+	r := t.order[0]
+	t.order[0] = nil // let go of the reply before the array is
+	t.order = t.order[1:]
+	t.bytes -= r.size()
+	delete(t.records, r.id)
+	t.bury(tombstone{hash: xxhash.Sum64String(r.id), at: r.at})
 }
 
 // age drops what is older than the retention at the log clock now.
 func (t *onceTable) age(now int64) {
-	n := 0
-	for n < len(t.order) && t.order[n].at+t.keepMillis <= now {
-		r := t.order[n]
-		delete(t.records, r.id)
-		t.bury(tombstone{hash: xxhash.Sum64String(r.id), at: r.at})
-		n++
+	for len(t.order) > 0 && t.order[0].at+t.keepMillis <= now {
+		t.forgetOldest()
 	}
-	if n > 0 {
-		clear(t.order[:n]) // let go of the replies before the array is
-		t.order = t.order[n:]
+	for len(t.graveOrder) > 0 && (len(t.graveOrder) > maxTombstones || t.graveOrder[0].at+t.keepMillis+tombstoneMillis <= now) {
+		delete(t.graves, t.graveOrder[0].hash)
+		t.graveOrder = t.graveOrder[1:]
 	}
-	n = 0
-	for n < len(t.graveOrder) && t.graveOrder[n].at+t.keepMillis+tombstoneMillis <= now {
-		delete(t.graves, t.graveOrder[n].hash)
-		n++
-	}
-	t.graveOrder = t.graveOrder[n:]
 }
 
 func (t *onceTable) bury(g tombstone) {

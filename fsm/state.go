@@ -62,6 +62,7 @@ func (f *FSM) RestoreFrom(r io.Reader) error {
 		}
 	}
 	f.mu.Lock()
+	next.store.Reconfigure(f.store.Options()) // the policy may have changed meanwhile
 	f.store, f.clock, f.index, f.term, f.lease = next.store, next.clock, next.index, next.term, next.lease
 	f.sessions, f.once, f.partial = next.sessions, next.once, next.partial
 	f.mu.Unlock()
@@ -152,8 +153,7 @@ func (d *decoder) session() *session {
 func (d *decoder) once(t *onceTable) {
 	for range d.count() {
 		r := &onceRecord{id: string(d.bytes()), at: int64(d.uvarint()), print: d.uint64(), reply: d.value()}
-		t.records[r.id] = r
-		t.order = append(t.order, r)
+		t.add(r)
 	}
 	for range d.count() {
 		t.bury(tombstone{hash: d.uint64(), at: int64(d.uvarint())})

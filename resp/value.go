@@ -116,3 +116,12 @@ func (v Value) AsError() error {
 	}
 	return Error(v.Str)
 }
+
+// Size returns about how many bytes v holds.
+func (v Value) Size() int {
+	n := 16 + len(v.Str)
+	for i := range v.Elems {
+		n += v.Elems[i].Size()
+	}
+	return n
+}

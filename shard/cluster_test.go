@@ -42,16 +42,7 @@ func newCluster(t *testing.T, size int, modify func(*Options)) *cluster {
 		t: t, dir: t.TempDir(), modify: modify, addrs: map[string]string{},
 		faults: map[string]*transport.Faults{}, nodes: map[string]*Node{},
 	}
-	for i := range size {
-		id := fmt.Sprintf("n%d", i+1)
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.ids = append(c.ids, id)
-		c.addrs[id] = l.Addr().String()
-		l.Close()
-	}
+	c.addresses(size)
 	t.Cleanup(c.stopAll)
 	c.start(c.ids...)
 	c.eventually(func() error {
@@ -63,6 +54,20 @@ func newCluster(t *testing.T, size int, modify func(*Options)) *cluster {
 		return nil
 	})
 	return c
+}
+
+// addresses names the nodes and finds ports for them.
+func (c *cluster) addresses(size int) {
+	for i := range size {
+		id := fmt.Sprintf("n%d", i+1)
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.ids = append(c.ids, id)
+		c.addrs[id] = l.Addr().String()
+		l.Close()
+	}
 }
 
 func (c *cluster) options(id string) Options {
@@ -385,7 +390,112 @@ func TestWipedNodeGetsNoVote(t *testing.T) {
 		return nil
 	})
 	c.want(wiped, "DBSIZE", ":50\r\n")
+	// The replicas still remember the batches of the node's earlier life.
+	for i := range 20 {
+		c.want(wiped, fmt.Sprintf("SET new%d v%d", i, i), "+OK\r\n")
+		c.want(wiped, fmt.Sprintf("GET new%d", i), fmt.Sprintf("$%d\r\nv%d\r\n", len(fmt.Sprint("v", i)), i))
+	}
 	c.agree()
+}
+
+// TestNodesThatWaitedAloneFormACluster: each node was started on its own, and
+// stopped while it waited for the others.
+func TestNodesThatWaitedAloneFormACluster(t *testing.T) {
+	c := &cluster{t: t, dir: t.TempDir(), addrs: map[string]string{}, faults: map[string]*transport.Faults{}, nodes: map[string]*Node{}}
+	c.addresses(3)
+	t.Cleanup(c.stopAll)
+	for _, id := range c.ids {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		o := c.options(id)
+		var err error
+		if o.Listener, err = net.Listen("tcp", c.addrs[id]); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := Open(ctx, o); err == nil {
+			n.Close()
+			t.Fatal("a node formed a cluster on its own")
+		}
+		cancel()
+	}
+	c.start(c.ids...)
+	c.want("n1", "SET k v", "+OK\r\n")
+}
+
+// TestFastClockExpiresNothing: a leader whose clock runs an hour ahead gives the
+// leadership away before it can stamp the log.
+func TestFastClockExpiresNothing(t *testing.T) {
+	c := newCluster(t, 3, func(o *Options) {
+		if o.NodeID == "n1" {
+			o.Clock = clock.Skewed(clock.System(), time.Hour, 1)
+		}
+	})
+	c.eventually(func() error {
+		if c.leader() == "n1" {
+			return errors.New("the node with the bad clock leads")
+		}
+		return nil
+	})
+	c.want("n2", "SET lock holder PX 60000", "+OK\r\n")
+	if err := c.group(c.leader()).TransferLeadership("n1"); err != nil {
+		t.Log(err)
+	}
+	for range 50 {
+		c.want("n2", "SET other v", "+OK\r\n")
+	}
+	c.want("n3", "GET lock", "$6\r\nholder\r\n")
+	c.want("n3", "SET short v PX 50", "+OK\r\n")
+	c.eventually(func() error {
+		if v, err := c.run("n3", "GET short"); err != nil || !v.IsNil() {
+			return fmt.Errorf("still there: %v %v", v, err)
+		}
+		return nil
+	})
+}
+
+// TestReplyTooLargeForItsBatch: reads between writes have a bound, and the batch
+// is answered all the same.
+func TestReplyTooLargeForItsBatch(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	c.want("n1", "SET big "+strings.Repeat("x", 1<<20), "+OK\r\n")
+	var b command.Batch
+	b.Add(command.Args{[]byte("SET"), []byte("a"), []byte("1")})
+	for range 100 {
+		b.Add(command.Args{[]byte("GET"), []byte("big")})
+	}
+	b.Add(command.Args{[]byte("INCR"), []byte("a")})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	replies, err := c.group(c.others(c.leader())[0]).Propose(ctx, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if replies[1].IsError() || !replies[100].IsError() || replies[101].Int != 2 {
+		t.Fatalf("%v ... %v %v", replies[1].Kind, replies[100].Kind, replies[101])
+	}
+}
+
+// TestCloseUnderLoad: a node stops in time whatever Raft still holds.
+func TestCloseUnderLoad(t *testing.T) {
+	for range 8 {
+		c := newCluster(t, 1, nil)
+		c.leader()
+		g := c.group("n1")
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				var b command.Batch
+				b.Add(command.Args{[]byte("SET"), []byte("k"), make([]byte, 3<<20)})
+				for err := error(nil); err == nil; {
+					_, err = g.Propose(ctx, b)
+				}
+			})
+		}
+		<-time.After(30 * time.Millisecond)
+		c.stop("n1")
+		wg.Wait()
+	}
 }
 
 func TestDamagedLogIsRepairedFromTheOthers(t *testing.T) {

@@ -44,6 +44,7 @@ type Group struct {
 	snapshots *snapshot.Store
 	wire      *transport.Group
 	meta      *Meta
+	node      *Node
 	memory    *atomic.Pointer[Memory]
 
 	origin   *origin
@@ -62,9 +63,12 @@ type Group struct {
 	quarantined atomic.Bool
 	snapshotAt  atomic.Uint64 // index of the newest snapshot
 
-	notify chan bool
-	stop   context.CancelFunc
-	wg     sync.WaitGroup
+	stampBase atomic.Pointer[stampBase]
+
+	notify   chan bool
+	raftDown chan struct{} // closed when Raft has stopped
+	stop     context.CancelFunc
+	wg       sync.WaitGroup
 }
 
 // openGroup starts this node's replica of shard id.
@@ -77,9 +81,10 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 		net:    n.net,
 		wire:   n.net.Group(id),
 		meta:   n.meta,
+		node:   n,
 		memory: &n.memory,
 		logger: n.opt.Logger.With("shard", id),
-		notify: make(chan bool, 16),
+		notify: make(chan bool, 16), raftDown: make(chan struct{}),
 	}
 	for _, m := range n.opt.Members {
 		if m.ID != g.self {
@@ -231,6 +236,7 @@ func (g *Group) close() error {
 	g.stop()
 	g.origin.close()
 	err := g.raft.Shutdown().Error()
+	close(g.raftDown)
 	g.wg.Wait()
 	return errors.Join(err, g.log.Close())
 }

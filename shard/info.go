@@ -7,6 +7,8 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/lockstepkv/lockstep/transport"
+
 	"github.com/lockstepkv/lockstep/fsm"
 )
 
@@ -141,9 +143,11 @@ func (n *Node) balance(ctx context.Context) {
 	})
 }
 
-// caughtUp reports whether node is up and close behind this leader.
+// caughtUp reports whether node is up, close behind this leader, and has a clock
+// like this node's.
 func (n *Node) caughtUp(node string, g *Group) bool {
-	if h := n.net.Health(node); !h.Connected {
+	h := n.net.Health(node)
+	if !h.Connected || n.differs(h) {
 		return false
 	}
 	n.mu.RLock()
@@ -155,37 +159,54 @@ func (n *Node) caughtUp(node string, g *Group) bool {
 	return info.Groups[g.id].Applied+1000 >= g.fsm.Applied()
 }
 
+// differs reports whether a peer's clock is off from this node's.
+func (n *Node) differs(h transport.Health) bool {
+	return n.opt.MaxClockOffset > 0 && h.ClockKnown && h.ClockOffset.Abs() > n.opt.MaxClockOffset
+}
+
+// clockOff reports whether this node's clock differs from those of a quorum. With
+// two nodes, or with one of three down, nobody can tell whose clock is wrong.
+func (n *Node) clockOff() bool {
+	off := 0
+	for _, m := range n.opt.Members {
+		if h := n.net.Health(m.ID); m.ID != n.opt.NodeID && h.Connected && n.differs(h) {
+			off++
+		}
+	}
+	n.metrics.clockOffPeers.Set(float64(off))
+	return off >= len(n.opt.Members)/2+1
+}
+
 // watchClocks hands leadership over while this node's clock is off from those of
 // a quorum: a leader's clock stamps the log, and a bad one would expire
 // everybody's keys.
 func (n *Node) watchClocks(ctx context.Context) {
-	if len(n.opt.Members) < 3 || n.opt.MaxClockOffset <= 0 {
-		return
-	}
-	every(ctx, time.Second, func() {
-		off := 0
-		healthy := ""
-		for _, m := range n.opt.Members {
-			h := n.net.Health(m.ID)
-			if m.ID == n.opt.NodeID || !h.Connected || !h.ClockKnown {
-				continue
-			}
-			if h.ClockOffset.Abs() > n.opt.MaxClockOffset {
-				off++
-			}
-			healthy = m.ID
-		}
-		n.metrics.clockOffPeers.Set(float64(off))
-		if off < len(n.opt.Members)/2+1 {
+	every(ctx, 250*time.Millisecond, func() {
+		if !n.clockOff() {
 			return
 		}
-		n.opt.Logger.Error("this node's clock differs from those of a quorum", "max_offset", n.opt.MaxClockOffset, "peers", off)
+		n.opt.Logger.Error("this node's clock differs from those of a quorum", "max_offset", n.opt.MaxClockOffset)
 		for _, g := range n.Groups() {
 			if g.raft.State() == raft.Leader {
-				if err := g.TransferLeadership(healthy); err != nil {
-					g.logger.Error("could not hand leadership over", "error", err)
-				}
+				n.handOver(ctx, g)
 			}
 		}
 	})
+}
+
+// handOver hands the leadership of g to another node.
+func (n *Node) handOver(ctx context.Context, g *Group) {
+	for _, m := range n.opt.Members {
+		if ctx.Err() != nil || g.raft.State() != raft.Leader {
+			return
+		}
+		if m.ID == n.opt.NodeID || !n.net.Health(m.ID).Connected {
+			continue
+		}
+		if err := g.TransferLeadership(m.ID); err != nil {
+			g.logger.Warn("could not hand leadership over", "to", m.ID, "error", err)
+			continue
+		}
+		return
+	}
 }

@@ -33,16 +33,16 @@ func (g *Group) lead(ctx context.Context) {
 // campaignWon begins to establish this node as leader, and returns how to end that.
 func (g *Group) campaignWon(ctx context.Context) (withdraw context.CancelFunc) {
 	ctx, withdraw = context.WithCancel(ctx)
-	elected := g.clock.Mono()
-	g.wg.Go(func() { g.establish(ctx, elected) })
+	g.wg.Go(func() { g.establish(ctx) })
 	return withdraw
 }
 
 // establish makes a new leader ready: everything committed before its term is
 // applied, and no earlier leader can still answer under a lease.
-func (g *Group) establish(ctx context.Context, elected time.Duration) {
+func (g *Group) establish(ctx context.Context) {
 	term := g.raft.CurrentTerm()
-	if err := g.raft.Barrier(0).Error(); err != nil {
+	elected := g.clock.Mono() // or earlier; the wait below only gets longer
+	if err := g.await(g.raft.Barrier(0)); err != nil {
 		g.logger.Warn("leader could not apply its log", "term", term, "error", err)
 		return
 	}
@@ -53,7 +53,13 @@ func (g *Group) establish(ctx context.Context, elected time.Duration) {
 	if ctx.Err() != nil || !g.leads(term) {
 		return
 	}
+	if g.node.clockOff() {
+		g.logger.Error("this node's clock differs from those of a quorum: it will not lead", "term", term)
+		g.node.handOver(ctx, g)
+		return
+	}
 	g.handover.Store(false)
+	g.stampBase.Store(&stampBase{wallMillis: g.clock.WallMillis(), mono: g.clock.Mono()})
 	g.servingFrom.Store(int64(g.clock.Mono()))
 	g.serving.Store(term)
 	if ctx.Err() != nil { // lost meanwhile: lead has closed the service already, or is about to
@@ -101,4 +107,38 @@ func (g *Group) TransferLeadership(node string) error {
 		return fmt.Errorf("hand shard %d over to %s: %w", g.id, node, err)
 	}
 	return nil
+}
+
+// await waits for one of Raft's futures. A Raft that is shut down may never
+// answer one whose entry was committed but not applied.
+func (g *Group) await(f raft.Future) error {
+	done := make(chan error, 1)
+	go func() { done <- f.Error() }()
+	select {
+	case err := <-done:
+		return err
+	case <-g.raftDown:
+		return errDoubt
+	}
+}
+
+// stampBase is what a leader's clocks said when it began to serve, after they
+// had been compared with those of the others.
+type stampBase struct {
+	wallMillis int64
+	mono       time.Duration
+}
+
+// stampMillis returns this node's clock for the log. A wall clock that jumps
+// ahead while the node leads is followed no further than the allowed offset: a
+// stamp from the future would expire everybody's keys, and could not be taken
+// back.
+func (g *Group) stampMillis() int64 {
+	now := g.clock.WallMillis()
+	base := g.stampBase.Load()
+	if base == nil || g.opt.MaxClockOffset <= 0 {
+		return now
+	}
+	limit := base.wallMillis + (g.clock.Mono() - base.mono + g.opt.MaxClockOffset).Milliseconds()
+	return min(now, limit)
 }

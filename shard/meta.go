@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -180,7 +181,7 @@ func (m *Meta) start(tx *bbolt.Tx, dir string, want Identity, mayCreate bool) er
 	if m.boot, err = readCounter(node.Get(keyBoot)); err != nil {
 		return fmt.Errorf("%w: boot counter in %s: %v", ErrDataFormat, dir, err)
 	}
-	m.boot++
+	m.boot = nextBoot(m.boot, time.Now())
 	return node.Put(keyBoot, strconv.AppendUint(nil, m.boot, 10))
 }
 
@@ -189,6 +190,15 @@ func (m *Meta) Identity() Identity { return m.identity }
 
 // ClusterID is the id of the cluster that the directory belongs to.
 func (m *Meta) ClusterID() string { return m.identity.ClusterID() }
+
+// nextBoot numbers a start of the process: higher than every earlier start of
+// this node, those included whose directory was lost or has been replaced by an
+// older copy, for the replicas remember the node's batches under the number. So
+// it is not a mere counter but the time in milliseconds, with 20 random bits
+// below it.
+func nextBoot(previous uint64, now time.Time) uint64 {
+	return max(previous+1, uint64(now.UnixMilli())<<20|rand.Uint64()>>44)
+}
 
 // Boot counts the starts of this node, from 1. No two processes that ever ran on
 // this directory had the same one.

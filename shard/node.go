@@ -28,6 +28,7 @@ type Node struct {
 	mu     sync.RWMutex
 	groups []*Group // guarded by mu while Open runs, fixed afterwards
 	peers  map[string]NodeInfo
+	empty  map[uint32]seniority // groups of which this node had nothing when it started
 
 	snapshotting sync.Mutex // one snapshot at a time on a node
 	stop         context.CancelFunc
@@ -36,7 +37,7 @@ type Node struct {
 
 // Open starts the node: it checks that the data directory belongs to it, opens
 // the peer port and starts a replica of every shard. At the first start of a
-// cluster it waits until a majority of the nodes can be reached.
+// cluster it waits until all of the nodes can be reached.
 func Open(ctx context.Context, opt Options) (*Node, error) {
 	if err := opt.validate(); err != nil {
 		return nil, err
@@ -55,7 +56,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 		peers[m.ID] = m.Peer
 	}
 	n := &Node{
-		opt: opt, meta: meta, ring: NewRing(shards, vnodes), peers: make(map[string]NodeInfo),
+		opt: opt, meta: meta, ring: NewRing(shards, vnodes), peers: make(map[string]NodeInfo), empty: make(map[uint32]seniority),
 		metrics: newNodeMetrics(opt.Metrics),
 	}
 	n.memory.Store(&opt.Memory)
@@ -163,7 +164,7 @@ func (n *Node) handle() {
 		if err != nil {
 			return nil, err
 		}
-		return appendUvarint(nil, index), nil
+		return appendUvarint(appendUvarint(nil, index), g.raft.LastIndex()), nil
 	})
 	n.net.Handle(methodPropose, n.answerPropose)
 	n.net.Handle(methodInfo, n.answerInfo)
@@ -185,6 +186,9 @@ func (n *Node) answerPropose(ctx context.Context, _ string, req []byte) ([]byte,
 	batch, err := fsm.DecodeBatch(rest)
 	if err != nil {
 		return nil, err
+	}
+	if err := batch.Check(); err != nil {
+		return nil, err // once in the log it would stop every replica
 	}
 	if g.serving.Load() == 0 {
 		return encodeResult(fsm.BatchResult{}, errNotServing), nil

@@ -31,12 +31,15 @@ type origin struct {
 	queued   prometheus.Observer
 
 	mu      sync.Mutex
+	closed  bool
 	pending []*proposal
 	bytes   int64     // of pending and flights
 	flights []*flight // unresolved, by ascending number
 	nextSeq uint64
 	waiting atomic.Int64 // units in pending, for the packer's patience
 }
+
+var errStopping = fmt.Errorf("%w: this node is stopping", command.ErrUnavailable)
 
 // proposal is one call of Propose.
 type proposal struct {
@@ -66,6 +69,10 @@ func newOrigin(node string, boot uint64, maxBytes int64, kick func(), queued pro
 func (o *origin) propose(ctx context.Context, b command.Batch) ([]resp.Value, error) {
 	p := &proposal{batch: b, queued: time.Now(), done: make(chan struct{})}
 	o.mu.Lock()
+	if o.closed {
+		o.mu.Unlock()
+		return nil, errStopping
+	}
 	if o.bytes > o.maxBytes {
 		o.mu.Unlock()
 		return nil, fmt.Errorf("%w: %d bytes wait on this node", command.ErrOverloaded, o.bytes)
@@ -220,6 +227,11 @@ func (o *origin) dissolveLocked(f *flight) {
 			o.bytes -= int64(len(p.batch.Body))
 			continue
 		}
+		if o.closed {
+			p.err = errStopping
+			close(p.done)
+			continue
+		}
 		o.waiting.Add(int64(p.batch.N))
 		back = append(back, p)
 	}
@@ -239,12 +251,13 @@ func (o *origin) idle() bool {
 // close fails everything that waits.
 func (o *origin) close() {
 	o.mu.Lock()
+	o.closed = true
 	pending := o.pending
 	o.pending = nil
 	flights := slices.Clone(o.flights)
 	o.mu.Unlock()
 	for _, p := range pending {
-		p.err = fmt.Errorf("%w: this node is stopping", command.ErrUnavailable)
+		p.err = errStopping
 		close(p.done)
 	}
 	for _, f := range flights {

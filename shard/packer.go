@@ -116,11 +116,20 @@ func (p *packer) packOne(ctx context.Context) bool {
 	}
 	started := time.Now()
 	results, err := p.log(pk)
+	if err == nil && p.g.serving.Load() != term {
+		// Another term's entry: if this node serves again, the wait that a new
+		// leader owes to older leases may not be over. The batches are sent
+		// again and answered from the session.
+		err = errDoubt
+	}
 	p.g.metrics.entry(time.Since(started), pk.units, len(pk.entry.Batches))
 	waited := p.waiting()
 	pk.deliver(results, err)
 	p.expected = int64(pk.units) + waited
 	p.pacer.logged(pk.units)
+	if errors.Is(err, errNotServing) {
+		pause(ctx, retryPause) // leadership is being handed over, or is lost
+	}
 	return true
 }
 
@@ -200,7 +209,7 @@ func (p *packer) fill(pk *pack) {
 	e := &pk.entry
 	limit, evicts := p.g.memoryLimit()
 	p.g.fsm.Inspect(func(s *store.Store, clock int64) {
-		p.lastStamp = max(p.lastStamp, clock, p.g.clock.WallMillis())
+		p.lastStamp = max(p.lastStamp, clock, p.g.stampMillis())
 		if limit == 0 {
 			return
 		}
@@ -243,7 +252,7 @@ func (p *packer) log(pk *pack) ([]fsm.BatchResult, error) {
 		// Large entries go part by part, so that the log cache and the
 		// followers are never flooded.
 		if i == len(parts)-1 || i%4 == 3 {
-			if err := last.Error(); err != nil {
+			if err := p.g.await(last); err != nil {
 				return nil, classify(err, i > 3)
 			}
 		}

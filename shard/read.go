@@ -210,18 +210,29 @@ func (g *Group) answerConfirm() (term uint64, ok bool) {
 // askIndex asks the leader, which is another node, for an index that is safe to
 // read from. It is shared like a confirmation round.
 func (g *Group) askIndex(ctx context.Context) (uint64, error) {
-	leader := g.Leader()
-	if leader == "" || leader == g.self {
-		return 0, errNotServing
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.opt.ElectionTimeout*2)
 	defer cancel()
+	index, _, err := g.callReadIndex(ctx)
+	return index, err
+}
+
+// callReadIndex asks the leader, which is another node, for an index that is
+// safe to read from and for the end of its log.
+func (g *Group) callReadIndex(ctx context.Context) (index, last uint64, err error) {
+	leader := g.Leader()
+	if leader == "" || leader == g.self {
+		return 0, 0, errNotServing
+	}
 	reply, err := g.net.Call(ctx, leader, methodReadIndex, appendGroup(nil, g.id))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	index, _, err := cutUvarint(reply)
-	return index, err
+	index, rest, err := cutUvarint(reply)
+	if err != nil {
+		return 0, 0, err
+	}
+	last, _, err = cutUvarint(rest)
+	return index, last, err
 }
 
 // answerReadIndex is the leader's side of askIndex.

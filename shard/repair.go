@@ -28,7 +28,9 @@ import (
 //     everything that was committed when it asked the leader for an index.
 //
 // A node that starts with an empty directory cannot tell a new cluster from an
-// old one whose data it lost; it asks the others (admission).
+// old one whose data it lost; it asks the others (admission). All of them must
+// answer: a majority without the one that holds the data would found a second
+// cluster over it.
 
 // seniority is what a voter knows of a group, told to a replica that knows nothing.
 type seniority struct {
@@ -58,7 +60,10 @@ func (g *Group) openStores(ctx context.Context, n *Node, dir string) error {
 	if err != nil {
 		return err
 	}
-	return g.admit(ctx, n)
+	if err := g.admit(ctx, n); err != nil {
+		return errors.Join(err, g.log.Close())
+	}
+	return nil
 }
 
 func (g *Group) tryStores(dir string) error {
@@ -128,14 +133,16 @@ func (g *Group) admit(ctx context.Context, n *Node) error {
 	if err != nil || has || len(g.peers) == 0 {
 		return err
 	}
+	n.admitting(g.id, on)
 	told := time.Now()
 	for {
 		known, err := g.poll(ctx)
 		if err != nil {
 			return err
 		}
-		if established, term := g.judge(known, on); established != nil {
-			if !*established {
+		if len(known) == len(g.peers) {
+			established, term := judge(known, on)
+			if !established {
 				return nil
 			}
 			if err := g.setQuarantine(true); err != nil {
@@ -174,20 +181,23 @@ func (g *Group) poll(ctx context.Context) ([]seniority, error) {
 	return known, nil
 }
 
-// judge decides from the answers: nil while it cannot. A replica that is known to
-// have lost its data needs everybody's term, a new cluster a majority.
-func (g *Group) judge(known []seniority, lost bool) (established *bool, term uint64) {
+// judge decides from the answers of all other voters whether the group exists
+// already, and which is the highest term that anybody knows.
+func judge(known []seniority, lost bool) (established bool, term uint64) {
+	established, term = lost, 1
 	for _, s := range known {
-		lost = lost || s.Established
+		established = established || s.Established
 		term = max(term, s.Term)
 	}
-	switch {
-	case lost && len(known) == len(g.peers):
-		return &lost, max(term, 1)
-	case !lost && len(known)+1 >= g.quorum:
-		return &lost, 0
-	}
-	return nil, 0
+	return established, term
+}
+
+// admitting notes that this node asks the others about a group of which it has
+// nothing itself; damaged tells that it once had.
+func (n *Node) admitting(id uint32, damaged bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.empty[id] = seniority{Established: damaged}
 }
 
 // answerAdmission tells another voter what this node knows of a group.
@@ -196,12 +206,14 @@ func (n *Node) answerAdmission(_ context.Context, _ string, req []byte) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	var s seniority
+	n.mu.RLock()
+	s, known := n.empty[uint32(id)]
+	n.mu.RUnlock()
 	if groups := n.Groups(); id < uint64(len(groups)) {
 		g := groups[id]
 		s.Term = g.raft.CurrentTerm()
-		s.Established = s.Term > 1 || g.raft.LastIndex() > 1
-	} else if entries, err := os.ReadDir(filepath.Join(groupDir(n.opt.DataDir, uint32(id)), "log")); err == nil && len(entries) > 0 && !n.meta.Created() {
+		s.Established = s.Established || s.Term > 1 || g.raft.LastIndex() > 1
+	} else if !known {
 		return nil, errNotOpen
 	}
 	return json.Marshal(s)

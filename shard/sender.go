@@ -3,10 +3,12 @@ package shard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -112,10 +114,9 @@ func (s *sender) send(ctx context.Context, leader string, f *flight) {
 	s.wg.Go(func() {
 		defer cancel()
 		result, err := s.call(ctx, leader, f)
-		refused := errors.Is(err, errNotServing)
-		if refused {
+		if err != nil {
 			// Keeps the place in the window for a moment, or a leader that
-			// refuses would be asked in a tight loop.
+			// fails would be asked in a tight loop.
 			pause(ctx, retryPause)
 		}
 		s.mu.Lock()
@@ -126,7 +127,14 @@ func (s *sender) send(ctx context.Context, leader string, f *flight) {
 			s.kick()
 			return
 		}
-		s.g.origin.fail(f, !refused)
+		if remote := new(transport.RemoteError); errors.As(err, &remote) {
+			// The leader got the batch and cannot answer it, now or ever: its
+			// reply exceeds what nodes can send each other.
+			s.g.origin.finish(f, nil, fmt.Errorf("%w: %w", command.ErrInDoubt, err))
+			s.kick()
+			return
+		}
+		s.g.origin.fail(f, !errors.Is(err, errNotServing))
 	})
 }
 

@@ -116,12 +116,13 @@ func (g *Group) takeSnapshot() {
 }
 
 // endQuarantine gives this replica its vote back once it holds everything that
-// was committed when it asked. See repair.go.
+// the leader had logged when it asked, committed or not: the leader may still
+// count what this replica acknowledged before it lost its log. See repair.go.
 func (g *Group) endQuarantine(ctx context.Context) {
 	qctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	index, err := g.indexes.join(qctx)
-	if err != nil || g.fsm.WaitApplied(qctx, index) != nil {
+	index, last, err := g.callReadIndex(qctx)
+	if err != nil || g.fsm.WaitApplied(qctx, index) != nil || g.raft.LastIndex() < last {
 		return
 	}
 	if err := g.setQuarantine(false); err != nil {

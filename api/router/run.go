@@ -17,6 +17,7 @@ type item struct {
 	op    command.Op // parsed, for reads
 	out   int        // where the reply goes
 	write bool
+	stale bool // may be answered from this node's memory
 }
 
 // run is the part of a pipeline that concerns one shard. Runs belong to their
@@ -25,7 +26,6 @@ type run struct {
 	r     *Router
 	shard Shard
 	items []item
-	stale bool // answer reads from this node's memory
 
 	out    []resp.Value
 	lo, hi int // the items that the current Read answers
@@ -58,8 +58,20 @@ func (s *Session) run(shard int) *run {
 }
 
 func (ru *run) add(it item, stale bool) {
+	it.stale = stale
 	ru.items = append(ru.items, it)
-	ru.stale = ru.stale || stale
+}
+
+// stale reports whether items[from:to] may all be answered from this node's
+// memory. One that may not, such as a transaction with watches, makes the whole
+// Read linearizable.
+func (ru *run) stale(from, to int) bool {
+	for i := from; i < to; i++ {
+		if !ru.items[i].stale {
+			return false
+		}
+	}
+	return true
 }
 
 func (ru *run) clear() {
@@ -68,7 +80,7 @@ func (ru *run) clear() {
 	if cap(ru.items) > keptItems {
 		ru.items = nil
 	}
-	ru.stale, ru.out, ru.done = false, nil, 0
+	ru.out, ru.done = nil, 0
 }
 
 // runSideBySide runs the active runs of several shards at once.
@@ -122,7 +134,7 @@ func (ru *run) readSome(ctx context.Context, s *Session, from, to int) bool {
 	var err error
 	if ru.parse() {
 		opt := s.read
-		if ru.stale {
+		if ru.stale(from, to) {
 			opt = command.ReadOptions{Consistency: command.Stale}
 		}
 		if ru.info, err = ru.shard.Read(ctx, opt, ru.readFn); err != nil {

@@ -96,7 +96,14 @@ func objectRefcount(_ *Ctx, e *store.Entry) resp.Value {
 	return resp.One
 }
 
+// errAccessInLog: the access data of a key differs between replicas, and a reply
+// from the log must not.
+const errAccessInLog = resp.Error("ERR OBJECT FREQ and OBJECT IDLETIME are answered on their own, not in MULTI or between the writes of a pipeline")
+
 func objectFreq(ctx *Ctx, e *store.Entry) resp.Value {
+	if ctx.InLog {
+		return errorReply(errAccessInLog)
+	}
 	if !ctx.Store.Options().Policy.LFU() {
 		return errorReply(errNoLFU)
 	}
@@ -104,6 +111,9 @@ func objectFreq(ctx *Ctx, e *store.Entry) resp.Value {
 }
 
 func objectIdletime(ctx *Ctx, e *store.Entry) resp.Value {
+	if ctx.InLog {
+		return errorReply(errAccessInLog)
+	}
 	if ctx.Store.Options().Policy.LFU() {
 		return errorReply(errLFU)
 	}
