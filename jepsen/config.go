@@ -70,7 +70,7 @@ func (c *Config) serveFlags(workload []string) []string {
 		"--disk-stall-timeout", "15s",
 	}
 	if slices.Contains(c.Faults, nemesis.Snapshots) {
-		flags = append(flags, "--snapshot-log-bytes", "64kb")
+		flags = append(flags, "--snapshot-log-bytes", "16kb")
 	}
 	return append(append(flags, workload...), c.Flags...)
 }

@@ -12,7 +12,6 @@ const (
 	maxShards          = 256
 	minMaxValueBytes   = 1 << 10
 	maxMaxValueBytes   = 512 << 20 // Redis's own limit of a string
-	minSnapshotBytes   = 1 << 20
 	minRaftTimeout     = 50 * time.Millisecond
 	minLeaseDuration   = 20 * time.Millisecond
 	maxNameLength      = 128
