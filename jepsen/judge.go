@@ -72,11 +72,14 @@ func (r *run) judgeFaults() {
 			took++
 			continue
 		}
-		if strings.HasPrefix(e.Fault, "partition") || e.Fault == "loss" {
+		if !e.Excused {
 			broken = append(broken, e.Fault+": "+e.Note)
 		}
 	}
-	detail := fmt.Sprintf("%d of %d took effect", took, len(r.out.Events))
+	detail := fmt.Sprintf("%d of %d took effect, the others were kept from it by faults at the same time", took, len(r.out.Events))
+	if took == len(r.out.Events) {
+		detail = fmt.Sprintf("all %d took effect", took)
+	}
 	if len(missing) > 0 {
 		detail += "; never: " + strings.Join(missing, ", ")
 	}

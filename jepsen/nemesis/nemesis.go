@@ -20,7 +20,9 @@ type Event struct {
 	Start  time.Duration `json:"start_ns"` // since the start of the run
 	End    time.Duration `json:"end_ns"`   // healed
 	Took   bool          `json:"took_effect"`
-	Note   string        `json:"note,omitempty"` // what shows it, or why not
+	// Excused: it could not take effect, because of other faults at the time.
+	Excused bool   `json:"excused,omitempty"`
+	Note    string `json:"note,omitempty"` // what shows it, or why not
 }
 
 // Options of a nemesis.
@@ -59,6 +61,10 @@ type healFunc func(ctx context.Context) (shows string, err error)
 
 // errSkipped is returned by inject when the fault does not fit now.
 var errSkipped = errors.New("skipped")
+
+// errNoChance is returned by a heal when other faults kept this one from having
+// an effect.
+var errNoChance = errors.New("other faults left it no chance")
 
 // faults lists all of them.
 func faults() []fault {
@@ -144,7 +150,7 @@ type Nemesis struct {
 	events  []Event                // guarded by mu
 	rules   cluster.Rules          // guarded by mu
 	dropped map[cluster.Pair]int64 // by rules before the present ones; guarded by mu
-	touched []bool                 // per node: killed or paused lately; guarded by mu
+	touched []time.Time            // per node: when it was last being killed, started, paused; guarded by mu
 	damaged *cluster.Node          // lost data and is not known to be repaired; guarded by mu
 }
 
@@ -156,7 +162,7 @@ func New(o Options) *Nemesis {
 	if o.MaxHold == 0 {
 		o.MaxHold = 3500 * time.Millisecond
 	}
-	return &Nemesis{opt: o, nodes: o.Cluster.Nodes, touched: make([]bool, len(o.Cluster.Nodes)), dropped: map[cluster.Pair]int64{}}
+	return &Nemesis{opt: o, nodes: o.Cluster.Nodes, touched: make([]time.Time, len(o.Cluster.Nodes)), dropped: map[cluster.Pair]int64{}}
 }
 
 // Run injects faults for a time, longer if that is too short for each kind to
@@ -188,8 +194,8 @@ func hash(s string) uint64 {
 }
 
 // lane injects one fault after the other. All kinds have their turn before one
-// comes again, in a random order. One that does not fit at the time is put off
-// to the end.
+// comes again, in a random order. One that does not fit, or does not take effect,
+// comes again at the end of the round.
 func (n *Nemesis) lane(ctx context.Context, until time.Time, list []fault, rng *rand.Rand) {
 	var deck []fault
 	skipped := 0
@@ -207,7 +213,7 @@ func (n *Nemesis) lane(ctx context.Context, until time.Time, list []fault, rng *
 		deck = deck[1:]
 		hold := n.between(rng, n.opt.MinHold, n.opt.MaxHold)
 		quiet := n.between(rng, n.opt.MinHold/2, n.opt.MaxHold)
-		if !n.once(ctx, f, hold, rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64()))) && skipped < 3*len(list) {
+		if !n.once(ctx, f, hold, rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64()))) && skipped < 2*len(list) {
 			skipped++
 			deck = append(deck, f)
 		}
@@ -220,7 +226,7 @@ func (n *Nemesis) between(rng *rand.Rand, low, high time.Duration) time.Duration
 }
 
 // once injects one fault, holds it, heals it and notes what became of it. It
-// returns false if the fault did not fit.
+// reports whether the fault took effect.
 func (n *Nemesis) once(ctx context.Context, f fault, hold time.Duration, rng *rand.Rand) bool {
 	e := Event{Fault: f.name, Start: n.opt.Now()}
 	detail, heal, err := f.inject(ctx, n, rng)
@@ -234,12 +240,12 @@ func (n *Nemesis) once(ctx context.Context, f fault, hold time.Duration, rng *ra
 	}
 	e.End = n.opt.Now()
 	if e.Took = err == nil; !e.Took {
-		e.Note = err.Error()
+		e.Note, e.Excused = err.Error(), errors.Is(err, errNoChance)
 	}
 	n.mu.Lock()
 	n.events = append(n.events, e)
 	n.mu.Unlock()
-	return true
+	return e.Took
 }
 
 // Events returns what was injected, in the order of the beginnings.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"time"
 
 	"github.com/lockstepkv/lockstep/jepsen/cluster"
 )
@@ -97,16 +98,15 @@ func partitionOneWay(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, h
 // partition cuts connections. It took effect when packets were dropped between
 // any two nodes that were alive all the time.
 func (n *Nemesis) partition(detail string, c cut) (string, healFunc, error) {
-	n.mu.Lock()
-	clear(n.touched)
-	for _, node := range n.nodes {
-		n.touched[node.Index] = node.State() != cluster.Up
+	start := time.Now()
+	up := make([]bool, len(n.nodes))
+	for i, node := range n.nodes {
+		up[i] = node.State() == cluster.Up
 	}
-	n.mu.Unlock()
 	before, err := n.rule(func(r *cluster.Rules) { r.Cut = c })
 	heal := func(context.Context) (string, error) {
 		after, err := n.rule(func(r *cluster.Rules) { r.Cut = nil })
-		return n.judge(c, since(before, after), err)
+		return n.judge(c, since(before, after), n.alive(up, start), err)
 	}
 	return detail, heal, err
 }
@@ -120,23 +120,36 @@ func since(before, after map[cluster.Pair]int64) map[cluster.Pair]int64 {
 	return diff
 }
 
-func (n *Nemesis) judge(c cut, dropped map[cluster.Pair]int64, err error) (string, error) {
+// settled is how long a node must have run undisturbed to be sure to speak to
+// the others.
+const settled = 2 * time.Second
+
+// alive tells which nodes ran all the time since start.
+func (n *Nemesis) alive(up []bool, start time.Time) []bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := make([]bool, len(up))
+	for i, node := range n.nodes {
+		out[i] = up[i] && node.State() == cluster.Up && n.touched[i].Before(start.Add(-settled))
+	}
+	return out
+}
+
+func (n *Nemesis) judge(c cut, dropped map[cluster.Pair]int64, alive []bool, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	total := int64(0)
 	for pair := range c {
 		total += dropped[pair]
 		back := cluster.Pair{From: pair.To, To: pair.From}
-		alive := !n.touched[pair.From] && !n.touched[pair.To]
-		if alive && dropped[pair] == 0 && (!c[back] || dropped[back] == 0) {
+		silent := dropped[pair] == 0 && (!c[back] || dropped[back] == 0)
+		if silent && alive[pair.From] && alive[pair.To] {
 			err = errors.Join(err, fmt.Errorf("nothing was dropped from %s to %s", n.nodes[pair.From].ID, n.nodes[pair.To].ID))
 		}
 	}
-	if total == 0 {
-		err = errors.Join(err, errors.New("the partition dropped nothing"))
+	if err == nil && total == 0 {
+		err = errNoChance
 	}
 	return fmt.Sprintf("%d packets dropped", total), err
 }

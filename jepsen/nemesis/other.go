@@ -20,25 +20,24 @@ import (
 // fail among other faults; one must have succeeded.
 func transfer(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {
 	shard := rng.IntN(n.opt.Cluster.Shards)
+	wanted := 1 + rng.IntN(4)
 	var moved []string
-	var last error
-	for range 1 + rng.IntN(4) {
+	last := errors.New("nobody took over")
+	for try := 0; try < 12 && len(moved) < wanted && ctx.Err() == nil; try++ {
 		from := n.leader(ctx, rng)
 		others := n.opt.Cluster.Others(from)
 		to := others[rng.IntN(len(others))]
 		asked := n.nodes[rng.IntN(len(n.nodes))] // any node passes it on
 		if err := asked.Transfer(ctx, shard, to.ID); err != nil {
 			last = err
-			continue
-		}
-		if v, err := to.View(ctx); err == nil && v.Shards[shard].Leader == to.ID {
+		} else if v, err := to.View(ctx); err == nil && v.Shards[shard].Leader == to.ID {
 			moved = append(moved, to.ID)
 		}
-		sleep(ctx, time.Duration(rng.IntN(300))*time.Millisecond)
+		sleep(ctx, time.Duration(100+rng.IntN(300))*time.Millisecond)
 	}
 	heal := func(context.Context) (string, error) {
 		if len(moved) == 0 {
-			return "", fmt.Errorf("no handover succeeded: %w", errors.Join(last, errors.New("nobody took over")))
+			return "", fmt.Errorf("%w: no handover succeeded: %w", errNoChance, last)
 		}
 		return fmt.Sprintf("leaders in turn: %s", strings.Join(moved, " ")), nil
 	}
@@ -77,7 +76,7 @@ func (n *Nemesis) distort(ctx context.Context, rng *rand.Rand, offset time.Durat
 			return "", err
 		}
 		if !seen {
-			return "", fmt.Errorf("%s (%s) did not notice", node.ID, node.State())
+			return "", fmt.Errorf("%w: %s (%s) did not notice", errNoChance, node.ID, node.State())
 		}
 		return "the node logged the change", nil
 	}

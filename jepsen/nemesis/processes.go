@@ -41,7 +41,7 @@ func (n *Nemesis) touch(nodes []*cluster.Node) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, node := range nodes {
-		n.touched[node.Index] = true
+		n.touched[node.Index] = time.Now()
 	}
 }
 
@@ -76,7 +76,9 @@ func (n *Nemesis) kill(nodes []*cluster.Node) (string, healFunc, error) {
 	for range nodes {
 		errs = append(errs, <-done)
 	}
+	n.touch(nodes)
 	heal := func(context.Context) (string, error) {
+		defer n.touch(nodes)
 		errs := []error{}
 		for i, node := range nodes {
 			if node.State() != cluster.Down {
@@ -104,7 +106,9 @@ func pause(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, e
 	for _, node := range nodes {
 		errs = append(errs, node.Pause())
 	}
+	n.touch(nodes)
 	heal := func(context.Context) (string, error) {
+		defer n.touch(nodes)
 		var errs []error
 		for _, node := range nodes {
 			if node.State() != cluster.Stopped {
@@ -150,6 +154,7 @@ func wipe(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, er
 	n.touch([]*cluster.Node{node})
 	err := errors.Join(node.Kill(), node.Wipe())
 	heal := func(ctx context.Context) (string, error) {
+		defer n.touch([]*cluster.Node{node})
 		if err := node.Start(); err != nil {
 			return "", err
 		}
