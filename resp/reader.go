@@ -181,7 +181,7 @@ func (r *Reader) charge(extra int64) error {
 func (r *Reader) fill() error {
 	if err := r.srcErr; err != nil {
 		r.srcErr = nil
-		return err
+		return r.endOf(err)
 	}
 	if err := r.makeRoom(); err != nil {
 		return err
@@ -191,18 +191,23 @@ func (r *Reader) fill() error {
 		n, err := r.src.Read(r.buf[r.w:])
 		r.w += n
 		r.full = r.full || r.w == len(r.buf)
-		if err == io.EOF && (r.w > r.r || r.want > 0) {
-			err = io.ErrUnexpectedEOF
-		}
 		if n > 0 {
-			r.srcErr = err
+			r.srcErr = err // judged when what came with it has been parsed
 			return nil
 		}
 		if err != nil {
-			return err
+			return r.endOf(err)
 		}
 	}
 	return io.ErrNoProgress
+}
+
+// endOf tells an end within a command from one between commands.
+func (r *Reader) endOf(err error) error {
+	if err == io.EOF && r.Partial() {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // makeRoom makes sure that a read gets the bytes that parsing waits for, as
@@ -216,7 +221,8 @@ func (r *Reader) makeRoom() error {
 	if r.w < len(r.buf) && (r.r+r.need <= len(r.buf) || growing) {
 		return r.charge(0)
 	}
-	if r.pinned && r.first == 0 && r.start >= 0 && r.need <= maxBuffer && r.w-r.start <= len(r.buf)/2 {
+	// Only a command in the making may be parsed again, never one that was returned.
+	if r.pinned && r.first == 0 && r.start >= 0 && r.Partial() && r.need <= maxBuffer && r.w-r.start <= len(r.buf)/2 {
 		r.rewind()
 		r.pinned, unread = false, r.w-r.r
 	}

@@ -135,8 +135,29 @@ func TestObjectUnderLFUAsRedis(t *testing.T) {
 	ctx.Store.Advance(ctx.Now)
 	for _, l := range []string{"SET k value", "OBJECT IDLETIME k", "OBJECT IDLETIME none", "OBJECT FREQ none", "OBJECT FREQ k", "OBJECT ENCODING k"} {
 		redis.main.cmd(l)
-		if ours, theirs := show(do(ctx, l)), redis.main.raw.String(); ours != theirs {
+		run := outOfLog
+		if l == "SET k value" {
+			run = do
+		}
+		if ours, theirs := show(run(ctx, l)), redis.main.raw.String(); ours != theirs {
 			t.Errorf("%s = %q, Redis %q", l, ours, theirs)
+		}
+	}
+}
+
+// outOfLog runs a read as package shard does.
+func outOfLog(ctx *Ctx, l string) resp.Value {
+	read := *ctx
+	read.InLog = false
+	return do(&read, l)
+}
+
+func TestAccessDataStaysOutOfTheLog(t *testing.T) {
+	ctx := newCtx()
+	do(ctx, "SET k v")
+	for _, l := range []string{"OBJECT IDLETIME k", "OBJECT FREQ k"} {
+		if got := do(ctx, l); !same(got, errorReply(errAccessInLog)) {
+			t.Errorf("%s in the log = %q", l, show(got))
 		}
 	}
 }
@@ -154,14 +175,14 @@ func TestIdleTimeIsKeptByTouchNotByPeek(t *testing.T) {
 		{"LS.DEL k IFVERSION 99", 5}, {"GET k", 0},
 	} {
 		do(ctx, c.line)
-		if got := do(ctx, "OBJECT IDLETIME k"); got.Int != c.idle {
+		if got := outOfLog(ctx, "OBJECT IDLETIME k"); got.Int != c.idle {
 			t.Errorf("after %s the key is idle for %d s, want %d", c.line, got.Int, c.idle)
 		}
 	}
 	ctx.Wall += 5_000
 	ctx.NoTouch = true
 	do(ctx, "GET k")
-	if got := do(ctx, "OBJECT IDLETIME k"); got.Int != 5 {
+	if got := outOfLog(ctx, "OBJECT IDLETIME k"); got.Int != 5 {
 		t.Errorf("NoTouch: idle for %d s, want 5", got.Int)
 	}
 }

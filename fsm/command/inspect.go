@@ -28,7 +28,7 @@ var specObjectEncoding = &Spec{
 var specObjectFreq = &Spec{
 	Name: "object|freq", Group: "generic", Arity: 3, Since: "4.0.0",
 	Flags: ReadOnly, ACL: []string{"keyspace", "read", "slow"}, Keys: secondKey,
-	Summary: "Answers the logarithmic access counter of a key, under an LFU policy.",
+	Summary: "Answers the logarithmic access counter of a key on this node, under an LFU policy; not in MULTI.",
 	Syntax:  "key",
 	Parse:   func(args Args) (Op, error) { return objectOp{args[2], objectFreq}, nil },
 }
@@ -36,7 +36,7 @@ var specObjectFreq = &Spec{
 var specObjectIdletime = &Spec{
 	Name: "object|idletime", Group: "generic", Arity: 3, Since: "2.2.3",
 	Flags: ReadOnly, ACL: []string{"keyspace", "read", "slow"}, Keys: secondKey,
-	Summary: "Answers the seconds since a key was last used, except under an LFU policy.",
+	Summary: "Answers the seconds since a key was last used on this node, except under an LFU policy; not in MULTI.",
 	Syntax:  "key",
 	Parse:   func(args Args) (Op, error) { return objectOp{args[2], objectIdletime}, nil },
 }
