@@ -76,12 +76,15 @@ func (r *run) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	var err error
+	if r.cfg.Faults, err = nemesis.Expand(r.cfg.Faults, cluster.CanPartition()); err != nil {
+		return err
+	}
 	r.start = time.Now() // until the first operation; see perform
 	clockFaults := false
 	for _, f := range r.cfg.Faults {
 		clockFaults = clockFaults || f == "clock" || f == "drift"
 	}
-	var err error
 	r.load, err = workload.New(r.cfg.Workload, workload.Options{
 		Now: r.now, Shards: r.cfg.Shards, Workers: r.cfg.Workers * r.cfg.Nodes,
 		ClockFaults: clockFaults, MaxClockOffset: maxClockOffset, Page: r.page,
@@ -93,14 +96,7 @@ func (r *run) prepare(ctx context.Context) error {
 		Binary: r.cfg.Binary, Dir: r.cfg.Out, Nodes: r.cfg.Nodes, Shards: r.cfg.Shards,
 		Flags: r.cfg.serveFlags(r.load.Flags()),
 	})
-	if err != nil {
-		return err
-	}
-	r.cfg.Faults, err = nemesis.Expand(r.cfg.Faults, r.cluster.Net.Partitions())
-	if err != nil {
-		return errors.Join(err, r.cluster.Close())
-	}
-	return nil
+	return err
 }
 
 // perform is everything that needs the cluster.

@@ -40,6 +40,9 @@ const Everybody = -1
 // ErrNoPartitions is returned where the nodes share one network.
 var ErrNoPartitions = errors.New("partitions need network namespaces: run as root on Linux with the programs ip and nft")
 
+// CanPartition reports whether there can be namespaces here.
+func CanPartition() bool { return namespacesPossible() }
+
 // NewNetwork returns namespaces where they are to be had, else loopback.
 func NewNetwork(nodes int) (Network, error) {
 	if namespacesPossible() {
