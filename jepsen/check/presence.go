@@ -46,15 +46,40 @@ type presence struct {
 	// absences are the reads that saw nothing; each counts as an overwrite of
 	// all that was certainly in effect before it was called.
 	absences timeline[*keyOp]
-	// causes are the sets and deletes that may have left the key absent, by the
-	// moment from which on they may; longest[i] is the greatest known of
-	// causes[:i+1].
-	causes  []cause
+	// departures are the sets whose value may have gone by itself, removals the
+	// deletes.
+	departures, removals causes
+}
+
+// causes are operations that may have left a key absent.
+type causes struct {
+	list []cause // by from, once sorted
+	// longest[i] is the greatest known of list[:i+1].
 	longest []time.Duration
 }
 
+// cause is one of them: from when on the key may be absent, and when it had
+// certainly taken effect.
 type cause struct {
 	from, known time.Duration
+}
+
+func (c *causes) sort() {
+	sort.Slice(c.list, func(i, k int) bool { return c.list[i].from < c.list[k].from })
+	c.longest = make([]time.Duration, len(c.list))
+	for i := range c.list {
+		c.longest[i] = c.list[i].known
+		if i > 0 {
+			c.longest[i] = max(c.longest[i], c.longest[i-1])
+		}
+	}
+}
+
+// explain reports whether one of them may have made the key absent at the
+// moment and was not certainly overwritten by a write called at overwrite.
+func (c *causes) explain(moment, overwrite time.Duration) bool {
+	n := sort.Search(len(c.list), func(i int) bool { return c.list[i].from > moment })
+	return n > 0 && c.longest[n-1] >= overwrite
 }
 
 func newPresence(h *keyHistory, rules presenceRules) *presence {
@@ -66,20 +91,14 @@ func newPresence(h *keyHistory, rules presenceRules) *presence {
 	}
 	for _, w := range h.ordered {
 		if from := rules.mayGo(w.op); w.op.Outcome != history.Fail && from != never {
-			p.causes = append(p.causes, cause{from, w.known})
+			p.departures.list = append(p.departures.list, cause{from, w.known})
 		}
 	}
 	for _, op := range h.deletes {
-		p.causes = append(p.causes, cause{op.Call, op.Return}) // in doubt: Return is never
+		p.removals.list = append(p.removals.list, cause{op.Call, op.Return}) // in doubt: Return is never
 	}
-	sort.Slice(p.causes, func(i, k int) bool { return p.causes[i].from < p.causes[k].from })
-	p.longest = make([]time.Duration, len(p.causes))
-	for i, c := range p.causes {
-		p.longest[i] = c.known
-		if i > 0 {
-			p.longest[i] = max(p.longest[i], p.longest[i-1])
-		}
-	}
+	p.departures.sort()
+	p.removals.sort()
 	return p
 }
 
@@ -108,11 +127,11 @@ func (p *presence) checkGone(j *judge, read *keyOp) {
 		return // nothing was certainly written yet
 	}
 	j.more("reads that saw nothing", 1)
-	n := sort.Search(len(p.causes), func(i int) bool { return p.causes[i].from > read.Return })
-	if n > 0 && p.longest[n-1] >= last.writeCall {
-		if len(p.deletes) == 0 {
-			j.more("seen gone by itself", 1)
-		}
+	if p.removals.explain(read.Return, last.writeCall) {
+		return
+	}
+	if p.departures.explain(read.Return, last.writeCall) {
+		j.more("seen gone by itself", 1)
 		return
 	}
 	write := last.op
