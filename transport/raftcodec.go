@@ -74,7 +74,9 @@ func (c *codec) bool(v *bool) {
 		x = 1
 	}
 	c.uint64(&x)
-	*v = x == 1
+	if c.decoding { // Raft shares a request between the goroutines of several peers
+		*v = x == 1
+	}
 	if x > 1 {
 		c.fail()
 	}
@@ -106,7 +108,9 @@ func (c *codec) bytes(v *[]byte) {
 func (c *codec) header(h *raft.RPCHeader) {
 	version := uint64(h.ProtocolVersion)
 	c.uint64(&version)
-	h.ProtocolVersion = raft.ProtocolVersion(version)
+	if c.decoding {
+		h.ProtocolVersion = raft.ProtocolVersion(version)
+	}
 	c.bytes(&h.ID)
 	c.bytes(&h.Addr)
 }
@@ -192,7 +196,9 @@ func (c *codec) log(l *raft.Log) {
 	c.uint64(&l.Term)
 	kind := uint64(l.Type)
 	c.uint64(&kind)
-	l.Type = raft.LogType(kind)
+	if c.decoding {
+		l.Type = raft.LogType(kind)
+	}
 	var nanos uint64 // 0 stands for the zero time
 	if !l.AppendedAt.IsZero() {
 		nanos = uint64(l.AppendedAt.UnixNano())
@@ -217,7 +223,9 @@ func (c *codec) snapshotRequest(m *raft.InstallSnapshotRequest) {
 	c.bytes(&m.Configuration)
 	c.uint64(&m.ConfigurationIndex)
 	c.uint64(&size)
-	m.SnapshotVersion, m.Size = raft.SnapshotVersion(version), int64(size)
+	if c.decoding {
+		m.SnapshotVersion, m.Size = raft.SnapshotVersion(version), int64(size)
+	}
 	if m.Size < 0 {
 		c.fail()
 	}
