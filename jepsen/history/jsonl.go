@@ -141,7 +141,7 @@ func fromLine[I, O any](l *line[I, O]) Op[I, O] {
 // Validate reports whether sequential clients can have produced the operations:
 // IDs count from 0, intervals are not negative, only operations in doubt are
 // without end, and no client has two definite operations at once. The error
-// wraps ErrMalformed and names every kind of fault once.
+// wraps ErrMalformed and names the first few faults.
 func Validate[I, O any](ops []Op[I, O]) error {
 	type last struct {
 		id  int
