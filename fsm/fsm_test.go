@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
 )
 
 func newTestFSM() *FSM { return New(Options{Table: command.NewTable()}) }
@@ -318,4 +319,37 @@ func BenchmarkApplySET(b *testing.B) {
 		r.apply(entryOf(int64(i), Batch{Node: "n1", Boot: 1, Seq: i, Acked: i - 1, Units: u.N, Body: u.Body}))
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/800, "ns/cmd")
+}
+
+// TestWatchedKeyThatCameAndWent: a key that was absent when it was watched and is
+// absent again has changed all the same, on a replica that was restored too.
+func TestWatchedKeyThatCameAndWent(t *testing.T) {
+	for name, change := range map[string][]string{
+		"deleted":  {"SET k v", "DEL k"},
+		"renamed":  {"SET k v", "RENAME k other"},
+		"flushed":  {"SET k v", "FLUSHALL"},
+		"replaced": {"SET k v PX 1"}, // its time is up when EXEC comes
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &replica{f: newTestFSM()}
+			r.apply(entryOf(1000, batch("n1", 1, 1, 0, "SET x v")))
+			var version uint64
+			r.f.View(0, func(ctx *command.Ctx) { version = ctx.WatchVersion([]byte("k")) })
+			exec := func(r *replica, seq uint64) resp.Value {
+				var b command.Batch
+				b.AddMulti([]command.Watch{{Key: []byte("k"), Version: version}}, []command.Args{{[]byte("GET"), []byte("x")}})
+				return r.apply(entryOf(3000, Batch{Node: "n2", Boot: 1, Seq: seq, Acked: seq - 1, Units: 1, Body: b.Body}))[0].Replies[0]
+			}
+			if v := exec(restored(t, r), 1); v.IsNil() {
+				t.Error("EXEC failed though nothing had changed")
+			}
+			r.apply(entryOf(2000, batch("n1", 1, 2, 1, change...)))
+			if v := exec(restored(t, r), 1); !v.IsNil() {
+				t.Error("EXEC ran on a restored replica")
+			}
+			if v := exec(r, 1); !v.IsNil() {
+				t.Error("EXEC ran")
+			}
+		})
+	}
 }

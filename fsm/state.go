@@ -84,10 +84,22 @@ func (f *FSM) encodeState() []byte {
 		b = f.sessions[node].appendTo(appendString(b, node))
 	}
 	b = f.once.appendTo(b)
+	b = f.appendRemovals(b)
 	b = binary.AppendUvarint(b, f.partial.term)
 	b = binary.AppendUvarint(b, f.partial.id)
 	b = binary.AppendUvarint(b, f.partial.total)
 	return appendBytes(b, f.partial.data)
+}
+
+func (f *FSM) appendRemovals(b []byte) []byte {
+	var list []byte
+	n := uint64(0)
+	cleared := f.store.Removals(func(slot uint16, revision uint64) {
+		list = binary.AppendUvarint(binary.AppendUvarint(list, uint64(slot)), revision)
+		n++
+	})
+	b = binary.AppendUvarint(binary.AppendUvarint(b, cleared), n)
+	return append(b, list...)
 }
 
 func (s *session) appendTo(b []byte) []byte {
@@ -132,6 +144,15 @@ func (f *FSM) decodeState(b []byte) error {
 		f.sessions[node] = d.session()
 	}
 	d.once(f.once)
+	removed := f.store.RestoreRemovals(d.uvarint())
+	for range d.count() {
+		slot, revision := d.uvarint(), d.uvarint()
+		if slot >= store.SlotCount {
+			d.fail()
+			break
+		}
+		removed(uint16(slot), revision)
+	}
 	f.partial = assembly{term: d.uvarint(), id: d.uvarint(), total: d.uvarint()}
 	f.partial.data = append(f.partial.data, d.bytes()...)
 	return d.finish()

@@ -17,6 +17,7 @@ type Store struct {
 	n        int
 	used     int64
 	revision uint64
+	removals removals
 
 	// epoch is raised by Freeze. A page or table with a smaller epoch may be part
 	// of a snapshot, and is copied before it changes while frozen is not zero.
@@ -183,6 +184,7 @@ func (s *Store) Delete(e *Entry) {
 	}
 	p.n--
 	s.revision++
+	s.removals.note(e.slot, s.revision)
 	s.n--
 	s.slots[e.slot]--
 	s.used -= e.Size()
@@ -214,6 +216,7 @@ func (s *Store) Clear() {
 	s.expiry = expiryIndex{}
 	s.n, s.used = 0, 0
 	s.revision++
+	s.removals = removals{cleared: s.revision}
 	s.resetSieve()
 	if s.opt.OnChange != nil {
 		s.opt.OnChange(nil, nil)

@@ -91,7 +91,7 @@ func doWatch(r *Router, ctx context.Context, s *Session, args command.Args) resp
 	defer cancel()
 	_, err := r.shards[t.shard].Read(ctx, command.ReadOptions{}, func(c *command.Ctx) {
 		for i, k := range args[1:] {
-			versions[i] = command.VersionOf(c.Peek(k))
+			versions[i] = c.WatchVersion(k)
 		}
 	})
 	if err != nil {

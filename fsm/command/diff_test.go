@@ -225,11 +225,17 @@ func (p *pair) transaction() {
 	if p.gen.chance(60) {
 		key := []byte(p.gen.key())
 		p.real.do(Args{[]byte("WATCH"), key})
-		unit.Watches = append(unit.Watches, Watch{Key: key, Version: VersionOf(p.ctx.Peek(key))})
+		unit.Watches = append(unit.Watches, Watch{Key: key, Version: p.ctx.WatchVersion(key)})
 		change := Args{[]byte("SET"), []byte(p.gen.key()), []byte(p.gen.value())}
 		p.log = append(p.log, "WATCH "+quote(Args{key}), quote(change))
 		p.other.do(change)
 		p.ctx.Table.Exec(p.ctx, change)
+		if p.gen.chance(40) { // the key comes and goes
+			removal := Args{[]byte("DEL"), change[1]}
+			p.log = append(p.log, quote(removal))
+			p.other.do(removal)
+			p.ctx.Table.Exec(p.ctx, removal)
+		}
 	}
 	p.real.cmd("MULTI")
 	for range 1 + p.gen.rng.IntN(5) {

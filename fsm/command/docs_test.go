@@ -95,7 +95,7 @@ const notes = `
 - ` + "`MEMORY USAGE`" + ` answers the bytes that Lockstep accounts for, the same on every replica.
 - ` + "`SCAN`" + ` walks in an order of its own, with the same guarantees; the cursor stays valid on every replica. One call looks at no more than 1048576 keys.
 - ` + "`DBSIZE`" + ` never counts a key whose time is up.
-- ` + "`WATCH`" + ` compares versions: a key that was absent, came and went again counts as unchanged.
+- ` + "`WATCH`" + ` compares versions, and survives a change of leader. A key that was absent, came and went again has changed, as in Redis; so has an absent key of which another key of the same slot was removed meanwhile.
 - The texts of ` + "`HELP`" + ` subcommands are Lockstep's own.
 - ` + "`ONCE`" + ` keeps the reply of the first run for the retention time of the cluster. The same id with another command answers
   ` + "`ONCEMISMATCH`" + `, an id whose reply was dropped ` + "`ONCEEXPIRED`" + `; neither runs anything. It takes commands that write to keys, and

@@ -28,10 +28,34 @@ const (
 // written by a version that this one does not know.
 var ErrMalformedUnit = errors.New("malformed unit")
 
-// Watch is one key of WATCH with the version it had; 0 means absent.
+// Watch is one key of WATCH with what WatchVersion said of it.
 type Watch struct {
 	Key     []byte
 	Version uint64
+}
+
+// absentBit marks the watch version of an absent key. The rest is the store's
+// revision at the time: the key must not have come and gone since.
+const absentBit uint64 = 1 << 63
+
+// WatchVersion returns what WATCH remembers of key.
+func (c *Ctx) WatchVersion(key []byte) uint64 {
+	if e := c.Peek(key); e != nil {
+		return e.Version()
+	}
+	return absentBit | c.Store.Revision()
+}
+
+// Unchanged reports whether w's key is as it was when it was watched. Which
+// replica was asked then, and which leader asks now, makes no difference.
+func (c *Ctx) Unchanged(w Watch) bool {
+	if w.Version&absentBit == 0 {
+		return VersionOf(c.Peek(w.Key)) == w.Version
+	}
+	since := w.Version &^ absentBit
+	// A key that is there, but whose time is up, was made before or after.
+	e := c.Store.Get(w.Key)
+	return (e == nil || !c.Live(e) && e.Version() <= since) && !c.Store.RemovedSince(w.Key, since)
 }
 
 // Batch is a run of encoded units, in order.
@@ -221,7 +245,7 @@ func (t *Table) RunUnit(ctx *Ctx, u *Unit) resp.Value {
 		return errorReply(errExecOOM)
 	}
 	for _, w := range u.Watches {
-		if VersionOf(ctx.Peek(w.Key)) != w.Version {
+		if !ctx.Unchanged(w) {
 			return resp.NilArray
 		}
 	}

@@ -1,0 +1,45 @@
+package store
+
+// removals remembers when keys were last removed, by slot. It lets WATCH tell a
+// key that has been absent all along from one that came and went: the state
+// looks the same, but a client that watched the key was to be told. Keys of one
+// slot share a memory, so that it has a fixed size; a watcher may be told of the
+// removal of another key, and tries again.
+type removals struct {
+	cleared uint64   // revision of the newest Clear
+	bySlot  []uint64 // revision of the newest other removal since; nil until the first
+}
+
+func (r *removals) note(slot uint16, revision uint64) {
+	if r.bySlot == nil {
+		r.bySlot = make([]uint64, SlotCount)
+	}
+	r.bySlot[slot] = revision
+}
+
+// RemovedSince reports whether key, or another one of its slot, was removed after
+// the given revision.
+func (s *Store) RemovedSince(key []byte, revision uint64) bool {
+	if s.removals.cleared > revision {
+		return true
+	}
+	return s.removals.bySlot != nil && s.removals.bySlot[Slot(key)] > revision
+}
+
+// Removals calls fn for each slot that has lost a key since everything was last
+// removed, which was at revision cleared, with the revision of the newest loss.
+func (s *Store) Removals(fn func(slot uint16, revision uint64)) (cleared uint64) {
+	for slot, revision := range s.removals.bySlot {
+		if revision != 0 {
+			fn(uint16(slot), revision)
+		}
+	}
+	return s.removals.cleared
+}
+
+// RestoreRemovals takes over what Removals of another store told: cleared first,
+// then the slots.
+func (s *Store) RestoreRemovals(cleared uint64) (slot func(slot uint16, revision uint64)) {
+	s.removals = removals{cleared: cleared}
+	return s.removals.note
+}
