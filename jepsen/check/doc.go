@@ -18,8 +18,9 @@
 //
 // All checkers are sound: an anomaly is a contradiction between the history and
 // the promise, whatever the operations in doubt did and whatever order
-// concurrent operations took. Register and Set are also complete for what was
-// read; the others look for necessary conditions that their comments state.
+// concurrent operations took. Set is also complete, and Register but for writes
+// in doubt that nobody saw; the others look for necessary conditions that their
+// comments state.
 // Operations are ordered only when one returned strictly before the other was
 // called.
 //

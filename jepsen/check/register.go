@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
+	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -47,7 +49,7 @@ type RegisterOptions struct {
 const (
 	defaultRegisterTimeout = time.Minute
 	maxPages               = 3
-	pageTimeout            = 10 * time.Second
+	pageTimeout            = 3 * time.Second
 )
 
 type registerOp = history.Op[RegisterInput, RegisterOutput]
@@ -68,7 +70,7 @@ func Register(ops []history.Op[RegisterInput, RegisterOutput], o RegisterOptions
 	deadline := time.Now().Add(o.Timeout)
 	keys := byKey(j, ops)
 	results := searchAll(keys, deadline)
-	pages, observed := 0, false
+	bad, observed := 0, false
 	for i, k := range keys {
 		run := newRegisterRun(k)
 		observed = observed || run.observed
@@ -77,11 +79,8 @@ func Register(ops []history.Op[RegisterInput, RegisterOutput], o RegisterOptions
 		case porcupine.Unknown:
 			j.unknown("key %s: no answer within %s", k.key, o.Timeout)
 		case porcupine.Illegal:
-			run.explain(j)
-			if o.Visualize != nil && pages < maxPages {
-				pages++
-				o.Visualize(k.key, run.page())
-			}
+			bad++
+			run.explain(j, bad <= maxPages, o.Visualize)
 		}
 	}
 	if !observed {
@@ -115,34 +114,43 @@ func searchAll(keys []keyed[RegisterInput, RegisterOutput], deadline time.Time) 
 type registerRun struct {
 	keyed[RegisterInput, RegisterOutput]
 	observed bool
-	// certain are the operations that took effect; possible are those in doubt
-	// that nobody saw, and that may explain the failure of a CAS.
-	certain, possible []porcupine.Operation
+	// certain are the operations that took effect, or whose values may have
+	// been seen; deletes are those in doubt.
+	certain, deletes []porcupine.Operation
+	// unseen are the calls of the writes in doubt whose values nobody saw.
+	unseen []time.Duration
+}
+
+// registerCall is an operation as the model takes it.
+type registerCall struct {
+	*registerOp
+	// spare is how many unseen writes in doubt may have happened before it.
+	spare int
 }
 
 func newRegisterRun(k keyed[RegisterInput, RegisterOutput]) *registerRun {
 	run := &registerRun{keyed: k}
 	seen := run.sightings()
-	mismatch := time.Duration(-1) // the latest return of a CAS that saw another value
-	for _, op := range k.ops {
-		if op.Outcome == history.OK && op.Kind == RegisterCAS && !op.Output.Swapped {
-			mismatch = max(mismatch, op.Return)
+	for _, op := range k.ops { // in the order of calls
+		if op.Outcome == history.InDoubt && (op.Kind == RegisterWrite || op.Kind == RegisterCAS) {
+			if _, known := seen[op.Input.Value]; !known {
+				run.unseen = append(run.unseen, op.Call)
+			}
 		}
 	}
 	for _, op := range k.ops {
+		at, known := seen[op.Input.Value]
 		switch {
 		case op.Outcome == history.Fail, op.Outcome == history.InDoubt && op.Kind == RegisterRead:
 		case op.Outcome == history.OK:
 			run.certain = append(run.certain, run.operation(op, op.Return))
 		case op.Kind == RegisterDelete:
 			// Absence has many causes, so nobody can tell whether this was it.
-			run.possible = append(run.possible, run.operation(op, op.Return))
-		default:
-			if at, known := seen[op.Input.Value]; known {
-				run.certain = append(run.certain, run.operation(op, at))
-			} else if mismatch >= op.Call {
-				run.possible = append(run.possible, run.operation(op, op.Return))
-			}
+			run.deletes = append(run.deletes, run.operation(op, op.Return))
+		case known:
+			// A value seen before its write began is wrong, but no reason to turn
+			// the interval around.
+			run.certain = append(run.certain, run.operation(op, max(at, op.Call)))
 		}
 	}
 	return run
@@ -188,21 +196,26 @@ func observedValue(op *registerOp) (value string, ok bool) {
 }
 
 func (run *registerRun) operation(op *registerOp, until time.Duration) porcupine.Operation {
-	return porcupine.Operation{ClientId: op.Client, Input: op, Output: op.Outcome, Call: int64(op.Call), Return: int64(until)}
+	spare := sort.Search(len(run.unseen), func(i int) bool { return run.unseen[i] > op.Return })
+	return porcupine.Operation{ClientId: op.Client, Input: registerCall{op, spare}, Call: int64(op.Call), Return: int64(until)}
 }
 
-// search tries without the operations that perhaps never happened first: they
-// multiply the states, and rarely matter.
+// search looks for contradictions that can be named first, since they cost
+// little. Deletes in doubt multiply the states; they are left out until it
+// turns out that the answers need them.
 func (run *registerRun) search(deadline time.Time) porcupine.CheckResult {
+	if len(run.contradictions()) > 0 {
+		return porcupine.Illegal
+	}
 	result := searchUntil(run.certain, deadline)
-	if result == porcupine.Illegal && len(run.possible) > 0 {
+	if result == porcupine.Illegal && len(run.deletes) > 0 {
 		result = searchUntil(run.all(), deadline)
 	}
 	return result
 }
 
 func (run *registerRun) all() []porcupine.Operation {
-	return append(append([]porcupine.Operation{}, run.certain...), run.possible...)
+	return slices.Concat(run.certain, run.deletes)
 }
 
 func searchUntil(ops []porcupine.Operation, deadline time.Time) porcupine.CheckResult {
@@ -213,12 +226,12 @@ func searchUntil(ops []porcupine.Operation, deadline time.Time) porcupine.CheckR
 	return porcupine.CheckOperationsTimeout(registerModel(), ops, left)
 }
 
-// page draws porcupine's picture of the key.
-func (run *registerRun) page() []byte {
+// picture searches once more, keeps the partial orders, and draws them.
+func (run *registerRun) picture() (porcupine.LinearizationInfo, []byte) {
 	_, info := porcupine.CheckOperationsVerbose(registerModel(), run.all(), pageTimeout)
 	var page bytes.Buffer
 	if err := porcupine.Visualize(registerModel(), info, &page); err != nil {
-		return fmt.Appendf(nil, "<p>no picture: %s</p>", err)
+		return info, fmt.Appendf(nil, "<p>no picture: %s</p>", err)
 	}
-	return page.Bytes()
+	return info, page.Bytes()
 }

@@ -1,22 +1,27 @@
 package check
 
 import (
-	"time"
-
 	"github.com/anishathalye/porcupine"
 
 	"github.com/lockstepkv/lockstep/jepsen/history"
 )
 
-const explainTimeout = 5 * time.Second
-
-// explain reports a key that the search found not to be linearizable: by the
-// simple contradictions in it, if there are any, and by the first operation
-// that the longest order found does not reach.
-func (run *registerRun) explain(j *judge) {
-	run.explainValues(j)
-	_, info := porcupine.CheckOperationsVerbose(registerModel(), run.all(), explainTimeout)
-	stuck := run.firstOutside(info)
+// explain reports a key that is not linearizable: by the simple contradictions
+// in it, if there are any, and, if it is to be searched once more, by the first
+// operation that the longest order found does not reach.
+func (run *registerRun) explain(j *judge, again bool, visualize func(key string, page []byte)) {
+	simple := run.contradictions()
+	for _, a := range simple {
+		j.report(a.Type, a.Key, a.Ops, "%s", a.Text)
+	}
+	var stuck *registerOp
+	if again {
+		info, page := run.picture()
+		stuck = run.firstOutside(info)
+		if visualize != nil {
+			visualize(run.key, page)
+		}
+	}
 	if stuck == nil {
 		j.report(AnomalyNotLinearizable, run.key, nil, "no order of the %d operations explains all answers", len(run.ops))
 		return
@@ -46,7 +51,7 @@ func (run *registerRun) firstOutside(info porcupine.LinearizationInfo) *register
 	}
 	inside := map[*registerOp]bool{}
 	for _, op := range longest {
-		inside[op.Input.(*registerOp)] = true
+		inside[op.Input.(registerCall).registerOp] = true
 	}
 	var first *registerOp
 	for _, op := range run.ops {
@@ -57,9 +62,9 @@ func (run *registerRun) firstOutside(info porcupine.LinearizationInfo) *register
 	return first
 }
 
-// explainValues looks for reads of what cannot be there, and for stale reads,
-// when values are unique and nothing is deleted.
-func (run *registerRun) explainValues(j *judge) {
+// contradictions are reads of what cannot be there, and stale reads. They are
+// found when values are unique and nothing is deleted.
+func (run *registerRun) contradictions() []Anomaly {
 	plain := keyed[KeyInput, KeyOutput]{key: run.key}
 	add := func(op *registerOp, kind string, in KeyInput, out KeyOutput) {
 		k := &keyOp{Meta: op.Meta, Input: in, Output: out}
@@ -68,7 +73,7 @@ func (run *registerRun) explainValues(j *judge) {
 	}
 	for _, op := range run.ops {
 		if op.Kind == RegisterDelete {
-			return
+			return nil
 		}
 		writes := op.Kind == RegisterWrite || op.Kind == RegisterCAS && (op.Outcome != history.OK || op.Output.Swapped)
 		if writes {
@@ -82,14 +87,12 @@ func (run *registerRun) explainValues(j *judge) {
 	inner := &judge{verdict: Verdict{Found: map[string]int{}, Stats: Stats{More: map[string]int{}}}}
 	h, ok := newKeyHistory(inner, plain)
 	if !ok {
-		return
+		return nil
 	}
 	for _, read := range h.reads {
 		if known, ok := h.knownOf(read); ok {
 			h.checkFresh(inner, read, known)
 		}
 	}
-	for _, a := range inner.verdict.Anomalies {
-		j.report(a.Type, a.Key, a.Ops, "%s", a.Text)
-	}
+	return inner.verdict.Anomalies
 }

@@ -13,6 +13,9 @@ import (
 type registerState struct {
 	found bool
 	value string
+	// unseen: the value is one of those that nobody saw, whichever.
+	unseen bool
+	used   int // writes in doubt that must have happened so far, though nobody saw them
 }
 
 func registerModel() porcupine.Model {
@@ -20,14 +23,17 @@ func registerModel() porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return registerState{} },
 		Step: func(state, input, _ any) (bool, any) {
-			return stepRegister(state.(registerState), input.(*registerOp))
+			return stepRegister(state.(registerState), input.(registerCall))
 		},
 		Hash: func(state any) uint64 {
 			return maphash.Comparable(seed, state.(registerState))
 		},
-		DescribeOperation: func(input, _ any) string { return describeRegister(input.(*registerOp)) },
+		DescribeOperation: func(input, _ any) string { return describeRegister(input.(registerCall).registerOp) },
 		DescribeState: func(state any) string {
-			if s := state.(registerState); s.found {
+			switch s := state.(registerState); {
+			case s.unseen:
+				return "a value in doubt"
+			case s.found:
 				return s.value
 			}
 			return "absent"
@@ -37,25 +43,35 @@ func registerModel() porcupine.Model {
 
 // stepRegister is the sequential register. An operation in doubt tells nothing
 // about the state that it met.
-func stepRegister(s registerState, op *registerOp) (bool, any) {
+//
+// Writes in doubt whose values nobody saw are no operations of the search, where
+// they would multiply the states. All that they can explain is a CAS that found
+// another value than the one that was there, so one is taken right then. It need
+// not be the one that happened, as long as that many were called in time.
+func stepRegister(s registerState, op registerCall) (bool, any) {
 	in, out := op.Input, op.Output
+	become := func(found bool, value string) registerState {
+		return registerState{found: found, value: value, used: s.used}
+	}
 	switch op.Kind {
 	case RegisterRead:
-		return s.found == out.Found && (!s.found || s.value == out.Value), s
+		return !s.unseen && s.found == out.Found && s.value == out.Value, s
 	case RegisterWrite:
-		return true, registerState{true, in.Value}
+		return true, become(true, in.Value)
 	case RegisterDelete:
-		return true, registerState{}
+		return true, become(false, "")
 	}
-	matches := s.found && s.value == in.Expect
+	matches := s.found && !s.unseen && s.value == in.Expect
 	if in.ExpectAbsent {
 		matches = !s.found
 	}
-	if op.Outcome == history.OK && matches != out.Swapped {
+	switch {
+	case op.Outcome == history.OK && out.Swapped && !matches:
 		return false, s
-	}
-	if matches {
-		return true, registerState{true, in.Value}
+	case op.Outcome == history.OK && !out.Swapped && matches:
+		return s.used < op.spare, registerState{found: true, unseen: true, used: s.used + 1}
+	case matches:
+		return true, become(true, in.Value)
 	}
 	return true, s
 }

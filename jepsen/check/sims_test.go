@@ -45,11 +45,11 @@ func simRegister(rng *rand.Rand, clients, each, keys int) *simulation[RegisterIn
 		case RegisterRead:
 			op.Output = RegisterOutput{Found: now.found, Value: now.value}
 		case RegisterWrite:
-			after = registerState{true, op.Input.Value}
+			after = registerState{found: true, value: op.Input.Value}
 		case RegisterCAS:
 			op.Output.Swapped = now.found && now.value == op.Input.Expect && !op.Input.ExpectAbsent || !now.found && op.Input.ExpectAbsent
 			if op.Output.Swapped {
-				after = registerState{true, op.Input.Value}
+				after = registerState{found: true, value: op.Input.Value}
 			}
 		}
 		if keep {
