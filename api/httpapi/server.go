@@ -145,7 +145,9 @@ func (a *api) session(r *http.Request, opts ...router.SessionOption) *router.Ses
 	return a.router.NewSession(r.RemoteAddr, router.KindHTTP, append(opts, router.WithAuthenticated())...)
 }
 
-func (a *api) healthz(w http.ResponseWriter, _ *http.Request) {
+func (a *api) healthz(w http.ResponseWriter, r *http.Request) { alive(w, r) }
+
+func alive(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 

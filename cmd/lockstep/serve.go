@@ -68,6 +68,7 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	starting := s.serveHTTP()
 	s.node, err = shard.Open(ctx, opt)
 	if err != nil {
 		s.peerListener.Close()
@@ -78,7 +79,7 @@ func (s *server) open(ctx context.Context) error {
 		return err
 	}
 	s.serveRESP()
-	return s.serveHTTP()
+	return s.openHTTP(starting)
 }
 
 // listen opens all ports before anything else: a port in use is the most common
@@ -213,7 +214,19 @@ func (s *server) serveRESP() {
 	go func() { s.report("redis protocol", s.resp.Serve()) }()
 }
 
-func (s *server) serveHTTP() error {
+// serveHTTP answers probes while the shards open, which may take as long as other
+// nodes take to start.
+func (s *server) serveHTTP() *httpapi.Starting {
+	handler := new(httpapi.Starting)
+	s.http = &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute,
+		MaxHeaderBytes: 128 << 10, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
+	}
+	go func() { s.report("http", s.http.Serve(s.httpListener)) }()
+	return handler
+}
+
+func (s *server) openHTTP(starting *httpapi.Starting) error {
 	handler, err := httpapi.New(httpapi.Options{
 		Router: s.router, Gatherer: s.registry, Ready: s.node.Ready, Backup: s.backup, Digest: s.digest,
 		MaxValueBytes: s.cfg.Requests.MaxValueBytes, Logger: s.logger,
@@ -221,11 +234,7 @@ func (s *server) serveHTTP() error {
 	if err != nil {
 		return err
 	}
-	s.http = &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute,
-		MaxHeaderBytes: 128 << 10, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
-	}
-	go func() { s.report("http", s.http.Serve(s.httpListener)) }()
+	starting.Open(handler)
 	s.logger.Info("ready for clients", "http", s.cfg.Listen.HTTP, "resp", s.cfg.Listen.RESP, "peer", s.cfg.Listen.Peer,
 		"shards", s.cfg.Node.Shards, "cluster", s.node.ClusterID(), "version", version, "go", runtime.Version())
 	return nil
