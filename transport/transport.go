@@ -57,7 +57,7 @@ func New(o Options) (*Transport, error) {
 	}
 	t := &Transport{
 		id: o.NodeID, cluster: o.ClusterID, listener: o.Listener,
-		log: o.Logger.With("node", o.NodeID), faults: o.Fault, clock: o.Clock, raftTimeout: o.RaftTimeout,
+		log: o.Logger, faults: o.Fault, clock: o.Clock, raftTimeout: o.RaftTimeout,
 		peers: map[string]*peer{}, conns: map[closer]struct{}{}, groups: map[uint32]*Group{},
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
