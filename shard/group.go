@@ -123,7 +123,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	}
 	g.fsm = fsm.New(fsm.Options{
 		Table: g.opt.Table, Store: g.memory.Load().Eviction, Logger: g.logger,
-		Applied: func(d time.Duration) { g.metrics.applied.Observe(d.Seconds()) },
+		Applied: g.metrics.apply,
 		Froze:   func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
 	})
 	if err := g.openStores(ctx, n, dir); err != nil {

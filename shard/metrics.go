@@ -2,6 +2,7 @@ package shard
 
 import (
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,14 +14,15 @@ import (
 var latencyBuckets = prometheus.ExponentialBuckets(50e-6, 2, 19)
 
 // nodeMetrics are the collectors of a node's shards. The phases of a write are
-// told apart: entry is the whole way of a log entry through Raft, of which disk
-// is the leader's own flush and apply the state machine's part; the rest is
-// replication.
+// told apart: it waits (queue), and its log entry is written by the leader (disk),
+// sent to and flushed by the others (replicate) and applied (apply). entry is the
+// last three together.
 type nodeMetrics struct {
 	entrySeconds  *prometheus.HistogramVec
 	entryUnits    *prometheus.HistogramVec
 	entryBatches  *prometheus.CounterVec
 	queueSeconds  *prometheus.HistogramVec
+	replicateSecs *prometheus.HistogramVec
 	applySeconds  *prometheus.HistogramVec
 	diskSeconds   *prometheus.HistogramVec
 	diskBytes     *prometheus.CounterVec
@@ -62,6 +64,7 @@ func newNodeMetrics(reg prometheus.Registerer) *nodeMetrics {
 		entryUnits:    histogram("entry_units", "Commands and transactions in one log entry.", prometheus.ExponentialBuckets(1, 4, 9)),
 		entryBatches:  counter("entry_batches_total", "Batches of nodes put into log entries."),
 		queueSeconds:  histogram("queue_seconds", "Time that a write waited on this node before it was put into a batch.", latencyBuckets),
+		replicateSecs: histogram("replicate_seconds", "Time of a log entry between the leader's disk and the state machine: sending it, and the flush of a quorum.", latencyBuckets),
 		applySeconds:  histogram("apply_seconds", "Time that the state machine took for a log entry.", latencyBuckets),
 		diskSeconds:   histogram("disk_seconds", "Time of one operation of the log store, flush included.", latencyBuckets, "op"),
 		diskBytes:     counter("disk_bytes_total", "Bytes given to the log store.", "op"),
@@ -89,8 +92,11 @@ type groupMetrics struct {
 	label                               string
 	entrySeconds, entryUnits            prometheus.Observer
 	roundSeconds, queueSeconds, applied prometheus.Observer
-	freeze                              prometheus.Observer
+	freeze, replicate                   prometheus.Observer
 	batches                             prometheus.Counter
+
+	// Of the newest entry; one is in flight at a time.
+	lastDisk, lastApply atomic.Int64 // nanoseconds
 }
 
 func (m *nodeMetrics) group(id uint32) *groupMetrics {
@@ -103,19 +109,31 @@ func (m *nodeMetrics) group(id uint32) *groupMetrics {
 		queueSeconds: m.queueSeconds.WithLabelValues(label),
 		applied:      m.applySeconds.WithLabelValues(label),
 		freeze:       m.freezeSeconds.WithLabelValues(label),
+		replicate:    m.replicateSecs.WithLabelValues(label),
 		batches:      m.entryBatches.WithLabelValues(label),
 	}
 }
 
 func (m *groupMetrics) entry(took time.Duration, units, batches int) {
 	m.entrySeconds.Observe(took.Seconds())
+	if rest := took - time.Duration(m.lastDisk.Load()+m.lastApply.Load()); rest > 0 {
+		m.replicate.Observe(rest.Seconds())
+	}
 	m.entryUnits.Observe(float64(units))
 	m.batches.Add(float64(batches))
 }
 
 func (m *groupMetrics) round(took time.Duration) { m.roundSeconds.Observe(took.Seconds()) }
 
+func (m *groupMetrics) apply(took time.Duration) {
+	m.lastApply.Store(int64(took))
+	m.applied.Observe(took.Seconds())
+}
+
 func (m *groupMetrics) disk(op string, took time.Duration, bytes int) {
+	if op == "store" {
+		m.lastDisk.Store(int64(took))
+	}
 	m.node.diskSeconds.WithLabelValues(m.label, op).Observe(took.Seconds())
 	m.node.diskBytes.WithLabelValues(m.label, op).Add(float64(bytes))
 }
