@@ -642,3 +642,31 @@ func TestStaleReadTellsItsAge(t *testing.T) {
 		t.Errorf("error %v, want too stale", err)
 	}
 }
+
+// TestMemorySettingReachesEveryNode: CONFIG SET on any node holds for the leader,
+// and for a node that was down.
+func TestMemorySettingReachesEveryNode(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	follower := c.others(c.leader())[0]
+	late := c.others(c.leader())[1]
+	c.stop(late)
+	want := Memory{MaxBytes: 50_000, Eviction: store.Options{Policy: store.AllKeysLRU, Samples: 7, LFULogFactor: 10, LFUDecayMinutes: 1}}
+	c.node(follower).SetMemory(want)
+	c.start(late)
+	for _, id := range c.ids {
+		c.eventually(func() error {
+			if m := c.node(id).Memory(); m.MaxBytes != want.MaxBytes || m.Eviction.Policy != want.Eviction.Policy || m.Eviction.Samples != 7 {
+				return fmt.Errorf("%s has %+v", id, m)
+			}
+			return nil
+		})
+	}
+	for i := range 100 {
+		c.want(follower, fmt.Sprintf("SET k%d %s", i, strings.Repeat("v", 1000)), "+OK\r\n")
+	}
+	c.group(follower).fsm.Inspect(func(s *store.Store, _ int64) {
+		if s.Used() > 60_000 {
+			t.Errorf("%d bytes used, limit 50000", s.Used())
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
 
 	"github.com/lockstepkv/lockstep/fsm"
@@ -21,6 +22,37 @@ type NodeInfo struct {
 	HTTP   string      `json:"http"`
 	RESP   string      `json:"resp"`
 	Groups []GroupInfo `json:"groups"`
+	Memory memoryInfo  `json:"memory"`
+}
+
+// memoryInfo is Memory as nodes tell it.
+type memoryInfo struct {
+	At       int64  `json:"at"`
+	MaxBytes int64  `json:"max_bytes"`
+	Policy   string `json:"policy"`
+	Samples  int    `json:"samples"`
+	LFULog   int    `json:"lfu_log_factor"`
+	LFUDecay int    `json:"lfu_decay_minutes"`
+}
+
+func (m *Memory) info() memoryInfo {
+	e := m.Eviction
+	return memoryInfo{At: m.At, MaxBytes: m.MaxBytes, Policy: e.Policy.String(), Samples: e.Samples, LFULog: e.LFULogFactor, LFUDecay: e.LFUDecayMinutes}
+}
+
+// adopt takes over a memory setting that is newer than this node's.
+func (n *Node) adopt(i memoryInfo) {
+	policy, err := store.ParsePolicy(i.Policy)
+	if i.At <= n.memory.Load().At || err != nil {
+		return
+	}
+	m := Memory{At: i.At, MaxBytes: i.MaxBytes, Eviction: store.Options{
+		Policy: policy, Samples: i.Samples, LFULogFactor: i.LFULog, LFUDecayMinutes: i.LFUDecay,
+	}}
+	n.useMemory(m)
+	if n.opt.OnMemory != nil {
+		n.opt.OnMemory(m)
+	}
 }
 
 // GroupInfo is the state of one replica.
@@ -35,7 +67,7 @@ type GroupInfo struct {
 
 // Info describes this node.
 func (n *Node) Info() NodeInfo {
-	info := NodeInfo{ID: n.opt.NodeID, HTTP: n.opt.HTTPAddr, RESP: n.opt.RESPAddr}
+	info := NodeInfo{ID: n.opt.NodeID, HTTP: n.opt.HTTPAddr, RESP: n.opt.RESPAddr, Memory: n.memory.Load().info()}
 	for _, g := range n.Groups() {
 		info.Groups = append(info.Groups, g.Info())
 	}
@@ -100,6 +132,7 @@ func (n *Node) exchange(ctx context.Context) {
 			n.mu.Lock()
 			n.peers[m.ID] = info
 			n.mu.Unlock()
+			n.adopt(info.Memory)
 		}
 	})
 }

@@ -116,8 +116,18 @@ func (n *Node) Ring() *Ring { return n.ring }
 // ClusterID returns the cluster's id.
 func (n *Node) ClusterID() string { return n.meta.ClusterID() }
 
-// SetMemory changes the memory limit and the eviction policy.
+// SetMemory changes the memory limit and the eviction policy of this node at
+// once, and of the others within a second: it is the leader that evicts, whoever
+// was told.
 func (n *Node) SetMemory(m Memory) {
+	m.At = max(n.opt.Clock.WallMillis(), n.memory.Load().At+1)
+	n.useMemory(m)
+}
+
+// Memory returns the memory setting in force.
+func (n *Node) Memory() Memory { return *n.memory.Load() }
+
+func (n *Node) useMemory(m Memory) {
 	n.memory.Store(&m)
 	for _, g := range n.Groups() {
 		g.fsm.Reconfigure(func(s *store.Store) { s.Reconfigure(m.Eviction) })

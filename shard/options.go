@@ -24,6 +24,9 @@ type Member struct {
 // Memory is the part of the configuration that bounds the data; it may change
 // while the node runs.
 type Memory struct {
+	// At is when the setting was made, Unix milliseconds; 0 for that of the
+	// start. Nodes tell each other, and the newest one holds everywhere.
+	At       int64
 	MaxBytes int64 // for all shards of a node together; 0 means no limit
 	Eviction store.Options
 }
@@ -59,6 +62,9 @@ type Options struct {
 
 	Logger  *slog.Logger
 	Metrics prometheus.Registerer
+
+	// OnMemory is told when another node's memory setting takes effect here.
+	OnMemory func(Memory)
 
 	// Fatal is called once when this node cannot go on safely, for instance
 	// because its disk hangs. It should end the process.

@@ -178,6 +178,19 @@ func doConfigSet(r *Router, ctx context.Context, _ *Session, args command.Args) 
 	return resp.OK
 }
 
+// AdoptMemory takes over the memory settings of m, which another node was told.
+func (r *Router) AdoptMemory(m Settings) {
+	for {
+		old := r.settings.Load()
+		next := *old
+		next.MaxMemory, next.MaxMemoryPolicy, next.MaxMemorySamples = m.MaxMemory, m.MaxMemoryPolicy, m.MaxMemorySamples
+		next.LFULogFactor, next.LFUDecayTime = m.LFULogFactor, m.LFUDecayTime
+		if r.settings.CompareAndSwap(old, &next) {
+			return
+		}
+	}
+}
+
 func (r *Router) setParam(next *Settings, name, value string, seen map[string]bool) resp.Value {
 	list := params()
 	i := slices.IndexFunc(list, func(p param) bool { return p.name == name })

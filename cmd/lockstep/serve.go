@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"reflect"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,7 +57,7 @@ type server struct {
 	httpListener, respListener, peerListener net.Listener
 
 	node   *shard.Node
-	router *router.Router
+	router atomic.Pointer[router.Router]
 	resp   *respapi.Server
 	http   *http.Server
 }
@@ -74,9 +76,13 @@ func (s *server) open(ctx context.Context) error {
 		s.peerListener.Close()
 		return err
 	}
-	s.router, err = router.New(newNode(s.node, s.cfg.Node.ID), opt.Table, s.routerConfig())
+	r, err := router.New(newNode(s.node, s.cfg.Node.ID), opt.Table, s.routerConfig())
 	if err != nil {
 		return err
+	}
+	s.router.Store(r)
+	if m := s.node.Memory(); m.At > 0 { // another node was told before this one was ready
+		s.adoptMemory(m)
 	}
 	s.serveRESP()
 	return s.openHTTP(starting)
@@ -125,7 +131,7 @@ func (s *server) shardOptions() (shard.Options, error) {
 		OnceRetention: c.Requests.OnceRetention, MaxClockOffset: c.Raft.MaxClockOffset,
 		DiskStallTimeout: c.Raft.DiskStallTimeout, SnapshotLogBytes: c.Raft.SnapshotLogBytes,
 		MaxWaitingBytes: max(256<<20, 2*c.Requests.MaxValueBytes),
-		Logger:          s.logger, Metrics: s.registry, Fatal: s.fatal,
+		Logger:          s.logger, Metrics: s.registry, Fatal: s.fatal, OnMemory: s.adoptMemory,
 	}
 	if c.Raft.LeaseReads {
 		opt.LeaseDuration = c.Raft.LeaseDuration
@@ -181,9 +187,23 @@ func memoryOf(set router.Settings) shard.Memory {
 
 // Reload implements router.Reloader for what the shards need to know; the
 // protocols ask the router themselves.
-func (s *server) Reload(_ context.Context, _, next router.Settings) error {
-	s.node.SetMemory(memoryOf(next))
+func (s *server) Reload(_ context.Context, old, next router.Settings) error {
+	if was, is := memoryOf(old), memoryOf(next); !reflect.DeepEqual(was, is) {
+		s.node.SetMemory(is)
+	}
 	return nil
+}
+
+// adoptMemory tells the router of a CONFIG SET on another node.
+func (s *server) adoptMemory(m shard.Memory) {
+	r := s.router.Load()
+	if r == nil {
+		return
+	}
+	r.AdoptMemory(router.Settings{
+		MaxMemory: m.MaxBytes, MaxMemoryPolicy: m.Eviction.Policy.String(), MaxMemorySamples: m.Eviction.Samples,
+		LFULogFactor: m.Eviction.LFULogFactor, LFUDecayTime: m.Eviction.LFUDecayMinutes,
+	})
 }
 
 func (s *server) routerConfig() router.Config {
@@ -208,7 +228,7 @@ func hostOf(addr string) string { host, _, _ := net.SplitHostPort(addr); return 
 
 func (s *server) serveRESP() {
 	s.resp = respapi.New(respapi.Options{
-		Listener: s.respListener, Backend: respapi.FromRouter(s.router), Logger: s.logger,
+		Listener: s.respListener, Backend: respapi.FromRouter(s.router.Load()), Logger: s.logger,
 		Limits: resp.Limits{MaxBulk: s.cfg.Requests.MaxValueBytes},
 	})
 	go func() { s.report("redis protocol", s.resp.Serve()) }()
@@ -228,7 +248,7 @@ func (s *server) serveHTTP() *httpapi.Starting {
 
 func (s *server) openHTTP(starting *httpapi.Starting) error {
 	handler, err := httpapi.New(httpapi.Options{
-		Router: s.router, Gatherer: s.registry, Ready: s.node.Ready, Backup: s.backup, Digest: s.digest,
+		Router: s.router.Load(), Gatherer: s.registry, Ready: s.node.Ready, Backup: s.backup, Digest: s.digest,
 		MaxValueBytes: s.cfg.Requests.MaxValueBytes, Logger: s.logger,
 	})
 	if err != nil {
