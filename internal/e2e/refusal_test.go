@@ -69,16 +69,13 @@ func TestForeignDataIsRefused(t *testing.T) {
 
 // A node with another idea of the cluster is kept out by the others.
 func TestNodeOfAnotherClusterIsKeptOut(t *testing.T) {
-	c := NewCluster(t, Options{NodeArgs: func(id string) []string {
-		if id == "n3" {
-			return []string{"--shards", "2"}
-		}
-		return nil
-	}})
-	for _, n := range c.Nodes {
-		n.Start()
-	}
+	c := StartCluster(t, Options{})
 	stranger := c.Nodes[2]
+	stranger.Kill()
+	if err := os.RemoveAll(stranger.DataDir); err != nil {
+		t.Fatal(err)
+	}
+	stranger.Start("--shards", "2")
 	Eventually(t, readyPatience, func() error {
 		if err := c.Nodes[0].Ready(); err != nil {
 			return err

@@ -124,18 +124,16 @@ func TestTLS(t *testing.T) {
 		TLS:   config,
 		Flags: []string{"--tls-cert", server.cert, "--tls-key", server.key, "--tls-ca", clients.file},
 		NodeArgs: func(id string) []string {
-			authority := peers
-			if id == "n3" {
-				authority = strangers
-			}
-			own := authority.issue(id)
-			return []string{"--tls-peer-cert", own.cert, "--tls-peer-key", own.key, "--tls-peer-ca", authority.file}
+			own := peers.issue(id)
+			return []string{"--tls-peer-cert", own.cert, "--tls-peer-key", own.key, "--tls-peer-ca", peers.file}
 		},
 	})
+	c.StartAll()
+	c.WaitWhole()
 	stranger := c.Nodes[2]
-	for _, n := range c.Nodes {
-		n.Start()
-	}
+	stranger.Kill()
+	foreign := strangers.issue("n3")
+	stranger.Start("--tls-peer-cert", foreign.cert, "--tls-peer-key", foreign.key, "--tls-peer-ca", strangers.file)
 	Eventually(t, readyPatience, func() error { return c.Nodes[0].Ready() })
 	Eventually(t, readyPatience, func() error {
 		if !strings.Contains(stranger.Log(), "certificate") {
@@ -158,8 +156,7 @@ func TestTLS(t *testing.T) {
 	}
 
 	// The same node with the right certificate joins.
-	own := peers.issue("n3")
-	stranger.Start("--tls-peer-cert", own.cert, "--tls-peer-key", own.key, "--tls-peer-ca", peers.file)
+	stranger.Start()
 	c.WaitWhole()
 	r := redis.NewClient(&redis.Options{Addr: stranger.RESP, TLSConfig: config})
 	defer r.Close()
