@@ -108,7 +108,10 @@ func (t *Transport) welcome(raw net.Conn) {
 		nc, err = t.faults.wrap(nc, pre.from, Inbound)
 	}
 	if err == nil {
+		// An injected fault may hold the bytes back until the connection ends.
+		release := context.AfterFunc(t.ctx, func() { nc.Close() })
 		_, err = nc.Write(appendVerdict(nil, verdictWelcome, ""))
+		release()
 	}
 	if err == nil {
 		err = raw.SetDeadline(time.Time{})
