@@ -100,6 +100,9 @@ func (f *FSM) applyLog(l *raft.Log) any {
 	started := time.Now()
 	f.mu.Lock()
 	results, err := f.applyLocked(l.Index, l.Term, l.Data)
+	// Within the lock: who has seen an entry's effects must find its index, or
+	// a follower could be sent to an older state than somebody has read.
+	f.applied.Store(l.Index)
 	f.mu.Unlock()
 	if f.opt.Applied != nil {
 		f.opt.Applied(time.Since(started))
@@ -109,7 +112,6 @@ func (f *FSM) applyLog(l *raft.Log) any {
 		// the replicas would differ from here on, silently.
 		panic(fmt.Sprintf("lockstep: log entry %d of term %d: %v", l.Index, l.Term, err))
 	}
-	f.applied.Store(l.Index)
 	f.waiters.wake(l.Index)
 	if results == nil {
 		return nil

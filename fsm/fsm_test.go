@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -275,6 +278,35 @@ func TestWaitApplied(t *testing.T) {
 	if n := r.f.waiters.n.Load(); n != 0 {
 		t.Fatalf("%d waiters left", n)
 	}
+}
+
+// TestEffectsAreNeverAheadOfTheIndex: a reader that sees an entry's effects finds
+// its index applied. A follower's read rests on it.
+func TestEffectsAreNeverAheadOfTheIndex(t *testing.T) {
+	r := &replica{f: New(Options{Table: command.NewTable(), Applied: func(time.Duration) { runtime.Gosched() }})}
+	const entries = 3000
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for r.f.Applied() < entries {
+				var seen string
+				r.f.View(0, func(ctx *command.Ctx) {
+					if e := ctx.Lookup([]byte("k")); e != nil {
+						seen = string(e.Bytes())
+					}
+				})
+				if n, _ := strconv.ParseUint(seen, 10, 64); r.f.Applied() < n {
+					t.Errorf("saw the effect of entry %d while %d was the newest applied", n, r.f.Applied())
+					return
+				}
+				runtime.Gosched()
+			}
+		})
+	}
+	for seq := uint64(1); seq <= entries; seq++ {
+		r.apply(entryOf(int64(seq), batch("n1", 1, seq, seq-1, "INCR k")))
+	}
+	wg.Wait()
 }
 
 func FuzzDecodeEntry(f *testing.F) {

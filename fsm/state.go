@@ -65,9 +65,9 @@ func (f *FSM) RestoreFrom(r io.Reader) error {
 	next.store.Reconfigure(f.store.Options()) // the policy may have changed meanwhile
 	f.store, f.clock, f.index, f.term, f.lease = next.store, next.clock, next.index, next.term, next.lease
 	f.sessions, f.once, f.partial = next.sessions, next.once, next.partial
+	f.applied.Store(next.index)
 	f.mu.Unlock()
 	f.restores.Add(1)
-	f.applied.Store(next.index)
 	f.waiters.wake(next.index)
 	return nil
 }
