@@ -19,10 +19,22 @@ import (
 type Node struct {
 	id     string
 	shards []*Shard
-	peers  []router.NodeInfo
+	peers  *peers
 
 	mu      sync.Mutex
 	leaders []string // by shard; guarded by mu
+}
+
+// peers are the nodes of a fake cluster, shared by all of them.
+type peers struct {
+	mu   sync.Mutex
+	list []router.NodeInfo // guarded by mu
+}
+
+func (p *peers) all() []router.NodeInfo {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.list)
 }
 
 // Options describe the fake cluster.
@@ -40,9 +52,9 @@ func New(table *command.Table, o Options) *Node {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	n := &Node{id: "n1"}
+	n := &Node{id: "n1", peers: new(peers)}
 	for i := 1; i <= 3; i++ {
-		n.peers = append(n.peers, router.NodeInfo{
+		n.peers.list = append(n.peers.list, router.NodeInfo{
 			ID: fmt.Sprintf("n%d", i), State: "up",
 			HTTP: fmt.Sprintf("127.0.0.1:800%d", i), RESP: fmt.Sprintf("127.0.0.1:700%d", i), Peer: fmt.Sprintf("127.0.0.1:900%d", i),
 		})
@@ -63,9 +75,11 @@ func (n *Node) Shard(i int) *Shard { return n.shards[i] }
 
 // SetRESP says where clients reach a node.
 func (n *Node) SetRESP(id, addr string) {
-	for i := range n.peers {
-		if n.peers[i].ID == id {
-			n.peers[i].RESP = addr
+	n.peers.mu.Lock()
+	defer n.peers.mu.Unlock()
+	for i := range n.peers.list {
+		if n.peers.list[i].ID == id {
+			n.peers.list[i].RESP = addr
 		}
 	}
 }
@@ -111,7 +125,7 @@ func (n *Node) TransferLeadership(_ context.Context, shard int, node string) err
 func (n *Node) Cluster() router.ClusterInfo {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	info := router.ClusterInfo{ID: "test", Self: n.id, Nodes: slices.Clone(n.peers)}
+	info := router.ClusterInfo{ID: "test", Self: n.id, Nodes: n.peers.all()}
 	for i, s := range n.shards {
 		sh := router.ShardInfo{ID: i, Leader: n.leaders[i], Replicas: []string{"n1", "n2", "n3"}, AppliedIndex: s.applied.Load(), Term: 1}
 		first := -1
