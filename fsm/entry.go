@@ -6,14 +6,19 @@ import (
 	"fmt"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/bulk"
 )
 
 // FormatVersion is the version of log entries and of the engine state within
 // snapshots. A node refuses what it does not know.
 const FormatVersion = 1
 
-// MaxEntryBytes bounds the size of one log entry.
-const MaxEntryBytes = 1 << 20
+// MaxEntryBytes bounds the size of one log entry. What is larger goes in
+// fragments of FragmentBytes.
+const (
+	MaxEntryBytes = 1 << 20
+	FragmentBytes = 256 << 10
+)
 
 const (
 	kindBatches  byte = 1
@@ -70,6 +75,15 @@ type Entry struct {
 
 // AppendTo encodes e.
 func (e *Entry) AppendTo(dst []byte) []byte {
+	dst = e.appendHead(dst)
+	for i := range e.Batches {
+		dst = e.Batches[i].AppendTo(dst)
+	}
+	return dst
+}
+
+// appendHead encodes what comes before the batches.
+func (e *Entry) appendHead(dst []byte) []byte {
 	dst = append(dst, FormatVersion, kindBatches)
 	dst = binary.AppendUvarint(dst, uint64(e.StampMillis))
 	dst = binary.AppendUvarint(dst, uint64(e.OOMLimit))
@@ -83,21 +97,22 @@ func (e *Entry) AppendTo(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, uint64(s.Setting))
 		dst = binary.AppendUvarint(dst, s.Value)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(e.Batches)))
-	for i := range e.Batches {
-		dst = e.Batches[i].AppendTo(dst)
-	}
-	return dst
+	return binary.AppendUvarint(dst, uint64(len(e.Batches)))
 }
 
 // AppendTo encodes b, as it stands in an entry and in a peer's message.
 func (b *Batch) AppendTo(dst []byte) []byte {
+	return bulk.Append(b.appendHead(dst), b.Body)
+}
+
+// appendHead encodes what comes before the body's bytes.
+func (b *Batch) appendHead(dst []byte) []byte {
 	dst = appendString(dst, b.Node)
 	dst = binary.AppendUvarint(dst, b.Boot)
 	dst = binary.AppendUvarint(dst, b.Seq)
 	dst = binary.AppendUvarint(dst, b.Acked)
 	dst = binary.AppendUvarint(dst, uint64(b.Units))
-	return appendBytes(dst, b.Body)
+	return binary.AppendUvarint(dst, uint64(len(b.Body)))
 }
 
 // Size estimates the encoded size of b, never too low.
@@ -162,7 +177,7 @@ func checkHeader(data []byte, kind byte) error {
 }
 
 func appendBytes(dst, b []byte) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
+	return bulk.Append(binary.AppendUvarint(dst, uint64(len(b))), b)
 }
 
 func appendString(dst []byte, s string) []byte {

@@ -127,8 +127,10 @@ func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error
 			return nil, err
 		}
 		data = whole
+		f.store.Adopt(whole) // a large value stays where it was assembled
+		defer f.store.Adopt(nil)
 	} else {
-		f.partial = assembly{}
+		f.partial.see(term)
 	}
 	e := &f.scratch
 	if err := DecodeEntry(data, e); err != nil {

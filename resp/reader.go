@@ -1,11 +1,19 @@
 package resp
 
-import "io"
+import (
+	"io"
+
+	"github.com/lockstepkv/lockstep/internal/bulk"
+)
 
 const (
 	minBuffer = 1 << 10  // an idle connection holds this much
 	maxBuffer = 64 << 10 // pipelines make the buffer grow to this; more only for longer arguments
 	freeBytes = 2 * maxBuffer
+	// growth is how many times what has come the buffer of a long argument may
+	// become, readStep how much of that is read at once.
+	growth   = 8
+	readStep = 1 << 20
 	// keepArgs bounds the argument headers that are kept for reuse.
 	keepArgs = 8192
 	argBytes = 24 // of one argument header
@@ -25,10 +33,11 @@ type Reader struct {
 	lim        Limits
 	restricted bool
 
-	buf    []byte
-	r, w   int  // buf[r:w] is not parsed yet
-	pinned bool // arguments point into buf: its bytes must stay where they are
-	full   bool // the last read left no room: a larger buffer saves system calls
+	buf     []byte
+	r, w    int  // buf[r:w] is not parsed yet
+	pinned  bool // arguments point into buf: its bytes must stay where they are
+	readied int  // buf[:readied] was made ready for writing
+	full    bool // the last read left no room: a larger buffer saves system calls
 
 	args  [][]byte // arguments of all commands since Release, then of the current one
 	first int      // args[first:] belong to the current command
@@ -188,7 +197,7 @@ func (r *Reader) fill() error {
 	}
 	const tries = 100 // as bufio: a reader that returns nothing without an error is broken
 	for range tries {
-		n, err := r.src.Read(r.buf[r.w:])
+		n, err := r.src.Read(r.room())
 		r.w += n
 		r.full = r.full || r.w == len(r.buf)
 		if n > 0 {
@@ -200,6 +209,34 @@ func (r *Reader) fill() error {
 		}
 	}
 	return io.ErrNoProgress
+}
+
+// room returns where the next read goes: in a large buffer not all that is free,
+// because memory that was never used is slow to write to.
+func (r *Reader) room() []byte {
+	free := r.buf[r.w:]
+	if len(r.buf) <= maxBuffer {
+		return free
+	}
+	free = free[:min(len(free), readStep)]
+	if end := r.w + len(free); end > r.readied {
+		from := max(r.w, r.readied)
+		bulk.Ready(r.buf[from:min(from+readStep, len(r.buf))])
+		r.readied = min(from+readStep, len(r.buf))
+	}
+	return free
+}
+
+// longBuffer returns the size of the next buffer for an argument that needs need
+// bytes of which some have come: as much as is allowed, but so that the last of
+// the buffers is exactly as large as is needed and the others, which are copied,
+// are small beside it.
+func longBuffer(need, come int) int {
+	size := need
+	for size > growth*max(come, maxBuffer/growth) {
+		size = (size + growth - 1) / growth
+	}
+	return max(size, maxBuffer)
 }
 
 // endOf tells an end within a command from one between commands.
@@ -232,8 +269,7 @@ func (r *Reader) makeRoom() error {
 	}
 	size := min(2*len(r.buf), maxBuffer)
 	if r.need > maxBuffer {
-		// A long argument: at most double what has come.
-		size = min(r.need, max(2*unread, maxBuffer))
+		size = longBuffer(r.need, unread)
 	}
 	size = max(size, minBuffer, min(r.need, maxBuffer))
 	if size <= unread {
@@ -264,7 +300,8 @@ func (r *Reader) resize(n int) {
 		to = make([]byte, n)
 	}
 	moved := r.r
-	r.w = copy(to, r.buf[r.r:r.w])
+	r.w = bulk.Copy(to, r.buf[r.r:r.w])
+	r.readied = r.w
 	r.r = 0
 	if r.pinned || r.start < moved {
 		r.start = -1

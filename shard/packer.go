@@ -33,8 +33,14 @@ type incoming struct {
 	done   chan struct{}
 }
 
+// largeWindow is how many fragments of a large entry may be on their way: enough
+// that the disks are never idle, few enough that an entry that comes meanwhile
+// gets its turn soon.
+const largeWindow = 8
+
 // packer puts every batch that waits into one log entry. It keeps one entry in
-// flight: what comes meanwhile goes into the next.
+// flight: what comes meanwhile goes into the next. A large entry, which goes in
+// fragments, may be on its way besides.
 type packer struct {
 	g    *Group
 	wake chan struct{} // capacity 1
@@ -45,6 +51,8 @@ type packer struct {
 
 	tick atomic.Bool  // an entry is wanted even if nothing waits
 	want atomic.Int64 // while gather waits: how many units it waits for
+
+	large chan struct{} // capacity 1, full while a large entry is on its way
 
 	// What follows is touched by run alone.
 	timer     *time.Timer
@@ -58,7 +66,7 @@ type packer struct {
 func newPacker(g *Group) *packer {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
-	return &packer{g: g, wake: make(chan struct{}, 1), timer: timer, pacer: newPacer(time.Now), picker: store.NewPicker()}
+	return &packer{g: g, wake: make(chan struct{}, 1), large: make(chan struct{}, 1), timer: timer, pacer: newPacer(time.Now), picker: store.NewPicker()}
 }
 
 // kick makes the packer look for work, unless it waits for more than there is.
@@ -94,6 +102,7 @@ func (p *packer) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			p.refuse()
+			p.large <- struct{}{} // the goroutine of a large entry has ended
 			return
 		case <-p.wake:
 		}
@@ -114,8 +123,27 @@ func (p *packer) packOne(ctx context.Context) bool {
 	if pk == nil {
 		return false
 	}
+	p.nextID++
+	cut := fsm.Cut(&pk.entry, p.nextID)
+	if cut.Large() {
+		p.large <- struct{}{}
+		go func() {
+			defer func() { <-p.large }()
+			p.finish(ctx, pk, cut, term)
+		}()
+		return true
+	}
+	waited := p.finish(ctx, pk, cut, term)
+	p.expected = int64(pk.units) + waited
+	p.pacer.logged(pk.units)
+	return true
+}
+
+// finish logs the entry and answers its batches. It returns how many units were
+// waiting when they were answered.
+func (p *packer) finish(ctx context.Context, pk *pack, cut *fsm.Cutter, term uint64) (waited int64) {
 	started := time.Now()
-	results, err := p.log(pk)
+	results, err := p.log(pk, cut)
 	if err == nil && p.g.serving.Load() != term {
 		// Another term's entry: if this node serves again, the wait that a new
 		// leader owes to older leases may not be over. The batches are sent
@@ -123,14 +151,12 @@ func (p *packer) packOne(ctx context.Context) bool {
 		err = errDoubt
 	}
 	p.g.metrics.entry(time.Since(started), pk.units, len(pk.entry.Batches))
-	waited := p.waiting()
+	waited = p.waiting()
 	pk.deliver(results, err)
-	p.expected = int64(pk.units) + waited
-	p.pacer.logged(pk.units)
 	if errors.Is(err, errNotServing) {
 		pause(ctx, retryPause) // leadership is being handed over, or is lost
 	}
-	return true
+	return waited
 }
 
 // gather waits a moment for the clients that were just answered: they are about
@@ -238,26 +264,24 @@ func (p *packer) fill(pk *pack) {
 }
 
 // log has the entry committed and applied.
-func (p *packer) log(pk *pack) ([]fsm.BatchResult, error) {
-	size := 64
-	for i := range pk.entry.Batches {
-		size += pk.entry.Batches[i].Size()
-	}
-	data := pk.entry.AppendTo(make([]byte, 0, size))
-	p.nextID++
-	parts := fsm.Split(data, p.nextID)
-	var last raft.ApplyFuture
-	for i, part := range parts {
-		last = p.g.raft.Apply(part, enqueueTimeout)
-		// Large entries go part by part, so that the log cache and the
-		// followers are never flooded.
-		if i == len(parts)-1 || i%4 == 3 {
-			if err := p.g.await(last); err != nil {
-				return nil, classify(err, i > 3)
+func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
+	var window []raft.ApplyFuture
+	for !cut.Done() {
+		if len(window) == largeWindow {
+			if err := p.g.await(window[0]); err != nil {
+				// Without its last fragment an entry is never applied.
+				return nil, errNotServing
 			}
+			window = window[1:]
+		}
+		window = append(window, p.g.raft.Apply(cut.Next(), enqueueTimeout))
+	}
+	for _, f := range window {
+		if err := p.g.await(f); err != nil {
+			return nil, classify(err, cut.Large())
 		}
 	}
-	results, ok := last.Response().([]fsm.BatchResult)
+	results, ok := window[len(window)-1].Response().([]fsm.BatchResult)
 	if !ok || len(results) != len(pk.entry.Batches) {
 		return nil, errDoubt // the fragments were interrupted by another leader's
 	}

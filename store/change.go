@@ -1,12 +1,37 @@
 package store
 
-import "unsafe"
+import (
+	"unsafe"
 
-// Put sets key to a copy of val and returns the new entry. An entry that was
+	"github.com/lockstepkv/lockstep/internal/bulk"
+)
+
+// Adopt gives buf to the store until the next call: Put keeps a large value that
+// fills most of buf where it is, instead of copying it. Nobody may change buf
+// from then on, not even after the next call.
+func (s *Store) Adopt(buf []byte) { s.adopted = buf }
+
+// fillsAdopted reports whether val lies in the adopted memory and keeping all of
+// that for it wastes little.
+func (s *Store) fillsAdopted(val []byte) bool {
+	if len(val) < separateFrom || len(val) < len(s.adopted)-len(s.adopted)/8 || len(val) > len(s.adopted) {
+		return false
+	}
+	base := uintptr(unsafe.Pointer(unsafe.SliceData(s.adopted)))
+	at := uintptr(unsafe.Pointer(unsafe.SliceData(val)))
+	return at >= base && at-base <= uintptr(len(s.adopted)-len(val))
+}
+
+// Put sets key to a copy of val (but see Adopt) and returns the new entry. An entry that was
 // there before is replaced; its access data live on.
 func (s *Store) Put(key, val []byte, expireAtMillis int64, raw bool) *Entry {
 	e := &Entry{expireAt: expireAtMillis}
-	e.setData(str(key), val, nil, 0)
+	if s.fillsAdopted(val) {
+		e.setKey(str(key))
+		e.val, e.valLen, e.valCap = unsafe.Pointer(unsafe.SliceData(val)), uint32(len(val)), uint32(len(val))
+	} else {
+		e.setData(str(key), val, nil, 0)
+	}
 	if raw {
 		e.flags |= flagRaw
 	}
@@ -50,7 +75,7 @@ func (s *Store) Append(e *Entry, tail []byte) *Entry {
 		n.val, n.valCap = e.val, e.valCap
 		n.valLen = e.valLen + uint32(len(tail))
 		// Whoever holds e sees only its first valLen bytes.
-		copy(unsafe.Slice((*byte)(n.val), n.valLen)[e.valLen:], tail)
+		bulk.Copy(unsafe.Slice((*byte)(n.val), n.valLen)[e.valLen:], tail)
 	} else {
 		n.setData(e.Key(), e.Bytes(), tail, spareFor(int(e.valLen)+len(tail)))
 	}

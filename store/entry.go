@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/lockstepkv/lockstep/internal/bulk"
 )
 
 // Type is the data type of a value.
@@ -131,7 +133,7 @@ func (e *Entry) setData(key string, val, tail []byte, spare int) {
 	if n+spare >= separateFrom {
 		e.setKey(key)
 		buf := make([]byte, n+spare)
-		copy(buf[copy(buf, val):], tail)
+		bulk.Copy(buf[bulk.Copy(buf, val):], tail)
 		e.val = unsafe.Pointer(unsafe.SliceData(buf))
 	} else {
 		buf := make([]byte, len(key)+n+spare)

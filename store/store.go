@@ -18,6 +18,7 @@ type Store struct {
 	used     int64
 	revision uint64
 	removals removals
+	adopted  []byte // see Adopt
 
 	// epoch is raised by Freeze. A page or table with a smaller epoch may be part
 	// of a snapshot, and is copied before it changes while frozen is not zero.

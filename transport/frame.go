@@ -8,6 +8,8 @@ import (
 	"io"
 	"math"
 	"time"
+
+	"github.com/lockstepkv/lockstep/internal/bulk"
 )
 
 // Calls travel in frames:
@@ -25,6 +27,10 @@ const (
 	// trustBytes is how much memory a frame's size alone can claim. Above it
 	// memory grows with what really arrives.
 	trustBytes = 8 << 20
+	// growth is how many times what has arrived the memory may become.
+	growth = 8
+	// stepBytes is how much is read before more memory is made ready.
+	stepBytes = 1 << 20
 )
 
 type frameKind uint8
@@ -109,17 +115,21 @@ func readHeader(br *bufio.Reader) (header, error) {
 // readPayload reads n bytes into memory of their own.
 func readPayload(r io.Reader, n int) ([]byte, error) {
 	b := make([]byte, min(n, trustBytes))
-	if _, err := io.ReadFull(r, b); err != nil {
-		return nil, err
-	}
-	for len(b) < n {
-		have := len(b)
-		grown := make([]byte, min(n, 2*have))
-		copy(grown, b)
-		if _, err := io.ReadFull(r, grown[have:]); err != nil {
-			return nil, err
+	have := 0
+	for {
+		for have < len(b) {
+			next := b[have:min(have+stepBytes, len(b))]
+			bulk.Ready(next)
+			if _, err := io.ReadFull(r, next); err != nil {
+				return nil, err
+			}
+			have += len(next)
 		}
+		if have == n {
+			return b, nil
+		}
+		grown := make([]byte, min(n, growth*have))
+		bulk.Copy(grown, b)
 		b = grown
 	}
-	return b, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/lockstepkv/lockstep/internal/bulk"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -94,7 +95,7 @@ func appendCommand(dst []byte, args Args) []byte {
 }
 
 func appendBytes(dst, b []byte) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
+	return bulk.Append(binary.AppendUvarint(dst, uint64(len(b))), b)
 }
 
 // UnitReader walks the units of a Batch. The zero value is ready to Reset.

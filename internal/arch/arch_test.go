@@ -28,19 +28,20 @@ const (
 // ours, besides what those may import in turn.
 func mayImport() map[string][]string {
 	return map[string][]string{
-		"resp":                {},
-		"store":               {"internal/invariant"},
+		"resp":                {"internal/bulk"},
+		"internal/bulk":       {},
+		"store":               {"internal/invariant", "internal/bulk"},
 		"internal/clock":      {},
 		"internal/failpoint":  {},
 		"internal/invariant":  {},
 		"internal/arch":       {},
 		"internal/e2e":        {"client", "resp"}, // real processes, through public interfaces only
 		"internal/readme":     {},
-		"fsm/command":         {"store", "resp"},
+		"fsm/command":         {"store", "resp", "internal/bulk"},
 		"snapshot":            {"store", "internal/failpoint"},
-		"transport":           {"resp", "internal/clock", "internal/failpoint"},
+		"transport":           {"resp", "internal/clock", "internal/failpoint", "internal/bulk"},
 		"shard/raftlog":       {"internal/failpoint", "internal/invariant"},
-		"fsm":                 {"fsm/command", "store", "snapshot", "internal/failpoint"},
+		"fsm":                 {"fsm/command", "store", "snapshot", "internal/failpoint", "internal/bulk"},
 		"shard":               {"fsm", "shard/raftlog", "snapshot", "transport"},
 		"api/router":          {"fsm/command", "resp"},
 		"api/httpapi":         {"api/router", "fsm/command", "resp"},
