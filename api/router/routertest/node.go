@@ -112,7 +112,7 @@ func (n *Node) IsLeader(shard int) bool {
 
 // TransferLeadership implements router.Node.
 func (n *Node) TransferLeadership(_ context.Context, shard int, node string) error {
-	if !slices.ContainsFunc(n.peers, func(p router.NodeInfo) bool { return p.ID == node }) {
+	if !slices.ContainsFunc(n.peers.all(), func(p router.NodeInfo) bool { return p.ID == node }) {
 		return fmt.Errorf("%w: no node %q", command.ErrUnavailable, node)
 	}
 	n.mu.Lock()
