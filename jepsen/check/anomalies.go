@@ -51,6 +51,8 @@ const (
 	// differently.
 	AnomalyUnequalReplies = "unequal-replies"
 
+	// AnomalyRefusedNewest: a write with the newest fence was refused.
+	AnomalyRefusedNewest = "newest-fence-refused"
 	// AnomalyFenceReused, AnomalyFenceBackwards: fences did not strictly grow.
 	AnomalyFenceReused    = "fence-reused"
 	AnomalyFenceBackwards = "fence-backwards"

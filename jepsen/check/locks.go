@@ -23,8 +23,13 @@ type LockInput struct {
 	TTL   time.Duration `json:"ttl_ns,omitempty"`
 }
 
-// LockOutput is what it answered. A lock that was refused, a renewal or release
-// that no longer held and a write that was refused are Fail.
+// LockRefused is the error of operations that were answered and refused: a lock
+// that was not got, a renewal or release without the lock, a write with an old
+// fence. Other errors of failed operations say nothing about the lock.
+const LockRefused = "refused"
+
+// LockOutput is what it answered. What was refused is Fail with the error
+// LockRefused.
 type LockOutput struct {
 	Fence  uint64   `json:"fence,omitempty"`
 	Fences []uint64 `json:"fences,omitempty"`
@@ -34,9 +39,14 @@ type LockOutput struct {
 type LockOptions struct {
 	// ClockBound is how far two leaders' clocks may be apart; see ExpiryOptions.
 	ClockBound time.Duration
-	// GrantIsSeen: granting a fence counts as the resource having seen it,
-	// because lock and resource share a slot.
-	GrantIsSeen bool
+	// GrantIsSeen tells of a lock whether granting a fence counts as its
+	// resource having seen it, because lock and resource share a slot. Nil: no.
+	GrantIsSeen func(name string) bool
+	// Timeout bounds the search for an order; 0 is one minute.
+	Timeout time.Duration
+	// Visualize, when set, is called with a page for each of the first few locks
+	// whose answers no order explains.
+	Visualize func(name string, page []byte)
 }
 
 type lockOp = history.Op[LockInput, LockOutput]
@@ -45,12 +55,18 @@ type lockOp = history.Op[LockInput, LockOutput]
 // with every grant, and the resource takes no write with an older fence after
 // one with a newer fence. The times of the holders are judged as well, as far
 // as they are certain: a client holds a lock from the answer to its request
-// until it asks for the release or its time may be over.
+// until it asks for the release or its time may be over. Last, the answers to
+// requests for the lock, renewals and releases must have an order in which one
+// lock could give them (lockModel).
 func Locks(ops []history.Op[LockInput, LockOutput], o LockOptions) Verdict {
 	j, ok := begin("locks", ops, LockAcquire, LockRenew, LockRelease, LockWrite, LockRead)
 	if !ok {
 		return j.done()
 	}
+	if o.Timeout == 0 {
+		o.Timeout = time.Minute
+	}
+	deadline := time.Now().Add(o.Timeout)
 	for _, k := range byKey(j, ops) {
 		run := newLockRun(k)
 		j.more("grants", len(run.grants))
@@ -60,6 +76,8 @@ func Locks(ops []history.Op[LockInput, LockOutput], o LockOptions) Verdict {
 		run.checkReads(j)
 		run.checkLosers(j)
 		run.checkHolders(j, o)
+		run.checkRefusals(j)
+		run.checkOrder(j, o, deadline)
 	}
 	if j.verdict.Stats.More["grants"] == 0 || j.verdict.Stats.More["guarded writes"] == 0 {
 		j.unknown("no lock was granted, or nothing was written under one")
@@ -69,7 +87,7 @@ func Locks(ops []history.Op[LockInput, LockOutput], o LockOptions) Verdict {
 
 // lockRun is what happened to one lock: answered operations by kind.
 type lockRun struct {
-	key      string
+	keyed[LockInput, LockOutput]
 	grants   []*lockOp
 	renewals []*lockOp
 	releases []*lockOp // those in doubt included
@@ -81,7 +99,7 @@ type lockRun struct {
 }
 
 func newLockRun(k keyed[LockInput, LockOutput]) *lockRun {
-	run := &lockRun{key: k.key, byFence: map[uint64]*lockOp{}, tried: map[uint64]history.Outcome{}}
+	run := &lockRun{keyed: k, byFence: map[uint64]*lockOp{}, tried: map[uint64]history.Outcome{}}
 	for _, op := range k.ops {
 		if op.Kind == LockWrite {
 			run.try(op)
@@ -135,7 +153,7 @@ func (run *lockRun) checkWrites(j *judge, o LockOptions) {
 	for _, op := range run.writes {
 		seen.add(op.Return, op.Input.Fence, op)
 	}
-	if o.GrantIsSeen {
+	if o.GrantIsSeen != nil && o.GrantIsSeen(run.key) {
 		for _, op := range run.grants {
 			seen.add(op.Return, op.Output.Fence, op)
 		}
@@ -147,6 +165,25 @@ func (run *lockRun) checkWrites(j *judge, o LockOptions) {
 		}
 		if run.byFence[fence] == nil && !run.inDoubt {
 			j.report(AnomalyPhantom, run.key, show(op), "a write with the fence %d was accepted, which nobody was given", fence)
+		}
+	}
+}
+
+// checkRefusals finds writes that were refused though nobody can have been given
+// a newer fence. Every other one is a write that would have come too late had
+// nobody looked at its fence.
+func (run *lockRun) checkRefusals(j *judge) {
+	for _, op := range run.ops {
+		if op.Kind != LockWrite || op.Outcome != history.Fail || op.Error != LockRefused {
+			continue
+		}
+		j.more("late writes refused by their fence", 1)
+		newer := run.ghostBefore(op.Return)
+		for _, grant := range run.grants {
+			newer = newer || grant.Output.Fence > op.Input.Fence && grant.Call < op.Return
+		}
+		if !newer {
+			j.report(AnomalyRefusedNewest, run.key, show(op), "a write with the fence %d was refused, and nobody had a newer one", op.Input.Fence)
 		}
 	}
 }

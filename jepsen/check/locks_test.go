@@ -17,6 +17,12 @@ func under(client int, kind string, call, end int, fence uint64, ttl time.Durati
 	return at(client, kind, "l", call, end, LockInput{Fence: fence, TTL: ttl}, LockOutput{})
 }
 
+func refused(op lockOp) lockOp {
+	op = failed(op)
+	op.Error = LockRefused
+	return op
+}
+
 func taken(call, end int, fences ...uint64) lockOp {
 	return at(8, LockRead, "l", call, end, LockInput{}, LockOutput{Fences: fences})
 }
@@ -46,6 +52,17 @@ func TestLocksByHand(t *testing.T) {
 		{"release in doubt", with(first, under(0, LockRelease, 5, -1, 1, 0), acquire(1, 20, 30, 2, 100*ms)), ""},
 		{"renewed after loss", with(second, under(0, LockRenew, 20, 21, 1, 100*ms)), AnomalyHeldAfterLoss},
 		{"released after loss", with(second, under(0, LockRelease, 20, 21, 1, 0)), AnomalyHeldAfterLoss},
+		{"newest fence refused", with(second, refused(under(1, LockWrite, 11, 12, 2, 0))), AnomalyRefusedNewest},
+		{"late write refused", with(second, refused(under(0, LockWrite, 11, 12, 1, 0))), ""},
+		{"refused while held", with(first, refused(acquire(1, 20, 30, 0, 100*ms))), ""},
+		{"refused though free", with(second, under(1, LockRelease, 11, 12, 2, 0), refused(acquire(3, 13, 14, 0, ms))), AnomalyNotLinearizable},
+		{"refused, maybe by a request in doubt", with(second, under(1, LockRelease, 11, 12, 2, 0), acquire(4, 12, -1, 0, ms), refused(acquire(3, 13, 14, 0, ms))), ""},
+		{"renewal refused while held", with(first, refused(under(0, LockRenew, 20, 30, 1, 100*ms))), AnomalyNotLinearizable},
+		{"renewal refused after its time", with(first, refused(under(0, LockRenew, 80, 101, 1, 100*ms))), ""},
+		{"released twice", with(first, under(0, LockRelease, 4, 6, 1, 0), under(0, LockRelease, 7, 8, 1, 0)), AnomalyNotLinearizable},
+		{"second release refused", with(first, under(0, LockRelease, 4, 6, 1, 0), refused(under(0, LockRelease, 7, 8, 1, 0))), ""},
+		{"renewed after a release", with(first, under(0, LockRelease, 4, 6, 1, 0), under(0, LockRenew, 7, 8, 1, 100*ms)), AnomalyNotLinearizable},
+		{"released without the token", with(first, under(3, LockRelease, 4, 6, 0, 0)), AnomalyHeldAfterLoss},
 		{"nothing held", in(acquire(3, 0, -1, 0, ms)), "unknown"},
 	} {
 		t.Run(c.name, func(t *testing.T) { expect(t, Locks(c.ops, LockOptions{ClockBound: 10 * ms}), c.want) })
@@ -55,7 +72,7 @@ func TestLocksByHand(t *testing.T) {
 func TestLocksGrantIsSeen(t *testing.T) {
 	ops := in(acquire(0, 0, 1, 1, ms), acquire(1, 20, 21, 2, ms), under(0, LockWrite, 30, 31, 1, 0))
 	expect(t, Locks(ops, LockOptions{}), "")
-	expect(t, Locks(ops, LockOptions{GrantIsSeen: true}), AnomalyOldFenceAccepted)
+	expect(t, Locks(ops, LockOptions{GrantIsSeen: func(string) bool { return true }}), AnomalyOldFenceAccepted)
 }
 
 // simLocks is a lock server: one holder until its release or the end of its
@@ -91,7 +108,7 @@ func simLocks(rng *rand.Rand, bug string) []lockOp {
 				holder = held{last, now + op.Input.TTL}
 				mine[client], op.Output.Fence = last, last
 			} else {
-				op.Outcome = history.Fail
+				op.Outcome, op.Error = history.Fail, LockRefused
 			}
 		case rng.IntN(3) == 0:
 			op.Kind, op.Input.Fence = LockRelease, fence
@@ -99,12 +116,12 @@ func simLocks(rng *rand.Rand, bug string) []lockOp {
 			if holder.fence == fence && holder.until > now || bug == "no token check" {
 				holder = held{}
 			} else {
-				op.Outcome = history.Fail
+				op.Outcome, op.Error = history.Fail, LockRefused
 			}
 		default:
 			op.Kind, op.Input.Fence = LockWrite, fence
 			if fence < newest && bug != "no fencing" {
-				op.Outcome = history.Fail
+				op.Outcome, op.Error = history.Fail, LockRefused
 			}
 			newest = max(newest, fence)
 		}

@@ -19,7 +19,7 @@ func ofCode(code string) (outcome history.Outcome, known bool) {
 	case "INDOUBT":
 		return history.InDoubt, true
 	case "CLUSTERDOWN", "TRYAGAIN", "LOADING", "MOVED", "OOM", // nothing happened
-		"CONDITION", "EXECABORT", "ONCEMISMATCH", "ONCEEXPIRED", // refused for what it asked
+		"CONDITION", "STALEFENCE", "EXECABORT", "ONCEMISMATCH", "ONCEEXPIRED", // refused for what it asked
 		"ERR", "WRONGTYPE", "CROSSSLOT", "NOAUTH", "WRONGPASS", "NOPERM", "READONLY":
 		return history.Fail, true
 	}
@@ -36,7 +36,7 @@ func ofReply(v resp.Value) Reply {
 	if !known {
 		return Reply{Outcome: outcome, Err: fmt.Errorf("%w: %w", ErrUnexpected, err)}
 	}
-	return Reply{Outcome: outcome, Err: err, Refused: err.Code() == "CONDITION"}
+	return Reply{Outcome: outcome, Err: err, Refused: err.Code() == "CONDITION" || err.Code() == "STALEFENCE"}
 }
 
 // problem is the part of an HTTP error that says what happened.
@@ -46,12 +46,15 @@ type problem struct {
 	Detail  string `json:"detail"`
 }
 
+// refusals are the codes of requests whose condition did not hold.
+var refusals = map[string]bool{"condition_failed": true, "stale_fence": true, "lock_held": true, "lock_lost": true}
+
 // ofProblem files an HTTP answer that is no success.
 func ofProblem(status int, p problem) Reply {
 	err := fmt.Errorf("HTTP %d %s: %s", status, p.Code, p.Detail)
 	switch {
 	case p.Outcome == "not_applied" && status != http.StatusGatewayTimeout:
-		return Reply{Outcome: history.Fail, Err: err, Refused: p.Code == "condition_failed"}
+		return Reply{Outcome: history.Fail, Err: err, Refused: refusals[p.Code]}
 	case p.Outcome == "in_doubt" && status == http.StatusGatewayTimeout:
 		return Reply{Outcome: history.InDoubt, Err: err}
 	}

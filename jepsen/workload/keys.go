@@ -22,14 +22,14 @@ func (p *plain) set(ctx context.Context, w *Worker, c client.Client, key string,
 	if in.TTL > 0 {
 		args = append(args, "PX", strconv.FormatInt(in.TTL.Milliseconds(), 10))
 	}
-	_, ok := p.do(w, c, check.KeySet, key, in,
+	_, ok := p.do(w, c.Node(), check.KeySet, key, in,
 		func() client.Reply { return c.Do(ctx, args...) },
 		func(client.Reply) (check.KeyOutput, error) { return check.KeyOutput{}, nil })
 	return ok
 }
 
 func (p *plain) get(ctx context.Context, w *Worker, c client.Client, key string) {
-	p.do(w, c, check.KeyGet, key, check.KeyInput{},
+	p.do(w, c.Node(), check.KeyGet, key, check.KeyInput{},
 		func() client.Reply { return c.Do(ctx, "GET", key) }, keyOutput)
 }
 
@@ -43,7 +43,7 @@ func keyOutput(r client.Reply) (check.KeyOutput, error) {
 const padMark = "|"
 
 func (p *plain) delete(ctx context.Context, w *Worker, c client.Client, key string) {
-	p.do(w, c, check.KeyDelete, key, check.KeyInput{},
+	p.do(w, c.Node(), check.KeyDelete, key, check.KeyInput{},
 		func() client.Reply { return c.Do(ctx, "DEL", key) },
 		func(client.Reply) (check.KeyOutput, error) { return check.KeyOutput{}, nil })
 }
@@ -101,7 +101,7 @@ func (s *stale) Step(ctx context.Context, w *Worker) {
 	if n < 7 {
 		in.MaxStaleness = time.Duration(100+w.Rand.IntN(900)) * time.Millisecond
 	}
-	s.do(w, c, check.KeyGet, key, in,
+	s.do(w, c.Node(), check.KeyGet, key, in,
 		func() client.Reply { return c.Stale(ctx, key, in.MaxStaleness) }, keyOutput)
 }
 

@@ -29,13 +29,13 @@ func (s *set) Step(ctx context.Context, w *Worker) {
 		return
 	}
 	in := check.SetInput{Element: w.unique()}
-	s.do(w, c, check.SetAdd, key, in,
+	s.do(w, c.Node(), check.SetAdd, key, in,
 		func() client.Reply { return c.Do(ctx, "APPEND", key, check.ListValue(in.Element)) },
 		func(client.Reply) (check.SetOutput, error) { return check.SetOutput{}, nil })
 }
 
 func (s *set) read(ctx context.Context, w *Worker, c client.Client, key string) {
-	s.do(w, c, check.SetRead, key, check.SetInput{},
+	s.do(w, c.Node(), check.SetRead, key, check.SetInput{},
 		func() client.Reply { return c.Do(ctx, "GET", key) },
 		func(r client.Reply) (check.SetOutput, error) {
 			value, _, err := text(r.Value)
@@ -71,7 +71,7 @@ func (s *counter) Step(ctx context.Context, w *Worker) {
 		return
 	}
 	in := check.CounterInput{Delta: 1 + w.Rand.Int64N(5)}
-	s.do(w, c, check.CounterAdd, key, in,
+	s.do(w, c.Node(), check.CounterAdd, key, in,
 		func() client.Reply { return c.Do(ctx, "INCRBY", key, strconv.FormatInt(in.Delta, 10)) },
 		func(r client.Reply) (check.CounterOutput, error) {
 			if r.Value.Kind != resp.KindInt {
@@ -82,7 +82,7 @@ func (s *counter) Step(ctx context.Context, w *Worker) {
 }
 
 func (s *counter) read(ctx context.Context, w *Worker, c client.Client, key string) {
-	s.do(w, c, check.CounterRead, key, check.CounterInput{},
+	s.do(w, c.Node(), check.CounterRead, key, check.CounterInput{},
 		func() client.Reply { return c.Do(ctx, "GET", key) },
 		func(r client.Reply) (check.CounterOutput, error) {
 			value, found, err := text(r.Value)
@@ -142,7 +142,7 @@ func (l *listAppend) txn(ctx context.Context, w *Worker, c client.Client, in che
 			cmds = append(cmds, []string{"GET", op.Key})
 		}
 	}
-	l.do(w, c, check.TxnKind, "", in, func() client.Reply {
+	l.do(w, c.Node(), check.TxnKind, "", in, func() client.Reply {
 		r := c.Tx(ctx, cmds)
 		if !writes {
 			r = r.AsRead()
@@ -228,7 +228,7 @@ func (s *once) Step(ctx context.Context, w *Worker) {
 }
 
 func (s *once) attempt(ctx context.Context, w *Worker, c client.Client, key, id string) bool {
-	_, ok := s.do(w, c, check.OnceAttempt, key, check.OnceInput{ID: id},
+	_, ok := s.do(w, c.Node(), check.OnceAttempt, key, check.OnceInput{ID: id},
 		func() client.Reply { return c.Once(ctx, key+"/"+id, "APPEND", key, check.ListValue(id)) },
 		func(r client.Reply) (check.OnceOutput, error) {
 			if r.Value.Kind != resp.KindInt {
@@ -240,7 +240,7 @@ func (s *once) attempt(ctx context.Context, w *Worker, c client.Client, key, id 
 }
 
 func (s *once) read(ctx context.Context, w *Worker, c client.Client, key string) {
-	s.do(w, c, check.OnceRead, key, check.OnceInput{},
+	s.do(w, c.Node(), check.OnceRead, key, check.OnceInput{},
 		func() client.Reply { return c.Do(ctx, "GET", key) },
 		func(r client.Reply) (check.OnceOutput, error) {
 			value, _, err := text(r.Value)

@@ -48,14 +48,14 @@ func (r *register) Step(ctx context.Context, w *Worker) {
 }
 
 func (r *register) write(w *Worker, c client.Client, kind, key string, in check.RegisterInput, request func() client.Reply) {
-	r.do(w, c, kind, key, in, request, func(client.Reply) (check.RegisterOutput, error) {
+	r.do(w, c.Node(), kind, key, in, request, func(client.Reply) (check.RegisterOutput, error) {
 		return check.RegisterOutput{Swapped: kind == check.RegisterCAS}, nil
 	})
 }
 
 // read reads a key and returns its version; 0 is absent.
 func (r *register) read(ctx context.Context, w *Worker, c client.Client, key string) (value string, version int64, ok bool) {
-	reply, ok := r.do(w, c, check.RegisterRead, key, check.RegisterInput{},
+	reply, ok := r.do(w, c.Node(), check.RegisterRead, key, check.RegisterInput{},
 		func() client.Reply { return c.Do(ctx, "LS.GET", key) },
 		func(reply client.Reply) (check.RegisterOutput, error) {
 			if reply.Value.IsNil() {
@@ -87,7 +87,7 @@ func (r *register) casByVersion(ctx context.Context, w *Worker, c client.Client,
 
 func (r *register) setAbsent(ctx context.Context, w *Worker, c client.Client, key string) {
 	in := check.RegisterInput{Value: w.unique(), ExpectAbsent: true}
-	r.do(w, c, check.RegisterCAS, key, in,
+	r.do(w, c.Node(), check.RegisterCAS, key, in,
 		func() client.Reply { return c.Do(ctx, "SET", key, in.Value, "NX") },
 		func(reply client.Reply) (check.RegisterOutput, error) {
 			return check.RegisterOutput{Swapped: !reply.Value.IsNil()}, nil

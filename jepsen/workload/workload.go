@@ -57,6 +57,7 @@ func kinds() map[string]func(Options) Workload {
 		"expiry":   newExpiry,
 		"eviction": newEviction,
 		"once":     newOnce,
+		"locks":    newLocks,
 	}
 }
 
@@ -138,8 +139,8 @@ func (r *recorded[I, O]) Entries() []history.Entry {
 
 // do records one operation: request sends it, output reads the reply of a
 // success.
-func (r *recorded[I, O]) do(w *Worker, c client.Client, kind, key string, in I, request func() client.Reply, output func(client.Reply) (O, error)) (client.Reply, bool) {
-	p := r.rec.Invoke(w.ID, c.Node(), kind, key, in)
+func (r *recorded[I, O]) do(w *Worker, node, kind, key string, in I, request func() client.Reply, output func(client.Reply) (O, error)) (client.Reply, bool) {
+	p := r.rec.Invoke(w.ID, node, kind, key, in)
 	reply := request()
 	switch reply.Outcome {
 	case history.OK:
