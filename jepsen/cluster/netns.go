@@ -41,12 +41,18 @@ type namespaces struct {
 	nodes  int
 }
 
-func newNamespaces(nodes int) (*namespaces, error) {
+func newNamespaces(nodes int) (_ *namespaces, err error) {
+	// Two harnesses that begin together would find the same subnet free, and
+	// the one would remove what the other is removing.
+	unlock, err := lockSetup()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	if err := removeStale(); err != nil {
 		return nil, err
 	}
 	n := &namespaces{prefix: fmt.Sprintf("lsj%d", os.Getpid()), nodes: nodes}
-	var err error
 	if n.net24, err = freeSubnet(); err != nil {
 		return nil, err
 	}
@@ -54,6 +60,21 @@ func newNamespaces(nodes int) (*namespaces, error) {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
+}
+
+// setupLock is held by the one harness of the machine that makes namespaces.
+const setupLock = "/run/lockstep-jepsen.lock"
+
+func lockSetup() (unlock func(), err error) {
+	f, err := os.OpenFile(setupLock, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", setupLock, err)
+	}
+	return func() { f.Close() }, nil // the kernel's lock goes with the file
 }
 
 func (n *namespaces) bridge() string        { return n.prefix + "b" }
