@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -38,6 +39,11 @@ type Options struct {
 	// the beginning of a snapshot held up the log. Either may be nil.
 	Applied func(time.Duration)
 	Froze   func(time.Duration)
+
+	// OnLocks is told what the entry at index did to locks, in the order of the
+	// log; without events, that a snapshot was restored and anything may have
+	// happened. It must not block. Nil: nobody asks.
+	OnLocks func(index uint64, events []lock.Event)
 }
 
 // FSM is the state machine of one shard. Raft applies entries to it one after
@@ -55,8 +61,11 @@ type FSM struct {
 	lease    uint64 // SettingLeaseMillis
 	sessions sessions
 	once     *onceTable
+	locks    *lock.Table
+	leading  uint64 // term of the newest whole entry
 	partial  assembly
 
+	locksDue atomic.Int64  // when the next grant or wait is over, 0 for never
 	applied  atomic.Uint64 // copy of index for those who wait without the lock
 	waiters  waiters
 	scratch  Entry // reused by apply
@@ -77,6 +86,7 @@ func New(o Options) *FSM {
 		store:    store.New(o.Store),
 		sessions: make(sessions),
 		once:     newOnceTable(),
+		locks:    lock.NewTable(o.OnLocks != nil),
 	}
 }
 
@@ -103,6 +113,8 @@ func (f *FSM) applyLog(l *raft.Log) any {
 	// Within the lock: who has seen an entry's effects must find its index, or
 	// a follower could be sent to an older state than somebody has read.
 	f.applied.Store(l.Index)
+	events := f.locks.TakeEvents()
+	f.noteLocksDue()
 	f.mu.Unlock()
 	if f.opt.Applied != nil {
 		f.opt.Applied(time.Since(started))
@@ -113,6 +125,9 @@ func (f *FSM) applyLog(l *raft.Log) any {
 		panic(fmt.Sprintf("lockstep: log entry %d of term %d: %v", l.Index, l.Term, err))
 	}
 	f.waiters.wake(l.Index)
+	if len(events) > 0 {
+		f.opt.OnLocks(l.Index, events)
+	}
 	if results == nil {
 		return nil
 	}
@@ -136,7 +151,7 @@ func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error
 	if err := DecodeEntry(data, e); err != nil {
 		return nil, err
 	}
-	f.begin(e)
+	f.begin(e, term)
 	results := make([]BatchResult, len(e.Batches))
 	for i := range e.Batches {
 		var err error
@@ -148,8 +163,14 @@ func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error
 }
 
 // begin does what comes before the batches: clock, expiry, evictions, settings.
-func (f *FSM) begin(e *Entry) {
+func (f *FSM) begin(e *Entry, term uint64) {
 	f.clock = max(f.clock, e.StampMillis)
+	if term > f.leading {
+		// Another leader serves. Nobody could renew a lock before it did.
+		f.leading = term
+		f.locks.LeaderStart(f.clock)
+	}
+	f.locks.Advance(f.clock)
 	f.store.Advance(f.clock)
 	f.expired.Add(uint64(f.store.Reap(f.clock, reapPerEntry)))
 	f.once.age(f.clock)
@@ -169,6 +190,9 @@ func (f *FSM) begin(e *Entry) {
 }
 
 func (f *FSM) applyBatch(b *Batch, position uint64, oomLimit int64) (BatchResult, error) {
+	if old := f.sessions[b.Node]; old != nil && b.Boot > old.boot {
+		f.locks.DropNode(b.Node, b.Boot) // nobody is there to be told any more
+	}
 	s, recorded, fresh, err := f.sessions.admit(b)
 	if err != nil {
 		return BatchResult{Err: err}, nil
@@ -183,7 +207,7 @@ func (f *FSM) applyBatch(b *Batch, position uint64, oomLimit int64) (BatchResult
 			return BatchResult{}, err
 		}
 		f.cmdCtx = command.Ctx{
-			Table: f.opt.Table, Store: f.store, Once: f.once,
+			Table: f.opt.Table, Store: f.store, Once: f.once, Locks: f.locks,
 			Now: f.clock, Wall: f.clock, InLog: true,
 			OOMLimit: oomLimit, Seed: f.index<<24 ^ position<<20 ^ n,
 		}
@@ -222,7 +246,7 @@ func (f *FSM) onlyReads(u *command.Unit) bool {
 func (f *FSM) View(wall int64, fn func(*command.Ctx)) (index uint64, due bool) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	ctx := command.Ctx{Table: f.opt.Table, Store: f.store, Now: f.clock, Wall: max(wall, f.clock)}
+	ctx := command.Ctx{Table: f.opt.Table, Store: f.store, Locks: f.locks, Now: f.clock, Wall: max(wall, f.clock)}
 	fn(&ctx)
 	return f.index, ctx.Due
 }
@@ -235,13 +259,29 @@ func (f *FSM) Inspect(fn func(s *store.Store, clockMillis int64)) {
 	fn(f.store, f.clock)
 }
 
+// LocksDue returns when the next grant of a lock, or wait for one, is over by the
+// log clock, in Unix milliseconds; 0 means never.
+func (f *FSM) LocksDue() int64 { return f.locksDue.Load() }
+
+func (f *FSM) noteLocksDue() {
+	at, _ := f.locks.NextDue()
+	f.locksDue.Store(at)
+}
+
+// InspectLocks runs fn on the locks under the read lock.
+func (f *FSM) InspectLocks(fn func(t *lock.Table)) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	fn(f.locks)
+}
+
 // Digest is what replicas of a shard compare: equal indexes must come with equal
 // contents.
 type Digest struct {
 	Index uint64 `json:"index"`
 	Keys  int    `json:"keys"`
 	Sum   uint64 `json:"sum"`   // over keys, values, expiry times and versions
-	State uint64 `json:"state"` // over clock, settings, sessions, idempotency records
+	State uint64 `json:"state"` // over clock, settings, sessions, idempotency records, locks
 }
 
 // Digest returns the digest of the present state. It walks every key.
@@ -292,7 +332,7 @@ func (f *FSM) Snapshot() (raft.FSMSnapshot, error) {
 func (f *FSM) freeze() (z *frozen, index uint64) {
 	started := time.Now()
 	f.mu.Lock()
-	z = &frozen{store: f.store.Freeze(), state: f.encodeState(), clock: f.clock}
+	z = &frozen{store: f.store.Freeze(), state: f.encodeState(), clock: f.clock, fence: f.locks.LastFence()}
 	index = f.index
 	f.mu.Unlock()
 	if f.opt.Froze != nil {

@@ -6,23 +6,33 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/hashicorp/raft"
 
+	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/store"
 )
 
 // stateAux is the AUX field of the RDB file that carries what Redis does not
-// know: clock, index, settings, sessions, idempotency records.
+// know: clock, index, settings, sessions, idempotency records, locks.
 const stateAux = "lockstep-state"
+
+// FenceAux is the AUX field with the highest fence given out, in decimal: what a
+// restore into another cluster must go on from.
+const FenceAux = "lockstep-fence"
+
+// stateVersion is the format of stateAux. Version 1 had no locks.
+const stateVersion = 2
 
 // frozen is a point in time of a state machine.
 type frozen struct {
 	store *store.Snapshot
 	state []byte
 	clock int64
+	fence uint64
 }
 
 // Persist implements raft.FSMSnapshot. Raft closes or cancels the sink.
@@ -30,7 +40,11 @@ func (z *frozen) Persist(sink raft.SnapshotSink) error { return z.write(sink) }
 
 // write writes the RDB file.
 func (z *frozen) write(w io.Writer) error {
-	return snapshot.Write(w, z.store, []snapshot.Aux{{Key: stateAux, Value: z.state}}, z.clock)
+	aux := []snapshot.Aux{
+		{Key: FenceAux, Value: strconv.AppendUint(nil, z.fence, 10)},
+		{Key: stateAux, Value: z.state},
+	}
+	return snapshot.Write(w, z.store, aux, z.clock)
 }
 
 // Release implements raft.FSMSnapshot.
@@ -65,18 +79,23 @@ func (f *FSM) RestoreFrom(r io.Reader) error {
 	next.store.Reconfigure(f.store.Options()) // the policy may have changed meanwhile
 	f.store, f.clock, f.index, f.term, f.lease = next.store, next.clock, next.index, next.term, next.lease
 	f.sessions, f.once, f.partial = next.sessions, next.once, next.partial
+	f.locks, f.leading = next.locks, next.leading
+	f.noteLocksDue()
 	f.applied.Store(next.index)
 	f.mu.Unlock()
 	f.restores.Add(1)
 	f.waiters.wake(next.index)
+	if f.opt.OnLocks != nil {
+		f.opt.OnLocks(next.index, nil)
+	}
 	return nil
 }
 
 // encodeState encodes everything but the store. Maps are written in order, so
 // that replicas in the same state write the same bytes.
 func (f *FSM) encodeState() []byte {
-	b := []byte{FormatVersion}
-	for _, n := range []uint64{f.index, f.term, uint64(f.clock), f.lease, uint64(f.once.keepMillis)} {
+	b := []byte{stateVersion}
+	for _, n := range []uint64{f.index, f.term, f.leading, uint64(f.clock), f.lease, uint64(f.once.keepMillis)} {
 		b = binary.AppendUvarint(b, n)
 	}
 	b = binary.AppendUvarint(b, uint64(len(f.sessions)))
@@ -88,7 +107,8 @@ func (f *FSM) encodeState() []byte {
 	b = binary.AppendUvarint(b, f.partial.term)
 	b = binary.AppendUvarint(b, f.partial.id)
 	b = binary.AppendUvarint(b, f.partial.total)
-	return appendBytes(b, f.partial.data)
+	b = appendBytes(b, f.partial.data)
+	return f.locks.AppendTo(b)
 }
 
 func (f *FSM) appendRemovals(b []byte) []byte {
@@ -133,11 +153,11 @@ func (t *onceTable) appendTo(b []byte) []byte {
 }
 
 func (f *FSM) decodeState(b []byte) error {
-	if len(b) == 0 || b[0] != FormatVersion {
-		return fmt.Errorf("%w: engine state of another format version", ErrMalformedEntry)
+	if len(b) == 0 || b[0] != stateVersion {
+		return fmt.Errorf("%w: engine state of a format version other than %d", ErrMalformedEntry, stateVersion)
 	}
 	d := decoder{rest: b[1:]}
-	f.index, f.term, f.clock = d.uvarint(), d.uvarint(), int64(d.uvarint())
+	f.index, f.term, f.leading, f.clock = d.uvarint(), d.uvarint(), d.uvarint(), int64(d.uvarint())
 	f.lease, f.once.keepMillis = d.uvarint(), int64(d.uvarint())
 	for range d.count() {
 		node := string(d.bytes())
@@ -155,6 +175,19 @@ func (f *FSM) decodeState(b []byte) error {
 	}
 	f.partial = assembly{term: d.uvarint(), id: d.uvarint(), total: d.uvarint()}
 	f.partial.data = append(f.partial.data, d.bytes()...)
+	return d.locks(f)
+}
+
+// locks reads the locks, which end the state.
+func (d *decoder) locks(f *FSM) error {
+	if d.failed {
+		return d.finish()
+	}
+	locks, rest, err := lock.Decode(d.rest, f.opt.OnLocks != nil)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformedEntry, err)
+	}
+	f.locks, d.rest = locks, rest
 	return d.finish()
 }
 

@@ -3,6 +3,7 @@ package command
 import (
 	"math/rand/v2"
 
+	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -38,6 +39,9 @@ type Ctx struct {
 
 	// Once remembers the replies of idempotent commands. Nil outside the log.
 	Once OnceTable
+
+	// Locks are the shard's locks.
+	Locks *lock.Table
 
 	// NoTouch makes reads leave no trace in the access data (CLIENT NO-TOUCH).
 	NoTouch bool

@@ -6,7 +6,7 @@ import (
 
 func genericSpecs() []*Spec {
 	return []*Spec{
-		specDel, specUnlink, specExists, specTouch, specType,
+		specDel, specUnlink, specDelIfEq, specExists, specTouch, specType,
 		specRename, specRenameNX, specCopy,
 		specKeys, specScan, specRandomKey, specDBSize, specFlushAll, specFlushDB,
 	}
@@ -26,6 +26,25 @@ var specUnlink = &Spec{
 	Summary: "The same as DEL: memory is reclaimed in the background either way.",
 	Syntax:  "key [key ...]",
 	Parse:   func(args Args) (Op, error) { return delOp{args[1:]}, nil },
+}
+
+var specDelIfEq = &Spec{
+	Name: "delifeq", Group: "lockstep", Arity: 3, Since: "0.2.0", // from Valkey 9
+	Flags: Write | Fast, ACL: []string{"write", "string", "fast"}, Keys: oneKey,
+	Summary: "Deletes a key if it holds the given string, and answers 1 or 0: how a lock made by SET NX is released.",
+	Syntax:  "key value",
+	Parse:   func(args Args) (Op, error) { return delIfEqOp{args[1], args[2]}, nil },
+}
+
+type delIfEqOp struct{ key, value []byte }
+
+func (op delIfEqOp) Run(ctx *Ctx) resp.Value {
+	e := ctx.Peek(op.key)
+	if !holds(e, op.value) {
+		return resp.Zero
+	}
+	ctx.Store.Delete(e)
+	return resp.One
 }
 
 type delOp struct{ keys Args }

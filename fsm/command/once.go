@@ -49,7 +49,7 @@ func (t *Table) checkOnce(args Args) (*Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !sp.IsData() || !sp.Flags.Has(Write) || sp.Keys.First == 0 {
+	if !sp.IsData() || !sp.Flags.Has(Write) || sp.Flags.Has(NoMulti) || sp.Keys.First == 0 && sp.FindKeys == nil {
 		return nil, errOnceCommand
 	}
 	return sp, nil
@@ -68,7 +68,7 @@ func (op *onceOp) Run(ctx *Ctx) resp.Value {
 	if ctx.Once == nil {
 		return errorReply(errOnceLog)
 	}
-	print := fingerprint(op.inner)
+	print := op.fingerprint()
 	reply, seen, hit, forgotten := ctx.Once.Begin(op.id, ctx.Now)
 	switch {
 	case hit && seen != print:
@@ -88,6 +88,13 @@ func (op *onceOp) Run(ctx *Ctx) resp.Value {
 	reply = inner.Run(ctx)
 	ctx.Once.Finish(op.id, ctx.Now, print, reply)
 	return reply
+}
+
+func (op *onceOp) fingerprint() uint64 {
+	if n := op.spec.PrintArgs; n > 0 {
+		return fingerprint(op.inner[:n])
+	}
+	return fingerprint(op.inner)
 }
 
 // fingerprint tells commands apart: two with the same words in other places

@@ -67,6 +67,10 @@ type Spec struct {
 	// Connection commands and containers.
 	Parse func(args Args) (Op, error)
 
+	// PrintArgs is how many words tell one such command from another under an
+	// idempotency id; 0 means all. The rest says where it came from.
+	PrintArgs int
+
 	// Sub holds the subcommands of a container command such as CONFIG. They
 	// see the same Args as the container: args[1] is the subcommand's name.
 	Sub []*Spec

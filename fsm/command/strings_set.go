@@ -1,6 +1,8 @@
 package command
 
 import (
+	"bytes"
+
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -9,7 +11,7 @@ var specSet = &Spec{
 	Name: "set", Group: "string", Arity: -3, Since: "1.0.0",
 	Flags: Write | DenyOOM, ACL: []string{"write", "string", "slow"}, Keys: oneKey,
 	Summary: "Stores a string under a key, whatever was there before.",
-	Syntax:  "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-seconds | PXAT unix-milliseconds | KEEPTTL]",
+	Syntax:  "key value [NX | XX | IFEQ comparison-value] [GET] [EX seconds | PX milliseconds | EXAT unix-seconds | PXAT unix-milliseconds | KEEPTTL]",
 	Parse:   parseSet,
 }
 
@@ -52,6 +54,8 @@ var specGetSet = &Spec{
 // setOptions are the words after key and value of SET, or after the key of GETEX.
 type setOptions struct {
 	nx, xx, get, keepTTL, persist bool
+	hasIfEq                       bool
+	ifEq                          []byte // what the key must hold; from Valkey 8.1
 	hasExpiry                     bool
 	expiry                        expiry
 }
@@ -88,10 +92,13 @@ func (o *setOptions) parse(words Args, isSet bool) error {
 	for i := 0; i < len(words); i++ {
 		w := words[i]
 		switch {
-		case isSet && isWord(w, "NX") && !o.xx:
+		case isSet && isWord(w, "NX") && !o.xx && !o.hasIfEq:
 			o.nx = true
-		case isSet && isWord(w, "XX") && !o.nx:
+		case isSet && isWord(w, "XX") && !o.nx && !o.hasIfEq:
 			o.xx = true
+		case isSet && isWord(w, "IFEQ") && !o.nx && !o.xx && !o.hasIfEq && i+1 < len(words):
+			i++
+			o.hasIfEq, o.ifEq = true, words[i]
 		case isSet && isWord(w, "GET"):
 			o.get = true
 		case isSet && isWord(w, "KEEPTTL") && !o.hasExpiry:
@@ -120,7 +127,7 @@ func (op *setOp) Run(ctx *Ctx) resp.Value {
 		}
 	}
 	old := ctx.Lookup(op.key)
-	done := !(op.nx && old != nil || op.xx && old == nil)
+	done := !(op.nx && old != nil || op.xx && old == nil || op.hasIfEq && !holds(old, op.ifEq))
 	reply := op.reply(done)
 	if op.get {
 		reply = valueOrNil(ctx.count(old))
@@ -152,6 +159,9 @@ func (op plainSetOp) Run(ctx *Ctx) resp.Value {
 	ctx.Store.Put(op.key, op.value, 0, false)
 	return resp.OK
 }
+
+// holds reports whether e, nil for absent, is the string want.
+func holds(e *store.Entry, want []byte) bool { return e != nil && bytes.Equal(e.Bytes(), want) }
 
 // put stores a value that a client sent, unless its time is up already: then
 // the key is gone, as if it had been stored and had expired at once.

@@ -21,7 +21,7 @@ func NewTable() *Table {
 	for _, group := range [][]*Spec{
 		stringSpecs(), genericSpecs(), expirySpecs(), inspectSpecs(),
 		connectionSpecs(), serverSpecs(), clusterSpecs(), transactionSpecs(),
-		ownSpecs(), {onceSpec(t)},
+		ownSpecs(), lockSpecs(), {onceSpec(t), fencedSpec(t)},
 	} {
 		t.specs = append(t.specs, group...)
 	}

@@ -37,7 +37,8 @@ func mayImport() map[string][]string {
 		"internal/arch":       {},
 		"internal/e2e":        {"client", "resp"}, // real processes, through public interfaces only
 		"internal/readme":     {},
-		"fsm/command":         {"store", "resp", "internal/bulk"},
+		"fsm/lock":            {},
+		"fsm/command":         {"fsm/lock", "store", "resp", "internal/bulk"},
 		"snapshot":            {"store", "internal/failpoint"},
 		"transport":           {"resp", "internal/clock", "internal/failpoint", "internal/bulk"},
 		"shard/raftlog":       {"internal/failpoint", "internal/invariant"},
@@ -67,7 +68,7 @@ func seesRaft() []string { return []string{"shard", "shard/raftlog", "fsm", "sna
 
 // pure lists the packages that run inside the replicated state machine: every
 // replica must compute the same from the same log.
-func pure() []string { return []string{"store", "fsm/command"} }
+func pure() []string { return []string{"store", "fsm/command", "fsm/lock"} }
 
 type goPackage struct {
 	ImportPath string

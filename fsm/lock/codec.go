@@ -1,0 +1,148 @@
+package lock
+
+import (
+	"encoding/binary"
+	"errors"
+	"maps"
+	"slices"
+)
+
+// ErrMalformed means that encoded locks are damaged or of another version.
+var ErrMalformed = errors.New("malformed locks")
+
+// AppendTo encodes the table: the same bytes for the same state.
+//
+//	table  = uvarint(lastFence) uvarint(floor) uvarint(locks) lock* marks
+//	lock   = bytes(name) bytes(token) bytes(owner) uvarint(ttl) uvarint(fence)
+//	         uvarint(expiresAt) uvarint(waiters) waiter*
+//	waiter = bytes(token) bytes(owner) uvarint(ttl) uvarint(deadline) bytes(node)
+//	         uvarint(boot)
+//	marks  = uvarint(forgotten) uvarint(n) (key:16 bytes, uvarint(fence), uvarint(usedAt))*
+func (t *Table) AppendTo(b []byte) []byte {
+	b = appendUvarints(b, t.lastFence, t.floor, uint64(len(t.locks)))
+	for _, name := range slices.Sorted(maps.Keys(t.locks)) {
+		b = t.locks[name].appendTo(b)
+	}
+	b = appendUvarints(b, t.marks.forgotten, uint64(len(t.marks.byKey)))
+	for m := t.marks.oldest; m != nil; m = m.next {
+		b = append(b, m.key[:]...)
+		b = appendUvarints(b, m.fence, uint64(m.usedAt))
+	}
+	return b
+}
+
+func (l *held) appendTo(b []byte) []byte {
+	b = appendStrings(b, l.name, l.token, l.owner)
+	b = appendUvarints(b, uint64(l.ttl), l.grant.Fence, uint64(l.grant.ExpiresAt), uint64(len(l.waiters)))
+	for w := l.first; w != nil; w = w.next {
+		b = appendStrings(b, w.token, w.owner)
+		b = appendUvarints(b, uint64(w.ttl), uint64(w.timer.at))
+		b = appendStrings(b, w.from.Node)
+		b = appendUvarints(b, w.from.Boot)
+	}
+	return b
+}
+
+func appendUvarints(b []byte, list ...uint64) []byte {
+	for _, v := range list {
+		b = binary.AppendUvarint(b, v)
+	}
+	return b
+}
+
+func appendStrings(b []byte, list ...string) []byte {
+	for _, s := range list {
+		b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
+	}
+	return b
+}
+
+// Decode reads a table from the beginning of b and returns what follows it.
+func Decode(b []byte, collectEvents bool) (t *Table, rest []byte, err error) {
+	d := decoder{rest: b}
+	t = NewTable(collectEvents)
+	t.lastFence, t.floor = d.uvarint(), d.uvarint()
+	for range d.count() {
+		t.decodeLock(&d)
+	}
+	t.marks.forgotten = d.uvarint()
+	for range d.count() {
+		var key [16]byte
+		copy(key[:], d.take(16))
+		fence, usedAt := d.uvarint(), int64(d.uvarint())
+		if _, twice := t.marks.byKey[key]; twice {
+			d.failed = true
+		}
+		if d.failed {
+			break
+		}
+		t.marks.put(usedAt, key, fence)
+	}
+	if d.failed {
+		return nil, nil, ErrMalformed
+	}
+	return t, d.rest, nil
+}
+
+func (t *Table) decodeLock(d *decoder) {
+	l := &held{name: d.string(), token: d.string(), owner: d.string(), ttl: int64(d.uvarint())}
+	l.grant = Grant{Fence: d.uvarint(), ExpiresAt: int64(d.uvarint())}
+	if t.locks[l.name] != nil {
+		d.failed = true
+	}
+	if d.failed {
+		return
+	}
+	t.locks[l.name] = l
+	t.bytes += cost(l.name, l.token, l.owner)
+	l.timer = timer{name: l.name, lock: l, index: -1}
+	t.timers.set(&l.timer, l.grant.ExpiresAt)
+	for range d.count() {
+		w := &waiter{lock: l, token: d.string(), owner: d.string(), ttl: int64(d.uvarint())}
+		deadline := int64(d.uvarint())
+		w.from = NodeBoot{Node: d.string(), Boot: d.uvarint()}
+		if d.failed || l.waiters[w.token] != nil {
+			d.failed = true
+			return
+		}
+		t.join(l, w, deadline)
+	}
+}
+
+// decoder reads the primitives. The first failure sticks.
+type decoder struct {
+	rest   []byte
+	failed bool
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.rest)
+	if n <= 0 {
+		d.failed, d.rest = true, nil
+		return 0
+	}
+	d.rest = d.rest[n:]
+	return v
+}
+
+// count reads a number of things that take at least one byte each.
+func (d *decoder) count() int {
+	v := d.uvarint()
+	if v > uint64(len(d.rest)) {
+		d.failed, d.rest = true, nil
+		return 0
+	}
+	return int(v)
+}
+
+func (d *decoder) string() string { return string(d.take(d.count())) }
+
+func (d *decoder) take(n int) []byte {
+	if n > len(d.rest) {
+		d.failed, d.rest = true, nil
+		return nil
+	}
+	b := d.rest[:n]
+	d.rest = d.rest[n:]
+	return b
+}

@@ -1,0 +1,161 @@
+package lock
+
+import (
+	"crypto/sha256"
+)
+
+// fenceEpoch is 2020-01-01 in Unix milliseconds. Fences count 4096ths of a
+// millisecond since then, which stay below 2^53 until 2089: JSON readers that
+// hold numbers in doubles read them exactly.
+const (
+	fenceEpoch = 1577836800000
+	fenceShift = 12
+)
+
+// fenceAt is the smallest fence of a moment.
+func fenceAt(now int64) uint64 { return uint64(max(now-fenceEpoch, 0)) << fenceShift }
+
+// nextFence returns a fence higher than all before it.
+func (t *Table) nextFence(now int64) uint64 {
+	t.lastFence = max(t.lastFence, t.floor)
+	t.lastFence = max(t.lastFence+1, fenceAt(now))
+	return t.lastFence
+}
+
+// LastFence is the highest fence that must not be given out again.
+func (t *Table) LastFence() uint64 { return max(t.lastFence, t.floor) }
+
+// RaiseFloor makes all further fences higher than floor, and lets those up to it
+// count as forgotten: after the restore of a backup nobody knows what the shard
+// had seen of them.
+func (t *Table) RaiseFloor(floor uint64) {
+	t.floor = max(t.floor, floor)
+	t.marks.forgotten = max(t.marks.forgotten, floor)
+}
+
+// fenceSlackMillis is how far ahead of the clock a fence may be: clocks of other
+// shards' leaders differ a little, and a shard that gives out more than 4096
+// fences a millisecond runs ahead.
+const fenceSlackMillis = 60 * 60 * 1000
+
+// FenceVerdict is what a shard says of a fence.
+type FenceVerdict uint8
+
+// The verdicts.
+const (
+	FenceOK     FenceVerdict = iota
+	FenceStale               // a newer one was seen
+	FenceFuture              // no shard can have given it out yet
+)
+
+// CheckFence judges a fence that comes with a command, and remembers it. seen is
+// the highest fence of that lock known before; for a lock that was forgotten, the
+// highest of all those forgotten. A fence is refused when it is lower.
+//
+// A fence from the future is refused too: remembered, it would lock out everybody
+// else for as long as it is one.
+func (t *Table) CheckFence(now int64, name []byte, fence uint64) (seen uint64, v FenceVerdict) {
+	if fence > max(fenceAt(now+fenceSlackMillis), t.LastFence()) {
+		return t.LastFence(), FenceFuture
+	}
+	key := markKey(string(name))
+	if m := t.marks.byKey[key]; m != nil {
+		if fence < m.fence {
+			return m.fence, FenceStale
+		}
+		seen = m.fence
+	} else if fence <= t.marks.forgotten && !t.holds(name, fence) {
+		return t.marks.forgotten, FenceStale
+	}
+	t.marks.put(now, key, fence)
+	return seen, FenceOK
+}
+
+func (t *Table) holds(name []byte, fence uint64) bool {
+	l := t.locks[string(name)]
+	return l != nil && l.grant.Fence == fence
+}
+
+// Marks are kept for a day after their last use, and no more than so many.
+const (
+	markMillis = 24 * 60 * 60 * 1000
+	maxMarks   = 1 << 18
+)
+
+// mark is the highest fence seen of one lock. Locks are told apart by a hash, for
+// names may be long and marks outlive them.
+type mark struct {
+	key        [16]byte
+	fence      uint64
+	usedAt     int64
+	prev, next *mark // by last use
+}
+
+func markKey(name string) (key [16]byte) {
+	sum := sha256.Sum256([]byte(name))
+	copy(key[:], sum[:])
+	return key
+}
+
+// marks remembers fences, in order of their last use.
+type marks struct {
+	byKey         map[[16]byte]*mark
+	oldest, newer *mark // ends of the list
+	// forgotten is the highest fence that is not remembered any more.
+	forgotten uint64
+}
+
+func newMarks() marks { return marks{byKey: make(map[[16]byte]*mark)} }
+
+func (ms *marks) see(now int64, name string, fence uint64) { ms.put(now, markKey(name), fence) }
+
+// put notes a use of fence; it never lowers a mark.
+func (ms *marks) put(now int64, key [16]byte, fence uint64) {
+	m := ms.byKey[key]
+	if m == nil {
+		m = &mark{key: key}
+		ms.byKey[key] = m
+	} else {
+		ms.unlink(m)
+	}
+	m.fence, m.usedAt = max(m.fence, fence), now
+	ms.link(m)
+	if len(ms.byKey) > maxMarks {
+		ms.forget(ms.oldest)
+	}
+}
+
+func (ms *marks) link(m *mark) {
+	if m.prev, m.next = ms.newer, nil; m.prev == nil {
+		ms.oldest = m
+	} else {
+		m.prev.next = m
+	}
+	ms.newer = m
+}
+
+func (ms *marks) unlink(m *mark) {
+	if m.prev == nil {
+		ms.oldest = m.next
+	} else {
+		m.prev.next = m.next
+	}
+	if m.next == nil {
+		ms.newer = m.prev
+	} else {
+		m.next.prev = m.prev
+	}
+}
+
+func (ms *marks) forget(m *mark) {
+	ms.unlink(m)
+	delete(ms.byKey, m.key)
+	ms.forgotten = max(ms.forgotten, m.fence)
+}
+
+// age forgets what was not used for a day.
+func (ms *marks) age(now int64) {
+	for ms.oldest != nil && ms.oldest.usedAt+markMillis <= now {
+		ms.forget(ms.oldest)
+	}
+}

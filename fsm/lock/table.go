@@ -1,0 +1,379 @@
+package lock
+
+import (
+	"errors"
+)
+
+// Bounds of what a request may ask for.
+const (
+	MaxNameBytes  = 512
+	MaxOwnerBytes = 256
+	MaxTokenBytes = 64
+	MaxTTLMillis  = 7 * 24 * 60 * 60 * 1000
+	MaxWaitMillis = 24 * 60 * 60 * 1000
+)
+
+// maxBytes bounds what locks and waiters of one shard may take, by the arithmetic
+// of cost. Locks do not count against the limit for keys: they must work when the
+// cache is full.
+const maxBytes = 256 << 20
+
+// itemBytes is what a lock or a waiter takes besides its strings.
+const itemBytes = 320
+
+func cost(name, token, owner string) int64 {
+	return int64(itemBytes + len(name) + len(token) + len(owner))
+}
+
+// Request asks for a lock.
+type Request struct {
+	Name, Token, Owner string
+	TTLMillis          int64
+	WaitMillis         int64 // 0: do not wait
+	// Node and Boot tell where the client is connected. When that node is gone
+	// for good its waiters are dropped.
+	Node string
+	Boot uint64
+}
+
+// Errors of Validate.
+var (
+	ErrName  = errors.New("lock name must have 1 to 512 bytes")
+	ErrOwner = errors.New("lock owner must have at most 256 bytes")
+	ErrToken = errors.New("lock token must have 1 to 64 bytes")
+	ErrTTL   = errors.New("lock ttl must be 1 to 604800000 milliseconds")
+	ErrWait  = errors.New("lock wait must be 0 to 86400000 milliseconds")
+)
+
+// Validate reports what Acquire would not take.
+func (r *Request) Validate() error {
+	switch {
+	case len(r.Name) == 0 || len(r.Name) > MaxNameBytes:
+		return ErrName
+	case len(r.Owner) > MaxOwnerBytes:
+		return ErrOwner
+	case len(r.Token) == 0 || len(r.Token) > MaxTokenBytes:
+		return ErrToken
+	case r.WaitMillis < 0 || r.WaitMillis > MaxWaitMillis:
+		return ErrWait
+	}
+	return ValidateTTL(r.TTLMillis)
+}
+
+// ValidateTTL reports whether a lock can be held that long.
+func ValidateTTL(millis int64) error {
+	if millis < 1 || millis > MaxTTLMillis {
+		return ErrTTL
+	}
+	return nil
+}
+
+// Grant is the right to a lock.
+type Grant struct {
+	Fence     uint64
+	ExpiresAt int64 // log clock, Unix milliseconds
+}
+
+// Status is the answer to a request.
+type Status uint8
+
+// The answers to a request.
+const (
+	Held    Status = iota // by another, and the request does not wait
+	Granted               // or granted before, to the same token
+	Queued                // the token waits
+	Full                  // too many locks and waiters
+)
+
+// held is a lock that somebody holds, and who waits for it.
+type held struct {
+	name, token, owner string
+	ttl                int64
+	grant              Grant
+	timer              timer
+	first, last        *waiter
+	waiters            map[string]*waiter // by token; nil while nobody waits
+}
+
+// waiter is a place in a lock's queue.
+type waiter struct {
+	lock         *held
+	token, owner string
+	ttl          int64
+	from         NodeBoot
+	timer        timer
+	prev, next   *waiter
+}
+
+// NodeBoot is one life of a node.
+type NodeBoot struct {
+	Node string
+	Boot uint64
+}
+
+// Table holds the locks of one shard.
+type Table struct {
+	locks     map[string]*held
+	timers    timers
+	lastFence uint64
+	floor     uint64 // fences must be higher, because a restored backup had them
+	bytes     int64
+	waiting   map[NodeBoot]int // waiters by node
+	nWaiting  int
+	marks     marks
+	collect   bool
+	events    []Event
+}
+
+// NewTable returns an empty table. It collects events if asked to.
+func NewTable(collectEvents bool) *Table {
+	return &Table{
+		locks:   make(map[string]*held),
+		waiting: make(map[NodeBoot]int),
+		marks:   newMarks(),
+		collect: collectEvents,
+	}
+}
+
+// Acquire gives the lock to r's token, or a place in the queue, or neither. A
+// token that holds the lock gets the same grant again. holder is the owner of
+// the grant in force. r was validated.
+func (t *Table) Acquire(now int64, r Request) (status Status, g Grant, holder string) {
+	l := t.locks[r.Name]
+	switch {
+	case l != nil && l.token == r.Token:
+		return Granted, l.grant, l.owner
+	case l != nil && l.waiters[r.Token] != nil:
+		return Queued, l.grant, l.owner
+	case l != nil && r.WaitMillis == 0:
+		return Held, l.grant, l.owner
+	case t.bytes+cost(r.Name, r.Token, r.Owner) > maxBytes:
+		return Full, Grant{}, ""
+	case l != nil:
+		t.enqueue(l, now, &r)
+		return Queued, l.grant, l.owner
+	}
+	l = &held{name: r.Name}
+	l.timer = timer{name: l.name, lock: l, index: -1}
+	t.locks[l.name] = l
+	t.bytes += cost(r.Name, r.Token, r.Owner)
+	t.give(l, now, r.Token, r.Owner, r.TTLMillis, NodeBoot{r.Node, r.Boot})
+	return Granted, l.grant, l.owner
+}
+
+// give makes token the holder of l, whose bytes are accounted for already.
+func (t *Table) give(l *held, now int64, token, owner string, ttl int64, to NodeBoot) {
+	l.token, l.owner, l.ttl = token, owner, ttl
+	l.grant = Grant{Fence: t.nextFence(now), ExpiresAt: now + ttl}
+	t.timers.set(&l.timer, l.grant.ExpiresAt)
+	t.marks.see(now, l.name, l.grant.Fence)
+	t.emit(Event{
+		Kind: EventGranted, Name: l.name, Owner: owner, Token: token,
+		Fence: l.grant.Fence, ExpiresAt: l.grant.ExpiresAt, Node: to.Node, Boot: to.Boot,
+	})
+}
+
+func (t *Table) enqueue(l *held, now int64, r *Request) {
+	w := &waiter{lock: l, token: r.Token, owner: r.Owner, ttl: r.TTLMillis, from: NodeBoot{r.Node, r.Boot}}
+	t.join(l, w, now+r.WaitMillis)
+}
+
+// join puts w at the end of l's queue.
+func (t *Table) join(l *held, w *waiter, deadline int64) {
+	if l.waiters == nil {
+		l.waiters = make(map[string]*waiter)
+	}
+	l.waiters[w.token] = w
+	if w.prev = l.last; w.prev == nil {
+		l.first = w
+	} else {
+		w.prev.next = w
+	}
+	l.last = w
+	t.bytes += cost(l.name, w.token, w.owner)
+	t.waiting[w.from]++
+	t.nWaiting++
+	w.timer = timer{name: l.name, token: w.token, waiter: w, index: -1}
+	t.timers.set(&w.timer, deadline)
+}
+
+// leave takes w out of its queue.
+func (t *Table) leave(w *waiter) {
+	l := w.lock
+	if w.prev == nil {
+		l.first = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		l.last = w.prev
+	} else {
+		w.next.prev = w.prev
+	}
+	w.prev, w.next = nil, nil
+	if delete(l.waiters, w.token); len(l.waiters) == 0 {
+		l.waiters = nil
+	}
+	t.bytes -= cost(l.name, w.token, w.owner)
+	if t.waiting[w.from]--; t.waiting[w.from] == 0 {
+		delete(t.waiting, w.from)
+	}
+	t.nWaiting--
+	t.timers.clear(&w.timer)
+}
+
+// drop takes w out of its queue for the given reason.
+func (t *Table) drop(w *waiter, why Reason) {
+	t.leave(w)
+	t.emit(Event{
+		Kind: EventWaiterGone, Reason: why, Name: w.lock.name, Owner: w.owner,
+		Token: w.token, Node: w.from.Node, Boot: w.from.Boot,
+	})
+}
+
+// Renew lets the holder's time count from now on, and be ttl.
+func (t *Table) Renew(now int64, name, token []byte, ttl int64) (Grant, bool) {
+	l := t.locks[string(name)]
+	if l == nil || l.token != string(token) {
+		return Grant{}, false
+	}
+	l.ttl, l.grant.ExpiresAt = ttl, now+ttl
+	t.timers.set(&l.timer, l.grant.ExpiresAt)
+	return l.grant, true
+}
+
+// Release ends the grant of token, and grants the lock to the next waiter.
+func (t *Table) Release(now int64, name, token []byte) bool {
+	l := t.locks[string(name)]
+	if l == nil || l.token != string(token) {
+		return false
+	}
+	t.lose(l, now, Released)
+	return true
+}
+
+// Cancel takes a waiting token out of the queue. A token that holds the lock by
+// now keeps it, and the grant is returned, unless release says to give it up.
+func (t *Table) Cancel(now int64, name, token []byte, release bool) (Grant, bool) {
+	l := t.locks[string(name)]
+	switch {
+	case l == nil:
+	case l.token == string(token) && !release:
+		return l.grant, true
+	case l.token == string(token):
+		t.lose(l, now, Released)
+	case l.waiters[string(token)] != nil:
+		t.drop(l.waiters[string(token)], Cancelled)
+	}
+	return Grant{}, false
+}
+
+// lose ends l's grant and gives the lock to the next waiter, if there is one.
+func (t *Table) lose(l *held, now int64, why Reason) {
+	t.emit(Event{Kind: EventLost, Reason: why, Name: l.name, Owner: l.owner, Fence: l.grant.Fence})
+	t.bytes -= cost(l.name, l.token, l.owner)
+	for w := l.first; w != nil; w = l.first {
+		if w.timer.at <= now {
+			t.drop(w, TimedOut)
+			continue
+		}
+		t.leave(w)
+		t.bytes += cost(l.name, w.token, w.owner)
+		t.give(l, now, w.token, w.owner, w.ttl, w.from)
+		return
+	}
+	t.timers.clear(&l.timer)
+	delete(t.locks, l.name)
+}
+
+// Advance ends what is over at the log clock now: grants, and waits.
+func (t *Table) Advance(now int64) {
+	for {
+		next := t.timers.first()
+		switch {
+		case next == nil || next.at > now:
+			t.marks.age(now)
+			return
+		case next.waiter != nil:
+			t.drop(next.waiter, TimedOut)
+		default:
+			t.lose(next.lock, now, Expired)
+		}
+	}
+}
+
+// LeaderStart lets the time of every grant count from now on, unless it is
+// longer anyway: while there was no leader nobody could renew.
+func (t *Table) LeaderStart(now int64) {
+	for _, l := range t.locks {
+		if end := now + l.ttl; end > l.grant.ExpiresAt {
+			l.grant.ExpiresAt = end
+			t.timers.set(&l.timer, end)
+		}
+	}
+}
+
+// DropNode takes the waiters of a node's earlier lives out of their queues.
+func (t *Table) DropNode(node string, before uint64) {
+	if !t.waitsFor(node, before) {
+		return
+	}
+	for _, l := range t.locks {
+		for w := l.first; w != nil; {
+			next := w.next
+			if w.from.Node == node && w.from.Boot < before {
+				t.drop(w, NodeGone)
+			}
+			w = next
+		}
+	}
+}
+
+func (t *Table) waitsFor(node string, before uint64) bool {
+	for from := range t.waiting {
+		if from.Node == node && from.Boot < before {
+			return true
+		}
+	}
+	return false
+}
+
+// Info describes a lock that is held.
+type Info struct {
+	Grant
+	Owner     string
+	TTLMillis int64
+	Waiters   int
+}
+
+// Info returns what is known of a lock; false means that it is free.
+func (t *Table) Info(name []byte) (Info, bool) {
+	l := t.locks[string(name)]
+	if l == nil {
+		return Info{}, false
+	}
+	return Info{Grant: l.grant, Owner: l.owner, TTLMillis: l.ttl, Waiters: len(l.waiters)}, true
+}
+
+// NextDue returns when the next grant or wait is over; ok is false if none is.
+func (t *Table) NextDue() (at int64, ok bool) {
+	if first := t.timers.first(); first != nil {
+		return first.at, true
+	}
+	return 0, false
+}
+
+// WaitingNodes lists the nodes that have waiters, in no order.
+func (t *Table) WaitingNodes() []NodeBoot {
+	list := make([]NodeBoot, 0, len(t.waiting))
+	for from := range t.waiting {
+		list = append(list, from)
+	}
+	return list
+}
+
+// Len is the number of locks held, Waiters of those who wait, Bytes what both
+// take.
+func (t *Table) Len() int     { return len(t.locks) }
+func (t *Table) Waiters() int { return t.nWaiting }
+func (t *Table) Bytes() int64 { return t.bytes }
