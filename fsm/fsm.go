@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -112,10 +114,16 @@ func (f *FSM) applyLog(l *raft.Log) any {
 	results, err := f.applyLocked(l.Index, l.Term, l.Data)
 	// Within the lock: who has seen an entry's effects must find its index, or
 	// a follower could be sent to an older state than somebody has read.
-	f.applied.Store(l.Index)
+	if !mutant.On(mutant.IndexPublishedLate) {
+		f.applied.Store(l.Index)
+	}
 	events := f.locks.TakeEvents()
 	f.noteLocksDue()
 	f.mu.Unlock()
+	if mutant.On(mutant.IndexPublishedLate) {
+		runtime.Gosched()
+		f.applied.Store(l.Index)
+	}
 	if f.opt.Applied != nil {
 		f.opt.Applied(time.Since(started))
 	}
@@ -174,6 +182,9 @@ func (f *FSM) begin(e *Entry, term uint64) {
 	f.store.Advance(f.clock)
 	f.expired.Add(uint64(f.store.Reap(f.clock, reapPerEntry)))
 	f.once.age(f.clock)
+	if mutant.On(mutant.EvictionPerReplica) {
+		f.chooseOwn(e)
+	}
 	for _, ev := range e.Evictions {
 		if f.store.Evict(ev.Key, ev.Version) {
 			f.evicted.Add(1)
@@ -211,7 +222,7 @@ func (f *FSM) applyBatch(b *Batch, position uint64, oomLimit int64) (BatchResult
 			Now: f.clock, Wall: f.clock, InLog: true,
 			OOMLimit: oomLimit, Seed: f.index<<24 ^ position<<20 ^ n,
 		}
-		reply := f.opt.Table.RunUnit(&f.cmdCtx, &f.unit)
+		reply := f.runUnit()
 		if size += reply.Size(); size > maxReplyBytes && f.onlyReads(&f.unit) {
 			size -= reply.Size()
 			reply = replyTooLarge
@@ -220,6 +231,13 @@ func (f *FSM) applyBatch(b *Batch, position uint64, oomLimit int64) (BatchResult
 	}
 	s.replies[b.Seq] = replies
 	return BatchResult{Replies: replies}, nil
+}
+
+func (f *FSM) runUnit() resp.Value {
+	if mutant.On(mutant.MultiNotAtomic) && f.unit.Multi {
+		return f.runTorn()
+	}
+	return f.opt.Table.RunUnit(&f.cmdCtx, &f.unit)
 }
 
 // maxReplyBytes bounds what the reads of one batch may answer. Their replies are
@@ -247,6 +265,9 @@ func (f *FSM) View(wall int64, fn func(*command.Ctx)) (index uint64, due bool) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	ctx := command.Ctx{Table: f.opt.Table, Store: f.store, Locks: f.locks, Now: f.clock, Wall: max(wall, f.clock)}
+	if mutant.On(mutant.ExpiryByLocalClock) {
+		ctx.Now = ctx.Wall
+	}
 	fn(&ctx)
 	return f.index, ctx.Due
 }

@@ -3,6 +3,7 @@ package fsm
 import (
 	"errors"
 
+	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -42,5 +43,8 @@ func (ss sessions) admit(b *Batch) (s *session, recorded []resp.Value, fresh boo
 		}
 	}
 	recorded, done := s.replies[b.Seq]
+	if mutant.On(mutant.ResendAppliedTwice) {
+		done = false
+	}
 	return s, recorded, !done, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/store"
@@ -75,6 +76,9 @@ func (f *FSM) RestoreFrom(r io.Reader) error {
 			}
 		}
 	}
+	if mutant.On(mutant.RestoreKeepsOldKeys) {
+		f.keepOldKeys(next)
+	}
 	f.mu.Lock()
 	next.store.Reconfigure(f.store.Options()) // the policy may have changed meanwhile
 	f.store, f.clock, f.index, f.term, f.lease = next.store, next.clock, next.index, next.term, next.lease
@@ -102,7 +106,11 @@ func (f *FSM) encodeState() []byte {
 	for _, node := range slices.Sorted(maps.Keys(f.sessions)) {
 		b = f.sessions[node].appendTo(appendString(b, node))
 	}
-	b = f.once.appendTo(b)
+	if mutant.On(mutant.OnceNotInSnapshot) {
+		b = newOnceTable().appendTo(b)
+	} else {
+		b = f.once.appendTo(b)
+	}
 	b = f.appendRemovals(b)
 	b = binary.AppendUvarint(b, f.partial.term)
 	b = binary.AppendUvarint(b, f.partial.id)

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
 // lead follows Raft's word on who leads and opens and closes the service.
@@ -42,9 +44,11 @@ func (g *Group) campaignWon(ctx context.Context) (withdraw context.CancelFunc) {
 func (g *Group) establish(ctx context.Context) {
 	term := g.raft.CurrentTerm()
 	elected := g.clock.Mono() // or earlier; the wait below only gets longer
-	if err := g.await(g.raft.Barrier(0)); err != nil {
-		g.logger.Warn("leader could not apply its log", "term", term, "error", err)
-		return
+	if !mutant.On(mutant.ReadBeforeBarrier) {
+		if err := g.await(g.raft.Barrier(0)); err != nil {
+			g.logger.Warn("leader could not apply its log", "term", term, "error", err)
+			return
+		}
 	}
 	// Longer than any lease that an earlier leader can hold: leases are a
 	// tenth shorter than the setting, by their holder's clock.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -101,6 +102,9 @@ func (o *origin) abandon(ctx context.Context, p *proposal) ([]resp.Value, error)
 	}
 	p.gone = true
 	if p.taken || p.doubted {
+		if mutant.On(mutant.DoubtAsFailure) {
+			return nil, fmt.Errorf("%w: no answer in time", command.ErrUnavailable)
+		}
 		return nil, fmt.Errorf("%w: %w", command.ErrInDoubt, context.Cause(ctx))
 	}
 	o.pending = slices.DeleteFunc(o.pending, func(q *proposal) bool { return q == p })

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
 // hedgeDelay is how long a confirmation round waits for the peers that it asked
@@ -65,8 +66,10 @@ func (g *Group) tryRead(ctx context.Context, wall int64, fn func(*command.Ctx)) 
 	if err != nil {
 		return 0, false, err
 	}
-	if err := g.fsm.WaitApplied(ctx, index); err != nil {
-		return 0, false, err
+	if !mutant.On(mutant.FollowerReadNoWait) {
+		if err := g.fsm.WaitApplied(ctx, index); err != nil {
+			return 0, false, err
+		}
 	}
 	index, due := g.fsm.View(wall, fn)
 	return index, due, nil
@@ -136,6 +139,9 @@ func (g *Group) extendLease(term uint64, started time.Duration) {
 	if d == 0 {
 		return
 	}
+	if mutant.On(mutant.LeaseTooLong) {
+		d *= 20
+	}
 	// A tenth for clocks that run at different rates.
 	g.lease.Store(&lease{term: term, until: started + d - d/10})
 }
@@ -143,7 +149,7 @@ func (g *Group) extendLease(term uint64, started time.Duration) {
 // askQuorum returns when enough peers confirmed term.
 func (g *Group) askQuorum(ctx context.Context, term uint64) error {
 	needed := g.quorum - 1
-	if needed == 0 {
+	if needed == 0 || mutant.On(mutant.ReadUnconfirmed) {
 		return nil
 	}
 	req := binary.AppendUvarint(appendGroup(make([]byte, 0, 16), g.id), term)
@@ -263,6 +269,9 @@ func (g *Group) refresh(ctx context.Context) {
 		if err != nil || g.fsm.WaitApplied(ctx, index) != nil {
 			return
 		}
+	}
+	if mutant.On(mutant.StaleAgeUnderstated) {
+		asked = g.clock.Mono()
 	}
 	g.freshAt.Store(int64(asked))
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"runtime"
 	"sync"
+
+	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
 // rounds lets many callers share one expensive confirmation. A caller may only
@@ -16,6 +18,7 @@ type rounds struct {
 	mu      sync.Mutex
 	running bool
 	next    *round // guarded by mu; waits for the running one
+	current *round // guarded by mu; the running one, in a build with mutants
 }
 
 type round struct {
@@ -42,6 +45,9 @@ func (r *rounds) join(ctx context.Context) (uint64, error) {
 		return r.lead(ctx, rd)
 	}
 	rd := r.next
+	if mutant.On(mutant.ConfirmEarlierRound) && r.current != nil {
+		rd = r.current
+	}
 	if rd == nil {
 		rd = newRound()
 		r.next = rd
@@ -81,6 +87,9 @@ func (r *rounds) lead(ctx context.Context, rd *round) (uint64, error) {
 	runtime.Gosched() // those who are about to join may as well share this round
 	r.mu.Lock()
 	r.next = nil // whoever comes from now on is too late for rd
+	if mutant.Enabled {
+		r.current = rd
+	}
 	r.mu.Unlock()
 	rd.value, rd.err = r.run(ctx)
 	close(rd.done)

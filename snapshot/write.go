@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -79,7 +80,11 @@ func writeTo(e *encoder, sn *store.Snapshot, aux []Aux, o WriteOptions) error {
 		return err
 	}
 	k := keyWriter{encoder: e, opt: o, run: make([]*store.Entry, 0, keysPerRun)}
-	if err := sn.Each(k.add); err != nil {
+	add := k.add
+	if mutant.On(mutant.SnapshotWithoutNewest) {
+		add = k.butNewest(sn.Revision())
+	}
+	if err := sn.Each(add); err != nil {
 		return err
 	}
 	return k.flushRun()
@@ -128,6 +133,16 @@ func (k *keyWriter) add(e *store.Entry) error {
 		return nil
 	}
 	return k.flushRun()
+}
+
+// butNewest is the bug of a mutant.
+func (k *keyWriter) butNewest(revision uint64) func(*store.Entry) error {
+	return func(e *store.Entry) error {
+		if e.Version()+8 > revision {
+			return nil
+		}
+		return k.add(e)
+	}
 }
 
 func (k *keyWriter) flushRun() error {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
 // RaftState is what the heartbeat guard asks its Raft instance; *raft.Raft has
@@ -47,6 +49,7 @@ type Group struct {
 	raft        atomic.Pointer[RaftState]
 	quarantined atomic.Bool
 	guarded     atomic.Uint64
+	fastPath    atomic.Pointer[func(raft.RPC)] // never set but by a mutant and in a test
 
 	mu      sync.Mutex
 	closed  bool                     // guarded by mu
@@ -155,7 +158,11 @@ func (g *Group) DecodePeer(b []byte) raft.ServerAddress {
 
 // SetHeartbeatHandler implements raft.Transport. The handler is not used: it
 // would change Raft's state outside its main loop, see guard.go.
-func (g *Group) SetHeartbeatHandler(func(raft.RPC)) {}
+func (g *Group) SetHeartbeatHandler(h func(raft.RPC)) {
+	if mutant.On(mutant.HeartbeatFastPath) {
+		g.setFastPath(h)
+	}
+}
 
 // AppendEntries implements raft.Transport.
 func (g *Group) AppendEntries(id raft.ServerID, _ raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {

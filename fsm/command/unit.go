@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/lockstepkv/lockstep/internal/bulk"
+	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -56,7 +57,8 @@ func (c *Ctx) Unchanged(w Watch) bool {
 	since := w.Version &^ absentBit
 	// A key that is there, but whose time is up, was made before or after.
 	e := c.Store.Get(w.Key)
-	return (e == nil || !c.Live(e) && e.Version() <= since) && !c.Store.RemovedSince(w.Key, since)
+	return (e == nil || !c.Live(e) && e.Version() <= since) &&
+		(mutant.On(mutant.WatchMissesReturn) || !c.Store.RemovedSince(w.Key, since))
 }
 
 // Batch is a run of encoded units, in order.

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/raft-wal/types"
 
 	"github.com/lockstepkv/lockstep/internal/failpoint"
+	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
 // walFiles implements raft-wal's types.SegmentFiler around its own one, which keeps writing the
@@ -281,8 +282,21 @@ func (v *walVFS) wrap(f types.WritableFile) types.WritableFile {
 	if failpoint.Enabled {
 		f = faultyFile{f}
 	}
+	if mutant.On(mutant.FsyncSkipped) || mutant.On(mutant.FsyncErrorIgnored) {
+		f = carelessFile{f}
+	}
 	v.last = f
 	return f
+}
+
+// carelessFile is the bug of two mutants.
+type carelessFile struct{ types.WritableFile }
+
+func (f carelessFile) Sync() error {
+	if mutant.On(mutant.FsyncErrorIgnored) {
+		_ = f.WritableFile.Sync()
+	}
+	return nil
 }
 
 // faultyFile lets tests fail a write, write half of it, or fail the fsync.
