@@ -52,6 +52,7 @@ type Group struct {
 	sender   *sender
 	confirms *rounds
 	indexes  *rounds
+	locks    *lockHub
 	metrics  *groupMetrics
 
 	serving     atomic.Uint64 // the term in which this node answers as leader; 0 if it does not
@@ -64,6 +65,8 @@ type Group struct {
 	snapshotAt  atomic.Uint64 // index of the newest snapshot
 
 	stampBase atomic.Pointer[stampBase]
+
+	lockNudge chan struct{} // capacity 1
 
 	notify   chan bool
 	raftDown chan struct{} // closed when Raft has stopped
@@ -84,7 +87,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 		node:   n,
 		memory: &n.memory,
 		logger: n.opt.Logger.With("shard", id),
-		notify: make(chan bool, 16), raftDown: make(chan struct{}),
+		notify: make(chan bool, 16), raftDown: make(chan struct{}), lockNudge: make(chan struct{}, 1),
 	}
 	for _, m := range n.opt.Members {
 		if m.ID != g.self {
@@ -96,6 +99,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	g.origin = newOrigin(g.self, n.opt.Boot, n.opt.MaxWaitingBytes, g.kick, g.metrics.queueSeconds)
 	g.packer = newPacker(g)
 	g.sender = newSender(g)
+	g.locks = newLockHub(g)
 	g.confirms = &rounds{run: g.confirm}
 	g.indexes = &rounds{run: g.askIndex}
 	if err := g.openRaft(ctx, n); err != nil {
@@ -104,7 +108,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	loops, cancel := context.WithCancel(context.Background())
 	g.stop = cancel
 	for _, loop := range []func(context.Context){
-		g.packer.run, g.sender.run, g.lead, g.watchLeader, g.upkeep, func(ctx context.Context) { g.compactor(ctx, &n.snapshotting) },
+		g.packer.run, g.sender.run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, func(ctx context.Context) { g.compactor(ctx, &n.snapshotting) },
 	} {
 		g.wg.Go(func() { loop(loops) })
 	}
@@ -123,8 +127,8 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	}
 	g.fsm = fsm.New(fsm.Options{
 		Table: g.opt.Table, Store: g.memory.Load().Eviction, Logger: g.logger,
-		Applied: g.metrics.apply,
-		Froze:   func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
+		Applied: g.metrics.apply, OnLocks: g.locks.changed,
+		Froze: func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
 	})
 	if err := g.openStores(ctx, n, dir); err != nil {
 		return err

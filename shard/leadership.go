@@ -71,7 +71,9 @@ func (g *Group) establish(ctx context.Context) {
 		return
 	}
 	g.logger.Info("serving as leader", "term", term, "applied", g.fsm.Applied())
-	g.packer.tick.Store(len(g.settingsToPropose()) > 0)
+	held, _ := g.LockCounts()
+	// The first entry of a term lets the time of locks count anew.
+	g.packer.tick.Store(held > 0 || len(g.settingsToPropose()) > 0)
 	g.packer.kick()
 	g.sender.kick()
 }

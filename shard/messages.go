@@ -18,6 +18,7 @@ const (
 	methodInfo      transport.Method = 4 // -> NodeInfo as JSON
 	methodTransfer  transport.Method = 5 // group, node -> ""
 	methodAdmission transport.Method = 6 // group -> what this node knows of the group, as JSON
+	methodGranted   transport.Method = 7 // group, fence, end, token -> "": a lock was granted to one of the node's clients
 )
 
 var errMalformedMessage = errors.New("malformed message from a peer")

@@ -185,6 +185,13 @@ func (n *Node) handle() {
 		}
 		return nil, g.TransferLeadership(string(rest))
 	})
+	n.net.HandleInline(methodGranted, func(_ context.Context, _ string, req []byte) ([]byte, error) {
+		g, rest, err := n.groupOf(req)
+		if err != nil {
+			return nil, err
+		}
+		return nil, g.answerGranted(rest)
+	})
 	n.net.Handle(methodAdmission, n.answerAdmission)
 }
 

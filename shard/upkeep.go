@@ -21,11 +21,12 @@ const (
 // keeps the age of this replica known, takes snapshots when the log has grown,
 // and ends a quarantine.
 func (g *Group) upkeep(ctx context.Context) {
-	lastRefresh := time.Duration(0)
+	lastRefresh, absent := time.Duration(0), make(map[string]time.Duration)
 	every(ctx, upkeepEvery, func() {
 		if g.Serving() {
 			g.expire(ctx)
 		}
+		g.dropAbsentWaiters(ctx, absent)
 		if now := g.clock.Mono(); now-lastRefresh >= refreshEvery {
 			lastRefresh = now
 			rctx, cancel := context.WithTimeout(ctx, refreshEvery)

@@ -11,8 +11,9 @@ import (
 // makes one.
 type Backend interface {
 	// Open starts the session of a client. kill, called from any goroutine,
-	// closes the client's connection without waiting.
-	Open(remoteAddr, localAddr string, kill func()) Session
+	// closes the client's connection without waiting. gone, called during a
+	// DoPipeline, reports whether the client has closed its end.
+	Open(remoteAddr, localAddr string, kill func(), gone func() bool) Session
 	// Clients returns the number of open sessions.
 	Clients() int
 	// Tuning returns the settings that may change while the server runs.

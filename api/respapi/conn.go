@@ -66,7 +66,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.r = resp.NewReader(source{c}, s.opt.Limits)
 	c.w = resp.NewWriter(sink{c})
 	kill := func() { _ = nc.Close() }
-	c.sess = s.opt.Backend.Open(nc.RemoteAddr().String(), nc.LocalAddr().String(), kill)
+	c.sess = s.opt.Backend.Open(nc.RemoteAddr().String(), nc.LocalAddr().String(), kill, func() bool { return peerGone(nc) })
 	return c
 }
 

@@ -32,7 +32,7 @@ func handlers() map[string]handler {
 		"slowlog|get": doSlowlogGet, "slowlog|len": doSlowlogLen, "slowlog|reset": doSlowlogReset,
 		"latency|latest": doLatencyLatest, "latency|history": doLatencyHistory, "latency|reset": doLatencyReset,
 		"latency|doctor": doLatencyDoctor, "latency|histogram": doLatencyHistogram, "latency|graph": doLatencyGraph,
-		"cluster|countkeysinslot": doClusterCountKeysInSlot, "cluster|getkeysinslot": doClusterGetKeysInSlot,
+		"lock": doLock, "cluster|countkeysinslot": doClusterCountKeysInSlot, "cluster|getkeysinslot": doClusterGetKeysInSlot,
 	}
 	alone := map[string]handlerFunc{"hello": doHello, "reset": doReset, "quit": doQuit, "client|reply": doClientReply}
 	for name, f := range inline {

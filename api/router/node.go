@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -19,6 +20,16 @@ type Shard interface {
 	// Read runs fn under the store's read lock, maybe more than once, never
 	// after it returned. The replies that fn makes may be kept, entries not.
 	Read(ctx context.Context, opt command.ReadOptions, fn func(*command.Ctx)) (command.ReadInfo, error)
+
+	// Origin names this life of this node, which requests for locks carry.
+	Origin() (node string, boot uint64)
+	// ExpectGrant listens for what becomes of a request for a lock with the
+	// given token, which the caller is about to propose. The channel gets one
+	// event; one without a kind means that events may have been missed.
+	ExpectGrant(token string) (outcome <-chan lock.Event, stop func())
+	// WatchLock follows the grants and losses of a lock as this node's replica
+	// applies them. The channel is closed when events were missed.
+	WatchLock(name string) (events <-chan lock.Event, stop func())
 }
 
 // Node is what the router needs of the node it runs on.

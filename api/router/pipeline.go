@@ -76,6 +76,11 @@ func (r *Router) step(ctx context.Context, s *Session, i int, p *plan, args comm
 		out[i] = r.queue(s, p, args)
 	case p.name == nameExec:
 		r.exec(ctx, s, i, p, out)
+	case r.isOnceLock(p, args):
+		r.flush(ctx, s, out)
+		start := r.now()
+		out[i] = doOnceLock(r, ctx, s, args)
+		r.observe(s, r.plans["lock"], args, out[i], r.now().Sub(start))
 	case p.h.run != nil:
 		if !p.h.inline {
 			r.flush(ctx, s, out)

@@ -45,6 +45,7 @@ type Router struct {
 	sessions    registry
 	nextSession atomic.Int64
 	counters    counters
+	background  sync.WaitGroup // what goes on when its client is gone
 	errs        errorStats
 	slowlog     slowlog
 	latency     latencyMonitor
@@ -139,6 +140,10 @@ func newPlan(sp *command.Spec, hs map[string]handler) *plan {
 	}
 }
 
+// Wait returns when nothing goes on for clients that are gone. It is called once
+// no client is left, before the shards stop.
+func (r *Router) Wait() { r.background.Wait() }
+
 // Settings returns the current reloadable configuration.
 func (r *Router) Settings() Settings { return *r.settings.Load() }
 
@@ -204,5 +209,5 @@ func newRunID() string {
 // keys, other than ONCE itself.
 func (r *Router) IsKeyWrite(args command.Args) bool {
 	p := r.find(args)
-	return p != nil && p.write && p.spec.Keys.First != 0
+	return p != nil && p.write && p.name != "once" && (p.spec.Keys.First != 0 || p.spec.FindKeys != nil)
 }

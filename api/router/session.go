@@ -28,6 +28,7 @@ type Session struct {
 	kind    string
 	forward bool // never redirect this client
 	kill    func()
+	gone    func() bool // the client has closed its end; nil: not known
 	created time.Time
 
 	proto    int
@@ -78,6 +79,10 @@ type SessionOption func(*Session)
 func WithKill(kill func()) SessionOption {
 	return func(s *Session) { s.kill = sync.OnceFunc(kill) }
 }
+
+// WithGone gives commands that wait a way to find out that their client is not
+// there any more. gone is called from the connection's own goroutine.
+func WithGone(gone func() bool) SessionOption { return func(s *Session) { s.gone = gone } }
 
 // WithLocalAddr tells CLIENT LIST which address the client connected to.
 func WithLocalAddr(addr string) SessionOption { return func(s *Session) { s.laddr = addr } }

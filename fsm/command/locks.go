@@ -31,7 +31,7 @@ const maxFloor = 1 << 62
 // LS.LOCKCANCEL are what it logs.
 var specLock = &Spec{
 	Name: "lock", Group: "lockstep", Arity: -3, Since: "0.2.0",
-	Flags: Write | Connection | Blocking | NoMulti | NoScript, ACL: []string{"write", "blocking", "slow"}, Keys: oneKey,
+	Flags: Write | Connection | Blocking | NoMulti | NoScript | SkipSlowlog, ACL: []string{"write", "blocking", "slow"}, Keys: oneKey,
 	Summary: "Takes a lock for a time and answers its secret token and its fence, or nil when somebody else has it, and still has it after the wait.",
 	Syntax:  "name ttl-milliseconds [WAIT milliseconds] [OWNER owner]",
 }

@@ -51,6 +51,7 @@ type Event struct {
 	ExpiresAt int64  // Granted; log clock, Unix milliseconds
 	Node      string // Granted, WaiterGone: where the client is connected
 	Boot      uint64
+	Index     uint64 // of the log entry; filled in by who passes the event on
 }
 
 func (t *Table) emit(e Event) {

@@ -338,6 +338,20 @@ func (t *Table) waitsFor(node string, before uint64) bool {
 	return false
 }
 
+// Stands tells where a token stands: Granted, Queued, or Held, which here means
+// neither.
+func (t *Table) Stands(name, token string) (Status, Grant) {
+	l := t.locks[name]
+	switch {
+	case l == nil:
+	case l.token == token:
+		return Granted, l.grant
+	case l.waiters[token] != nil:
+		return Queued, Grant{}
+	}
+	return Held, Grant{}
+}
+
 // Info describes a lock that is held.
 type Info struct {
 	Grant

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -154,7 +155,9 @@ type Shard struct {
 	mu    sync.Mutex
 	store *store.Store // guarded by mu
 	once  onceTable    // guarded by mu
-	fail  error        // guarded by mu
+	locks *lock.Table  // guarded by mu
+	hub   *lockHub
+	fail  error // guarded by mu
 
 	// Proposals and Reads count the calls, Units the proposed units.
 	Proposals, Reads, Units atomic.Int64
@@ -163,7 +166,7 @@ type Shard struct {
 }
 
 func newShard(id int, table *command.Table, now func() time.Time) *Shard {
-	return &Shard{id: id, table: table, now: now, store: store.New(store.DefaultOptions()), once: onceTable{}}
+	return &Shard{id: id, table: table, now: now, store: store.New(store.DefaultOptions()), once: onceTable{}, locks: lock.NewTable(true), hub: newLockHub()}
 }
 
 // ID implements router.Shard.
@@ -178,13 +181,18 @@ func (s *Shard) Fail(err error) {
 
 func (s *Shard) ctx() *command.Ctx {
 	now := s.now().UnixMilli()
-	return &command.Ctx{Table: s.table, Store: s.store, Now: now, Wall: now}
+	s.locks.Advance(now)
+	return &command.Ctx{Table: s.table, Store: s.store, Locks: s.locks, Now: now, Wall: now}
 }
 
 // Propose implements router.Shard.
 func (s *Shard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer func() {
+		events := s.locks.TakeEvents()
+		s.mu.Unlock()
+		s.hub.pass(events)
+	}()
 	if err := s.refuse(ctx); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,82 @@
+package routertest
+
+import (
+	"sync"
+
+	"github.com/lockstepkv/lockstep/fsm/lock"
+)
+
+// lockHub passes the events of a fake shard's locks on.
+type lockHub struct {
+	mu      sync.Mutex
+	waits   map[string]chan lock.Event // guarded by mu; by token
+	watches map[chan lock.Event]string // guarded by mu; lock by channel
+}
+
+func newLockHub() *lockHub {
+	return &lockHub{waits: make(map[string]chan lock.Event), watches: make(map[chan lock.Event]string)}
+}
+
+func (h *lockHub) pass(events []lock.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range events {
+		if ch := h.waits[e.Token]; ch != nil && e.Token != "" {
+			select {
+			case ch <- e:
+			default:
+			}
+		}
+		e.Token = ""
+		for ch, name := range h.watches {
+			if name == e.Name && e.Kind != lock.EventWaiterGone {
+				ch <- e
+			}
+		}
+	}
+}
+
+// Origin implements router.Shard.
+func (s *Shard) Origin() (node string, boot uint64) { return "n1", 1 }
+
+// ExpectGrant implements router.Shard.
+func (s *Shard) ExpectGrant(token string) (outcome <-chan lock.Event, stop func()) {
+	ch := make(chan lock.Event, 1)
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.hub.waits[token] = ch
+	return ch, func() {
+		s.hub.mu.Lock()
+		defer s.hub.mu.Unlock()
+		delete(s.hub.waits, token)
+	}
+}
+
+// WatchLock implements router.Shard.
+func (s *Shard) WatchLock(name string) (events <-chan lock.Event, stop func()) {
+	ch := make(chan lock.Event, 64)
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.hub.watches[ch] = name
+	return ch, func() {
+		s.hub.mu.Lock()
+		defer s.hub.mu.Unlock()
+		delete(s.hub.watches, ch)
+	}
+}
+
+// Waiters is how many wait for locks of the shard.
+func (s *Shard) Waiters() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.locks.Waiters()
+}
+
+// DropNode takes the waiters of this node's clients out of their queues.
+func (s *Shard) DropNode() {
+	s.mu.Lock()
+	s.locks.DropNode("n1", 2)
+	events := s.locks.TakeEvents()
+	s.mu.Unlock()
+	s.hub.pass(events)
+}
