@@ -23,7 +23,7 @@ const maxIdempotencyKey = 256
 func pathKey(r *http.Request) ([]byte, error) {
 	key, err := url.PathUnescape(mux.Vars(r)["key"])
 	if err != nil {
-		return nil, badRequest("bad_key", "the key in the path is not percent-encoded: "+err.Error())
+		return nil, badRequest("bad_key", "the name in the path is not percent-encoded: "+err.Error())
 	}
 	return []byte(key), nil
 }
@@ -123,20 +123,16 @@ func (a *api) deleteKey(w http.ResponseWriter, r *http.Request) {
 		failWith(w, err)
 		return
 	}
-	q, err := query(r.URL, "if_version")
+	terms, err := a.decodeDelete(w, r)
 	if err != nil {
 		failWith(w, err)
 		return
 	}
 	args := command.Args{[]byte("LS.DEL"), key}
-	if s, ok := q["if_version"]; ok {
-		if _, err := strconv.ParseUint(s, 10, 64); err != nil {
-			failWith(w, badParameter("if_version", "an integer of at least 0"))
-			return
-		}
-		args = append(args, []byte("IFVERSION"), []byte(s))
+	if terms.version != "" {
+		args = append(args, []byte("IFVERSION"), []byte(terms.version))
 	}
-	v, err := a.mutate(r, args)
+	v, err := a.mutate(r, terms.fence.wrap(args))
 	if err != nil {
 		failWith(w, err)
 		return
@@ -150,12 +146,12 @@ func (a *api) incrKey(w http.ResponseWriter, r *http.Request) {
 		failWith(w, err)
 		return
 	}
-	by, err := a.decodeIncr(w, r)
+	by, fence, err := a.decodeIncr(w, r)
 	if err != nil {
 		failWith(w, err)
 		return
 	}
-	v, err := a.mutate(r, command.Args{[]byte("LS.INCR"), key, itoa(by)})
+	v, err := a.mutate(r, fence.wrap(command.Args{[]byte("LS.INCR"), key, itoa(by)}))
 	if err != nil {
 		failWith(w, err)
 		return
@@ -163,30 +159,35 @@ func (a *api) incrKey(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, map[string]int64{"value": v.Elems[0].Int, "version": v.Elems[1].Int})
 }
 
-// decodeIncr reads {"by": n}; without a body it is 1.
-func (a *api) decodeIncr(w http.ResponseWriter, r *http.Request) (by int64, err error) {
+// decodeIncr reads {"by": n, "fence": ...}; without a body by is 1.
+func (a *api) decodeIncr(w http.ResponseWriter, r *http.Request) (by int64, under *fence, err error) {
 	by = 1
 	if err := noQuery(r.URL); err != nil || r.ContentLength == 0 {
-		return by, err
+		return by, nil, err
 	}
 	body, release, err := a.readJSON(w, r)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer release()
 	f, err := fields(body)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	for name, v := range f {
-		if name != "by" {
-			return 0, unknownField(name)
+		switch name {
+		case "by":
+			err = decode(name, v, &by)
+		case "fence":
+			under, err = decodeFence(v)
+		default:
+			err = unknownField(name)
 		}
-		if err := decode(name, v, &by); err != nil {
-			return 0, err
+		if err != nil {
+			return 0, nil, err
 		}
 	}
-	return by, nil
+	return by, under, nil
 }
 
 // keyJSON starts an answer about a key.

@@ -33,8 +33,8 @@ func badRequest(code, detail string) problem {
 	return problem{Status: http.StatusBadRequest, Code: code, Detail: detail}
 }
 
-// fail answers with a problem.
-func fail(w http.ResponseWriter, p problem) {
+// complete fills in what a problem needs not say.
+func (p problem) complete() problem {
 	if p.Type == "" {
 		p.Type = "about:blank"
 	}
@@ -44,6 +44,17 @@ func fail(w http.ResponseWriter, p problem) {
 	if p.Outcome == "" {
 		p.Outcome = notApplied
 	}
+	return p
+}
+
+// fail answers with a problem.
+func fail(w http.ResponseWriter, p problem) {
+	p = p.complete()
+	failBody(w, p, p)
+}
+
+// failBody answers with a problem that has more members than most.
+func failBody(w http.ResponseWriter, p problem, body any) {
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -56,7 +67,7 @@ func fail(w http.ResponseWriter, p problem) {
 		h.Add("WWW-Authenticate", `Bearer realm="lockstep"`)
 	}
 	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p) // a client that is gone needs no answer
+	_ = json.NewEncoder(w).Encode(body) // a client that is gone needs no answer
 }
 
 // failWith answers with the problem that err is.
@@ -98,6 +109,8 @@ func errorKind(code string) (status int, name, outcome string) {
 		return http.StatusUnprocessableEntity, "wrong_type", notApplied
 	case command.CodeCondition:
 		return http.StatusPreconditionFailed, "condition_failed", notApplied
+	case command.CodeStaleFence:
+		return http.StatusPreconditionFailed, "stale_fence", notApplied
 	case "ONCEMISMATCH":
 		return http.StatusConflict, "idempotency_key_reused", notApplied
 	case "ONCEEXPIRED":

@@ -14,6 +14,7 @@ type putRequest struct {
 	ttlMillis *int64
 	condition string
 	version   *uint64
+	fence     *fence
 }
 
 func (a *api) putKey(w http.ResponseWriter, r *http.Request) {
@@ -33,7 +34,7 @@ func (a *api) putKey(w http.ResponseWriter, r *http.Request) {
 		failWith(w, err)
 		return
 	}
-	v, err := a.mutate(r, args)
+	v, err := a.mutate(r, req.fence.wrap(args))
 	if err != nil {
 		failWith(w, err)
 		return
@@ -96,6 +97,8 @@ func (p *putRequest) fromJSON(body []byte) error {
 		case "if_version":
 			p.version = new(uint64)
 			err = decode(name, v, p.version)
+		case "fence":
+			p.fence, err = decodeFence(v)
 		default:
 			err = unknownField(name)
 		}
@@ -113,8 +116,11 @@ func (p *putRequest) fromJSON(body []byte) error {
 
 // fromQuery reads the options of a PUT whose body is the value itself.
 func (p *putRequest) fromQuery(u *url.URL) error {
-	q, err := query(u, "ttl_ms", "if", "if_version")
+	q, err := query(u, "ttl_ms", "if", "if_version", "fence_lock", "fence")
 	if err != nil {
+		return err
+	}
+	if p.fence, err = queryFence(q); err != nil {
 		return err
 	}
 	if s, ok := q["ttl_ms"]; ok {

@@ -294,7 +294,7 @@ func TestRedisCLI(t *testing.T) {
 	if got := cli("COMMAND", "DOCS", "get"); !strings.Contains(got, "summary") {
 		t.Errorf("COMMAND DOCS: %s", got)
 	}
-	if got := cli("help", "set"); !strings.Contains(got, "key value [NX | XX]") {
+	if got := cli("help", "set"); !strings.Contains(got, "key value [NX | XX | IFEQ comparison-value]") {
 		t.Errorf("help set, which is made from COMMAND DOCS: %s", got)
 	}
 	if got := cli("help", "config", "get"); !strings.Contains(got, "pattern [pattern ...]") {

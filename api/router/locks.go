@@ -223,9 +223,12 @@ func (l *lockRequest) wait(ctx context.Context) LockResult {
 				l.s.killed()
 				return LockResult{Err: errClientGone}
 			}
+		case <-l.r.stopping:
+			l.takeBack(ctx)
+			return LockResult{Err: resp.Err("TRYAGAIN this node is stopping, nothing was granted")}
 		case <-ctx.Done():
 			l.takeBack(ctx)
-			return LockResult{Err: resp.Err("TRYAGAIN the wait for the lock was broken off, nothing was granted")}
+			return LockResult{Err: errClientGone}
 		}
 	}
 }

@@ -46,6 +46,8 @@ type Router struct {
 	nextSession atomic.Int64
 	counters    counters
 	background  sync.WaitGroup // what goes on when its client is gone
+	stopping    chan struct{}
+	stopOnce    sync.Once
 	errs        errorStats
 	slowlog     slowlog
 	latency     latencyMonitor
@@ -92,7 +94,7 @@ func New(node Node, table *command.Table, cfg Config) (*Router, error) {
 	}
 	r := &Router{
 		node: node, table: table, cfg: cfg, log: cfg.Logger, now: cfg.Now, started: cfg.Now(),
-		runID: newRunID(), shards: node.Shards(), plans: make(map[string]*plan),
+		runID: newRunID(), stopping: make(chan struct{}), shards: node.Shards(), plans: make(map[string]*plan),
 	}
 	r.sharded = len(r.shards) > 1
 	for i := range r.slots {
@@ -139,6 +141,13 @@ func newPlan(sp *command.Spec, hs map[string]handler) *plan {
 		runnable: sp.Parse != nil || hs[name].run != nil || name == nameExec,
 	}
 }
+
+// Stop ends what clients wait for, such as locks and streams of events. Other
+// commands still run.
+func (r *Router) Stop() { r.stopOnce.Do(func() { close(r.stopping) }) }
+
+// Stopping is closed by Stop.
+func (r *Router) Stopping() <-chan struct{} { return r.stopping }
 
 // Wait returns when nothing goes on for clients that are gone. It is called once
 // no client is left, before the shards stop.

@@ -291,6 +291,10 @@ func (s *server) close() {
 	if s.node != nil {
 		s.node.HandOver(ctx)
 	}
+	router := s.router.Load()
+	if router != nil {
+		router.Stop()
+	}
 	if s.http != nil {
 		if err := s.http.Shutdown(ctx); err != nil {
 			s.http.Close()
@@ -300,6 +304,9 @@ func (s *server) close() {
 		if err := s.resp.Close(ctx); err != nil {
 			s.logger.Warn("clients were cut off", "error", err)
 		}
+	}
+	if router != nil {
+		router.Wait()
 	}
 	if s.node != nil {
 		if err := s.node.Close(); err != nil {
