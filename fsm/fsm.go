@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,7 +120,7 @@ func (f *FSM) applyLog(l *raft.Log) any {
 	f.noteLocksDue()
 	f.mu.Unlock()
 	if mutant.On(mutant.IndexPublishedLate) {
-		runtime.Gosched()
+		time.Sleep(200 * time.Microsecond)
 		f.applied.Store(l.Index)
 	}
 	if f.opt.Applied != nil {

@@ -28,6 +28,12 @@ type Config struct {
 	Root   string // of the repository
 	Tags   string // for the build, besides harness
 
+	Env              []string      // further environment of the nodes
+	MinHold, MaxHold time.Duration // of each fault; 0: the nemesis's own
+	// EndEarly: the checker looks at the history all the time, and the run ends
+	// when it has found something.
+	EndEarly bool
+
 	CommandLine []string // as it was called, for the report
 	Log         func(format string, args ...any)
 }
@@ -59,6 +65,7 @@ const (
 	agreePatience   = 30 * time.Second
 	finalPatience   = 60 * time.Second
 	maxClockOffset  = 500 * time.Millisecond
+	earlyEvery      = 2 * time.Second
 )
 
 // serveFlags are the flags of every node.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lockstepkv/lockstep/jepsen/check"
 	"github.com/lockstepkv/lockstep/jepsen/client"
 	"github.com/lockstepkv/lockstep/jepsen/history"
 	"github.com/lockstepkv/lockstep/jepsen/nemesis"
@@ -21,7 +22,7 @@ import (
 func (r *run) judge() {
 	entries := r.load.Entries()
 	r.say("checking %d operations", len(entries))
-	verdict := r.load.Check()
+	verdict := r.judgeHistory()
 	r.out.Verdict = verdict
 	detail, _, _ := strings.Cut(verdict.String(), "\n")
 	r.out.Add("checker "+verdict.Checker, verdict.Valid, detail)
@@ -29,6 +30,13 @@ func (r *run) judge() {
 	r.judgeFaults()
 	r.judgeNodes()
 	r.describe(entries)
+}
+
+func (r *run) judgeHistory() check.Verdict {
+	if r.early != nil {
+		return *r.early
+	}
+	return r.load.Check()
 }
 
 // minOK is the least number of successes per second of the run without which a

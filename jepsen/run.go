@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lockstepkv/lockstep/jepsen/check"
 	"github.com/lockstepkv/lockstep/jepsen/client"
 	"github.com/lockstepkv/lockstep/jepsen/cluster"
 	"github.com/lockstepkv/lockstep/jepsen/nemesis"
@@ -27,6 +28,7 @@ type run struct {
 	workers []*workload.Worker
 	final   *workload.Worker
 	out     report.Report
+	early   *check.Verdict // the bad one that ended the run before its time
 }
 
 // Run runs one test, leaves its report in cfg.Out, and returns it. An error means
@@ -94,7 +96,7 @@ func (r *run) prepare(ctx context.Context) error {
 	}
 	r.cluster, err = cluster.New(cluster.Options{
 		Binary: r.cfg.Binary, Dir: r.cfg.Out, Nodes: r.cfg.Nodes, Shards: r.cfg.Shards,
-		Flags: r.cfg.serveFlags(r.load.Flags()),
+		Flags: r.cfg.serveFlags(r.load.Flags()), Env: r.cfg.Env,
 	})
 	return err
 }
@@ -110,7 +112,8 @@ func (r *run) perform(ctx context.Context) error {
 	}
 	r.makeWorkers()
 	r.start = time.Now()
-	r.nemesis = nemesis.New(nemesis.Options{Cluster: r.cluster, Faults: r.cfg.Faults, Seed: r.cfg.Seed, Now: r.now})
+	r.nemesis = nemesis.New(nemesis.Options{Cluster: r.cluster, Faults: r.cfg.Faults, Seed: r.cfg.Seed, Now: r.now,
+		MinHold: r.cfg.MinHold, MaxHold: r.cfg.MaxHold})
 
 	r.say("%s with faults %v for %v, seed %d", r.load.Name(), r.cfg.Faults, r.cfg.Duration, r.cfg.Seed)
 	working, stop := context.WithCancel(ctx)
@@ -118,11 +121,11 @@ func (r *run) perform(ctx context.Context) error {
 	for _, w := range r.workers {
 		wg.Go(func() { r.work(working, w) })
 	}
-	minimum := time.After(r.cfg.Duration)
-	r.nemesis.Run(ctx, r.cfg.Duration)
-	select { // without faults the nemesis has nothing to do
-	case <-ctx.Done():
-	case <-minimum:
+	r.torment(ctx)
+	if r.early != nil {
+		stop()
+		wg.Wait()
+		return nil
 	}
 	r.recover(ctx)
 	stop()
@@ -130,6 +133,45 @@ func (r *run) perform(ctx context.Context) error {
 	r.readAll(ctx)
 	r.compare(ctx)
 	return nil
+}
+
+// torment injects faults for the time of the run.
+func (r *run) torment(ctx context.Context) {
+	ctx, end := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer end()
+	if r.cfg.EndEarly {
+		wg.Go(func() {
+			r.lookEarly(ctx)
+			if r.early != nil {
+				end()
+			}
+		})
+	}
+	minimum := time.After(r.cfg.Duration)
+	r.nemesis.Run(ctx, r.cfg.Duration)
+	select { // without faults the nemesis has nothing to do
+	case <-ctx.Done():
+	case <-minimum:
+	}
+}
+
+// lookEarly has what was recorded so far judged, again and again, until there is
+// an anomaly. Operations on their way are in doubt for the checker, so what it
+// finds is no different for what comes later.
+func (r *run) lookEarly(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(earlyEvery):
+		}
+		if v := r.load.Check(); len(v.Anomalies) > 0 {
+			r.early = &v
+			return
+		}
+	}
 }
 
 // recover heals everything and measures how long the cluster takes to be whole,
@@ -219,6 +261,9 @@ func (r *run) readAll(ctx context.Context) {
 	r.out.Add("final reads", failed == 0 && len(reads) > 0, fmt.Sprintf("%d of %d operations on the healed cluster failed", failed, len(reads)))
 }
 
+// ReplicasAgree is the name of the check that compares the replicas.
+const ReplicasAgree = "replicas agree"
+
 // compare compares the replicas.
 func (r *run) compare(ctx context.Context) {
 	digests, err := r.cluster.Agree(ctx, agreePatience)
@@ -226,7 +271,7 @@ func (r *run) compare(ctx context.Context) {
 	if err != nil {
 		detail = err.Error()
 	}
-	r.out.Add("replicas agree", err == nil, detail)
+	r.out.Add(ReplicasAgree, err == nil, detail)
 }
 
 // page keeps a page that a checker drew.

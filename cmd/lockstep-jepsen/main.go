@@ -47,7 +47,7 @@ func newRoot() *cobra.Command {
 		Use: "lockstep-jepsen", Short: "Test the consistency of Lockstep under faults",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(newRun(), newSummary(), newList())
+	root.AddCommand(newRun(), newMutants(), newSummary(), newList())
 	return root
 }
 

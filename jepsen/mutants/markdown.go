@@ -1,0 +1,73 @@
+package mutants
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/lockstepkv/lockstep/internal/mutant"
+)
+
+// Markdown is the table of the results.
+func Markdown(results []Result, control bool) string {
+	var b strings.Builder
+	last := "caught by"
+	if control {
+		last = "without the mutant"
+	}
+	fmt.Fprintf(&b, "| mutant | workload | faults | seconds | runs | %s |\n|---|---|---|---|---|---|\n", last)
+	good := 0
+	for _, r := range results {
+		by := r.By
+		if r.Good {
+			good++
+		} else {
+			by = "**" + by + "**"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %.0f | %d | %s |\n", r.Mutant, r.setting(), strings.Join(r.Faults, ", "), r.Took.Seconds(), r.Runs, by)
+	}
+	word := "caught"
+	if control {
+		word = "valid"
+	}
+	fmt.Fprintf(&b, "\n%d of %d %s.\n", good, len(results), word)
+	return b.String()
+}
+
+// setting is the workload with what is special about the run.
+func (r Row) setting() string {
+	if r.Test != "" {
+		return "a test in `" + r.Package + "`"
+	}
+	s := r.Workload
+	if r.ReadMode == "lease" {
+		s += ", leases"
+	}
+	for _, f := range r.Flags {
+		s += ", `" + f + "`"
+	}
+	return s
+}
+
+const docHead = `# Mutants
+
+Deliberate bugs behind the build tag ` + "`mutants`" + `, and what found them. A checker that cannot fail proves nothing.
+
+This page is written by ` + "`scripts/jepsen mutants`" + `: it builds Lockstep with the tag and runs each bug under the workload and the
+faults that should uncover it, with one seed after the other, until it is caught. Seconds count from the start of the first
+cluster. ` + "`scripts/jepsen mutants --control`" + ` runs the same without the bugs; nothing must be found then. No normal build contains
+them (` + "`internal/mutant`" + ` has a test of that).
+
+`
+
+// WriteDoc writes the page for docs/.
+func WriteDoc(path string, results []Result) error {
+	var b strings.Builder
+	b.WriteString(docHead)
+	b.WriteString(Markdown(results, false))
+	b.WriteString("\n## The bugs\n\n| mutant | what is wrong |\n|---|---|\n")
+	for _, m := range mutant.All() {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", m.ID, m.Bug)
+	}
+	return os.WriteFile(path, []byte(b.String()), 0o644)
+}

@@ -1,0 +1,239 @@
+package mutants
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lockstepkv/lockstep/internal/mutant"
+	"github.com/lockstepkv/lockstep/jepsen"
+	"github.com/lockstepkv/lockstep/jepsen/cluster"
+	"github.com/lockstepkv/lockstep/jepsen/report"
+)
+
+// Options of a demonstration.
+type Options struct {
+	Names   []string // of mutants; empty: all
+	Control bool     // run the rows without their mutants instead
+	Root    string   // of the repository
+	Out     string   // for reports
+	Seed    uint64   // of the first run; the others count on
+	Log     func(format string, args ...any)
+}
+
+// Result is what became of one row.
+type Result struct {
+	Row
+	Good bool          // caught; as a control: valid
+	Took time.Duration // of all runs together
+	Runs int
+	By   string // what caught it, or why not
+	Dir  string // of the last run
+}
+
+// envVar tells a process its mutant; see internal/mutant.
+const envVar = "LOCKSTEP_MUTANT"
+
+// ErrUnknown is returned for a name that the table does not have.
+var ErrUnknown = errors.New("no such mutant")
+
+// Run goes through the table.
+func Run(ctx context.Context, o Options) ([]Result, error) {
+	rows, err := chosen(o.Names)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.Out, 0o755); err != nil {
+		return nil, err
+	}
+	binary, err := cluster.Build(ctx, o.Root, o.Out, "harness mutants")
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(binary)
+	var results []Result
+	for _, row := range rows {
+		r := Result{Row: row}
+		if o.Control {
+			if slices.ContainsFunc(results, func(d Result) bool { return sameRun(d.Row, row) }) {
+				continue
+			}
+			err = r.control(ctx, o, binary)
+		} else {
+			err = r.hunt(ctx, o, binary)
+		}
+		if err != nil {
+			return results, err
+		}
+		o.Log("%s", r)
+		results = append(results, r)
+	}
+	return results, nil
+}
+
+// chosen are the rows of the named mutants.
+func chosen(names []string) ([]Row, error) {
+	var rows []Row
+	for _, row := range Table() {
+		if len(names) == 0 || slices.Contains(names, string(row.Mutant)) {
+			rows = append(rows, row.filled())
+		}
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(rows, func(r Row) bool { return string(r.Mutant) == name }) {
+			return nil, fmt.Errorf("%w: %s", ErrUnknown, name)
+		}
+	}
+	return rows, nil
+}
+
+func sameRun(a, b Row) bool {
+	return a.config() == b.config()
+}
+
+// config is what a row runs, in a word.
+func (r Row) config() string {
+	return fmt.Sprint(r.Workload, r.Faults, r.Hold, r.Duration, r.Workers, r.Pause, r.ReadMode, r.Flags, r.Test)
+}
+
+// hunt runs the mutant until it is caught or its time is over.
+func (r *Result) hunt(ctx context.Context, o Options, binary string) error {
+	began := time.Now()
+	if r.Test != "" {
+		return r.test(ctx, o, true)
+	}
+	for ; !r.Good && (r.Runs == 0 || time.Since(began) < r.Bound); r.Runs++ {
+		out, err := r.one(ctx, o, binary, envVar+"="+string(r.Mutant))
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			// Some bugs keep a cluster from starting, or from being asked at
+			// all; that is not what the row is about.
+			r.By = "no run: " + err.Error()
+			o.Log("%s: %s", r.Mutant, r.By)
+			continue
+		}
+		r.Good, r.By = caught(out)
+		o.Log("%s: run %d: caught %v: %s", r.Mutant, r.Runs+1, r.Good, r.By)
+	}
+	r.Took = time.Since(began)
+	return nil
+}
+
+// control runs the row once, without its mutant.
+func (r *Result) control(ctx context.Context, o Options, binary string) error {
+	if r.Test != "" {
+		return r.test(ctx, o, false)
+	}
+	began := time.Now()
+	out, err := r.one(ctx, o, binary)
+	if err != nil {
+		return err
+	}
+	r.Runs, r.Took, r.Good, r.By = 1, time.Since(began), out.Valid(), "valid"
+	if !r.Good {
+		r.By = complaints(out)
+	}
+	return nil
+}
+
+// test runs the row's test, which must fail with the mutant and pass without.
+func (r *Result) test(ctx context.Context, o Options, mutated bool) error {
+	began := time.Now()
+	cmd := exec.CommandContext(ctx, "go", "test", "-tags", "mutants", "-count=1", "-run", "^"+r.Test+"$", r.Package)
+	cmd.Dir = o.Root
+	if mutated {
+		cmd.Env = append(os.Environ(), envVar+"="+string(r.Mutant))
+	}
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	failed := bytes.Contains(out, []byte("--- FAIL: "+r.Test))
+	if err != nil && !failed {
+		return fmt.Errorf("go test %s: %w\n%s", r.Package, err, out)
+	}
+	r.Runs, r.Took, r.Good, r.By = 1, time.Since(began), failed == mutated, "test "+r.Test
+	if !mutated && r.Good {
+		r.By = "passed"
+	}
+	return nil
+}
+
+func (r *Result) one(ctx context.Context, o Options, binary string, env ...string) (*report.Report, error) {
+	name := string(r.Mutant)
+	if o.Control {
+		name = "control-" + name
+	}
+	r.Dir = filepath.Join(o.Out, fmt.Sprintf("%s-%d", name, r.Runs+1))
+	out, err := jepsen.Run(ctx, jepsen.Config{
+		Workload: r.Workload, Faults: r.Faults, Nodes: 3, Shards: 1, Duration: r.Duration, Seed: o.Seed + uint64(r.Runs),
+		Out: r.Dir, Workers: r.Workers, Pause: r.Pause, ReadMode: r.ReadMode, Engine: "wal", Flags: r.Flags,
+		Binary: binary, Root: o.Root, Env: env, MinHold: r.Hold[0], MaxHold: r.Hold[1], EndEarly: true,
+		CommandLine: []string{"scripts/jepsen", "mutants", string(r.Mutant)},
+	})
+	return out, errors.Join(err, os.RemoveAll(filepath.Join(r.Dir, "data")))
+}
+
+// caught reports whether a run has found the bug, and what has.
+func caught(out *report.Report) (bool, string) {
+	var by []string
+	if v := out.Verdict; len(v.Anomalies) > 0 {
+		var types []string
+		for name, n := range v.Found {
+			types = append(types, fmt.Sprintf("%s (%d)", name, n))
+		}
+		slices.Sort(types)
+		by = append(by, "checker "+v.Checker+": "+strings.Join(types, ", "))
+	}
+	for _, c := range out.Checks {
+		if c.Name == jepsen.ReplicasAgree && !c.Valid && strings.Contains(c.Detail, cluster.ErrDiverged.Error()) {
+			by = append(by, "replicas differ")
+		}
+	}
+	if len(by) == 0 {
+		return false, "not caught; " + complaints(out)
+	}
+	return true, strings.Join(by, "; ")
+}
+
+// complaints are the conditions that a run did not meet.
+func complaints(out *report.Report) string {
+	var list []string
+	for _, c := range out.Checks {
+		if !c.Valid {
+			list = append(list, c.Name+": "+c.Detail)
+		}
+	}
+	if len(list) == 0 {
+		return "the run was valid"
+	}
+	return strings.Join(list, "; ")
+}
+
+// String is the result in a line.
+func (r Result) String() string {
+	word := "CAUGHT"
+	if !r.Good {
+		word = "NOT CAUGHT"
+	}
+	return fmt.Sprintf("%s %s in %.1f s, %d runs: %s", word, r.Mutant, r.Took.Seconds(), r.Runs, r.By)
+}
+
+// withoutRow lists the mutants that the table lacks.
+func withoutRow() (missing []mutant.ID) {
+	for _, m := range mutant.All() {
+		if !slices.ContainsFunc(Table(), func(r Row) bool { return r.Mutant == m.ID }) {
+			missing = append(missing, m.ID)
+		}
+	}
+	return missing
+}

@@ -1,0 +1,88 @@
+package mutants
+
+import (
+	"time"
+
+	"github.com/lockstepkv/lockstep/internal/mutant"
+)
+
+// Row says who should notice a mutant.
+type Row struct {
+	Mutant   mutant.ID
+	Workload string
+	Faults   []string
+	Hold     [2]time.Duration // bounds of how long a fault lasts; zero: the nemesis's own
+	Duration time.Duration    // of one run
+	Bound    time.Duration    // for all runs together
+
+	// What differs from a usual run; zero values are the usual.
+	Workers  int
+	Pause    time.Duration
+	ReadMode string
+	Flags    []string
+
+	// Test, instead of a workload: a test of the package that fails with the
+	// mutant, each time. For a bug that takes an interleaving which faults from
+	// outside meet too rarely.
+	Test, Package string
+}
+
+// The usual run.
+const (
+	usualDuration = 10 * time.Second
+	usualBound    = 2 * time.Minute
+	usualWorkers  = 4
+	usualPause    = 4 * time.Millisecond
+)
+
+// Table has a row for every mutant.
+func Table() []Row {
+	// Freezes that are longer than an election and shorter than the time after
+	// which a client gives up.
+	freeze := [2]time.Duration{900 * time.Millisecond, 1500 * time.Millisecond}
+	return []Row{
+		{Mutant: mutant.ReadUnconfirmed, Workload: "register", Faults: []string{"pause"}, Hold: freeze},
+		{Mutant: mutant.ConfirmEarlierRound, Workload: "register", Faults: []string{"pause"}, Hold: freeze, Workers: 12, Pause: time.Millisecond, Bound: 4 * time.Minute},
+		{Mutant: mutant.ReadBeforeBarrier, Workload: "ryw", Faults: []string{"kill-leader", "transfer"}, Hold: freeze},
+		{Mutant: mutant.LeaseTooLong, Workload: "register", Faults: []string{"pause"}, Hold: freeze, ReadMode: "lease"},
+		{Mutant: mutant.FollowerReadNoWait, Workload: "ryw"},
+		{Mutant: mutant.IndexPublishedLate, Workload: "ryw", Workers: 12, Pause: time.Millisecond},
+		{Mutant: mutant.AckBeforeCommit, Workload: "register", Faults: []string{"partition-leader"}},
+		{Mutant: mutant.FsyncSkipped, Workload: "set", Faults: []string{"power"}},
+		{Mutant: mutant.FsyncErrorIgnored, Workload: "set", Faults: []string{"eio", "power"}},
+		{Mutant: mutant.ResendAppliedTwice, Workload: "counter", Faults: []string{"partition-leader", "kill-leader"}},
+		{Mutant: mutant.DoubtAsFailure, Workload: "set", Faults: []string{"partition-leader"}, Hold: [2]time.Duration{2500 * time.Millisecond, 3500 * time.Millisecond}},
+		{Mutant: mutant.OnceNotInSnapshot, Workload: "once", Faults: []string{"kill-all", "snapshots"}},
+		{Mutant: mutant.ExpiryByLocalClock, Workload: "expiry", Faults: []string{"clock"}},
+		{Mutant: mutant.EvictionPerReplica, Workload: "eviction"},
+		{Mutant: mutant.SnapshotWithoutNewest, Workload: "set", Faults: []string{"kill-all", "snapshots"}},
+		{Mutant: mutant.RestoreKeepsOldKeys, Workload: "register", Faults: []string{"partition", "snapshots"}},
+		{Mutant: mutant.MultiNotAtomic, Workload: "append"},
+		{Mutant: mutant.WatchMissesReturn, Workload: "register"},
+		{Mutant: mutant.StaleAgeUnderstated, Workload: "stale", Faults: []string{"loss", "pause"}},
+		{Mutant: mutant.HeartbeatFastPath, Test: "TestOldLeaderTakesTheNewTermBesideItsMainLoop", Package: "./transport"},
+	}
+}
+
+// filled is the row with the usual values where it has none.
+func (r Row) filled() Row {
+	if r.Duration == 0 {
+		r.Duration = usualDuration
+	}
+	if r.Bound == 0 {
+		r.Bound = usualBound
+	}
+	if r.Workers == 0 {
+		r.Workers = usualWorkers
+	}
+	if r.Pause == 0 {
+		r.Pause = usualPause
+	}
+	if r.ReadMode == "" {
+		r.ReadMode = "quorum"
+	}
+	if len(r.Faults) == 0 && r.Test == "" {
+		r.Faults = []string{"none"}
+	}
+	return r
+}

@@ -1,0 +1,73 @@
+package mutants
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/lockstepkv/lockstep/jepsen"
+	"github.com/lockstepkv/lockstep/jepsen/check"
+	"github.com/lockstepkv/lockstep/jepsen/cluster"
+	"github.com/lockstepkv/lockstep/jepsen/nemesis"
+	"github.com/lockstepkv/lockstep/jepsen/report"
+	"github.com/lockstepkv/lockstep/jepsen/workload"
+)
+
+// ofDisks are faults that take a file system of the harness's own.
+var ofDisks = []string{"power", "eio"}
+
+func TestEveryMutantHasARow(t *testing.T) {
+	if missing := withoutRow(); len(missing) > 0 {
+		t.Errorf("no row for %v", missing)
+	}
+	for _, row := range Table() {
+		if row.Test != "" {
+			continue
+		}
+		if !slices.Contains(workload.Names(), row.Workload) {
+			t.Errorf("%s: no workload %q", row.Mutant, row.Workload)
+		}
+		faults := slices.DeleteFunc(slices.Clone(row.Faults), func(f string) bool { return slices.Contains(ofDisks, f) })
+		if _, err := nemesis.Expand(faults, true); err != nil {
+			t.Errorf("%s: %v", row.Mutant, err)
+		}
+	}
+}
+
+func TestChosen(t *testing.T) {
+	rows, err := chosen([]string{"multi-not-atomic"})
+	if err != nil || len(rows) != 1 || rows[0].Workers == 0 {
+		t.Errorf("%+v, %v", rows, err)
+	}
+	if _, err := chosen([]string{"multi-not-atomic", "nobody"}); !errors.Is(err, ErrUnknown) {
+		t.Errorf("an unknown name: %v", err)
+	}
+}
+
+// Only what the row is about counts, not everything that a valid run needs.
+func TestCaught(t *testing.T) {
+	diverged := &report.Report{}
+	diverged.Add(jepsen.ReplicasAgree, false, cluster.ErrDiverged.Error()+": shard 0")
+	late := &report.Report{}
+	late.Add(jepsen.ReplicasAgree, false, "context deadline exceeded")
+	late.Add("faults", false, "never: pause")
+	anomaly := &report.Report{Verdict: check.Verdict{
+		Checker: "set", Anomalies: []check.Anomaly{{Type: check.AnomalyLost}}, Found: map[string]int{check.AnomalyLost: 2},
+	}}
+	for _, tc := range []struct {
+		name string
+		out  *report.Report
+		want bool
+		by   string
+	}{
+		{"anomaly", anomaly, true, "checker set: lost (2)"},
+		{"divergence", diverged, true, "replicas differ"},
+		{"other failures", late, false, "never: pause"},
+		{"unknown", &report.Report{Verdict: check.Verdict{Unknown: true}}, false, "valid"},
+	} {
+		if got, by := caught(tc.out); got != tc.want || !strings.Contains(by, tc.by) {
+			t.Errorf("%s: %v, %q", tc.name, got, by)
+		}
+	}
+}
