@@ -7,8 +7,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/spf13/cobra"
+
+	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/snapshot"
 )
 
 type restoreOptions struct {
@@ -49,10 +53,13 @@ func runRestore(ctx context.Context, o restoreOptions, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	var fence uint64
 	for _, path := range files {
-		if err := withFile(path, func(f *os.File) error { _, err := checkRDB(f, path); return err }); err != nil {
+		info, err := checkFile(path)
+		if err != nil {
 			return err // nothing was changed yet
 		}
+		fence = max(fence, fenceOf(info))
 	}
 	loader, err := newRestoreLoader(ctx, o.resp)
 	if err != nil {
@@ -60,6 +67,9 @@ func runRestore(ctx context.Context, o restoreOptions, out io.Writer) error {
 	}
 	defer loader.close()
 	if err := loader.prepare(ctx, o); err != nil {
+		return err
+	}
+	if err := loader.raiseFence(ctx, fence); err != nil {
 		return err
 	}
 	for _, path := range files {
@@ -70,6 +80,25 @@ func runRestore(ctx context.Context, o restoreOptions, out io.Writer) error {
 		fmt.Fprintf(out, "%s: %d keys loaded, %d were expired\n", path, info.Keys, info.Expired)
 	}
 	return nil
+}
+
+func checkFile(path string) (info *snapshot.Info, err error) {
+	err = withFile(path, func(f *os.File) error {
+		info, err = checkRDB(f, path)
+		return err
+	})
+	return info, err
+}
+
+// fenceOf is the highest fence that the file's shard had given out, 0 for a file
+// of Redis.
+func fenceOf(info *snapshot.Info) uint64 {
+	for _, aux := range info.Aux {
+		if fence, err := strconv.ParseUint(string(aux.Value), 10, 64); aux.Key == fsm.FenceAux && err == nil {
+			return fence
+		}
+	}
+	return 0
 }
 
 // restoreFiles replaces directories by the RDB files in them.

@@ -1,0 +1,87 @@
+package fsm
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/lock"
+)
+
+// lockReplica is a replica that notes what it was told of locks.
+func lockReplica() (*replica, *[]string) {
+	var told []string
+	f := New(Options{Table: command.NewTable(), OnLocks: func(index uint64, events []lock.Event) {
+		if events == nil {
+			told = append(told, fmt.Sprintf("%d restored", index))
+		}
+		for _, e := range events {
+			told = append(told, strings.TrimSpace(fmt.Sprintf("%d %d %s %s", index, e.Kind, e.Token, e.Reason)))
+		}
+	}})
+	return &replica{f: f}, &told
+}
+
+const stamp0 = 1700000000000
+
+func TestLocksInTheLog(t *testing.T) {
+	r, told := lockReplica()
+	r.apply(entryOf(stamp0, batch("n1", 1, 1, 0, "LS.LOCK l a 1000 0 o n1 1", "LS.LOCK l b 1000 60000 o n1 1", "LS.LOCK l c 1000 60000 o n2 1")))
+	if due := r.f.LocksDue(); due != stamp0+1000 {
+		t.Errorf("due at %d", due-stamp0)
+	}
+	r.apply(entryOf(stamp0 + 1000)) // a tick: a's time is over, b is next
+	r.apply(entryOf(stamp0+1001, batch("n1", 2, 1, 0, "UNLOCK l b")))
+	want := "1 1 a, 2 2  expired, 2 1 b, 3 2  released, 3 1 c"
+	if got := strings.Join(*told, ", "); got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+func TestRestartedNodeLosesItsWaiters(t *testing.T) {
+	r, told := lockReplica()
+	r.apply(entryOf(stamp0, batch("n1", 1, 1, 0, "LS.LOCK l a 1000 0 o n1 1", "LS.LOCK l b 1000 60000 o n1 1")))
+	r.apply(entryOf(stamp0+1, batch("n1", 2, 1, 0)))
+	if got := (*told)[len(*told)-1]; got != "2 3 b node_gone" {
+		t.Errorf("told %q", got)
+	}
+}
+
+func TestNewLeaderLetsLocksCountAnew(t *testing.T) {
+	r, _ := lockReplica()
+	r.apply(entryOf(stamp0, batch("n1", 1, 1, 0, "LS.LOCK l a 1000 0 o n1 1")))
+	r.term = 2
+	r.apply(entryOf(stamp0 + 5000)) // five seconds without a leader
+	r.f.InspectLocks(func(tab *lock.Table) {
+		if info, held := tab.Info([]byte("l")); !held || info.ExpiresAt != stamp0+6000 {
+			t.Errorf("held: %v, until %d", held, info.ExpiresAt-stamp0)
+		}
+	})
+	r.apply(entryOf(stamp0 + 6000))
+	r.f.InspectLocks(func(tab *lock.Table) {
+		if tab.Len() != 0 {
+			t.Error("the lock outlived its time")
+		}
+	})
+}
+
+func TestLocksSurviveASnapshot(t *testing.T) {
+	r, _ := lockReplica()
+	r.apply(entryOf(stamp0, batch("n1", 1, 1, 0, "LS.LOCK l a 1000 0 o n1 1", "LS.LOCK l b 1000 60000 o n1 1", "FENCED m 500380467200000 SET k v")))
+	again := restored(t, r)
+	if a, b := r.f.Digest(), again.f.Digest(); a != b {
+		t.Fatalf("digests differ: %+v, %+v", a, b)
+	}
+	for _, rep := range []*replica{r, again} {
+		rep.apply(entryOf(stamp0+1000, batch("n1", 1, 2, 1, "FENCED m 500380467199999 SET k late", "FENCED l 500380467200000 SET k late", "LS.LOCK l d 1 0 o n1 1")))
+	}
+	if a, b := r.f.Digest(), again.f.Digest(); a != b {
+		t.Errorf("digests differ after the same entry: %+v, %+v", a, b)
+	}
+	r.f.View(0, func(c *command.Ctx) {
+		if v := c.Store.Get([]byte("k")); v == nil || string(v.Bytes()) != "v" {
+			t.Error("a late write was applied")
+		}
+	})
+}
