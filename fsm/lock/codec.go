@@ -5,6 +5,8 @@ import (
 	"errors"
 	"maps"
 	"slices"
+
+	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
 // ErrMalformed means that encoded locks are damaged or of another version.
@@ -62,6 +64,9 @@ func Decode(b []byte, collectEvents bool) (t *Table, rest []byte, err error) {
 	d := decoder{rest: b}
 	t = NewTable(collectEvents)
 	t.lastFence, t.floor = d.uvarint(), d.uvarint()
+	if mutant.On(mutant.FenceRestarts) {
+		t.lastFence = 0
+	}
 	for range d.count() {
 		t.decodeLock(&d)
 	}

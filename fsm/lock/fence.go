@@ -2,6 +2,8 @@ package lock
 
 import (
 	"crypto/sha256"
+
+	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
 // fenceEpoch is 2020-01-01 in Unix milliseconds. Fences count 4096ths of a
@@ -17,6 +19,10 @@ func fenceAt(now int64) uint64 { return uint64(max(now-fenceEpoch, 0)) << fenceS
 
 // nextFence returns a fence higher than all before it.
 func (t *Table) nextFence(now int64) uint64 {
+	if mutant.On(mutant.FenceRestarts) {
+		t.lastFence++
+		return t.lastFence
+	}
 	t.lastFence = max(t.lastFence, t.floor)
 	t.lastFence = max(t.lastFence+1, fenceAt(now))
 	return t.lastFence
@@ -60,7 +66,7 @@ func (t *Table) CheckFence(now int64, name []byte, fence uint64) (seen uint64, v
 	}
 	key := markKey(string(name))
 	if m := t.marks.byKey[key]; m != nil {
-		if fence < m.fence {
+		if fence < m.fence && !mutant.On(mutant.StaleFenceAccepted) {
 			return m.fence, FenceStale
 		}
 		seen = m.fence

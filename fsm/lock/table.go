@@ -2,6 +2,8 @@ package lock
 
 import (
 	"errors"
+
+	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
 // Bounds of what a request may ask for.
@@ -238,14 +240,16 @@ func (t *Table) Renew(now int64, name, token []byte, ttl int64) (Grant, bool) {
 		return Grant{}, false
 	}
 	l.ttl, l.grant.ExpiresAt = ttl, now+ttl
-	t.timers.set(&l.timer, l.grant.ExpiresAt)
+	if !mutant.On(mutant.ExpiryIgnoresRenewal) {
+		t.timers.set(&l.timer, l.grant.ExpiresAt)
+	}
 	return l.grant, true
 }
 
 // Release ends the grant of token, and grants the lock to the next waiter.
 func (t *Table) Release(now int64, name, token []byte) bool {
 	l := t.locks[string(name)]
-	if l == nil || l.token != string(token) {
+	if l == nil || l.token != string(token) && !mutant.On(mutant.UnlockWithoutToken) {
 		return false
 	}
 	t.lose(l, now, Released)
@@ -277,7 +281,9 @@ func (t *Table) lose(l *held, now int64, why Reason) {
 			t.drop(w, TimedOut)
 			continue
 		}
-		t.leave(w)
+		if !mutant.On(mutant.WaiterGrantedTwice) {
+			t.leave(w)
+		}
 		t.bytes += cost(l.name, w.token, w.owner)
 		t.give(l, now, w.token, w.owner, w.ttl, w.from)
 		return

@@ -38,7 +38,7 @@ func mayImport() map[string][]string {
 		"internal/arch":       {},
 		"internal/e2e":        {"client", "resp"}, // real processes, through public interfaces only
 		"internal/readme":     {},
-		"fsm/lock":            {},
+		"fsm/lock":            {"internal/mutant"},
 		"fsm/command":         {"fsm/lock", "store", "resp", "internal/bulk", "internal/mutant"},
 		"snapshot":            {"store", "internal/failpoint", "internal/mutant"},
 		"transport":           {"resp", "internal/clock", "internal/failpoint", "internal/bulk", "internal/mutant"},

@@ -25,6 +25,11 @@ const (
 	WatchMissesReturn     ID = "watch-misses-return"
 	StaleAgeUnderstated   ID = "stale-age-understated"
 	HeartbeatFastPath     ID = "heartbeat-fast-path"
+	UnlockWithoutToken    ID = "unlock-without-token"
+	ExpiryIgnoresRenewal  ID = "expiry-ignores-renewal"
+	FenceRestarts         ID = "fence-restarts-after-restore"
+	WaiterGrantedTwice    ID = "waiter-granted-twice"
+	StaleFenceAccepted    ID = "stale-fence-accepted"
 )
 
 // Mutant is one deliberate bug.
@@ -56,5 +61,10 @@ func All() []Mutant {
 		{WatchMissesReturn, "WATCH does not notice a key that came and went"},
 		{StaleAgeUnderstated, "a stale read says it is younger than it is"},
 		{HeartbeatFastPath, "heartbeats change term and state beside Raft's main loop (hashicorp/raft issue 695)"},
+		{UnlockWithoutToken, "anybody can release a lock, whatever the token"},
+		{ExpiryIgnoresRenewal, "a lock ends when its first time is over, renewed or not"},
+		{FenceRestarts, "fences are counted, and the count is not in the snapshot"},
+		{WaiterGrantedTwice, "who got a lock after a wait keeps the place in the queue, and gets it again"},
+		{StaleFenceAccepted, "a write with an old fence is applied"},
 	}
 }

@@ -61,6 +61,11 @@ func Table() []Row {
 		{Mutant: mutant.WatchMissesReturn, Workload: "register"},
 		{Mutant: mutant.StaleAgeUnderstated, Workload: "stale", Faults: []string{"loss", "pause"}},
 		{Mutant: mutant.HeartbeatFastPath, Test: "TestOldLeaderTakesTheNewTermBesideItsMainLoop", Package: "./transport"},
+		{Mutant: mutant.UnlockWithoutToken, Workload: "locks"},
+		{Mutant: mutant.ExpiryIgnoresRenewal, Workload: "locks"},
+		{Mutant: mutant.FenceRestarts, Workload: "locks", Faults: []string{"kill-all", "snapshots"}},
+		{Mutant: mutant.WaiterGrantedTwice, Workload: "locks"},
+		{Mutant: mutant.StaleFenceAccepted, Workload: "locks"},
 	}
 }
 
