@@ -53,6 +53,9 @@ func (g *Group) establish(ctx context.Context) {
 	// Longer than any lease that an earlier leader can hold: leases are a
 	// tenth shorter than the setting, by their holder's clock.
 	silence, _ := g.fsm.Settings()
+	if mutant.On(mutant.LeaseWithoutSilence) {
+		silence = 0
+	}
 	pause(ctx, elected+time.Duration(silence)*time.Millisecond-g.clock.Mono())
 	if ctx.Err() != nil || !g.leads(term) {
 		return

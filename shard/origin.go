@@ -206,6 +206,9 @@ func (o *origin) finish(f *flight, replies []resp.Value, err error) {
 func (o *origin) fail(f *flight, doubt bool) {
 	o.mu.Lock()
 	f.out = false
+	if mutant.On(mutant.ResendRenumbered) {
+		doubt = false
+	}
 	f.doubt = f.doubt || doubt
 	if f.doubt {
 		for _, p := range f.proposals {

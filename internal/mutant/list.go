@@ -9,18 +9,21 @@ const (
 	ConfirmEarlierRound   ID = "confirm-earlier-round"
 	ReadBeforeBarrier     ID = "read-before-barrier"
 	LeaseTooLong          ID = "lease-too-long"
+	LeaseWithoutSilence   ID = "lease-without-silence"
 	FollowerReadNoWait    ID = "follower-read-no-wait"
 	IndexPublishedLate    ID = "index-published-late"
 	AckBeforeCommit       ID = "ack-before-commit"
 	FsyncSkipped          ID = "fsync-skipped"
 	FsyncErrorIgnored     ID = "fsync-error-ignored"
 	ResendAppliedTwice    ID = "resend-applied-twice"
+	ResendRenumbered      ID = "resend-renumbered"
 	DoubtAsFailure        ID = "doubt-as-failure"
 	OnceNotInSnapshot     ID = "once-not-in-snapshot"
 	ExpiryByLocalClock    ID = "expiry-by-local-clock"
 	EvictionPerReplica    ID = "eviction-per-replica"
 	SnapshotWithoutNewest ID = "snapshot-without-newest"
 	RestoreKeepsOldKeys   ID = "restore-keeps-old-keys"
+	SnapshotSumIgnored    ID = "snapshot-sum-ignored"
 	MultiNotAtomic        ID = "multi-not-atomic"
 	WatchMissesReturn     ID = "watch-misses-return"
 	StaleAgeUnderstated   ID = "stale-age-understated"
@@ -45,18 +48,21 @@ func All() []Mutant {
 		{ConfirmEarlierRound, "a read counts a confirmation round that began before the read did"},
 		{ReadBeforeBarrier, "a new leader answers before it has applied what was committed before its term"},
 		{LeaseTooLong, "a lease lasts longer than a new leader waits"},
+		{LeaseWithoutSilence, "a new leader does not wait until older leases are over"},
 		{FollowerReadNoWait, "a follower answers before it has applied what the leader named"},
 		{IndexPublishedLate, "an entry's effects can be read before its index is known"},
 		{AckBeforeCommit, "a leader counts an append as stored when it is sent"},
 		{FsyncSkipped, "the log is not flushed to the disk"},
 		{FsyncErrorIgnored, "a flush that failed counts as done"},
 		{ResendAppliedTwice, "a batch that is sent again to a new leader is applied again"},
+		{ResendRenumbered, "a batch that may have been logged is sent again under another number"},
 		{DoubtAsFailure, "a write whose outcome is not known is reported as failed"},
 		{OnceNotInSnapshot, "a snapshot lacks the records of idempotent requests"},
 		{ExpiryByLocalClock, "each node judges by its own clock whether a key's time is up"},
 		{EvictionPerReplica, "each replica chooses for itself what to evict"},
 		{SnapshotWithoutNewest, "a snapshot lacks the newest writes that it stands for"},
 		{RestoreKeepsOldKeys, "restoring a snapshot keeps keys that it does not have"},
+		{SnapshotSumIgnored, "the checksum of a snapshot is not compared"},
 		{MultiNotAtomic, "others see a transaction half done"},
 		{WatchMissesReturn, "WATCH does not notice a key that came and went"},
 		{StaleAgeUnderstated, "a stale read says it is younger than it is"},

@@ -109,7 +109,8 @@ func (r *Result) hunt(ctx context.Context, o Options, binary string) error {
 	if r.Test != "" {
 		return r.test(ctx, o, true)
 	}
-	for ; !r.Good && (r.Runs == 0 || time.Since(began) < r.Bound); r.Runs++ {
+	broken := 0
+	for ; !r.Good && broken < 3 && (r.Runs == 0 || time.Since(began) < r.Bound); r.Runs++ {
 		out, err := r.one(ctx, o, binary, envVar+"="+string(r.Mutant))
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -117,6 +118,7 @@ func (r *Result) hunt(ctx context.Context, o Options, binary string) error {
 		if err != nil {
 			// Some bugs keep a cluster from starting, or from being asked at
 			// all; that is not what the row is about.
+			broken++
 			r.By = "no run: " + err.Error()
 			o.Log("%s: %s", r.Mutant, r.By)
 			continue
@@ -135,11 +137,15 @@ func (r *Result) control(ctx context.Context, o Options, binary string) error {
 	}
 	began := time.Now()
 	out, err := r.one(ctx, o, binary)
-	if err != nil {
-		return err
-	}
-	r.Runs, r.Took, r.Good, r.By = 1, time.Since(began), out.Valid(), "valid"
-	if !r.Good {
+	r.Runs, r.Took = 1, time.Since(began)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		r.By = "no run: " + err.Error()
+	case out.Valid():
+		r.Good, r.By = true, "valid"
+	default:
 		r.By = complaints(out)
 	}
 	return nil
@@ -221,11 +227,11 @@ func complaints(out *report.Report) string {
 
 // String is the result in a line.
 func (r Result) String() string {
-	word := "CAUGHT"
+	word := "ok"
 	if !r.Good {
-		word = "NOT CAUGHT"
+		word = "FAIL"
 	}
-	return fmt.Sprintf("%s %s in %.1f s, %d runs: %s", word, r.Mutant, r.Took.Seconds(), r.Runs, r.By)
+	return fmt.Sprintf("%s %s: %.1f s, %d runs: %s", word, r.Mutant, r.Took.Seconds(), r.Runs, r.By)
 }
 
 // withoutRow lists the mutants that the table lacks.
