@@ -74,6 +74,7 @@ func faults() []fault {
 		{"kill-majority", processes, killMajority},
 		{"kill-all", processes, killAll},
 		{"pause", processes, pause},
+		{"stutter", processes, stutter},
 		{"wipe", processes, wipe},
 		{"bitflip", processes, bitflip},
 		{"partition-leader", network, partitionLeader},

@@ -1,0 +1,47 @@
+package nemesis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/lockstepkv/lockstep/jepsen/cluster"
+)
+
+// stutter lets a leader run for moments only, as on a machine that is far too
+// busy. It is stopped for about as long as elections take: what it knows of the
+// others is old each time, but not so old that its own timers tell it.
+func stutter(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {
+	ctx, end := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	stops, seen := 0, map[string]bool{}
+	var failed error
+	wg.Go(func() {
+		for ctx.Err() == nil && failed == nil {
+			node := n.leader(ctx, rng)
+			seen[node.ID] = true
+			for range 4 {
+				n.touch([]*cluster.Node{node})
+				failed = errors.Join(failed, node.Pause())
+				sleep(ctx, time.Duration(150+rng.IntN(300))*time.Millisecond)
+				failed = errors.Join(failed, node.Resume())
+				sleep(ctx, time.Duration(2+rng.IntN(40))*time.Millisecond)
+				stops++
+			}
+		}
+	})
+	heal := func(context.Context) (string, error) {
+		end()
+		wg.Wait()
+		if failed == nil && stops == 0 {
+			failed = errNoChance
+		}
+		return fmt.Sprintf("stopped %d times: %v", stops, slices.Sorted(maps.Keys(seen))), failed
+	}
+	return "leaders", heal, nil
+}
