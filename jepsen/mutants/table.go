@@ -58,8 +58,11 @@ func Table() []Row {
 		{Mutant: mutant.ExpiryByLocalClock, Workload: "expiry", Faults: []string{"clock"}},
 		{Mutant: mutant.EvictionPerReplica, Workload: "eviction"},
 		{Mutant: mutant.SnapshotWithoutNewest, Workload: "set", Faults: []string{"kill-all", "snapshots"}},
-		{Mutant: mutant.RestoreKeepsOldKeys, Workload: "eviction", Faults: []string{"partition-halves", "snapshots"}},
-		{Mutant: mutant.SnapshotSumIgnored, Workload: "set", Faults: []string{"bitflip", "snapshots"}},
+		{Mutant: mutant.RestoreKeepsOldKeys, Workload: "eviction", Faults: []string{"partition-halves", "snapshots"}, Workers: 10},
+		// A node that is back soon, under little load, or the leader sends it a
+		// snapshot of its own over the damaged one.
+		{Mutant: mutant.SnapshotSumIgnored, Workload: "set", Faults: []string{"bitflip", "snapshots"}, Pause: 60 * time.Millisecond,
+			Hold: [2]time.Duration{100 * time.Millisecond, 300 * time.Millisecond}, Workers: 2},
 		{Mutant: mutant.MultiNotAtomic, Workload: "append"},
 		{Mutant: mutant.WatchMissesReturn, Workload: "register"},
 		{Mutant: mutant.StaleAgeUnderstated, Workload: "stale", Faults: []string{"loss", "pause"}},
