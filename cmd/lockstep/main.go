@@ -20,7 +20,7 @@ func run() int {
 	// soon as it has come.
 	context.AfterFunc(ctx, stop)
 	err := newRootCommand().ExecuteContext(ctx)
-	if err != nil {
+	if err != nil && err.Error() != "" {
 		fmt.Fprintln(os.Stderr, "lockstep:", err)
 	}
 	return exitCode(err)
@@ -41,7 +41,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage, 3 no such key, 4 condition not met,
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServeCommand(), newKeyCommand(), newClusterCommand(), newBackupCommand(),
+	root.AddCommand(newServeCommand(), newKeyCommand(), newLockCommand(), newClusterCommand(), newBackupCommand(),
 		newRestoreCommand(), newExportAOFCommand(), newBenchCommand(), newVersionCommand())
 	return root
 }

@@ -26,11 +26,14 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	server := httptest.NewServer(newFakeAPI())
 	t.Cleanup(server.Close) // the scripts run in parallel, after this function
+	locks := httptest.NewServer(newLockServer(t))
+	t.Cleanup(locks.Close)
 	redis, _ := startRedis(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("FAKE", server.URL)
+			e.Setenv("LOCKS", locks.URL)
 			e.Setenv("REDIS", redis)
 			e.Setenv("CLOSED", closedAddr(t))
 			return nil

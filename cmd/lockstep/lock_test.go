@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/lockstepkv/lockstep/api/httpapi"
+	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/api/router/routertest"
+	"github.com/lockstepkv/lockstep/fsm/command"
+)
+
+// newLockServer serves the HTTP API of a fake cluster.
+func newLockServer(t testing.TB) http.Handler {
+	t.Helper()
+	table := command.NewTable()
+	r, err := router.New(routertest.New(table, routertest.Options{}), table, router.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Wait)
+	h, err := httpapi.New(httpapi.Options{Router: r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// TestLostLockStopsTheCommand cuts the holder off: its command must have ended
+// before the lock can be somebody else's.
+func TestLostLockStopsTheCommand(t *testing.T) {
+	var cut atomic.Bool
+	api := newLockServer(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if cut.Load() {
+			_, _ = io.Copy(io.Discard, r.Body) // or the server does not notice that the client is gone
+			<-r.Context().Done()
+			return
+		}
+		api.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	o := lockOptions{client: clientOptions{endpoints: []string{server.URL}, timeout: 5 * time.Second}, ttl: time.Second, killAfter: 250 * time.Millisecond}
+	c, err := newLockClient(o, "jobs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.acquire(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	cut.Store(true)
+	// The command ignores SIGTERM, so it takes SIGKILL.
+	status, err := runHolding(c, o, "/bin/sh", []string{"sh", "-c", "trap '' TERM; while true; do sleep 0.01; done"})
+	if exitCode(err) != exitLockLost || status != 0 {
+		t.Fatalf("status %d, %v", status, err)
+	}
+	if over := time.Since(c.until); over > 500*time.Millisecond || over < -50*time.Millisecond {
+		t.Errorf("the command ended %v after the lock's time", over)
+	}
+}
+
+func TestCommandOfALockThatIsGoneIsStopped(t *testing.T) {
+	server := httptest.NewServer(newLockServer(t))
+	defer server.Close()
+	o := lockOptions{client: clientOptions{endpoints: []string{server.URL}, timeout: 5 * time.Second}, ttl: 600 * time.Millisecond, killAfter: 100 * time.Millisecond}
+	c, err := newLockClient(o, "jobs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.acquire(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	token := c.token
+	c.token = "another" // as if the cluster had given the lock away
+	_, err = runHolding(c, o, "/bin/sleep", []string{"sleep", "60"})
+	if exitCode(err) != exitLockLost || !errors.Is(err, errLockGone) {
+		t.Fatal(err)
+	}
+	c.token = token
+	c.letGo(0)
+}
+
+func TestSignalsReachTheCommand(t *testing.T) {
+	server := httptest.NewServer(newLockServer(t))
+	defer server.Close()
+	o := lockOptions{client: clientOptions{endpoints: []string{server.URL}, timeout: 5 * time.Second}, ttl: 5 * time.Second, killAfter: time.Second}
+	c, err := newLockClient(o, "jobs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.acquire(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	// The command signals its parent, which is this process, and gets it back.
+	status, err := runHolding(c, o, "/bin/sh", []string{"sh", "-c", "trap 'exit 42' USR1; kill -USR1 $PPID; while true; do sleep 0.01; done"})
+	if status != 42 || err != nil {
+		t.Errorf("status %d, %v", status, err)
+	}
+}

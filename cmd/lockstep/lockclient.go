@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+var (
+	errLockHeld = errors.New("somebody else holds the lock")
+	errLockGone = errors.New("the lock is not ours any more")
+)
+
+// lockClient holds one lock through whichever node answers.
+type lockClient struct {
+	api  *apiClient
+	path string
+	name string
+	ttl  time.Duration
+
+	token string
+	fence uint64
+	// until is when the lock may be lost, by this machine's monotonic clock: its
+	// time counts from before the request was sent.
+	until time.Time
+}
+
+// attemptPause is how long to wait before the nodes are asked once more.
+const attemptPause = 100 * time.Millisecond
+
+func newLockClient(o lockOptions, name string) (*lockClient, error) {
+	api, err := newAPIClient(o.client)
+	if err != nil {
+		return nil, err
+	}
+	api.http.Timeout = 0 // each call has its own
+	return &lockClient{api: api, name: name, path: "/v1/locks/" + url.PathEscape(name), ttl: o.ttl}, nil
+}
+
+type lockAnswer struct {
+	Token string `json:"token"`
+	Fence uint64 `json:"fence"`
+}
+
+// acquire takes the lock. A request is repeated under its idempotency key until a
+// node answers, so that it has one place in the queue however often it was sent.
+func (c *lockClient) acquire(ctx context.Context, o lockOptions) error {
+	end := time.Now().Add(o.wait)
+	ctx, cancel := context.WithDeadline(ctx, end.Add(o.client.timeout))
+	defer cancel()
+	id, wait, asked := rand.Text(), o.wait, time.Now()
+	for tries := 0; ; tries++ {
+		sent := time.Now()
+		var answer lockAnswer
+		err := c.call(ctx, http.MethodPost, id, lockBody{TTL: c.ttl.Milliseconds(), Wait: wait.Milliseconds(), Owner: o.owner}, &answer)
+		switch {
+		case err == nil:
+			c.token, c.fence, c.until = answer.Token, answer.Fence, sent.Add(c.ttl)
+			if time.Since(sent) > c.ttl/10 {
+				return c.confirm(ctx) // it was granted some time within the wait
+			}
+			return nil
+		case exitCode(err) == exitCondition && tries > 0 && time.Until(end) > attemptPause:
+			// The place in the queue was lost with the node that it was taken
+			// through. Queue again.
+			id, wait, tries = rand.Text(), time.Until(end), -1
+		case exitCode(err) == exitCondition:
+			return withCode(o.conflictCode, fmt.Errorf("%w: %v", errLockHeld, err))
+		case ctx.Err() != nil:
+			return withCode(exitLockUnavailable, fmt.Errorf("after %v: %w", time.Since(asked).Round(time.Millisecond), err))
+		case exitCode(err) != exitUnavailable && exitCode(err) != exitInDoubt:
+			return withCode(exitLockUsage, err)
+		}
+		pauseFor(ctx, attemptPause)
+	}
+}
+
+// confirm finds out from when on the lock's time counts, by renewing it.
+func (c *lockClient) confirm(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.ttl)
+	defer cancel()
+	for {
+		err := c.renew(ctx)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, errLockGone):
+			return withCode(exitLockUnavailable, fmt.Errorf("the lock was granted and lost before the answer came: %w", err))
+		case ctx.Err() != nil:
+			return withCode(exitLockUnavailable, err)
+		}
+		pauseFor(ctx, attemptPause)
+	}
+}
+
+// renew renews the lock once, trying every node.
+func (c *lockClient) renew(ctx context.Context) error {
+	sent := time.Now()
+	err := c.call(ctx, http.MethodPut, "", lockBody{Token: c.token, TTL: c.ttl.Milliseconds()}, nil)
+	switch {
+	case err == nil:
+		c.until = sent.Add(c.ttl)
+	case exitCode(err) == exitCondition:
+		return fmt.Errorf("%w: %v", errLockGone, err)
+	}
+	return err
+}
+
+// releasePatience is how long a node is looked for that takes the release.
+const releasePatience = 3 * time.Second
+
+// letGo releases the lock, or leaves it to end by itself after the rest of the
+// time that it is to be kept.
+func (c *lockClient) letGo(rest time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), releasePatience)
+	defer cancel()
+	for ctx.Err() == nil {
+		var err error
+		if rest > 0 {
+			err = c.call(ctx, http.MethodPut, "", lockBody{Token: c.token, TTL: max(rest.Milliseconds(), 1)}, nil)
+		} else {
+			err = c.call(ctx, http.MethodDelete, "", lockBody{Token: c.token}, nil)
+		}
+		if err == nil || exitCode(err) == exitCondition {
+			return
+		}
+		pauseFor(ctx, attemptPause)
+	}
+}
+
+type lockBody struct {
+	Token string `json:"token,omitempty"`
+	TTL   int64  `json:"ttl_ms,omitempty"`
+	Wait  int64  `json:"wait_ms,omitempty"`
+	Owner string `json:"owner,omitempty"`
+}
+
+// call tries one node after the other until one answers. All calls here may be
+// repeated: by their idempotency key, or because they do the same again.
+func (c *lockClient) call(ctx context.Context, method, id string, body lockBody, out any) error {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	header := http.Header{"Content-Type": {"application/json"}}
+	if id != "" {
+		header.Set("Idempotency-Key", id)
+	}
+	var failures []error
+	for _, endpoint := range c.api.endpoints {
+		res, err := c.api.send(ctx, endpoint, apiRequest{method: method, path: c.path, header: header, body: b})
+		if err == nil {
+			if res, err = checkAnswer(res, apiRequest{mutates: true}); err == nil {
+				return decodeAnswer(res, out)
+			}
+			if code := exitCode(err); code != exitUnavailable && code != exitInDoubt {
+				return err
+			}
+		}
+		failures = append(failures, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return withCode(exitUnavailable, fmt.Errorf("no node answers: %w", errors.Join(failures...)))
+}
+
+func decodeAnswer(res *http.Response, out any) error {
+	defer res.Body.Close()
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
+		return withCode(exitInDoubt, fmt.Errorf("read the answer: %w", err))
+	}
+	return nil
+}
+
+func pauseFor(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
