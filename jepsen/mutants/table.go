@@ -65,7 +65,7 @@ func Table() []Row {
 			Hold: [2]time.Duration{100 * time.Millisecond, 300 * time.Millisecond}, Workers: 2},
 		{Mutant: mutant.MultiNotAtomic, Workload: "append"},
 		{Mutant: mutant.WatchMissesReturn, Workload: "register"},
-		{Mutant: mutant.StaleAgeUnderstated, Workload: "stale", Faults: []string{"loss", "pause"}},
+		{Mutant: mutant.StaleAgeUnderstated, Workload: "stale", Faults: []string{"stutter"}, Workers: 8},
 		{Mutant: mutant.HeartbeatFastPath, Test: "TestOldLeaderTakesTheNewTermBesideItsMainLoop", Package: "./transport"},
 		{Mutant: mutant.UnlockWithoutToken, Workload: "locks"},
 		{Mutant: mutant.ExpiryIgnoresRenewal, Workload: "locks"},

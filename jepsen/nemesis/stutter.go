@@ -13,9 +13,9 @@ import (
 	"github.com/lockstepkv/lockstep/jepsen/cluster"
 )
 
-// stutter lets a leader run for moments only, as on a machine that is far too
-// busy. It is stopped for about as long as elections take: what it knows of the
-// others is old each time, but not so old that its own timers tell it.
+// stutter lets a node run for moments only, as on a machine that is far too busy.
+// What it asks is answered while it stands still, and what it knows of the others
+// is old each time, but not so old that its own timers tell it.
 func stutter(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {
 	ctx, end := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -24,13 +24,16 @@ func stutter(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc,
 	wg.Go(func() {
 		for ctx.Err() == nil && failed == nil {
 			node := n.leader(ctx, rng)
+			if rng.IntN(2) == 0 {
+				node = n.some(rng, 1)[0]
+			}
 			seen[node.ID] = true
-			for range 4 {
+			for range 10 {
 				n.touch([]*cluster.Node{node})
 				failed = errors.Join(failed, node.Pause())
-				sleep(ctx, time.Duration(150+rng.IntN(300))*time.Millisecond)
+				sleep(ctx, time.Duration(30+rng.IntN(300))*time.Millisecond)
 				failed = errors.Join(failed, node.Resume())
-				sleep(ctx, time.Duration(2+rng.IntN(40))*time.Millisecond)
+				sleep(ctx, time.Duration(1+rng.IntN(20))*time.Millisecond)
 				stops++
 			}
 		}
@@ -43,5 +46,5 @@ func stutter(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc,
 		}
 		return fmt.Sprintf("stopped %d times: %v", stops, slices.Sorted(maps.Keys(seen))), failed
 	}
-	return "leaders", heal, nil
+	return "leaders and others in turn", heal, nil
 }
