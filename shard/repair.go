@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/snapshot"
 )
@@ -123,6 +124,9 @@ func (g *Group) setQuarantine(on bool) error {
 
 // admit decides whether a replica may vote.
 func (g *Group) admit(ctx context.Context, n *Node) error {
+	if mutant.On(mutant.VoteAfterLoss) {
+		return nil
+	}
 	on, err := n.meta.Quarantined(int(g.id))
 	if err != nil {
 		return err

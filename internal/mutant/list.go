@@ -15,6 +15,7 @@ const (
 	AckBeforeCommit       ID = "ack-before-commit"
 	FsyncSkipped          ID = "fsync-skipped"
 	FsyncErrorIgnored     ID = "fsync-error-ignored"
+	VoteAfterLoss         ID = "vote-after-loss"
 	ResendAppliedTwice    ID = "resend-applied-twice"
 	ResendRenumbered      ID = "resend-renumbered"
 	DoubtAsFailure        ID = "doubt-as-failure"
@@ -54,6 +55,7 @@ func All() []Mutant {
 		{AckBeforeCommit, "a leader counts an append as stored when it is sent"},
 		{FsyncSkipped, "the log is not flushed to the disk"},
 		{FsyncErrorIgnored, "a flush that failed counts as done"},
+		{VoteAfterLoss, "a replica that lost its log votes all the same"},
 		{ResendAppliedTwice, "a batch that is sent again to a new leader is applied again"},
 		{ResendRenumbered, "a batch that may have been logged is sent again under another number"},
 		{DoubtAsFailure, "a write whose outcome is not known is reported as failed"},

@@ -51,6 +51,7 @@ func Table() []Row {
 		{Mutant: mutant.AckBeforeCommit, Workload: "register", Faults: []string{"partition-leader"}},
 		{Mutant: mutant.FsyncSkipped, Workload: "set", Faults: []string{"power"}},
 		{Mutant: mutant.FsyncErrorIgnored, Workload: "set", Faults: []string{"eio", "power"}},
+		{Mutant: mutant.VoteAfterLoss, Workload: "register", Faults: []string{"amnesia"}},
 		{Mutant: mutant.ResendAppliedTwice, Workload: "counter", Faults: []string{"partition-leader", "kill-leader"}},
 		{Mutant: mutant.ResendRenumbered, Workload: "counter", Faults: []string{"partition-leader", "kill-leader"}},
 		{Mutant: mutant.DoubtAsFailure, Workload: "set", Faults: []string{"partition-leader"}, Hold: [2]time.Duration{2500 * time.Millisecond, 3500 * time.Millisecond}},

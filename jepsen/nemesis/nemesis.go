@@ -55,6 +55,10 @@ type fault struct {
 	inject func(ctx context.Context, n *Nemesis, rng *rand.Rand) (detail string, heal healFunc, err error)
 }
 
+func (f fault) needsNamespaces() bool {
+	return f.class == network || f.class == loss || f.name == amnesiaName
+}
+
 // healFunc ends a fault. A nil error means that it took effect, shows says how
 // that was seen.
 type healFunc func(ctx context.Context) (shows string, err error)
@@ -76,6 +80,7 @@ func faults() []fault {
 		{"pause", processes, pause},
 		{"stutter", processes, stutter},
 		{"wipe", processes, wipe},
+		{amnesiaName, processes, amnesia},
 		{"bitflip", processes, bitflip},
 		{"partition-leader", network, partitionLeader},
 		{"partition-halves", network, partitionHalves},
@@ -121,7 +126,7 @@ func Expand(list []string, partitions bool) ([]string, error) {
 		found := false
 		for _, f := range faults() {
 			grouped := want == "all" || strings.HasPrefix(f.name, want+"-")
-			needs := f.class == network || f.class == loss
+			needs := f.needsNamespaces()
 			if f.name != want && (!grouped || needs && !partitions) {
 				found = found || grouped
 				continue
@@ -147,12 +152,16 @@ type Nemesis struct {
 	opt   Options
 	nodes []*cluster.Node
 
+	cutting sync.Mutex // held by the one fault that cuts connections; before mu
+
 	mu      sync.Mutex
 	events  []Event                // guarded by mu
 	rules   cluster.Rules          // guarded by mu
 	dropped map[cluster.Pair]int64 // by rules before the present ones; guarded by mu
 	touched []time.Time            // per node: when it was last being killed, started, paused; guarded by mu
 	damaged *cluster.Node          // lost data and is not known to be repaired; guarded by mu
+	// depriving: damaged is about to lose its data; guarded by mu.
+	depriving bool
 }
 
 // New returns a nemesis.

@@ -98,14 +98,19 @@ func partitionOneWay(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, h
 // partition cuts connections. It took effect when packets were dropped between
 // any two nodes that were alive all the time.
 func (n *Nemesis) partition(detail string, c cut) (string, healFunc, error) {
+	n.cutting.Lock()
 	start := time.Now()
 	up := make([]bool, len(n.nodes))
 	for i, node := range n.nodes {
 		up[i] = node.State() == cluster.Up
 	}
 	before, err := n.rule(func(r *cluster.Rules) { r.Cut = c })
+	if err != nil {
+		n.cutting.Unlock()
+	}
 	heal := func(context.Context) (string, error) {
 		after, err := n.rule(func(r *cluster.Rules) { r.Cut = nil })
+		n.cutting.Unlock()
 		return n.judge(c, since(before, after), n.alive(up, start), err)
 	}
 	return detail, heal, err

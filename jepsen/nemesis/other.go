@@ -98,6 +98,7 @@ func bitflip(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc,
 	if err := n.claim(ctx, node); err != nil {
 		return "", nil, err
 	}
+	defer n.deprived()
 	n.touch([]*cluster.Node{node})
 	if err := node.Kill(); err != nil {
 		return node.ID, nil, err

@@ -122,11 +122,21 @@ func pause(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, e
 }
 
 // claim makes a node the one that may lack data. It is refused while another one
-// may, or while one of the others is not well.
-func (n *Nemesis) claim(ctx context.Context, node *cluster.Node) error {
+// may, or while one of the others is not well. The caller says by deprived when
+// the node has lost it: until then it still looks well.
+func (n *Nemesis) claim(ctx context.Context, node *cluster.Node) (err error) {
 	n.mu.Lock()
-	before := n.damaged
+	before, depriving := n.damaged, n.depriving
+	n.depriving = true
 	n.mu.Unlock()
+	if depriving {
+		return fmt.Errorf("%w: another node is about to lose data", errSkipped)
+	}
+	defer func() {
+		if err != nil {
+			n.deprived()
+		}
+	}()
 	if before != nil && before.Ready(ctx) != nil {
 		return fmt.Errorf("%w: %s is not repaired yet", errSkipped, before.ID)
 	}
@@ -141,6 +151,12 @@ func (n *Nemesis) claim(ctx context.Context, node *cluster.Node) error {
 	return nil
 }
 
+func (n *Nemesis) deprived() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.depriving = false
+}
+
 // repairPatience is how long a node that lost data may take to be whole again,
 // with other faults going on.
 const repairPatience = 20 * time.Second
@@ -153,6 +169,7 @@ func wipe(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, er
 	}
 	n.touch([]*cluster.Node{node})
 	err := errors.Join(node.Kill(), node.Wipe())
+	n.deprived()
 	heal := func(ctx context.Context) (string, error) {
 		defer n.touch([]*cluster.Node{node})
 		if err := node.Start(); err != nil {
