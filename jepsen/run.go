@@ -188,7 +188,7 @@ func (r *run) recover(ctx context.Context) {
 	if err != nil {
 		detail = err.Error()
 	}
-	r.out.Add("recovery", err == nil, detail)
+	r.out.Add(Recovery, err == nil, detail)
 	r.say("healed; %s", detail)
 	select { // a little more load on the healed cluster
 	case <-ctx.Done():
@@ -261,8 +261,11 @@ func (r *run) readAll(ctx context.Context) {
 	r.out.Add("final reads", failed == 0 && len(reads) > 0, fmt.Sprintf("%d of %d operations on the healed cluster failed", failed, len(reads)))
 }
 
-// ReplicasAgree is the name of the check that compares the replicas.
-const ReplicasAgree = "replicas agree"
+// The names of checks that others ask for.
+const (
+	Recovery      = "recovery"       // the cluster was whole again after the last fault
+	ReplicasAgree = "replicas agree" // at the same index
+)
 
 // compare compares the replicas.
 func (r *run) compare(ctx context.Context) {

@@ -123,7 +123,7 @@ func (r *Result) hunt(ctx context.Context, o Options, binary string) error {
 			o.Log("%s: %s", r.Mutant, r.By)
 			continue
 		}
-		r.Good, r.By = caught(out)
+		r.Good, r.By = r.caught(out)
 		o.Log("%s: run %d: caught %v: %s", r.Mutant, r.Runs+1, r.Good, r.By)
 	}
 	r.Took = time.Since(began)
@@ -190,7 +190,7 @@ func (r *Result) one(ctx context.Context, o Options, binary string, env ...strin
 }
 
 // caught reports whether a run has found the bug, and what has.
-func caught(out *report.Report) (bool, string) {
+func (r Row) caught(out *report.Report) (bool, string) {
 	var by []string
 	if v := out.Verdict; len(v.Anomalies) > 0 {
 		var types []string
@@ -201,6 +201,9 @@ func caught(out *report.Report) (bool, string) {
 		by = append(by, "checker "+v.Checker+": "+strings.Join(types, ", "))
 	}
 	for _, c := range out.Checks {
+		if c.Name == jepsen.Recovery && !c.Valid && r.NoReturn {
+			by = append(by, "the cluster does not come back")
+		}
 		if c.Name == jepsen.ReplicasAgree && !c.Valid && strings.Contains(c.Detail, cluster.ErrDiverged.Error()) {
 			by = append(by, "replicas differ")
 		}

@@ -21,6 +21,10 @@ type Row struct {
 	ReadMode string
 	Flags    []string
 
+	// NoReturn: a cluster that does not come back counts as caught. What its
+	// nodes have lost cannot be read then.
+	NoReturn bool
+
 	// Test, instead of a workload: a test of the package that fails with the
 	// mutant, each time. For a bug that takes an interleaving which faults from
 	// outside meet too rarely.
@@ -49,8 +53,8 @@ func Table() []Row {
 		{Mutant: mutant.FollowerReadNoWait, Workload: "ryw"},
 		{Mutant: mutant.IndexPublishedLate, Workload: "ryw", Workers: 12, Pause: time.Millisecond},
 		{Mutant: mutant.AckBeforeCommit, Workload: "register", Faults: []string{"partition-leader"}},
-		{Mutant: mutant.FsyncSkipped, Workload: "set", Faults: []string{"power"}},
-		{Mutant: mutant.FsyncErrorIgnored, Workload: "set", Faults: []string{"eio", "power"}},
+		{Mutant: mutant.FsyncSkipped, Workload: "set", Faults: []string{"power"}, NoReturn: true},
+		{Mutant: mutant.FsyncErrorIgnored, Workload: "set", Faults: []string{"eio", "power"}, NoReturn: true},
 		{Mutant: mutant.VoteAfterLoss, Workload: "register", Faults: []string{"amnesia"}},
 		{Mutant: mutant.ResendAppliedTwice, Workload: "counter", Faults: []string{"partition-leader", "kill-leader"}},
 		{Mutant: mutant.ResendRenumbered, Workload: "counter", Faults: []string{"partition-leader", "kill-leader"}},

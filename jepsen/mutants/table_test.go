@@ -51,22 +51,25 @@ func TestCaught(t *testing.T) {
 	diverged.Add(jepsen.ReplicasAgree, false, cluster.ErrDiverged.Error()+": shard 0")
 	late := &report.Report{}
 	late.Add(jepsen.ReplicasAgree, false, "context deadline exceeded")
+	late.Add(jepsen.Recovery, false, "context deadline exceeded")
 	late.Add("faults", false, "never: pause")
 	anomaly := &report.Report{Verdict: check.Verdict{
 		Checker: "set", Anomalies: []check.Anomaly{{Type: check.AnomalyLost}}, Found: map[string]int{check.AnomalyLost: 2},
 	}}
 	for _, tc := range []struct {
 		name string
+		row  Row
 		out  *report.Report
 		want bool
 		by   string
 	}{
-		{"anomaly", anomaly, true, "checker set: lost (2)"},
-		{"divergence", diverged, true, "replicas differ"},
-		{"other failures", late, false, "never: pause"},
-		{"unknown", &report.Report{Verdict: check.Verdict{Unknown: true}}, false, "valid"},
+		{"anomaly", Row{}, anomaly, true, "checker set: lost (2)"},
+		{"divergence", Row{}, diverged, true, "replicas differ"},
+		{"other failures", Row{}, late, false, "never: pause"},
+		{"no return", Row{NoReturn: true}, late, true, "does not come back"},
+		{"unknown", Row{}, &report.Report{Verdict: check.Verdict{Unknown: true}}, false, "valid"},
 	} {
-		if got, by := caught(tc.out); got != tc.want || !strings.Contains(by, tc.by) {
+		if got, by := tc.row.caught(tc.out); got != tc.want || !strings.Contains(by, tc.by) {
 			t.Errorf("%s: %v, %q", tc.name, got, by)
 		}
 	}

@@ -13,6 +13,7 @@
 // for and never took effect proves nothing and has failed.
 //
 // Faults stay within what Lockstep promises to survive. Data is taken away from
-// one node at a time (wipe, bit flips), and the next one has its turn only when
-// that node has been repaired.
+// one node at a time (wipe, bit flips, amnesia), and the next one has its turn
+// only when that node has been repaired. Amnesia does so while a minority is
+// behind: nothing may be lost then, but the shard waits for those who know.
 package nemesis
