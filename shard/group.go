@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/clock"
+	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/snapshot"
@@ -122,8 +122,10 @@ func groupDir(dataDir string, id uint32) string {
 
 func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	dir := groupDir(g.opt.DataDir, g.id)
-	if err := os.MkdirAll(filepath.Join(dir, "log"), 0o700); err != nil {
-		return err
+	for _, d := range []string{filepath.Dir(dir), dir, filepath.Join(dir, "log")} {
+		if err := disk.MkdirAll(d, 0o700); err != nil {
+			return err
+		}
 	}
 	g.fsm = fsm.New(fsm.Options{
 		Table: g.opt.Table, Store: g.memory.Load().Eviction, Logger: g.logger,

@@ -13,6 +13,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	bboltErrors "go.etcd.io/bbolt/errors"
+
+	"github.com/lockstepkv/lockstep/internal/disk"
 )
 
 const (
@@ -66,7 +68,7 @@ func OpenMeta(dir string, want Identity) (*Meta, error) {
 	if err := want.validate(); err != nil {
 		return nil, err
 	}
-	if err := makeDurableDir(dir); err != nil {
+	if err := disk.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create data directory: %w", err)
 	}
 	path := filepath.Join(dir, MetaFile)
@@ -100,7 +102,7 @@ func createMeta(path, dir string, want Identity) (*Meta, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := renameDurably(temporary, path); err != nil {
+	if err := disk.Rename(temporary, path); err != nil {
 		return nil, errors.Join(fmt.Errorf("create node metadata: %w", err), m.Close())
 	}
 	return m, nil

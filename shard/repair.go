@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/raft"
 
+	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/snapshot"
@@ -105,11 +105,11 @@ func (g *Group) setAside(n *Node, dir string) error {
 		return err
 	}
 	aside := fmt.Sprintf("%s.damaged-%d", dir, n.opt.Boot)
-	if err := os.Rename(dir, aside); err != nil {
+	if err := disk.Rename(dir, aside); err != nil {
 		return err
 	}
 	g.logger.Warn("damaged files set aside", "directory", aside)
-	return os.MkdirAll(filepath.Join(dir, "log"), 0o700)
+	return disk.MkdirAll(filepath.Join(dir, "log"), 0o700)
 }
 
 // setQuarantine turns the quarantine of this replica on or off, for good.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -89,7 +90,7 @@ const (
 // and the manifest, which comes last. Everything is synced. It refuses to
 // replace an appendonlydir. After an error what was written is removed.
 func ExportRedisDir(dir string, sn *store.Snapshot, now int64, log func(*AOFWriter) error) (err error) {
-	if err := makeDirSync(dir); err != nil {
+	if err := disk.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	sub := filepath.Join(dir, redisAppendDir)
@@ -123,8 +124,8 @@ func ExportRedisDir(dir string, sn *store.Snapshot, now int64, log func(*AOFWrit
 			return err
 		}
 	}
-	if err := syncDir(sub); err != nil {
+	if err := disk.SyncDir(sub); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return disk.SyncDir(dir)
 }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+
+	"github.com/lockstepkv/lockstep/internal/disk"
 )
 
 const (
@@ -139,13 +141,13 @@ func (s *sink) publish() error {
 	if err != nil {
 		return err
 	}
-	if err := syncDir(s.temp); err != nil {
+	if err := disk.SyncDir(s.temp); err != nil {
 		return err
 	}
 	if err := os.Rename(s.temp, s.final); err != nil {
 		return err
 	}
-	if err := syncDir(s.store.dir); err != nil {
+	if err := disk.SyncDir(s.store.dir); err != nil {
 		// Whether the name survives a crash is unknown, so it is not promised.
 		return errors.Join(err, os.RemoveAll(s.final))
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
@@ -51,7 +52,7 @@ func NewStore(dir string, retain int, logger *slog.Logger) (*Store, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	if err := makeDirSync(dir); err != nil {
+	if err := disk.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("snapshot directory: %w", err)
 	}
 	s := &Store{dir: dir, retain: retain, log: logger}

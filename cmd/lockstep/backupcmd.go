@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -86,7 +87,7 @@ func backupShard(ctx context.Context, client *apiClient, shard int, path string,
 	if _, err := os.Stat(path); err == nil && !force {
 		return 0, 0, fmt.Errorf("%s exists; --force replaces it", path)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := disk.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return 0, 0, err
 	}
 	res, err := client.do(ctx, apiRequest{method: http.MethodGet, path: fmt.Sprintf("/v1/shards/%d/backup", shard)})
@@ -107,10 +108,10 @@ func backupShard(ctx context.Context, client *apiClient, shard int, path string,
 	if err != nil {
 		return 0, 0, err
 	}
-	if err := errors.Join(file.Sync(), file.Chmod(0o600), os.Rename(file.Name(), path)); err != nil {
+	if err := errors.Join(file.Chmod(0o600), file.Sync()); err != nil {
 		return 0, 0, err
 	}
-	return info.Keys, info.Bytes, syncDirectory(filepath.Dir(path))
+	return info.Keys, info.Bytes, disk.Rename(file.Name(), path)
 }
 
 // checkRDB reads an open file from its beginning to its checksum.
@@ -119,12 +120,4 @@ func checkRDB(file *os.File, name string) (*snapshot.Info, error) {
 		return nil, err
 	}
 	return snapshot.Scan(file, snapshot.ReadOptions{File: name}, func(store.Item) error { return nil })
-}
-
-func syncDirectory(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

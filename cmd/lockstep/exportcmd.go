@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/shard"
 )
 
@@ -81,7 +82,7 @@ func runExportAOF(ctx context.Context, o exportAOFOptions, out io.Writer) error 
 // exportShard writes to a temporary file beside path and renames it, so that path
 // is never half an export.
 func exportShard(ctx context.Context, dataDir string, s int, path string, logger *slog.Logger, out io.Writer) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := disk.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.part")
@@ -93,7 +94,7 @@ func exportShard(ctx context.Context, dataDir string, s int, path string, logger
 	if err := errors.Join(err, file.Sync(), file.Chmod(0o644), file.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(file.Name(), path); err != nil {
+	if err := disk.Rename(file.Name(), path); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "shard %d: snapshot up to index %d and %d log entries up to %d, %d keys, in %s\n",

@@ -11,6 +11,7 @@ import (
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
 
+	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/internal/failpoint"
 )
 
@@ -68,14 +69,12 @@ func prepareBolt(path string) error {
 	if err := db.Close(); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return disk.Rename(tmp, path)
 }
 
 // recover makes what was read durable (a crash may have come between write and fsync) and reads every
-// entry: the only way to notice a damaged one before it is needed.
+// entry: the only way to notice a damaged one before it is needed. What a failed fsync left in the page
+// cache is durable already: raftboltdb.New has committed a transaction, see settle.
 func (e *boltEngine) recover(watermark uint64, onEntry func(uint64, int64)) error {
 	if err := e.db.Sync(); err != nil {
 		return err

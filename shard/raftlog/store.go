@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/internal/disk"
 )
 
 // The engines.
@@ -125,7 +127,7 @@ func Open(o Options) (*Store, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+	if err := disk.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
 	if err := checkEngine(o.Dir, o.Engine); err != nil {

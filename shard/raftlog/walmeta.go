@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/raft-wal/types"
 	"go.etcd.io/bbolt"
 
+	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/internal/failpoint"
 )
 
@@ -54,6 +55,11 @@ func openWALMeta(dir string, readOnly bool) (*walMeta, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !readOnly {
+		if err := settle(path, db); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+	}
 	m := &walMeta{path: path, db: db, onFailure: func(error) {}}
 	if err := guard(path, m.read); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -91,10 +97,7 @@ func createWALMeta(path string) error {
 	if err := errors.Join(err, db.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return disk.Rename(tmp, path)
 }
 
 // withSum puts a checksum before b; checkSum takes it off again.

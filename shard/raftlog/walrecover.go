@@ -10,6 +10,8 @@ import (
 
 	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
+
+	"github.com/lockstepkv/lockstep/internal/disk"
 )
 
 // recovery checks a wal directory before raft-wal opens it, because raft-wal takes everything behind a
@@ -220,5 +222,5 @@ func (r *recovery) rewrite(scan *segmentScan) (err error) {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	return syncDir(r.dir)
+	return disk.SyncDir(r.dir)
 }

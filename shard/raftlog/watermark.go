@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lockstepkv/lockstep/internal/disk"
 )
 
 // The watermark is the highest index known durable, kept beside the log in a mapped file so that noting
@@ -79,7 +81,7 @@ func createWatermark(path string) error {
 	b := make([]byte, watermarkSize)
 	copy(b, watermarkMagic)
 	binary.NativeEndian.PutUint64(b[len(watermarkMagic):], packWatermark(0))
-	return writeFileAtomically(path, b)
+	return disk.WriteFile(path, b, 0o600)
 }
 
 func packWatermark(index uint64) uint64 {
@@ -126,33 +128,4 @@ func (w *watermark) syncIfMoved() error {
 func (w *watermark) close() error {
 	err := w.sync()
 	return errors.Join(err, unix.Munmap(w.mem))
-}
-
-// writeFileAtomically replaces path with b so that a crash leaves the old or the new file.
-func writeFileAtomically(path string, b []byte) error {
-	tmp := path + ".tmp"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes created, renamed and deleted names in dir durable.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
