@@ -70,11 +70,14 @@ const (
 
 // serveFlags are the flags of every node.
 func (c *Config) serveFlags(workload []string) []string {
+	stall := "15s" // frozen processes and busy machines are no failing disks
+	if slices.Contains(c.Faults, nemesis.HangingFsync) {
+		stall = "2s"
+	}
 	flags := []string{
 		"--request-timeout", requestTimeout.String(), "--read-mode", c.ReadMode, "--log-engine", c.Engine,
 		"--max-clock-offset", maxClockOffset.String(),
-		// Frozen processes and busy machines are no failing disks.
-		"--disk-stall-timeout", "15s",
+		"--disk-stall-timeout", stall,
 	}
 	if slices.Contains(c.Faults, nemesis.Snapshots) {
 		flags = append(flags, "--snapshot-log-bytes", "16kb")

@@ -79,7 +79,7 @@ func (r *run) prepare(ctx context.Context) error {
 		}
 	}
 	var err error
-	if r.cfg.Faults, err = nemesis.Expand(r.cfg.Faults, cluster.CanPartition()); err != nil {
+	if r.cfg.Faults, err = nemesis.Expand(r.cfg.Faults, nemesis.Able{Partitions: cluster.CanPartition(), Disks: cluster.CanFailDisks()}); err != nil {
 		return err
 	}
 	r.start = time.Now() // until the first operation; see perform
@@ -97,6 +97,7 @@ func (r *run) prepare(ctx context.Context) error {
 	r.cluster, err = cluster.New(cluster.Options{
 		Binary: r.cfg.Binary, Dir: r.cfg.Out, Nodes: r.cfg.Nodes, Shards: r.cfg.Shards,
 		Flags: r.cfg.serveFlags(r.load.Flags()), Env: r.cfg.Env,
+		Disks: nemesis.NeedsDisks(r.cfg.Faults),
 	})
 	return err
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/lockstepkv/lockstep/jepsen/faultfs"
 )
 
 // Password is what clients of the nodes must give: nodes insist on one when they
@@ -24,6 +26,7 @@ type Options struct {
 	Shards int
 	Flags  []string // for `lockstep serve` on every node
 	Env    []string
+	Disks  bool // the nodes' data is on disks that can fail
 }
 
 // Cluster is a set of nodes on a network of their own.
@@ -40,8 +43,14 @@ func New(o Options) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{Net: network, Shards: max(o.Shards, 1)}
-	if err := c.prepare(o); err != nil {
-		return nil, errors.Join(err, network.Close())
+	err = c.prepare(o)
+	for _, n := range c.Nodes {
+		if err == nil && o.Disks {
+			err = n.mountDisk()
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
 }
@@ -101,6 +110,9 @@ func (c *Cluster) Start() error {
 func (c *Cluster) Heal() error {
 	errs := []error{c.Net.Apply(Rules{})}
 	for _, n := range c.Nodes {
+		if n.Disk != nil {
+			n.Disk.Set(faultfs.Trouble{})
+		}
 		errs = append(errs, n.Resume(), n.Start())
 		if _, err := os.Stat(n.ClockFile); err == nil {
 			errs = append(errs, n.SetClock(0, 1))

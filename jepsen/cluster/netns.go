@@ -118,7 +118,9 @@ func (n *namespaces) Host(node int) string { return n.addr(node + 1) }
 // Command implements Network. ip replaces itself by the program, so the process
 // is the program's.
 func (n *namespaces) Command(node int, program string, args ...string) *exec.Cmd {
-	return exec.Command("ip", append([]string{"netns", "exec", n.space(node), program}, args...)...)
+	// Not "ip netns exec": that gives the program mounts of its own too, which keep
+	// disks of other nodes busy when they are to be taken away.
+	return exec.Command("nsenter", append([]string{"--net=/run/netns/" + n.space(node), "--", program}, args...)...)
 }
 
 // Close removes everything; a veth pair goes with its namespace.

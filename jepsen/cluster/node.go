@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -8,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/lockstepkv/lockstep/jepsen/faultfs"
 )
 
 // State is what a node's process is doing.
@@ -23,6 +26,10 @@ const (
 // exitFatal is the exit code of a node that no longer trusts its disk. Whoever
 // runs nodes is told to start such a node again, and so does the harness.
 const exitFatal = 7
+
+// exitFailed is the exit code of a node that could not start, as on a disk that
+// fails.
+const exitFailed = 1
 
 // exitUsage is the exit code of a node that does not accept its settings.
 const exitUsage = 2
@@ -48,6 +55,8 @@ type Node struct {
 	HTTP, RESP, Peer string // host:port
 	DataDir, LogFile string
 	ClockFile        string
+	Disk             *faultfs.Disk // nil: a plain directory
+	mount            *faultfs.Mount
 	command          func() *exec.Cmd
 	admin            *admin
 
@@ -88,7 +97,7 @@ func (n *Node) supervise(p *process) {
 		return
 	}
 	code := p.cmd.ProcessState.ExitCode()
-	n.exits = append(n.exits, Exit{Node: n.ID, At: time.Now(), Code: code, Expected: code == exitFatal})
+	n.exits = append(n.exits, Exit{Node: n.ID, At: time.Now(), Code: code, Expected: code == exitFatal || code == exitFailed && n.Disk != nil && n.Disk.Troubled()})
 	time.AfterFunc(restartPause, func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
@@ -201,6 +210,9 @@ func (n *Node) Wipe() error {
 	if s := n.State(); s != Down {
 		return fmt.Errorf("wipe %s: it is %s", n.ID, s)
 	}
+	if n.Disk != nil {
+		return n.remount(n.Disk.Clear)
+	}
 	return os.RemoveAll(n.DataDir)
 }
 
@@ -219,5 +231,5 @@ func (n *Node) close() error {
 	n.closed = true
 	n.mu.Unlock()
 	n.admin.close()
-	return n.Kill()
+	return errors.Join(n.Kill(), n.unmount())
 }

@@ -29,7 +29,7 @@ func TestEveryMutantHasARow(t *testing.T) {
 			t.Errorf("%s: no workload %q", row.Mutant, row.Workload)
 		}
 		faults := slices.DeleteFunc(slices.Clone(row.Faults), func(f string) bool { return slices.Contains(ofDisks, f) })
-		if _, err := nemesis.Expand(faults, true); err != nil {
+		if _, err := nemesis.Expand(faults, nemesis.Able{Partitions: true, Disks: true}); err != nil {
 			t.Errorf("%s: %v", row.Mutant, err)
 		}
 	}

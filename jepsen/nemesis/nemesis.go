@@ -45,6 +45,7 @@ const (
 	loss       class = "loss"
 	clocks     class = "clocks"
 	leadership class = "leadership"
+	disks      class = "disks"
 )
 
 // fault is one kind of fault. inject returns how to end it; heal then says
@@ -82,6 +83,12 @@ func faults() []fault {
 		{"wipe", processes, wipe},
 		{amnesiaName, processes, amnesia},
 		{"bitflip", processes, bitflip},
+		{"power-minority", processes, powerMinority},
+		{"power-all", processes, powerAll},
+		{"eio", disks, failingFsync},
+		{"enospc", disks, fullDisk},
+		{HangingFsync, disks, hungFsync},
+		{"slowdisk", disks, slowDisk},
 		{"partition-leader", network, partitionLeader},
 		{"partition-halves", network, partitionHalves},
 		{"partition-ring", network, partitionRing},
@@ -99,16 +106,44 @@ const Snapshots = "snapshots"
 
 // Names lists the faults by name, groups included.
 func Names() []string {
-	names := []string{"none", "kill", "partition", "all", Snapshots}
+	names := []string{"none", "kill", "power", "partition", "all", Snapshots}
 	for _, f := range faults() {
 		names = append(names, f.name)
 	}
 	return names
 }
 
-// Expand resolves the groups: "kill", "partition" and "all". Faults that take
-// namespaces are left out of groups when there are none.
-func Expand(list []string, partitions bool) ([]string, error) {
+// Able is what the machine allows for.
+type Able struct {
+	Partitions, Disks bool
+}
+
+// missing is the reason for which a fault is not to be had.
+func (a Able) missing(f fault) error {
+	switch {
+	case f.needsNamespaces():
+		if !a.Partitions {
+			return cluster.ErrNoPartitions
+		}
+	case f.needsDisk():
+		if !a.Disks {
+			return cluster.ErrNoDisks
+		}
+	}
+	return nil
+}
+
+func (f fault) needsDisk() bool { return f.class == disks || strings.HasPrefix(f.name, "power-") }
+
+// NeedsDisks reports whether any of the faults, as Expand returns them, takes
+// disks that can fail.
+func NeedsDisks(list []string) bool {
+	return slices.ContainsFunc(faults(), func(f fault) bool { return f.needsDisk() && slices.Contains(list, f.name) })
+}
+
+// Expand resolves the groups: "kill", "power", "partition" and "all". Faults that
+// are not to be had here are left out of groups.
+func Expand(list []string, able Able) ([]string, error) {
 	var out []string
 	add := func(name string) {
 		if !slices.Contains(out, name) {
@@ -126,13 +161,13 @@ func Expand(list []string, partitions bool) ([]string, error) {
 		found := false
 		for _, f := range faults() {
 			grouped := want == "all" || strings.HasPrefix(f.name, want+"-")
-			needs := f.needsNamespaces()
-			if f.name != want && (!grouped || needs && !partitions) {
+			err := able.missing(f)
+			if f.name != want && (!grouped || err != nil) {
 				found = found || grouped
 				continue
 			}
-			if needs && !partitions {
-				return nil, fmt.Errorf("fault %s: %w", want, cluster.ErrNoPartitions)
+			if err != nil {
+				return nil, fmt.Errorf("fault %s: %w", want, err)
 			}
 			add(f.name)
 			found = true

@@ -16,6 +16,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if args := os.Getenv(lifeEnv); args != "" {
+		fmt.Fprintln(os.Stderr, live(args))
+		os.Exit(1)
+	}
 	// Histories run on a real disk; -rapid.checks on the command line comes later and wins.
 	if err := flag.Set("rapid.checks", "15"); err != nil {
 		panic(err)

@@ -1,0 +1,104 @@
+package nemesis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/lockstepkv/lockstep/jepsen/cluster"
+	"github.com/lockstepkv/lockstep/jepsen/faultfs"
+)
+
+// HangingFsync is the fault for which nodes must have a short patience with their
+// disks.
+const HangingFsync = "hungfsync"
+
+// powerMinority cuts the power of a minority, powerAll of every node at once.
+func powerMinority(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {
+	nodes := n.some(rng, max(n.minority(), 1))
+	if rng.IntN(2) == 0 {
+		nodes[0] = n.leader(ctx, rng)
+		nodes = nodes[:1]
+	}
+	return n.powerOff(ctx, nodes, rng)
+}
+
+func powerAll(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {
+	return n.powerOff(ctx, n.nodes, rng)
+}
+
+// powerOff kills nodes and takes from their disks what was not synced. Their
+// disks are slow for a moment before, so that there is something under way.
+func (n *Nemesis) powerOff(ctx context.Context, nodes []*cluster.Node, rng *rand.Rand) (string, healFunc, error) {
+	for _, node := range nodes {
+		node.Disk.Set(faultfs.Trouble{FsyncDelay: time.Duration(20+rng.IntN(80)) * time.Millisecond})
+	}
+	sleep(ctx, time.Duration(100+rng.IntN(300))*time.Millisecond)
+	detail, heal, err := n.kill(nodes)
+	var total faultfs.Lost
+	for _, node := range nodes {
+		node.Disk.Set(faultfs.Trouble{})
+		lost, failed := node.PowerOff(rng)
+		total.Pages, total.Torn, total.Names = total.Pages+lost.Pages, total.Torn+lost.Torn, total.Names+lost.Names
+		err = errors.Join(err, failed)
+	}
+	return detail, func(ctx context.Context) (string, error) {
+		shows, err := heal(ctx)
+		if err == nil && total.Nothing() {
+			err = fmt.Errorf("%w: everything had been synced", errNoChance)
+		}
+		return fmt.Sprintf("lost %d pages, %d of them in part, and %d names; %s", total.Pages, total.Torn, total.Names, shows), err
+	}, err
+}
+
+// failingFsync lets writes and fsyncs of one node fail with EIO, fullDisk with
+// ENOSPC. The node must end itself rather than go on.
+func failingFsync(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {
+	t := faultfs.Trouble{FsyncFails: true, FirstPass: rng.IntN(3)}
+	if rng.IntN(3) == 0 {
+		t.WriteFails = true
+	}
+	return n.disturb(ctx, rng, t)
+}
+
+func fullDisk(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {
+	return n.disturb(ctx, rng, faultfs.Trouble{Full: true})
+}
+
+// hungFsync lets fsyncs of one node hang until the fault is healed.
+func hungFsync(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {
+	return n.disturb(ctx, rng, faultfs.Trouble{FsyncHangs: true})
+}
+
+// slowDisk makes each fsync of one node take longer.
+func slowDisk(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {
+	return n.disturb(ctx, rng, faultfs.Trouble{FsyncDelay: time.Duration(10+rng.IntN(200)) * time.Millisecond})
+}
+
+// disturb makes the disk of one node fail, a leader's more often than not.
+func (n *Nemesis) disturb(ctx context.Context, rng *rand.Rand, t faultfs.Trouble) (string, healFunc, error) {
+	node := n.leader(ctx, rng)
+	if rng.IntN(3) == 0 {
+		node = n.some(rng, 1)[0]
+	}
+	node.Disk.Seen()
+	node.Disk.Set(t)
+	heal := func(context.Context) (string, error) {
+		node.Disk.Set(faultfs.Trouble{})
+		s := node.Disk.Seen()
+		var felt []string
+		for what, times := range map[string]int{"failed": s.Failed, "found no space": s.Full, "hung": s.Hung, "were slow": s.Delayed} {
+			if times > 0 {
+				felt = append(felt, fmt.Sprintf("%d calls %s", times, what))
+			}
+		}
+		if len(felt) == 0 {
+			return "", fmt.Errorf("%w: %s (%s) did not use its disk", errNoChance, node.ID, node.State())
+		}
+		return strings.Join(felt, ", "), nil
+	}
+	return fmt.Sprintf("%s: %+v", node.ID, t), heal, nil
+}
