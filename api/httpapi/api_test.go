@@ -18,7 +18,8 @@ import (
 
 type fixture struct {
 	http.Handler
-	node *routertest.Node
+	node   *routertest.Node
+	router *router.Router
 }
 
 func newFixture(t testing.TB, ro routertest.Options, cfg router.Config, o Options) fixture {
@@ -34,7 +35,7 @@ func newFixture(t testing.TB, ro routertest.Options, cfg router.Config, o Option
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fixture{h, node}
+	return fixture{h, node, r}
 }
 
 // call sends a request; headers are "Name: value".

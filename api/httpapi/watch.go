@@ -27,6 +27,9 @@ func (a *api) watchLock(w http.ResponseWriter, r *http.Request, name string) {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	if r.Method == http.MethodHead {
+		return // or the client waits for the end of an answer of which it sees nothing
+	}
 	out := stream{w: w, flush: http.NewResponseController(w)}
 	if out.send("state", index, state) != nil {
 		return

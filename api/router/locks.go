@@ -88,6 +88,7 @@ type lockRequest struct {
 	req     lock.Request
 	once    string
 	outcome <-chan lock.Event
+	until   time.Time // the end of the wait
 }
 
 // Lock takes a lock, waiting for it as long as req says. once is an idempotency
@@ -103,7 +104,8 @@ func (r *Router) Lock(ctx context.Context, s *Session, req lock.Request, once st
 	outcome, stop := sh.ExpectGrant(req.Token)
 	defer stop()
 	l := &lockRequest{r: r, s: s, shard: sh, req: req, once: once, outcome: outcome}
-	status, result := l.ask(ctx)
+	l.until = time.Now().Add(time.Duration(req.WaitMillis) * time.Millisecond)
+	status, result := l.ask(ctx, once)
 	if status == command.LockQueued && once != "" {
 		status, result = l.look(ctx) // the answer may be that of the first try
 	}
@@ -133,20 +135,23 @@ func newToken(once, name string) string {
 	return hex.EncodeToString(raw[:])
 }
 
-// ask logs the request. A status other than LockQueued comes with the result.
-func (l *lockRequest) ask(ctx context.Context) (status int64, result LockResult) {
+// ask logs the request, under an idempotency id or none. A status other than
+// LockQueued comes with the result.
+func (l *lockRequest) ask(ctx context.Context, once string) (status int64, result LockResult) {
 	q := &l.req
 	args := command.Args{
 		[]byte("LS.LOCK"), []byte(q.Name), []byte(q.Token), itoa(q.TTLMillis), itoa(q.WaitMillis),
 		[]byte(q.Owner), []byte(q.Node), strconv.AppendUint(nil, q.Boot, 10),
 	}
-	if l.once != "" {
-		args = append(command.Args{[]byte("ONCE"), []byte(l.once)}, args...)
+	if once != "" {
+		args = append(command.Args{[]byte("ONCE"), []byte(once)}, args...)
 	}
 	v, doubt := l.propose(ctx, args)
 	switch {
 	case doubt:
-		l.takeBack(ctx)
+		if once == "" { // else the client asks again, and finds its grant or its place
+			l.takeBack(ctx)
+		}
 		return command.LockHeld, LockResult{Err: v}
 	case v.Kind == resp.KindError:
 		return command.LockHeld, LockResult{Err: v}
@@ -205,7 +210,7 @@ func (l *lockRequest) granted(g lock.Grant) LockResult {
 
 // wait waits for the lock.
 func (l *lockRequest) wait(ctx context.Context) LockResult {
-	over := time.NewTimer(time.Duration(l.req.WaitMillis)*time.Millisecond + waitGrace)
+	over := time.NewTimer(time.Until(l.until) + waitGrace)
 	defer over.Stop()
 	poll := time.NewTicker(gonePoll)
 	defer poll.Stop()
@@ -213,27 +218,56 @@ func (l *lockRequest) wait(ctx context.Context) LockResult {
 		select {
 		case e := <-l.outcome:
 			if result, done := l.ended(ctx, e); done {
-				return result
+				return l.unlessGone(ctx, result)
 			}
 		case <-over.C:
 			return l.giveUp(ctx)
 		case <-poll.C:
 			if l.s.gone != nil && l.s.gone() {
-				l.takeBack(ctx)
-				l.s.killed()
-				return LockResult{Err: errClientGone}
+				return l.clientGone(ctx)
 			}
 		case <-l.r.stopping:
-			l.takeBack(ctx)
-			return LockResult{Err: resp.Err("TRYAGAIN this node is stopping, nothing was granted")}
+			return l.stop(ctx)
 		case <-ctx.Done():
-			l.takeBack(ctx)
-			return LockResult{Err: errClientGone}
+			return l.clientGone(ctx)
 		}
 	}
 }
 
-var errClientGone = resp.Err("TRYAGAIN the client is gone")
+var (
+	errClientGone = resp.Err("TRYAGAIN the client is gone")
+	errStopping   = resp.Err("TRYAGAIN this node is stopping, nothing was granted")
+)
+
+func (l *lockRequest) clientGone(ctx context.Context) LockResult {
+	l.takeBack(ctx)
+	if l.s.gone != nil {
+		l.s.killed()
+	}
+	return LockResult{Err: errClientGone}
+}
+
+// unlessGone lets a grant for a client that vanished since it was last looked at
+// go to the next one now, not when its time is over.
+func (l *lockRequest) unlessGone(ctx context.Context, result LockResult) LockResult {
+	if result.Got && (ctx.Err() != nil || l.s.gone != nil && l.s.gone()) {
+		return l.clientGone(ctx)
+	}
+	return result
+}
+
+// stop ends the wait because the node stops.
+func (l *lockRequest) stop(ctx context.Context) LockResult {
+	if l.once == "" {
+		l.takeBack(ctx)
+		return LockResult{Err: errStopping}
+	}
+	result := l.giveUp(ctx)
+	if !result.Got && !result.Err.IsError() {
+		result.Err = errStopping
+	}
+	return result
+}
 
 // ended judges an event of the token.
 func (l *lockRequest) ended(ctx context.Context, e lock.Event) (LockResult, bool) {
@@ -242,10 +276,22 @@ func (l *lockRequest) ended(ctx context.Context, e lock.Event) (LockResult, bool
 		return l.granted(lock.Grant{Fence: e.Fence, ExpiresAt: e.ExpiresAt}), true
 	case e.Kind == lock.EventWaiterGone && e.Reason == lock.NodeGone:
 		return LockResult{Err: errLostPlace}, true
+	case e.Kind == lock.EventWaiterGone && e.Reason == lock.Cancelled && l.once != "":
+		return l.again(ctx)
 	case e.Kind == lock.EventWaiterGone:
 		return LockResult{}, true
 	}
 	status, result := l.look(ctx) // events may have been missed
+	return result, status != command.LockQueued
+}
+
+// again takes a new place for the rest of the wait: the place was that of an
+// earlier try of the same client, whose node saw it leave.
+func (l *lockRequest) again(ctx context.Context) (result LockResult, done bool) {
+	if l.req.WaitMillis = time.Until(l.until).Milliseconds(); l.req.WaitMillis <= 0 {
+		return LockResult{}, true
+	}
+	status, result := l.ask(ctx, "")
 	return result, status != command.LockQueued
 }
 
@@ -257,7 +303,7 @@ func (l *lockRequest) giveUp(ctx context.Context) LockResult {
 		// It was logged before that the token waits: whether it holds the lock
 		// by now is not known.
 		l.takeBack(ctx)
-		return LockResult{Err: resp.Err("INDOUBT the lock's shard does not answer; if the lock was granted it is being released")}
+		return LockResult{Err: resp.Err("INDOUBT the lock's shard does not answer; if the lock was granted it is released, or ends with its ttl")}
 	case v.IsNil():
 		return LockResult{}
 	}
@@ -267,8 +313,14 @@ func (l *lockRequest) giveUp(ctx context.Context) LockResult {
 // takeBack has the request removed, and the lock released should it have been
 // granted, for a client that will not hear of it. It does not wait for that: if
 // it fails, the wait's deadline and the lock's time end it.
+//
+// A grant under an idempotency id stays: the client may have asked again, through
+// another node, and been told that it holds the lock.
 func (l *lockRequest) takeBack(ctx context.Context) {
-	args := command.Args{[]byte("LS.LOCKCANCEL"), []byte(l.req.Name), []byte(l.req.Token), []byte("RELEASE")}
+	args := command.Args{[]byte("LS.LOCKCANCEL"), []byte(l.req.Name), []byte(l.req.Token)}
+	if l.once == "" {
+		args = append(args, []byte("RELEASE"))
+	}
 	l.r.background.Go(func() { _, _ = l.propose(context.WithoutCancel(ctx), args) })
 }
 

@@ -9,19 +9,23 @@ import (
 // lockHub passes the events of a fake shard's locks on.
 type lockHub struct {
 	mu      sync.Mutex
-	waits   map[string]chan lock.Event // guarded by mu; by token
+	waits   map[chan lock.Event]string // guarded by mu; token by channel
 	watches map[chan lock.Event]string // guarded by mu; lock by channel
 }
 
 func newLockHub() *lockHub {
-	return &lockHub{waits: make(map[string]chan lock.Event), watches: make(map[chan lock.Event]string)}
+	return &lockHub{waits: make(map[chan lock.Event]string), watches: make(map[chan lock.Event]string)}
 }
 
-func (h *lockHub) pass(events []lock.Event) {
+func (h *lockHub) pass(index uint64, events []lock.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, e := range events {
-		if ch := h.waits[e.Token]; ch != nil && e.Token != "" {
+		e.Index = index
+		for ch, token := range h.waits {
+			if token != e.Token {
+				continue
+			}
 			select {
 			case ch <- e:
 			default:
@@ -44,11 +48,11 @@ func (s *Shard) ExpectGrant(token string) (outcome <-chan lock.Event, stop func(
 	ch := make(chan lock.Event, 1)
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	s.hub.waits[token] = ch
+	s.hub.waits[ch] = token
 	return ch, func() {
 		s.hub.mu.Lock()
 		defer s.hub.mu.Unlock()
-		delete(s.hub.waits, token)
+		delete(s.hub.waits, ch)
 	}
 }
 
@@ -78,5 +82,5 @@ func (s *Shard) DropNode() {
 	s.locks.DropNode("n1", 2)
 	events := s.locks.TakeEvents()
 	s.mu.Unlock()
-	s.hub.pass(events)
+	s.hub.pass(s.applied.Load(), events)
 }

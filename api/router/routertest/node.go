@@ -191,7 +191,7 @@ func (s *Shard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, err
 	defer func() {
 		events := s.locks.TakeEvents()
 		s.mu.Unlock()
-		s.hub.pass(events)
+		s.hub.pass(s.applied.Load(), events)
 	}()
 	if err := s.refuse(ctx); err != nil {
 		return nil, err
