@@ -119,7 +119,7 @@ func (r *Result) hunt(ctx context.Context, o Options, binary string) error {
 			// Some bugs keep a cluster from starting, or from being asked at
 			// all; that is not what the row is about.
 			broken++
-			r.By = "no run: " + err.Error()
+			r.By = noRun(err)
 			o.Log("%s: %s", r.Mutant, r.By)
 			continue
 		}
@@ -142,7 +142,7 @@ func (r *Result) control(ctx context.Context, o Options, binary string) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		r.By = "no run: " + err.Error()
+		r.By = noRun(err)
 	case out.Valid():
 		r.Good, r.By = true, "valid"
 	default:
@@ -172,6 +172,13 @@ func (r *Result) test(ctx context.Context, o Options, mutated bool) error {
 		r.By = "passed"
 	}
 	return nil
+}
+
+// noRun says in a line why there was none.
+func noRun(err error) string {
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	first, _, _ = strings.Cut(first, ";")
+	return "no run: " + first
 }
 
 func (r *Result) one(ctx context.Context, o Options, binary string, env ...string) (*report.Report, error) {
