@@ -101,7 +101,7 @@ func (n *Node) supervise(p *process) {
 	time.AfterFunc(restartPause, func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		if n.proc == p {
+		if n.proc == p && !p.killed {
 			_ = n.startLocked() // readiness will be missed at the end
 		}
 	})

@@ -54,7 +54,7 @@ func Table() []Row {
 		{Mutant: mutant.IndexPublishedLate, Workload: "ryw", Workers: 12, Pause: time.Millisecond},
 		{Mutant: mutant.AckBeforeCommit, Workload: "set", Faults: []string{"partition-leader"}},
 		{Mutant: mutant.FsyncSkipped, Workload: "set", Faults: []string{"power"}, NoReturn: true},
-		{Mutant: mutant.FsyncErrorIgnored, Workload: "set", Faults: []string{"eio", "power"}, NoReturn: true},
+		{Mutant: mutant.FsyncErrorIgnored, Workload: "set", Faults: []string{"power-dying"}, NoReturn: true},
 		{Mutant: mutant.VoteAfterLoss, Workload: "register", Faults: []string{"amnesia"}},
 		{Mutant: mutant.ResendAppliedTwice, Workload: "counter", Faults: []string{"partition-leader", "kill-leader"}},
 		{Mutant: mutant.ResendRenumbered, Workload: "counter", Faults: []string{"partition-leader", "kill-leader"}},

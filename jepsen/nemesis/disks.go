@@ -30,13 +30,27 @@ func powerAll(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc
 	return n.powerOff(ctx, n.nodes, rng)
 }
 
-// powerOff kills nodes and takes from their disks what was not synced. Their
-// disks are slow for a moment before, so that there is something under way.
+// powerDying lets the fsyncs of every disk fail for a moment before the power goes.
+func powerDying(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {
+	for _, node := range n.nodes {
+		node.Disk.Set(faultfs.Trouble{FsyncFails: true, FirstPass: rng.IntN(3)})
+	}
+	sleep(ctx, time.Duration(100+rng.IntN(400))*time.Millisecond)
+	return n.loseUnsynced(n.nodes, rng)
+}
+
+// powerOff cuts the power of nodes. Their disks are slow for a moment before, so
+// that there is something under way.
 func (n *Nemesis) powerOff(ctx context.Context, nodes []*cluster.Node, rng *rand.Rand) (string, healFunc, error) {
 	for _, node := range nodes {
 		node.Disk.Set(faultfs.Trouble{FsyncDelay: time.Duration(20+rng.IntN(80)) * time.Millisecond})
 	}
 	sleep(ctx, time.Duration(100+rng.IntN(300))*time.Millisecond)
+	return n.loseUnsynced(nodes, rng)
+}
+
+// loseUnsynced kills nodes and takes from their disks what was not synced.
+func (n *Nemesis) loseUnsynced(nodes []*cluster.Node, rng *rand.Rand) (string, healFunc, error) {
 	detail, heal, err := n.kill(nodes)
 	var total faultfs.Lost
 	for _, node := range nodes {

@@ -85,6 +85,7 @@ func faults() []fault {
 		{"bitflip", processes, bitflip},
 		{"power-minority", processes, powerMinority},
 		{"power-all", processes, powerAll},
+		{"power-dying", processes, powerDying},
 		{"eio", disks, failingFsync},
 		{"enospc", disks, fullDisk},
 		{HangingFsync, disks, hungFsync},
