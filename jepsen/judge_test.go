@@ -1,0 +1,99 @@
+package jepsen
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lockstepkv/lockstep/jepsen/client"
+	"github.com/lockstepkv/lockstep/jepsen/cluster"
+	"github.com/lockstepkv/lockstep/jepsen/history"
+	"github.com/lockstepkv/lockstep/jepsen/nemesis"
+	"github.com/lockstepkv/lockstep/jepsen/report"
+)
+
+// verdictOf returns the condition of a report by its name.
+func verdictOf(t *testing.T, r *report.Report, name string) report.Check {
+	t.Helper()
+	for _, c := range r.Checks {
+		if c.Name == name {
+			return c
+		}
+	}
+	t.Fatalf("no condition %q among %+v", name, r.Checks)
+	return report.Check{}
+}
+
+func entries(n int, outcome history.Outcome, text string) []history.Entry {
+	out := make([]history.Entry, n)
+	for i := range out {
+		out[i].Outcome, out[i].Error = outcome, text
+	}
+	return out
+}
+
+func TestOperationsAreJudged(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		entries      []history.Entry
+		enough, fine bool
+	}{
+		{"enough", entries(50, history.OK, ""), true, true},
+		{"too few", append(entries(49, history.OK, ""), entries(1000, history.Fail, "TRYAGAIN")...), false, true},
+		{"undocumented", append(entries(50, history.OK, ""), entries(1, history.InDoubt, client.ErrUnexpected.Error()+": WHAT")...), true, false},
+	} {
+		r := &run{cfg: Config{Duration: 10 * time.Second}}
+		r.judgeOperations(c.entries)
+		if got := verdictOf(t, &r.out, "enough was done"); got.Valid != c.enough {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+		if got := verdictOf(t, &r.out, "errors"); got.Valid != c.fine {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+		if r.out.Valid() != (c.enough && c.fine) {
+			t.Errorf("%s: valid is %v", c.name, r.out.Valid())
+		}
+	}
+}
+
+// A fault that was asked for and never took effect makes the run invalid.
+func TestMissingFaultsAreJudged(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "n1.log")
+	if err := os.WriteFile(log, []byte("msg=\"snapshot taken\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		faults []string
+		log    string
+		want   string // what was missed
+	}{
+		{[]string{"kill-leader", "pause"}, log, "never: kill-leader, pause"},
+		{[]string{nemesis.Snapshots}, log + "-absent", "never: snapshots"},
+		{[]string{nemesis.Snapshots}, log, ""},
+	} {
+		nodes := &cluster.Cluster{Nodes: []*cluster.Node{{ID: "n1", LogFile: c.log}}}
+		r := &run{cfg: Config{Faults: c.faults}, cluster: nodes, nemesis: nemesis.New(nemesis.Options{Cluster: nodes, Faults: c.faults})}
+		r.judgeFaults()
+		if got := verdictOf(t, &r.out, "faults"); got.Valid != (c.want == "") || !strings.Contains(got.Detail, c.want) {
+			t.Errorf("%v: %+v", c.faults, got)
+		}
+	}
+}
+
+func TestRunsThatCannotBeAreRefused(t *testing.T) {
+	good := Config{Workload: "register", Faults: []string{"none"}, Nodes: 3, Shards: 1, Duration: time.Minute, Workers: 1, Out: t.TempDir()}
+	for name, change := range map[string]func(*Config){
+		"nodes": func(c *Config) { c.Nodes = 4 }, "shards": func(c *Config) { c.Shards = 17 }, "duration": func(c *Config) { c.Duration = time.Second },
+		"workers": func(c *Config) { c.Workers = 0 }, "out": func(c *Config) { c.Out = "" },
+		"workload": func(c *Config) { c.Workload = "tea" }, "faults": func(c *Config) { c.Faults = []string{"meteor"} },
+	} {
+		bad := good
+		change(&bad)
+		if _, err := Run(context.Background(), bad); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
