@@ -67,9 +67,9 @@ func Table() []Row {
 		// A node that is back soon, under little load, or the leader sends it a
 		// snapshot of its own over the damaged one.
 		{Mutant: mutant.SnapshotSumIgnored, Workload: "set", Faults: []string{"bitflip", "snapshots"}, Pause: 60 * time.Millisecond,
-			Hold: [2]time.Duration{100 * time.Millisecond, 300 * time.Millisecond}, Workers: 2},
+			Hold: [2]time.Duration{100 * time.Millisecond, 300 * time.Millisecond}, Workers: 2, NoReturn: true, Bound: 4 * time.Minute},
 		{Mutant: mutant.MultiNotAtomic, Workload: "append"},
-		{Mutant: mutant.WatchMissesReturn, Workload: "register"},
+		{Mutant: mutant.WatchMissesReturn, Workload: "register", Workers: 12, Pause: time.Millisecond, Bound: 4 * time.Minute},
 		{Mutant: mutant.StaleAgeUnderstated, Workload: "stale", Faults: []string{"stutter"}, Workers: 8},
 		{Mutant: mutant.HeartbeatFastPath, Test: "TestOldLeaderTakesTheNewTermBesideItsMainLoop", Package: "./transport"},
 		{Mutant: mutant.UnlockWithoutToken, Workload: "locks"},
