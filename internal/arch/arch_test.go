@@ -53,6 +53,8 @@ func mayImport() map[string][]string {
 		"jepsen":              {"client", "resp", "internal/mutant"},
 		"cmd/lockstep":        {"shard", "api/httpapi", "api/respapi"},
 		"cmd/lockstep-jepsen": {"jepsen"},
+
+		"internal/bench/locks": {}, // a client like any other
 	}
 }
 
