@@ -39,6 +39,7 @@ func (h *lockHub) changed(index uint64, events []lock.Event) {
 	leads := h.g.serving.Load() != 0
 	for _, e := range events {
 		e.Index = index
+		h.g.metrics.lockEvent(e)
 		h.wake(e)
 		h.show(e)
 		if leads && e.Kind == lock.EventGranted && e.Node != "" && e.Node != h.g.self {

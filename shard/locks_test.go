@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/transport"
 )
@@ -166,6 +168,12 @@ func TestGrantIsPushed(t *testing.T) {
 	slow := c.others(leader)[0]
 	c.ask(leader, "l", "holder", time.Minute, 0, "1")
 	w := c.ask(slow, "l", "waiter", time.Minute, time.Minute, "2")
+	c.eventually(func() error { // its replica has got so far
+		if _, waiters := c.group(slow).LockCounts(); waiters != 1 {
+			return fmt.Errorf("%d waiters", waiters)
+		}
+		return nil
+	})
 	watched, stop := c.group(slow).WatchLock("l")
 	defer stop()
 	var fence uint64
@@ -207,7 +215,32 @@ func TestLockPassesOnWhenItsTimeIsOver(t *testing.T) {
 		t.Errorf("whose wait is over hears %+v", e)
 	}
 	next.wantGrant(t, 0)
+	c.eventually(func() error {
+		if got := c.lockEvents(leader); got["granted"] != 2 || got["expired"] != 1 || got["timed_out"] != 1 {
+			return fmt.Errorf("the metrics count %v", got)
+		}
+		return nil
+	})
 	if passed := time.Since(asked); passed < 250*time.Millisecond {
 		t.Errorf("the lock was passed on after %v", passed)
 	}
+}
+
+// lockEvents reads what a node's metrics say of locks.
+func (c *cluster) lockEvents(node string) map[string]float64 {
+	c.t.Helper()
+	families, err := c.group(node).opt.Metrics.(prometheus.Gatherer).Gather()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	counts := map[string]float64{}
+	for _, f := range families {
+		if f.GetName() != "lockstep_shard_lock_events_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			counts[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+		}
+	}
+	return counts
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -38,6 +39,9 @@ type nodeMetrics struct {
 	usedBytes     *prometheus.GaugeVec
 	evicted       *prometheus.GaugeVec
 	expired       *prometheus.GaugeVec
+	locksHeld     *prometheus.GaugeVec
+	lockWaiters   *prometheus.GaugeVec
+	lockEvents    *prometheus.CounterVec
 	clockOffPeers prometheus.Gauge
 }
 
@@ -80,6 +84,9 @@ func newNodeMetrics(reg prometheus.Registerer) *nodeMetrics {
 		usedBytes:     gauge("used_bytes", "Accounted bytes of the shard's data."),
 		evicted:       gauge("evicted_keys", "Keys evicted since the process started."),
 		expired:       gauge("expired_keys", "Keys removed because their time was up, since the process started."),
+		locksHeld:     gauge("locks_held", "Locks that are held."),
+		lockWaiters:   gauge("lock_waiters", "Clients that wait for locks."),
+		lockEvents:    counter("lock_events_total", "What this replica applied: locks granted, released and expired; waits that ended by timed_out, node_gone and cancelled.", "event"),
 		clockOffPeers: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "lockstep", Name: "clock_off_peers", Help: "Peers whose clock differs from this node's by more than the allowed offset."}),
 	}
 	reg.MustRegister(m.clockOffPeers)
@@ -143,6 +150,14 @@ func (m *groupMetrics) snapshot(took time.Duration, bytes int64) {
 	m.node.snapBytes.WithLabelValues(m.label).Set(float64(bytes))
 }
 
+func (m *groupMetrics) lockEvent(e lock.Event) {
+	event := "granted"
+	if e.Kind != lock.EventGranted {
+		event = e.Reason.String()
+	}
+	m.node.lockEvents.WithLabelValues(m.label, event).Inc()
+}
+
 // observe sets the gauges.
 func (g *Group) observe() {
 	m, l := g.metrics.node, g.metrics.label
@@ -158,6 +173,9 @@ func (g *Group) observe() {
 		m.keys.WithLabelValues(l).Set(float64(s.Len()))
 		m.usedBytes.WithLabelValues(l).Set(float64(s.Used()))
 	})
+	held, waiters := g.LockCounts()
+	m.locksHeld.WithLabelValues(l).Set(float64(held))
+	m.lockWaiters.WithLabelValues(l).Set(float64(waiters))
 	evicted, expired := g.fsm.Counters()
 	m.evicted.WithLabelValues(l).Set(float64(evicted))
 	m.expired.WithLabelValues(l).Set(float64(expired))

@@ -33,6 +33,8 @@ type infoText struct {
 type shardFigures struct {
 	keys, volatile int
 	used           int64
+	locks, waiters int
+	lockBytes      int64
 	index          uint64
 	err            error
 }
@@ -54,6 +56,7 @@ func infoSections() []infoSection {
 		{"latencystats", true, infoLatencystats},
 		{"cluster", false, func(t *infoText) { t.line("cluster_enabled", boolInt(t.r.sharded)) }},
 		{"keyspace", false, infoKeyspace},
+		{"locks", false, infoLocks},
 		{"lockstep", false, infoLockstep},
 	}
 }
@@ -104,6 +107,9 @@ func (r *Router) figures(ctx context.Context) []shardFigures {
 		f := &out[i]
 		info, err := sh.Read(ctx, command.ReadOptions{Consistency: command.Stale}, func(c *command.Ctx) {
 			f.keys, f.volatile, f.used = c.Store.Len(), c.Store.VolatileLen(), c.Store.Used()
+			if c.Locks != nil {
+				f.locks, f.waiters, f.lockBytes = c.Locks.Len(), c.Locks.Waiters(), c.Locks.Bytes()
+			}
 		})
 		f.index, f.err = info.Index, err
 	}
@@ -291,6 +297,16 @@ func infoKeyspace(t *infoText) {
 	if keys > 0 {
 		fmt.Fprintf(&t.Builder, "db0:keys=%d,expires=%d,avg_ttl=0\r\n", keys, volatile)
 	}
+}
+
+func infoLocks(t *infoText) {
+	held, waiters, bytes := 0, 0, int64(0)
+	for _, f := range t.shards {
+		held, waiters, bytes = held+f.locks, waiters+f.waiters, bytes+f.lockBytes
+	}
+	t.line("locks_held", held)
+	t.line("lock_waiters", waiters)
+	t.line("lock_bytes", bytes)
 }
 
 func infoLockstep(t *infoText) {

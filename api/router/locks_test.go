@@ -81,6 +81,9 @@ func TestLock(t *testing.T) {
 	if tokenOf(t, again) == token || again.Elems[1].Int <= first.Elems[1].Int {
 		t.Errorf("two grants: %s, %s", show(first), show(again))
 	}
+	if info := show(r.Do(bg, s, cmd("INFO locks"))); !strings.HasPrefix(info, "# Locks\r\nlocks_held:1\r\nlock_waiters:0\r\nlock_bytes:") {
+		t.Errorf("INFO locks: %q", info)
+	}
 	script(t, r, s, fmt.Sprintf(`
 		FENCED l %d SET k late => -STALEFENCE fence %d of lock 'l' is older than %d
 		FENCED l %d SET k v => +OK
