@@ -1,6 +1,6 @@
 // Package nemesis injects faults at random times that a seed determines.
 //
-// Faults are of several classes: processes, network, clocks, leadership. Each
+// Faults are of several classes: processes, network, disks, clocks, leadership. Each
 // class that a run asks for has a lane of its own: within a lane one fault
 // follows the other, faults of different lanes overlap as chance has it. The
 // sequence of faults, their lengths and pauses follow from the seed alone; what
