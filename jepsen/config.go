@@ -23,6 +23,7 @@ type Config struct {
 	ReadMode string   // quorum or lease
 	Engine   string   // of the log
 	Flags    []string // further flags of `lockstep serve`
+	Network  string   // one of the kinds of package cluster
 
 	Binary string // built with the tag harness; empty: built from Root
 	Root   string // of the repository

@@ -78,8 +78,12 @@ func (r *run) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	var err error
-	if r.cfg.Faults, err = nemesis.Expand(r.cfg.Faults, nemesis.Able{Partitions: cluster.CanPartition(), Disks: cluster.CanFailDisks()}); err != nil {
+	network, err := cluster.ChooseNetwork(r.cfg.Network)
+	if err != nil {
+		return err
+	}
+	able := nemesis.Able{Loss: network == cluster.Namespaces, Disks: cluster.CanFailDisks()}
+	if r.cfg.Faults, err = nemesis.Expand(r.cfg.Faults, able); err != nil {
 		return err
 	}
 	r.start = time.Now() // until the first operation; see perform
@@ -97,7 +101,7 @@ func (r *run) prepare(ctx context.Context) error {
 	r.cluster, err = cluster.New(cluster.Options{
 		Binary: r.cfg.Binary, Dir: r.cfg.Out, Nodes: r.cfg.Nodes, Shards: r.cfg.Shards,
 		Flags: r.cfg.serveFlags(r.load.Flags()), Env: r.cfg.Env,
-		Disks: nemesis.NeedsDisks(r.cfg.Faults),
+		Disks: nemesis.NeedsDisks(r.cfg.Faults), Network: network,
 	})
 	return err
 }

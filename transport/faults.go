@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"os"
 	"sync"
@@ -40,6 +41,7 @@ var errFaultRefused = errors.New("connection refused (injected fault)")
 type Faults struct {
 	mu      sync.Mutex
 	in, out map[string]Fault        // guarded by mu; by peer
+	held    map[string]int64        // guarded by mu; how often a drop held up what came from a peer
 	conns   map[*faultConn]struct{} // guarded by mu
 	changed chan struct{}           // guarded by mu; closed at each change
 }
@@ -47,7 +49,7 @@ type Faults struct {
 // NewFaults returns a switchboard with everything healthy.
 func NewFaults() *Faults {
 	return &Faults{
-		in: map[string]Fault{}, out: map[string]Fault{},
+		in: map[string]Fault{}, out: map[string]Fault{}, held: map[string]int64{},
 		conns: map[*faultConn]struct{}{}, changed: make(chan struct{}),
 	}
 }
@@ -94,6 +96,20 @@ func (f *Faults) fault(peer string, dir Direction) (Fault, <-chan struct{}) {
 	return f.out[peer], f.changed
 }
 
+// Held returns how often a drop has held up bytes or connections between this node
+// and each peer, by what came from the peer.
+func (f *Faults) Held() map[string]int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.held)
+}
+
+func (f *Faults) noteHeld(peer string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held[peer]++
+}
+
 // dial is asked before a connection to peer is made. It returns nil when f is
 // nil or the way is free, and waits as long as a SYN would without an answer.
 func (f *Faults) dial(peer string, timeout time.Duration, stop <-chan struct{}) error {
@@ -114,10 +130,13 @@ func (f *Faults) dial(peer string, timeout time.Duration, stop <-chan struct{}) 
 
 // pass returns when bytes may travel in dir.
 func (f *Faults) pass(peer string, dir Direction, deadline time.Time, stop <-chan struct{}) error {
-	for {
+	for first := true; ; first = false {
 		fault, changed := f.fault(peer, dir)
 		if fault != Drop {
 			return nil
+		}
+		if first && dir == Inbound {
+			f.noteHeld(peer)
 		}
 		var expired <-chan time.Time
 		var timer *time.Timer

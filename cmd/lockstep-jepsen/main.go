@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lockstepkv/lockstep/jepsen"
+	"github.com/lockstepkv/lockstep/jepsen/cluster"
 	"github.com/lockstepkv/lockstep/jepsen/nemesis"
 	"github.com/lockstepkv/lockstep/jepsen/workload"
 )
@@ -83,6 +84,7 @@ Exit status: 0 the run is valid, 1 it is not, 2 it could not be run.`,
 	f.DurationVar(&cfg.Pause, "pause", 15*time.Millisecond, "mean pause of a client between two steps")
 	f.StringVar(&cfg.ReadMode, "read-mode", "quorum", "quorum or lease")
 	f.StringVar(&cfg.Engine, "log-engine", "wal", "wal or bolt")
+	f.StringVar(&cfg.Network, "network", cluster.AutoNetwork, "namespaces (root, Linux), seam (in the nodes), or auto")
 	f.StringArrayVar(&cfg.Flags, "serve-flag", nil, "a further flag of lockstep serve, as --name=value")
 	f.StringVar(&cfg.Binary, "binary", "", "lockstep built with the tag harness (default: build it)")
 	f.StringVar(&cfg.Tags, "tags", "", "further build tags for the nodes")

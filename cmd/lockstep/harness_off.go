@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/lockstepkv/lockstep/internal/clock"
+	"github.com/lockstepkv/lockstep/transport"
 )
 
 // minSnapshotBytes is the least setting of --snapshot-log-bytes.
@@ -14,3 +15,6 @@ const minSnapshotBytes = 1 << 20
 // nodeClock is the machine's clock. Builds for fault injection (tag harness) can
 // be told another time; no other build has a way to.
 func nodeClock(*slog.Logger) clock.Clock { return clock.System() }
+
+// nodeFaults: only builds for fault injection can be told not to hear a peer.
+func nodeFaults(*slog.Logger) *transport.Faults { return nil }

@@ -125,7 +125,7 @@ func (s *server) shardOptions() (shard.Options, error) {
 		NodeID: c.Node.ID, ClusterName: c.Node.ClusterName, Shards: c.Node.Shards,
 		DataDir: c.Node.DataDir, LogEngine: c.Node.LogEngine,
 		HTTPAddr: advertised(c.Listen.HTTP, c.Listen.Peer), RESPAddr: advertised(c.Listen.RESP, c.Listen.Peer),
-		Listener: s.peerListener, PeerTLS: peerTLS, Clock: nodeClock(s.logger),
+		Listener: s.peerListener, PeerTLS: peerTLS, Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
 		Table: command.NewTable(), Memory: memoryOf(s.settings()),
 		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
 		OnceRetention: c.Requests.OnceRetention, MaxClockOffset: c.Raft.MaxClockOffset,

@@ -27,6 +27,8 @@ type Options struct {
 	Flags  []string // for `lockstep serve` on every node
 	Env    []string
 	Disks  bool // the nodes' data is on disks that can fail
+
+	Network string // one of the kinds of networks
 }
 
 // Cluster is a set of nodes on a network of their own.
@@ -38,12 +40,16 @@ type Cluster struct {
 
 // New prepares a cluster and starts no node. Close removes its network.
 func New(o Options) (*Cluster, error) {
-	network, err := NewNetwork(o.Nodes)
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	network, err := NewNetwork(o.Network, filepath.Join(dir, "data"), o.Nodes)
 	if err != nil {
 		return nil, err
 	}
 	c := &Cluster{Net: network, Shards: max(o.Shards, 1)}
-	err = c.prepare(o)
+	err = c.prepare(o, dir)
 	for _, n := range c.Nodes {
 		if err == nil && o.Disks {
 			err = n.mountDisk()
@@ -55,11 +61,7 @@ func New(o Options) (*Cluster, error) {
 	return c, nil
 }
 
-func (c *Cluster) prepare(o Options) error {
-	dir, err := filepath.Abs(o.Dir)
-	if err != nil {
-		return err
-	}
+func (c *Cluster) prepare(o Options, dir string) error {
 	ports, err := ports(c.Net, o.Nodes)
 	if err != nil {
 		return err
@@ -67,7 +69,7 @@ func (c *Cluster) prepare(o Options) error {
 	var members []string
 	for i := range o.Nodes {
 		addr := func(port int) string { return fmt.Sprintf("%s:%d", c.Net.Host(i), port) }
-		id := fmt.Sprintf("n%d", i+1)
+		id := nodeID(i)
 		n := &Node{
 			Index: i, ID: id, HTTP: addr(ports[i][0]), RESP: addr(ports[i][1]), Peer: addr(ports[i][2]),
 			DataDir: filepath.Join(dir, "data", id), LogFile: filepath.Join(dir, id+".log"),
@@ -90,7 +92,7 @@ func (c *Cluster) prepare(o Options) error {
 		n.command = func() *exec.Cmd {
 			cmd := c.Net.Command(n.Index, o.Binary, args...)
 			cmd.Dir = dir
-			cmd.Env = append(cleanEnv(), append([]string{"LOCKSTEP_HARNESS_CLOCK=" + n.ClockFile, "LOCKSTEP_REQUIREPASS=" + Password}, o.Env...)...)
+			cmd.Env = append(append(cleanEnv(), c.Net.Env(n.Index)...), append([]string{"LOCKSTEP_HARNESS_CLOCK=" + n.ClockFile, "LOCKSTEP_REQUIREPASS=" + Password}, o.Env...)...)
 			return cmd
 		}
 	}

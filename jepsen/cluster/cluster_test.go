@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -11,7 +12,7 @@ import (
 // patience is for a busy machine; nothing waits that long when all is well.
 const patience = 30 * time.Second
 
-func startCluster(t *testing.T) (context.Context, *Cluster) {
+func startCluster(t *testing.T, network string) (context.Context, *Cluster) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
 	t.Cleanup(cancel)
@@ -20,7 +21,7 @@ func startCluster(t *testing.T) (context.Context, *Cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := New(Options{Binary: bin, Dir: dir, Nodes: 3})
+	c, err := New(Options{Binary: bin, Dir: dir, Nodes: 3, Network: network})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,32 +58,34 @@ func until(ctx context.Context, t *testing.T, check func() error) {
 
 // Faults do to real nodes what they are meant to do, and all of it can be undone.
 func TestFaultsOnRealNodes(t *testing.T) {
-	ctx, c := startCluster(t)
+	for _, network := range []string{AutoNetwork, Seam} {
+		t.Run(network, func(t *testing.T) { faultsOnRealNodes(t, network) })
+	}
+}
+
+func faultsOnRealNodes(t *testing.T, network string) {
+	ctx, c := startCluster(t, network)
 	leader, err := c.Leader(ctx, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Net.Partitions() {
-		cut := map[Pair]bool{}
-		for _, o := range c.Others(leader) {
-			cut[Pair{leader.Index, o.Index}], cut[Pair{o.Index, leader.Index}] = true, true
-		}
-		if err := c.Net.Apply(Rules{Cut: cut}); err != nil {
-			t.Fatal(err)
-		}
-		until(ctx, t, func() error { return anotherLeads(ctx, c, leader) })
+	cut := map[Pair]bool{}
+	for _, o := range c.Others(leader) {
+		cut[Pair{leader.Index, o.Index}], cut[Pair{o.Index, leader.Index}] = true, true
+	}
+	if err := c.Net.Apply(Rules{Cut: cut}); err != nil {
+		t.Fatal(err)
+	}
+	until(ctx, t, func() error { return anotherLeads(ctx, c, leader) })
+	until(ctx, t, func() error {
 		dropped, err := c.Net.Dropped()
-		if err != nil {
-			t.Fatal(err)
-		}
 		for pair := range cut {
 			if dropped[pair] == 0 {
-				t.Errorf("nothing was dropped from %d to %d", pair.From, pair.To)
+				err = errors.Join(err, fmt.Errorf("nothing was dropped from %d to %d", pair.From, pair.To))
 			}
 		}
-	} else if err := c.Net.Apply(Rules{LossPercent: 1}); err == nil {
-		t.Error("a network that cannot lose packets says that it does")
-	}
+		return err
+	})
 	if err := leader.Pause(); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +126,7 @@ func anotherLeads(ctx context.Context, c *Cluster, old *Node) error {
 
 // A leader whose clock the harness moves too far gives up its office.
 func TestClockOfOneNode(t *testing.T) {
-	ctx, c := startCluster(t)
+	ctx, c := startCluster(t, AutoNetwork)
 	leader, err := c.Leader(ctx, 0)
 	if err != nil {
 		t.Fatal(err)

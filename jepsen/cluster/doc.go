@@ -12,8 +12,9 @@
 // can be told. Clients reach every node at all times: a node that is cut off
 // from its peers must know by itself that it may not answer.
 //
-// Without root the nodes share the loopback network, and only faults of
-// processes and disks are to be had (Network.Kind says which).
+// Without root the nodes share the loopback network, and are told by files which
+// of their peers they do not hear (Network.Kind says what was used). Packets are
+// not lost there, and disks do not fail.
 //
 // # Leaving nothing behind
 //

@@ -112,7 +112,8 @@ func (n *namespaces) create() error {
 func (n *namespaces) Kind() string {
 	return fmt.Sprintf("network namespaces %s to %s on bridge %s, %s/24", n.space(0), n.space(n.nodes-1), n.bridge(), n.addr(0))
 }
-func (n *namespaces) Partitions() bool     { return true }
+func (n *namespaces) OwnPorts() bool       { return true }
+func (n *namespaces) Env(int) []string     { return nil }
 func (n *namespaces) Host(node int) string { return n.addr(node + 1) }
 
 // Command implements Network. ip replaces itself by the program, so the process

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 // Several harnesses of one machine begin at the same time, with remains of one
 // that was killed, and each gets a network of its own.
 func TestHarnessesThatBeginTogether(t *testing.T) {
-	if !CanPartition() {
+	if !namespacesPossible() {
 		t.Log("no namespaces here")
 		return
 	}

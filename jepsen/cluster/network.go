@@ -20,16 +20,18 @@ type Rules struct {
 // Network connects the nodes with each other and with the clients.
 type Network interface {
 	Kind() string
-	// Partitions reports whether Apply works.
-	Partitions() bool
 	// Host is the address of a node.
 	Host(node int) string
 	// Command prepares a program to run at a node's place in the network.
 	Command(node int, program string, args ...string) *exec.Cmd
+	// OwnPorts reports whether every node has all ports to itself.
+	OwnPorts() bool
+	// Env is what a node's process needs to know of the network.
+	Env(node int) []string
 	// Apply replaces the rules; the zero Rules heal everything.
 	Apply(Rules) error
-	// Dropped returns how many packets the present rules have dropped; Pair.From
-	// is Everybody for those lost at random.
+	// Dropped returns how many packets the present rules have dropped or held up;
+	// Pair.From is Everybody for those lost at random.
 	Dropped() (map[Pair]int64, error)
 	Close() error
 }
@@ -37,49 +39,54 @@ type Network interface {
 // Everybody stands for all senders.
 const Everybody = -1
 
-// ErrNoPartitions is returned where the nodes share one network.
-var ErrNoPartitions = errors.New("partitions need network namespaces: run as root on Linux with the programs ip and nft")
+// ErrNoLoss is returned where the nodes share one network.
+var ErrNoLoss = errors.New("loss of packets needs network namespaces: run as root on Linux with the programs ip and nft")
 
-// CanPartition reports whether there can be namespaces here.
-func CanPartition() bool { return namespacesPossible() }
+// Kinds of networks.
+const (
+	AutoNetwork = "auto" // namespaces where they are to be had, else the seam
+	Namespaces  = "namespaces"
+	Seam        = "seam"
+)
 
-// NewNetwork returns namespaces where they are to be had, else loopback.
-func NewNetwork(nodes int) (Network, error) {
-	if namespacesPossible() {
+// ChooseNetwork returns what kind of network there will be here.
+func ChooseNetwork(want string) (string, error) {
+	switch want {
+	case AutoNetwork, "":
+		if namespacesPossible() {
+			return Namespaces, nil
+		}
+		return Seam, nil
+	case Namespaces:
+		if !namespacesPossible() {
+			return "", errors.New("there can be no network namespaces here: run as root on Linux with the programs ip and nft")
+		}
+		return want, nil
+	case Seam:
+		return want, nil
+	}
+	return "", fmt.Errorf("no network %q; there are %s, %s, %s", want, AutoNetwork, Namespaces, Seam)
+}
+
+// NewNetwork returns a network of a kind. dir is for files by which the harness
+// tells nodes what to do.
+func NewNetwork(kind, dir string, nodes int) (Network, error) {
+	kind, err := ChooseNetwork(kind)
+	if err != nil {
+		return nil, err
+	}
+	if kind == Namespaces {
 		return newNamespaces(nodes)
 	}
-	return loopback{}, nil
+	return newSeam(dir, nodes), nil
 }
-
-// loopback is the machine's own network.
-type loopback struct{}
-
-func (loopback) Kind() string {
-	return "loopback, without namespaces: faults of processes and disks only"
-}
-func (loopback) Partitions() bool { return false }
-func (loopback) Host(int) string  { return "127.0.0.1" }
-func (loopback) Close() error     { return nil }
-
-func (loopback) Command(_ int, program string, args ...string) *exec.Cmd {
-	return exec.Command(program, args...)
-}
-
-func (loopback) Apply(r Rules) error {
-	if len(r.Cut) == 0 && r.LossPercent == 0 {
-		return nil
-	}
-	return ErrNoPartitions
-}
-
-func (loopback) Dropped() (map[Pair]int64, error) { return nil, ErrNoPartitions }
 
 // ports returns three ports per node: fixed ones where each node has an address
 // of its own, else free ones below those that the system gives to outgoing
 // connections, so that a node that restarts finds them free.
 func ports(n Network, nodes int) ([][3]int, error) {
 	out := make([][3]int, nodes)
-	if n.Partitions() {
+	if n.OwnPorts() {
 		for i := range out {
 			out[i] = [3]int{8001, 7001, 9001}
 		}

@@ -14,9 +14,6 @@ import (
 	"github.com/lockstepkv/lockstep/jepsen/workload"
 )
 
-// ofDisks are faults that take a file system of the harness's own.
-var ofDisks = []string{"power", "eio"}
-
 func TestEveryMutantHasARow(t *testing.T) {
 	if missing := withoutRow(); len(missing) > 0 {
 		t.Errorf("no row for %v", missing)
@@ -28,8 +25,7 @@ func TestEveryMutantHasARow(t *testing.T) {
 		if !slices.Contains(workload.Names(), row.Workload) {
 			t.Errorf("%s: no workload %q", row.Mutant, row.Workload)
 		}
-		faults := slices.DeleteFunc(slices.Clone(row.Faults), func(f string) bool { return slices.Contains(ofDisks, f) })
-		if _, err := nemesis.Expand(faults, nemesis.Able{Partitions: true, Disks: true}); err != nil {
+		if _, err := nemesis.Expand(row.Faults, nemesis.Able{Loss: true, Disks: true}); err != nil {
 			t.Errorf("%s: %v", row.Mutant, err)
 		}
 	}

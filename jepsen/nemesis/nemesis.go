@@ -56,10 +56,6 @@ type fault struct {
 	inject func(ctx context.Context, n *Nemesis, rng *rand.Rand) (detail string, heal healFunc, err error)
 }
 
-func (f fault) needsNamespaces() bool {
-	return f.class == network || f.class == loss || f.name == amnesiaName
-}
-
 // healFunc ends a fault. A nil error means that it took effect, shows says how
 // that was seen.
 type healFunc func(ctx context.Context) (shows string, err error)
@@ -116,15 +112,15 @@ func Names() []string {
 
 // Able is what the machine allows for.
 type Able struct {
-	Partitions, Disks bool
+	Loss, Disks bool
 }
 
 // missing is the reason for which a fault is not to be had.
 func (a Able) missing(f fault) error {
 	switch {
-	case f.needsNamespaces():
-		if !a.Partitions {
-			return cluster.ErrNoPartitions
+	case f.class == loss:
+		if !a.Loss {
+			return cluster.ErrNoLoss
 		}
 	case f.needsDisk():
 		if !a.Disks {

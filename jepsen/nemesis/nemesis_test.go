@@ -14,7 +14,7 @@ import (
 )
 
 func TestExpand(t *testing.T) {
-	everything := Able{Partitions: true, Disks: true}
+	everything := Able{Loss: true, Disks: true}
 	for _, c := range []struct {
 		list []string
 		able Able
@@ -26,9 +26,10 @@ func TestExpand(t *testing.T) {
 		{[]string{"pause", "kill-all", "pause"}, Able{}, []string{"pause", "kill-all"}, nil},
 		{[]string{"power"}, everything, []string{"power-minority", "power-all", "power-dying"}, nil},
 		{[]string{"snapshots"}, Able{}, []string{"snapshots"}, nil},
-		{[]string{"power-all"}, Able{Partitions: true}, nil, cluster.ErrNoDisks},
-		{[]string{"eio"}, Able{Partitions: true}, nil, cluster.ErrNoDisks},
-		{[]string{"partition-ring"}, Able{Disks: true}, nil, cluster.ErrNoPartitions},
+		{[]string{"power-all"}, Able{Loss: true}, nil, cluster.ErrNoDisks},
+		{[]string{"eio"}, Able{Loss: true}, nil, cluster.ErrNoDisks},
+		{[]string{"loss"}, Able{Disks: true}, nil, cluster.ErrNoLoss},
+		{[]string{"partition-ring"}, Able{}, []string{"partition-ring"}, nil},
 	} {
 		got, err := Expand(c.list, c.able)
 		if !slices.Equal(got, c.want) || !errors.Is(err, c.err) {
@@ -43,7 +44,7 @@ func TestExpand(t *testing.T) {
 		t.Errorf("all is %d faults of %d: %v", len(all), len(faults())+1, err)
 	}
 	less, err := Expand([]string{"all"}, Able{})
-	if err != nil || slices.Contains(less, "partition-ring") || slices.Contains(less, "power-all") || !slices.Contains(less, "kill-all") {
+	if err != nil || slices.Contains(less, "loss") || slices.Contains(less, "power-all") || !slices.Contains(less, "kill-all") {
 		t.Errorf("all without namespaces and disks: %v, %v", less, err)
 	}
 }
