@@ -232,20 +232,27 @@ func verifyState(f *os.File, path string, m *fileMeta) error {
 	return err
 }
 
-// Verify checks every snapshot. The error joins a *CorruptError for each one
-// that is damaged.
+// Verify checks every snapshot. The error joins a *CorruptError for each one that
+// is damaged and not older than a sound one. Those that are make no difference, and
+// are removed.
 func (s *Store) Verify() error {
 	all, err := s.positions()
 	if err != nil {
 		return err
 	}
 	var bad []error
-	for _, p := range all {
+	sound := false
+	for _, p := range all { // newest first
 		_, f, err := s.open(p.String())
 		switch {
 		case err == nil:
+			sound = true
 			_ = f.Close() // only read from
-		case !errors.Is(err, os.ErrNotExist):
+		case errors.Is(err, os.ErrNotExist):
+		case sound:
+			s.log.Warn("an old snapshot is damaged and removed; a newer one is sound", slog.Any("error", err))
+			s.discard(p)
+		default:
 			s.noteDamage(p)
 			bad = append(bad, err)
 		}
@@ -271,15 +278,20 @@ func (s *Store) reap() {
 		return
 	}
 	for _, p := range all[min(s.retain, len(all)):] {
-		path := filepath.Join(s.dir, p.String())
-		// Under another name first: a removal that stops half-way must not look
-		// like damage.
-		err := os.Rename(path, path+tempSuffix)
-		if err == nil {
-			err = os.RemoveAll(path + tempSuffix)
-		}
-		if err != nil {
-			s.log.Warn("an old snapshot is not removed", slog.String("id", p.String()), slog.Any("error", err))
-		}
+		s.discard(p)
+	}
+}
+
+// discard removes a snapshot, under another name first, and durably: a removal that
+// stops half-way, or of which a power failure keeps a part, must not look like
+// damage.
+func (s *Store) discard(p position) {
+	path := filepath.Join(s.dir, p.String())
+	err := disk.Rename(path, path+tempSuffix)
+	if err == nil {
+		err = os.RemoveAll(path + tempSuffix)
+	}
+	if err != nil {
+		s.log.Warn("an old snapshot is not removed", slog.String("id", p.String()), slog.Any("error", err))
 	}
 }

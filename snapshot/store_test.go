@@ -275,6 +275,45 @@ func TestDamageIsNeverHandedOut(t *testing.T) {
 	})
 }
 
+// An old snapshot that is damaged, or of which a power failure has kept the name
+// only, is no reason to give up a replica that has a newer one.
+func TestDamageThatMakesNoDifference(t *testing.T) {
+	for name, harm := range map[string]func(dir string) error{
+		"nothing left": func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, metaFile)), os.Remove(filepath.Join(dir, stateFile)))
+		},
+		"no list": func(dir string) error { return os.Remove(filepath.Join(dir, metaFile)) },
+		"no data": func(dir string) error { return os.Remove(filepath.Join(dir, stateFile)) },
+		"cut off": func(dir string) error { return os.Truncate(filepath.Join(dir, stateFile), 20) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := openStore(t, dir, 3)
+			oldest := take(t, s, 1, 1, smallFile(t))
+			old := take(t, s, 2, 1, smallFile(t))
+			newest := take(t, s, 3, 1, smallFile(t))
+			if err := harm(filepath.Join(dir, old)); err != nil {
+				t.Fatal(err)
+			}
+			s = openStore(t, dir, 3)
+			if err := s.Verify(); err != nil {
+				t.Fatalf("Verify: %v", err)
+			}
+			list, err := s.List()
+			if err != nil || len(list) != 2 || list[0].ID != newest || list[1].ID != oldest {
+				t.Fatalf("list: %v, %v", list, err)
+			}
+			for _, m := range list {
+				_, r, err := s.Open(m.ID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Close()
+			}
+		})
+	}
+}
+
 func TestUnknownFormatIsRefusedByName(t *testing.T) {
 	dir := t.TempDir()
 	id := take(t, openStore(t, dir, 1), 1, 1, smallFile(t))
