@@ -20,6 +20,9 @@ type boltCheck struct {
 	pages    uint64          // high-water mark: pages beyond it are unused
 	used     map[uint64]bool // pages seen so far
 	at       int64           // offset of the page being looked at, for errors
+
+	bucket string                                    // name of the bucket being looked at
+	visit  func(bucket string, key []byte, at int64) // sees every key and the offset of its value; may be nil
 }
 
 // Layout of bbolt pages (bbolt internal/common): a header of id, flags, count, overflow; then elements.
@@ -43,6 +46,20 @@ var bolt = binary.NativeEndian
 func checkBoltPages(r io.ReaderAt, size int64) (offset int64, err error) {
 	c := &boltCheck{r: r, used: map[uint64]bool{0: true, 1: true}}
 	return c.run(size)
+}
+
+// locateBolt returns the offset at which the value of key lies in the file, or -1.
+func locateBolt(r io.ReaderAt, size int64, bucket string, key []byte) int64 {
+	found := int64(-1)
+	c := &boltCheck{r: r, used: map[uint64]bool{0: true, 1: true}}
+	c.visit = func(b string, k []byte, at int64) {
+		if b == bucket && bytes.Equal(k, key) {
+			found = at
+		}
+	}
+	// An error ends the walk; whatever was found before it is there all the same.
+	_, _ = c.run(size)
+	return found
 }
 
 func (c *boltCheck) run(size int64) (int64, error) {
@@ -121,10 +138,10 @@ func (c *boltCheck) tree(id uint64, low, high []byte, depth int) error {
 	if bolt.Uint16(b[8:]) == boltBranchPage {
 		return c.branch(b, low, high, depth)
 	}
-	return c.leaf(b, low, high, depth)
+	return c.leaf(b, c.at, low, high, depth)
 }
 
-// key returns count-checked element i's key and value; pos is relative to the element.
+// boltElement returns element i's key and value; pos is relative to the element.
 func boltElement(b []byte, i int, pos, keyLen, valLen uint32) (key, val []byte, err error) {
 	start := int64(boltPageHeaderLen+i*boltElementLen) + int64(pos)
 	end := start + int64(keyLen) + int64(valLen)
@@ -184,7 +201,8 @@ func (c *boltCheck) branch(b, low, high []byte, depth int) error {
 	return nil
 }
 
-func (c *boltCheck) leaf(b, low, high []byte, depth int) error {
+// leaf checks a page of keys and values that begins at offset base of the file.
+func (c *boltCheck) leaf(b []byte, base int64, low, high []byte, depth int) error {
 	n, err := boltCount(b)
 	if err != nil {
 		return err
@@ -199,19 +217,26 @@ func (c *boltCheck) leaf(b, low, high []byte, depth int) error {
 		if err == nil {
 			err = inOrder(key, last, low, high)
 		}
-		if err == nil && bolt.Uint32(e)&boltBucketLeaf != 0 {
-			err = c.bucket(val, depth+1)
-		}
 		if err != nil {
 			return err
+		}
+		at := base + int64(boltPageHeaderLen+i*boltElementLen) + int64(bolt.Uint32(e[4:])) + int64(len(key))
+		if bolt.Uint32(e)&boltBucketLeaf != 0 {
+			c.bucket = string(key)
+			if err := c.subtree(val, at, depth+1); err != nil {
+				return err
+			}
+		} else if c.visit != nil {
+			c.visit(c.bucket, key, at)
 		}
 		last = key
 	}
 	return nil
 }
 
-// bucket checks a bucket's own tree; a small one lies inline behind its header.
-func (c *boltCheck) bucket(val []byte, depth int) error {
+// subtree checks a bucket's own tree; a small one lies inline behind its header. val, the bucket's value,
+// lies at offset base.
+func (c *boltCheck) subtree(val []byte, base int64, depth int) error {
 	const headerLen = 16
 	if len(val) < headerLen {
 		return errors.New("bucket header too short")
@@ -225,7 +250,7 @@ func (c *boltCheck) bucket(val []byte, depth int) error {
 		return err
 	}
 	if inline := val[headerLen:]; len(inline) >= boltPageHeaderLen {
-		return c.leaf(inline, nil, nil, depth)
+		return c.leaf(inline, base+headerLen, nil, nil, depth)
 	}
 	return errors.New("inline bucket too short")
 }

@@ -18,6 +18,12 @@ import (
 // boltFile holds entries and stable values of engine bolt.
 const boltFile = "raft.db"
 
+// Buckets of raft-boltdb.
+const (
+	boltLogs   = "logs"
+	boltStable = "conf"
+)
+
 // boltEngine stores entries with raft-boltdb. Each entry carries a checksum behind its extensions, each
 // stable value one in front.
 type boltEngine struct {
@@ -92,10 +98,10 @@ func (e *boltEngine) scan(watermark uint64, fn func(*raft.Log) error) error {
 		return err
 	}
 	if last < watermark {
-		return corrupt(e.path, -1, last+1, "log ends at %d, entries up to %d were acknowledged", last, watermark)
+		return corrupt(e.path, e.entryOffset(last), last+1, "log ends at %d, entries up to %d were acknowledged", last, watermark)
 	}
 	if last-first > 1<<40 {
-		return corrupt(e.path, -1, last, "impossible range of entries %d to %d", first, last)
+		return corrupt(e.path, e.entryOffset(first), last, "impossible range of entries %d to %d", first, last)
 	}
 	if last == 0 {
 		return nil
@@ -104,7 +110,7 @@ func (e *boltEngine) scan(watermark uint64, fn func(*raft.Log) error) error {
 		var l raft.Log
 		err := e.get(index, &l)
 		if errors.Is(err, raft.ErrLogNotFound) {
-			err = corrupt(e.path, -1, index, "entry is missing")
+			err = corrupt(e.path, e.entryOffset(index-1), index, "entry is missing")
 		}
 		if err == nil {
 			err = fn(&l)
@@ -169,15 +175,15 @@ func (e *boltEngine) get(index uint64, l *raft.Log) error {
 	case errors.Is(err, raft.ErrLogNotFound):
 		return err
 	case err != nil:
-		return &CorruptError{File: e.path, Offset: -1, Index: index, Err: fmt.Errorf("decode entry: %w", err)}
+		return e.corruptEntry(index, fmt.Errorf("decode entry: %w", err))
 	}
 	n := len(stored.Extensions) - 4
 	if n < 0 || stored.Index != index {
-		return corrupt(e.path, -1, index, "entry has no checksum or another index")
+		return e.corruptEntry(index, errors.New("entry has no checksum or another index"))
 	}
 	ext := stored.Extensions[:n:n]
 	if boltSum(&stored, ext) != binary.LittleEndian.Uint32(stored.Extensions[n:]) {
-		return &CorruptError{File: e.path, Offset: -1, Index: index, Err: errRecordSum}
+		return e.corruptEntry(index, errRecordSum)
 	}
 	stored.Extensions = nil
 	if n > 0 {
@@ -188,6 +194,31 @@ func (e *boltEngine) get(index uint64, l *raft.Log) error {
 	}
 	*l = stored
 	return nil
+}
+
+// corruptEntry reports a damaged entry, and where it lies in the file.
+func (e *boltEngine) corruptEntry(index uint64, err error) *CorruptError {
+	return &CorruptError{File: e.path, Offset: e.entryOffset(index), Index: index, Err: err}
+}
+
+// entryOffset returns where the entry at index lies in the file, or -1. What should follow an entry and is
+// not there is reported with the offset of that entry.
+func (e *boltEngine) entryOffset(index uint64) int64 {
+	return e.offset(boltLogs, binary.BigEndian.AppendUint64(nil, index))
+}
+
+// offset returns where the value of key lies in the file, or -1.
+func (e *boltEngine) offset(bucket string, key []byte) int64 {
+	f, err := os.Open(e.path)
+	if err != nil {
+		return -1
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return -1
+	}
+	return locateBolt(f, st.Size(), bucket, key)
 }
 
 // deleteRange implements engine.
@@ -215,7 +246,7 @@ func (e *boltEngine) getStable(key []byte) ([]byte, error) {
 	}
 	val, ok := checkSum(raw)
 	if !ok || len(val) < len(key) || string(val[:len(key)]) != string(key) {
-		return nil, corrupt(e.path, -1, 0, "stable value %q damaged", key)
+		return nil, corrupt(e.path, e.offset(boltStable, key), 0, "stable value %q damaged", key)
 	}
 	return append([]byte{}, val[len(key):]...), nil
 }

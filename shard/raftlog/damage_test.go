@@ -149,6 +149,9 @@ func (b *builtLog) tryOpen(t *testing.T, im image, what string) (entries int, da
 func (b *builtLog) mustKeepAll(t *testing.T, im image, what string) (reported bool) {
 	t.Helper()
 	n, damage := b.tryOpen(t, im, what)
+	if damage != nil && filepath.Base(damage.File) == boltFile && damage.Offset < 0 {
+		t.Fatalf("%s: reported without an offset: %v", what, damage)
+	}
 	if damage == nil && n != len(b.all) {
 		t.Fatalf("%s: opened with %d of %d acknowledged entries", what, n, len(b.all))
 	}
@@ -186,6 +189,41 @@ func TestDamageIsReportedOrHarmless(t *testing.T) {
 			if filepath.Ext(name) == ".wal" && reported < flips*9/10 {
 				t.Errorf("%s: only %d of %d flipped bits reported", name, reported, flips)
 			}
+		}
+	})
+}
+
+// Damage within an entry is reported with the file, the index, and the place of that entry in the file.
+func TestDamagedEntryIsReportedWithItsOffset(t *testing.T) {
+	forEngines(t, func(t *testing.T, engine string) {
+		b := buildLog(t, engine, 14)
+		reported := 0
+		for _, want := range b.all {
+			if len(want.Data) < 30 {
+				continue
+			}
+			for name, content := range b.im {
+				at := bytes.Index(content, want.Data)
+				if at < 0 || name == watermarkFile {
+					continue
+				}
+				_, damage := b.tryOpen(t, b.im.with(name, flip(at+20)), "bit flipped in an entry")
+				if damage != nil {
+					reported++
+				}
+				switch {
+				case damage == nil && engine == EngineBolt: // a page that is not in use any more
+				case damage == nil:
+					t.Errorf("damage of entry %d at %d is not reported", want.Index, at+20)
+				case engine == EngineBolt && damage.Index != want.Index:
+					t.Errorf("damage of entry %d is reported for %d", want.Index, damage.Index)
+				case filepath.Base(damage.File) != name || damage.Offset < int64(at-sectorLen) || damage.Offset > int64(at+len(want.Data)):
+					t.Errorf("damage of entry %d at %d of %s is reported as %v", want.Index, at+20, name, damage)
+				}
+			}
+		}
+		if reported < 5 {
+			t.Errorf("only %d damaged entries reported", reported)
 		}
 	})
 }
