@@ -20,7 +20,7 @@ const Password = "jepsen"
 
 // Options of a cluster.
 type Options struct {
-	Binary string
+	Binary string // what the nodes run
 	Dir    string // for data and logs
 	Nodes  int
 	Shards int
@@ -42,6 +42,13 @@ type Cluster struct {
 func New(o Options) (*Cluster, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
+		return nil, err
+	}
+	// Nodes run in dir, where a relative path would mean something else.
+	if o.Binary, err = filepath.Abs(o.Binary); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(o.Binary); err != nil {
 		return nil, err
 	}
 	network, err := NewNetwork(o.Network, filepath.Join(dir, "data"), o.Nodes)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -19,6 +20,14 @@ func startCluster(t *testing.T, network string) (context.Context, *Cluster) {
 	dir := t.TempDir()
 	bin, err := Build(ctx, "../..", dir, "harness")
 	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As on a command line.
+	if bin, err = filepath.Rel(here, bin); err != nil {
 		t.Fatal(err)
 	}
 	c, err := New(Options{Binary: bin, Dir: dir, Nodes: 3, Network: network})
