@@ -69,6 +69,7 @@ type FSM struct {
 	locksDue atomic.Int64  // when the next grant or wait is over, 0 for never
 	applied  atomic.Uint64 // copy of index for those who wait without the lock
 	waiters  waiters
+	reads    store.ReadLog
 	scratch  Entry // reused by apply
 	reader   command.UnitReader
 	unit     command.Unit
@@ -264,11 +265,28 @@ func (f *FSM) View(wall int64, fn func(*command.Ctx)) (index uint64, due bool) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	ctx := command.Ctx{Table: f.opt.Table, Store: f.store, Locks: f.locks, Now: f.clock, Wall: max(wall, f.clock)}
+	if f.reads.On() {
+		ctx.ReadLog = &f.reads
+	}
 	if mutant.On(mutant.ExpiryByLocalClock) {
 		ctx.Now = ctx.Wall
 	}
 	fn(&ctx)
 	return f.index, ctx.Due
+}
+
+// ReadLog has the keys that View has shown, while it is switched on.
+func (f *FSM) ReadLog() *store.ReadLog { return &f.reads }
+
+// TouchAll counts reads that another replica has answered: hashes comes from its
+// ReadLog. wall is the node's clock in Unix milliseconds.
+func (f *FSM) TouchAll(hashes []uint64, wall int64) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	now := max(wall, f.clock)
+	for _, h := range hashes {
+		f.store.TouchHash(h, now)
+	}
 }
 
 // Inspect runs fn on the store under the read lock, for statistics and for the

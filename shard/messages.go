@@ -13,7 +13,7 @@ import (
 // Methods that nodes call on each other. The numbers are part of the wire format.
 const (
 	methodConfirm   transport.Method = 1 // group, term -> the voter's current term
-	methodReadIndex transport.Method = 2 // group -> an index that reads may be answered from, the end of the log
+	methodReadIndex transport.Method = 2 // group, reads -> an index that reads may be answered from, the end of the log
 	methodPropose   transport.Method = 3 // group, batch -> result
 	methodInfo      transport.Method = 4 // -> NodeInfo as JSON
 	methodTransfer  transport.Method = 5 // group, node -> ""

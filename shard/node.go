@@ -166,11 +166,12 @@ func (n *Node) handle() {
 		return appendUvarint(nil, term), nil
 	})
 	n.net.Handle(methodReadIndex, func(ctx context.Context, _ string, req []byte) ([]byte, error) {
-		g, _, err := n.groupOf(req)
+		g, reads, err := n.groupOf(req)
 		if err != nil {
 			return nil, err
 		}
 		index, err := g.answerReadIndex(ctx)
+		g.countReads(reads)
 		if err != nil {
 			return nil, err
 		}

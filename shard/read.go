@@ -229,7 +229,7 @@ func (g *Group) callReadIndex(ctx context.Context) (index, last uint64, err erro
 	if leader == "" || leader == g.self {
 		return 0, 0, errNotServing
 	}
-	reply, err := g.net.Call(ctx, leader, methodReadIndex, appendGroup(nil, g.id))
+	reply, err := g.net.Call(ctx, leader, methodReadIndex, appendReads(appendGroup(nil, g.id), g.fsm.ReadLog()))
 	if err != nil {
 		return 0, 0, err
 	}

@@ -26,6 +26,7 @@ func (g *Group) upkeep(ctx context.Context) {
 		if g.Serving() {
 			g.expire(ctx)
 		}
+		g.switchReadLog()
 		g.dropAbsentWaiters(ctx, absent)
 		if now := g.clock.Mono(); now-lastRefresh >= refreshEvery {
 			lastRefresh = now

@@ -63,6 +63,15 @@ func (p Policy) VolatileOnly() bool { return p >= VolatileLRU && p <= VolatileTT
 // LFU reports whether p ranks keys by access frequency.
 func (p Policy) LFU() bool { return p == AllKeysLFU || p == VolatileLFU }
 
+// Reads reports whether p asks which keys were read.
+func (p Policy) Reads() bool {
+	switch p {
+	case AllKeysLRU, AllKeysLFU, VolatileLRU, VolatileLFU, AllKeysSieve:
+		return true
+	}
+	return false
+}
+
 // DefaultSamples is Redis's default of maxmemory-samples.
 const DefaultSamples = 5
 

@@ -46,6 +46,9 @@ type Ctx struct {
 	// NoTouch makes reads leave no trace in the access data (CLIENT NO-TOUCH).
 	NoTouch bool
 
+	// ReadLog remembers the keys that reads found. Nil where nobody wants to know.
+	ReadLog *store.ReadLog
+
 	// Hits and Misses count the keys that reads found and did not find, as
 	// Redis's keyspace_hits and keyspace_misses do.
 	Hits, Misses int
@@ -85,6 +88,9 @@ func (c *Ctx) Lookup(key []byte) *store.Entry {
 	e := c.Peek(key)
 	if e != nil && !c.NoTouch {
 		c.Store.Touch(e, c.Wall)
+		if c.ReadLog != nil {
+			c.ReadLog.Note(key)
+		}
 	}
 	return e
 }
