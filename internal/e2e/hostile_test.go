@@ -70,7 +70,7 @@ func TestLargeValues(t *testing.T) {
 	small.Check(t, other.Redis(1))
 	t.Logf("meanwhile others: %d writes, longest gap %v", small.Acks(), small.Gap(began).Round(time.Millisecond))
 	if now := c.Leader(0); now != leader {
-		t.Logf("the leader changed from %s to %s", leader.ID, now.ID)
+		t.Errorf("large values cost %s the leadership, %s has it now", leader.ID, now.ID)
 	}
 	tooLarge(t, follower, append(value, 'x'))
 	if got := other.Dial().Do("EXISTS", "large:over"); got != ":0" {
