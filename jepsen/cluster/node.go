@@ -125,18 +125,28 @@ func (n *Node) Kill() error {
 	return err
 }
 
+// ErrDown is returned for what only a running node can do. Nodes end by
+// themselves, for instance when their disk fails.
+var ErrDown = errors.New("the node does not run")
+
 // Pause is SIGSTOP; it returns when the kernel says that the process stands still.
+// Errors: ErrDown.
 func (n *Node) Pause() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.proc == nil || !n.proc.running() {
-		return fmt.Errorf("%s does not run", n.ID)
+		return fmt.Errorf("%w: %s", ErrDown, n.ID)
 	}
-	if err := n.proc.signal(syscall.SIGSTOP); err != nil {
-		return err
+	err := n.proc.signal(syscall.SIGSTOP)
+	if err == nil {
+		n.paused = true
+		err = waitStopped(n.proc.cmd.Process.Pid)
 	}
-	n.paused = true
-	return waitStopped(n.proc.cmd.Process.Pid)
+	if errors.Is(err, os.ErrNotExist) {
+		n.paused = false
+		return fmt.Errorf("%w: %s has just ended", ErrDown, n.ID)
+	}
+	return err
 }
 
 // Resume is SIGCONT.
@@ -157,8 +167,13 @@ func waitStopped(pid int) error {
 		if err != nil {
 			return err
 		}
-		if i := slices.Index(stat, ')'); i > 0 && i+2 < len(stat) && stat[i+2] == 'T' {
-			return nil
+		if i := slices.Index(stat, ')'); i > 0 && i+2 < len(stat) {
+			switch stat[i+2] {
+			case 'T':
+				return nil
+			case 'Z', 'X':
+				return os.ErrNotExist
+			}
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

@@ -104,7 +104,11 @@ func pause(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, e
 	n.touch(nodes)
 	var errs []error
 	for _, node := range nodes {
-		errs = append(errs, node.Pause())
+		err := node.Pause()
+		if errors.Is(err, cluster.ErrDown) {
+			err = fmt.Errorf("%w: %w", errNoChance, err) // another fault made it end itself
+		}
+		errs = append(errs, err)
 	}
 	n.touch(nodes)
 	heal := func(context.Context) (string, error) {

@@ -27,13 +27,18 @@ func stutter(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc,
 			if rng.IntN(2) == 0 {
 				node = n.some(rng, 1)[0]
 			}
-			seen[node.ID] = true
 			for range 10 {
 				n.touch([]*cluster.Node{node})
-				failed = errors.Join(failed, node.Pause())
+				err := node.Pause()
+				if errors.Is(err, cluster.ErrDown) {
+					sleep(ctx, 30*time.Millisecond)
+					break // another fault made it end itself
+				}
+				failed = errors.Join(failed, err)
 				sleep(ctx, time.Duration(30+rng.IntN(300))*time.Millisecond)
 				failed = errors.Join(failed, node.Resume())
 				sleep(ctx, time.Duration(1+rng.IntN(20))*time.Millisecond)
+				seen[node.ID] = true
 				stops++
 			}
 		}
