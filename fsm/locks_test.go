@@ -27,7 +27,7 @@ const stamp0 = 1700000000000
 
 func TestLocksInTheLog(t *testing.T) {
 	r, told := lockReplica()
-	r.apply(entryOf(stamp0, batch("n1", 1, 1, 0, "LS.LOCK l a 1000 0 o n1 1", "LS.LOCK l b 1000 60000 o n1 1", "LS.LOCK l c 1000 60000 o n2 1")))
+	r.apply(entryOf(stamp0, batch("n1", 1, 1, 0, "LS.LOCK l 1000 o 0 a n1 1", "LS.LOCK l 1000 o 60000 b n1 1", "LS.LOCK l 1000 o 60000 c n2 1")))
 	if due := r.f.LocksDue(); due != stamp0+1000 {
 		t.Errorf("due at %d", due-stamp0)
 	}
@@ -41,7 +41,7 @@ func TestLocksInTheLog(t *testing.T) {
 
 func TestRestartedNodeLosesItsWaiters(t *testing.T) {
 	r, told := lockReplica()
-	r.apply(entryOf(stamp0, batch("n1", 1, 1, 0, "LS.LOCK l a 1000 0 o n1 1", "LS.LOCK l b 1000 60000 o n1 1")))
+	r.apply(entryOf(stamp0, batch("n1", 1, 1, 0, "LS.LOCK l 1000 o 0 a n1 1", "LS.LOCK l 1000 o 60000 b n1 1")))
 	r.apply(entryOf(stamp0+1, batch("n1", 2, 1, 0)))
 	if got := (*told)[len(*told)-1]; got != "2 3 b node_gone" {
 		t.Errorf("told %q", got)
@@ -50,7 +50,7 @@ func TestRestartedNodeLosesItsWaiters(t *testing.T) {
 
 func TestNewLeaderLetsLocksCountAnew(t *testing.T) {
 	r, _ := lockReplica()
-	r.apply(entryOf(stamp0, batch("n1", 1, 1, 0, "LS.LOCK l a 1000 0 o n1 1")))
+	r.apply(entryOf(stamp0, batch("n1", 1, 1, 0, "LS.LOCK l 1000 o 0 a n1 1")))
 	r.term = 2
 	r.apply(entryOf(stamp0 + 5000)) // five seconds without a leader
 	r.f.InspectLocks(func(tab *lock.Table) {
@@ -68,13 +68,13 @@ func TestNewLeaderLetsLocksCountAnew(t *testing.T) {
 
 func TestLocksSurviveASnapshot(t *testing.T) {
 	r, _ := lockReplica()
-	r.apply(entryOf(stamp0, batch("n1", 1, 1, 0, "LS.LOCK l a 1000 0 o n1 1", "LS.LOCK l b 1000 60000 o n1 1", "FENCED m 500380467200000 SET k v")))
+	r.apply(entryOf(stamp0, batch("n1", 1, 1, 0, "LS.LOCK l 1000 o 0 a n1 1", "LS.LOCK l 1000 o 60000 b n1 1", "FENCED m 500380467200000 SET k v")))
 	again := restored(t, r)
 	if a, b := r.f.Digest(), again.f.Digest(); a != b {
 		t.Fatalf("digests differ: %+v, %+v", a, b)
 	}
 	for _, rep := range []*replica{r, again} {
-		rep.apply(entryOf(stamp0+1000, batch("n1", 1, 2, 1, "FENCED m 500380467199999 SET k late", "FENCED l 500380467200000 SET k late", "LS.LOCK l d 1 0 o n1 1")))
+		rep.apply(entryOf(stamp0+1000, batch("n1", 1, 2, 1, "FENCED m 500380467199999 SET k late", "FENCED l 500380467200000 SET k late", "LS.LOCK l 1 o 0 d n1 1")))
 	}
 	if a, b := r.f.Digest(), again.f.Digest(); a != b {
 		t.Errorf("digests differ after the same entry: %+v, %+v", a, b)

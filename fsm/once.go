@@ -14,12 +14,14 @@ const DefaultOnceMillis = 10 * 60 * 1000
 // day. The id's hash alone is kept for that.
 const tombstoneMillis = 24 * 60 * 60 * 1000
 
-// onceRecord is the outcome of one idempotent command.
+// onceRecord is the outcome of one idempotent command. One that was forgotten
+// stays in the order of age until its turn comes, without an id.
 type onceRecord struct {
 	id    string
 	at    int64  // log clock, milliseconds
 	print uint64 // fingerprint of the command
 	reply resp.Value
+	gone  bool
 }
 
 // Bounds that hold whatever the rate: the newest ids are kept, older ones are
@@ -71,13 +73,31 @@ func (t *onceTable) Finish(id []byte, now int64, print uint64, reply resp.Value)
 	}
 }
 
+// Forget implements command.OnceTable.
+func (t *onceTable) Forget(id []byte) {
+	r := t.records[string(id)]
+	if r == nil {
+		return
+	}
+	delete(t.records, r.id)
+	t.bytes -= r.size()
+	*r = onceRecord{at: r.at, gone: true}
+}
+
 func (t *onceTable) add(r *onceRecord) {
 	t.records[r.id] = r
 	t.order = append(t.order, r)
 	t.bytes += r.size()
 }
 
-func (r *onceRecord) size() int { return 64 + len(r.id) + r.reply.Size() }
+// size counts nothing for what was forgotten: a replica that was restored from a
+// snapshot does not have it.
+func (r *onceRecord) size() int {
+	if r.gone {
+		return 0
+	}
+	return 64 + len(r.id) + r.reply.Size()
+}
 
 // forgetOldest drops the oldest reply and keeps its id's hash.
 func (t *onceTable) forgetOldest() {
@@ -85,6 +105,9 @@ func (t *onceTable) forgetOldest() {
 	t.order[0] = nil // let go of the reply before the array is
 	t.order = t.order[1:]
 	t.bytes -= r.size()
+	if r.gone {
+		return
+	}
 	delete(t.records, r.id)
 	t.bury(tombstone{hash: xxhash.Sum64String(r.id), at: r.at})
 }

@@ -25,8 +25,9 @@ const stateAux = "lockstep-state"
 // restore into another cluster must go on from.
 const FenceAux = "lockstep-fence"
 
-// stateVersion is the format of stateAux. Version 1 had no locks.
-const stateVersion = 2
+// stateVersion is the format of stateAux. Version 1 had no locks, version 2 did
+// not know which fences the shard itself gave out.
+const stateVersion = 3
 
 // frozen is a point in time of a state machine.
 type frozen struct {
@@ -145,8 +146,11 @@ func (s *session) appendTo(b []byte) []byte {
 }
 
 func (t *onceTable) appendTo(b []byte) []byte {
-	b = binary.AppendUvarint(b, uint64(len(t.order)))
+	b = binary.AppendUvarint(b, uint64(len(t.records)))
 	for _, r := range t.order {
+		if r.gone {
+			continue
+		}
 		b = appendString(b, r.id)
 		b = binary.AppendUvarint(b, uint64(r.at))
 		b = binary.LittleEndian.AppendUint64(b, r.print)

@@ -30,8 +30,8 @@ func (c *cluster) ask(node, name, token string, ttl, wait time.Duration, status 
 	w.outcome, stop = g.ExpectGrant(token)
 	c.t.Cleanup(stop)
 	origin, boot := g.Origin()
-	v, err := c.run(node, fmt.Sprintf("LS.LOCK %s %s %d %d me %s %d", name, token, ttl.Milliseconds(), wait.Milliseconds(), origin, boot))
-	if err != nil || len(v.Elems) != 4 || fmt.Sprint(v.Elems[0].Int) != status {
+	v, err := c.run(node, fmt.Sprintf("LS.LOCK %s %d me %d %s %s %d", name, ttl.Milliseconds(), wait.Milliseconds(), token, origin, boot))
+	if err != nil || len(v.Elems) != 5 || fmt.Sprint(v.Elems[0].Int) != status {
 		c.t.Fatalf("lock %s for %s on %s: %v %v, want status %s", name, token, node, v, err, status)
 	}
 	return w

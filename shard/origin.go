@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -39,6 +40,8 @@ type origin struct {
 	nextSeq uint64
 	waiting atomic.Int64 // units in pending, for the packer's patience
 }
+
+var errRefused = fmt.Errorf("%w: no leader took it", command.ErrUnavailable)
 
 var errStopping = fmt.Errorf("%w: this node is stopping", command.ErrUnavailable)
 
@@ -198,6 +201,14 @@ func (o *origin) finish(f *flight, replies []resp.Value, err error) {
 			p.replies, replies = replies[:p.batch.N:p.batch.N], replies[p.batch.N:]
 		}
 		close(p.done)
+		p.late()
+	}
+}
+
+// late tells a caller that is in doubt what came of it.
+func (p *proposal) late() {
+	if p.batch.Late != nil && (p.gone || errors.Is(p.err, command.ErrInDoubt)) {
+		p.batch.Late(p.replies, p.err)
 	}
 }
 
@@ -232,6 +243,8 @@ func (o *origin) dissolveLocked(f *flight) {
 		p.taken = false
 		if p.gone { // its caller was told "in doubt"; nothing happened and nothing will
 			o.bytes -= int64(len(p.batch.Body))
+			p.err = errRefused
+			p.late()
 			continue
 		}
 		if o.closed {

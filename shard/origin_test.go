@@ -189,3 +189,46 @@ func TestResultSurvivesTheWire(t *testing.T) {
 		t.Fatalf("%v, want doubt", err)
 	}
 }
+
+// TestLateOutcome: who gave up in doubt is told what came of it.
+func TestLateOutcome(t *testing.T) {
+	for name, end := range map[string]struct {
+		do   func(o *origin, f *flight)
+		want error
+	}{
+		"applied": {func(o *origin, f *flight) {
+			o.fail(f, true)
+			o.resolve(o.take(1000), fsm.BatchResult{Replies: []resp.Value{resp.One}})
+		}, nil},
+		"refused":          {func(o *origin, f *flight) { o.fail(f, false) }, command.ErrUnavailable},
+		"unknown for ever": {func(o *origin, f *flight) { o.finish(f, nil, command.ErrInDoubt) }, command.ErrInDoubt},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := testOrigin()
+			late := make(chan error, 2)
+			b := appendBatch("x")
+			b.Late = func(_ []resp.Value, err error) { late <- err }
+			ctx, cancel := context.WithCancel(context.Background())
+			kicked := make(chan struct{}, 10)
+			o.kick = func() { kicked <- struct{}{} }
+			answer := make(chan error, 1)
+			go func() {
+				_, err := o.propose(ctx, b)
+				answer <- err
+			}()
+			<-kicked
+			f := o.take(1000)
+			cancel()
+			if err := <-answer; !errors.Is(err, command.ErrInDoubt) {
+				t.Fatalf("the caller got %v", err)
+			}
+			end.do(o, f)
+			if err := <-late; !errors.Is(err, end.want) {
+				t.Errorf("late outcome %v, want %v", err, end.want)
+			}
+			if len(late) > 0 {
+				t.Error("told twice")
+			}
+		})
+	}
+}

@@ -3,8 +3,8 @@ package router
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"strconv"
 	"time"
 
@@ -82,37 +82,49 @@ func (l LockResult) reply() resp.Value {
 
 // lockRequest is a request on its way.
 type lockRequest struct {
-	r       *Router
-	s       *Session
-	shard   Shard
-	req     lock.Request
-	once    string
-	outcome <-chan lock.Event
-	until   time.Time // the end of the wait
+	r     *Router
+	s     *Session
+	shard Shard
+	req   lock.Request
+	once  string
+	until time.Time // the end of the wait
+
+	outcome       <-chan lock.Event
+	stopExpecting func()
+	unsure        bool // where the token stands could not be found out
 }
 
 // Lock takes a lock, waiting for it as long as req says. once is an idempotency
-// id or "". The token is made here; an id determines it, so that a retry finds
-// the grant, or the place in the queue, of the first try.
+// id or "". The token is made here. The record of an id keeps that of the first
+// try, so that a retry finds the grant, or the place in the queue.
 func (r *Router) Lock(ctx context.Context, s *Session, req lock.Request, once string) LockResult {
 	sh, refused := r.shardOfLock(s, req.Name)
 	if refused.Kind == resp.KindError {
 		return LockResult{Err: refused}
 	}
-	req.Token = newToken(once, req.Name)
+	req.Token = newToken()
 	req.Node, req.Boot = sh.Origin()
-	outcome, stop := sh.ExpectGrant(req.Token)
-	defer stop()
-	l := &lockRequest{r: r, s: s, shard: sh, req: req, once: once, outcome: outcome}
+	l := &lockRequest{r: r, s: s, shard: sh, req: req, once: once}
 	l.until = time.Now().Add(time.Duration(req.WaitMillis) * time.Millisecond)
+	l.expect(req.Token)
+	defer func() { l.stopExpecting() }()
 	status, result := l.ask(ctx, once)
-	if status == command.LockQueued && once != "" {
-		status, result = l.look(ctx) // the answer may be that of the first try
-	}
 	if status != command.LockQueued {
 		return result
 	}
+	if once != "" {
+		// The answer may be that of the first try, and old.
+		if result, done := l.lookAgain(ctx); done {
+			return result
+		}
+	}
 	return l.wait(ctx)
+}
+
+// expect listens for what becomes of a token.
+func (l *lockRequest) expect(token string) {
+	l.req.Token = token
+	l.outcome, l.stopExpecting = l.shard.ExpectGrant(token)
 }
 
 // shardOfLock routes a lock by its name, as a key is.
@@ -124,14 +136,9 @@ func (r *Router) shardOfLock(s *Session, name string) (Shard, resp.Value) {
 	return r.shards[t.shard], t.refuse
 }
 
-func newToken(once, name string) string {
+func newToken() string {
 	var raw [16]byte
-	if once == "" {
-		_, _ = rand.Read(raw[:]) // crypto/rand never fails
-	} else {
-		sum := sha256.Sum256([]byte("lockstep token\x00" + once + "\x00" + name))
-		copy(raw[:], sum[:])
-	}
+	_, _ = rand.Read(raw[:]) // crypto/rand never fails
 	return hex.EncodeToString(raw[:])
 }
 
@@ -140,23 +147,30 @@ func newToken(once, name string) string {
 func (l *lockRequest) ask(ctx context.Context, once string) (status int64, result LockResult) {
 	q := &l.req
 	args := command.Args{
-		[]byte("LS.LOCK"), []byte(q.Name), []byte(q.Token), itoa(q.TTLMillis), itoa(q.WaitMillis),
-		[]byte(q.Owner), []byte(q.Node), strconv.AppendUint(nil, q.Boot, 10),
+		[]byte("LS.LOCK"), []byte(q.Name), itoa(q.TTLMillis), []byte(q.Owner), itoa(q.WaitMillis),
+		[]byte(q.Token), []byte(q.Node), strconv.AppendUint(nil, q.Boot, 10),
 	}
 	if once != "" {
 		args = append(command.Args{[]byte("ONCE"), []byte(once)}, args...)
 	}
-	v, doubt := l.propose(ctx, args)
+	late := make(chan bool, 1)
+	v, doubt := l.propose(ctx, args, func(_ []resp.Value, err error) {
+		late <- err == nil || errors.Is(err, command.ErrInDoubt)
+	})
 	switch {
 	case doubt:
 		if once == "" { // else the client asks again, and finds its grant or its place
-			l.takeBack(ctx)
+			l.takeBack(late)
 		}
 		return command.LockHeld, LockResult{Err: v}
 	case v.Kind == resp.KindError:
 		return command.LockHeld, LockResult{Err: v}
-	case len(v.Elems) < 4:
+	case len(v.Elems) < 5:
 		return command.LockHeld, LockResult{Err: resp.Err("INDOUBT the shard's answer makes no sense")}
+	}
+	if first := string(v.Elems[4].Str); first != q.Token { // that of the first try
+		l.stopExpecting()
+		l.expect(first)
 	}
 	g := lock.Grant{Fence: uint64(v.Elems[1].Int), ExpiresAt: v.Elems[2].Int}
 	status = v.Elems[0].Int
@@ -165,11 +179,12 @@ func (l *lockRequest) ask(ctx context.Context, once string) (status int64, resul
 
 func itoa(n int64) []byte { return strconv.AppendInt(nil, n, 10) }
 
-// propose runs one command; doubt tells that it may still take effect.
-func (l *lockRequest) propose(ctx context.Context, args command.Args) (v resp.Value, doubt bool) {
+// propose runs one command; doubt tells that it may still take effect, which late
+// is then told: see command.Batch.
+func (l *lockRequest) propose(ctx context.Context, args command.Args, late func([]resp.Value, error)) (v resp.Value, doubt bool) {
 	ctx, cancel := context.WithTimeout(ctx, l.r.cfg.RequestTimeout)
 	defer cancel()
-	var b command.Batch
+	b := command.Batch{Late: late}
 	b.Add(args)
 	replies, err := l.shard.Propose(ctx, b)
 	switch {
@@ -182,26 +197,25 @@ func (l *lockRequest) propose(ctx context.Context, args command.Args) (v resp.Va
 	return replies[0], false
 }
 
-// look finds out where the token stands.
-func (l *lockRequest) look(ctx context.Context) (status int64, result LockResult) {
-	ctx, cancel := context.WithTimeout(ctx, l.r.cfg.RequestTimeout)
+// lookAgain finds out where the token stands when events may have been missed,
+// and reports whether the wait is over.
+func (l *lockRequest) lookAgain(ctx context.Context) (result LockResult, done bool) {
+	rctx, cancel := context.WithTimeout(ctx, l.r.cfg.RequestTimeout)
 	defer cancel()
 	var at lock.Status
 	var g lock.Grant
-	_, err := l.shard.Read(ctx, command.ReadOptions{}, func(c *command.Ctx) {
+	_, err := l.shard.Read(rctx, command.ReadOptions{}, func(c *command.Ctx) {
 		if c.Locks != nil {
 			at, g = c.Locks.Stands(l.req.Name, l.req.Token)
 		}
 	})
-	switch {
-	case err != nil:
-		return command.LockHeld, LockResult{Err: readError(err)}
+	switch l.unsure = err != nil; {
+	case err != nil || at == lock.Queued:
+		return LockResult{}, false
 	case at == lock.Granted:
-		return command.LockGranted, l.granted(g)
-	case at == lock.Queued:
-		return command.LockQueued, LockResult{}
+		return l.granted(g), true
 	}
-	return command.LockHeld, LockResult{}
+	return LockResult{}, true
 }
 
 func (l *lockRequest) granted(g lock.Grant) LockResult {
@@ -224,12 +238,17 @@ func (l *lockRequest) wait(ctx context.Context) LockResult {
 			return l.giveUp(ctx)
 		case <-poll.C:
 			if l.s.gone != nil && l.s.gone() {
-				return l.clientGone(ctx)
+				return l.clientGone()
+			}
+			if l.unsure {
+				if result, done := l.lookAgain(ctx); done {
+					return l.unlessGone(ctx, result)
+				}
 			}
 		case <-l.r.stopping:
 			return l.stop(ctx)
 		case <-ctx.Done():
-			return l.clientGone(ctx)
+			return l.clientGone()
 		}
 	}
 }
@@ -239,8 +258,8 @@ var (
 	errStopping   = resp.Err("TRYAGAIN this node is stopping, nothing was granted")
 )
 
-func (l *lockRequest) clientGone(ctx context.Context) LockResult {
-	l.takeBack(ctx)
+func (l *lockRequest) clientGone() LockResult {
+	l.takeBack(nil)
 	if l.s.gone != nil {
 		l.s.killed()
 	}
@@ -251,7 +270,7 @@ func (l *lockRequest) clientGone(ctx context.Context) LockResult {
 // go to the next one now, not when its time is over.
 func (l *lockRequest) unlessGone(ctx context.Context, result LockResult) LockResult {
 	if result.Got && (ctx.Err() != nil || l.s.gone != nil && l.s.gone()) {
-		return l.clientGone(ctx)
+		return l.clientGone()
 	}
 	return result
 }
@@ -259,7 +278,7 @@ func (l *lockRequest) unlessGone(ctx context.Context, result LockResult) LockRes
 // stop ends the wait because the node stops.
 func (l *lockRequest) stop(ctx context.Context) LockResult {
 	if l.once == "" {
-		l.takeBack(ctx)
+		l.takeBack(nil)
 		return LockResult{Err: errStopping}
 	}
 	result := l.giveUp(ctx)
@@ -281,8 +300,7 @@ func (l *lockRequest) ended(ctx context.Context, e lock.Event) (LockResult, bool
 	case e.Kind == lock.EventWaiterGone:
 		return LockResult{}, true
 	}
-	status, result := l.look(ctx) // events may have been missed
-	return result, status != command.LockQueued
+	return l.lookAgain(ctx)
 }
 
 // again takes a new place for the rest of the wait: the place was that of an
@@ -291,18 +309,18 @@ func (l *lockRequest) again(ctx context.Context) (result LockResult, done bool) 
 	if l.req.WaitMillis = time.Until(l.until).Milliseconds(); l.req.WaitMillis <= 0 {
 		return LockResult{}, true
 	}
-	status, result := l.ask(ctx, "")
+	status, result := l.ask(ctx, l.once)
 	return result, status != command.LockQueued
 }
 
 // giveUp ends the wait in the log, which may have granted the lock by now.
 func (l *lockRequest) giveUp(ctx context.Context) LockResult {
-	v, doubt := l.propose(ctx, command.Args{[]byte("LS.LOCKCANCEL"), []byte(l.req.Name), []byte(l.req.Token)})
+	v, doubt := l.propose(ctx, l.cancelArgs(), nil)
 	switch {
 	case doubt || v.Kind == resp.KindError:
 		// It was logged before that the token waits: whether it holds the lock
 		// by now is not known.
-		l.takeBack(ctx)
+		l.takeBack(nil)
 		return LockResult{Err: resp.Err("INDOUBT the lock's shard does not answer; if the lock was granted it is released, or ends with its ttl")}
 	case v.IsNil():
 		return LockResult{}
@@ -310,18 +328,65 @@ func (l *lockRequest) giveUp(ctx context.Context) LockResult {
 	return l.granted(lock.Grant{Fence: uint64(v.Elems[0].Int), ExpiresAt: v.Elems[1].Int})
 }
 
+// takeBackPause is how long a shard without a leader is left alone.
+const takeBackPause = 250 * time.Millisecond
+
 // takeBack has the request removed, and the lock released should it have been
-// granted, for a client that will not hear of it. It does not wait for that: if
-// it fails, the wait's deadline and the lock's time end it.
+// granted, for a client that will not hear of it. It goes on in the background
+// until the shard has done so, this node stops, or the lock's time is over in any
+// case. pending, unless nil, tells when the request itself has been logged (true)
+// or never will be; before that there would be nothing to remove.
 //
 // A grant under an idempotency id stays: the client may have asked again, through
 // another node, and been told that it holds the lock.
-func (l *lockRequest) takeBack(ctx context.Context) {
-	args := command.Args{[]byte("LS.LOCKCANCEL"), []byte(l.req.Name), []byte(l.req.Token)}
+func (l *lockRequest) takeBack(pending <-chan bool) {
+	args := l.cancelArgs()
 	if l.once == "" {
 		args = append(args, []byte("RELEASE"))
 	}
-	l.r.background.Go(func() { _, _ = l.propose(context.WithoutCancel(ctx), args) })
+	l.r.background.Go(func() {
+		if pending != nil {
+			select {
+			case logged := <-pending:
+				if !logged {
+					return
+				}
+			case <-l.r.stopping:
+				return
+			}
+		}
+		l.cancel(args, time.Duration(l.req.WaitMillis+l.req.TTLMillis)*time.Millisecond+l.r.cfg.RequestTimeout)
+	})
+}
+
+// cancelArgs ends the wait. The id is forgotten with it: the client can queue
+// again under it.
+func (l *lockRequest) cancelArgs() command.Args {
+	args := command.Args{[]byte("LS.LOCKCANCEL"), []byte(l.req.Name), []byte(l.req.Token)}
+	if l.once != "" {
+		args = append(args, []byte("FORGET"), []byte(l.once))
+	}
+	return args
+}
+
+// cancel proposes until the shard takes it, this node stops, or patience is over.
+func (l *lockRequest) cancel(args command.Args, patience time.Duration) {
+	over := time.NewTimer(patience)
+	defer over.Stop()
+	for {
+		// In doubt means that it will be logged, for the node sends it again.
+		v, doubt := l.propose(context.Background(), args, nil)
+		if doubt || !v.IsError() {
+			return
+		}
+		select {
+		case <-time.After(takeBackPause):
+		case <-over.C:
+			return
+		case <-l.r.stopping:
+			return
+		}
+	}
 }
 
 // LockEvents follows a lock's grants and losses as this node learns of them; see

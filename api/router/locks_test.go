@@ -242,6 +242,76 @@ func TestLockInDoubt(t *testing.T) {
 	script(t, r, s, "UNLOCK l "+token+" => 1\n")
 }
 
+// TestPlaceOfAVanishedClientIsGivenUpAfterAnOutage: nobody takes the request back
+// while there is no leader, so it has to be tried for longer than one request lasts.
+func TestPlaceOfAVanishedClientIsGivenUpAfterAnOutage(t *testing.T) {
+	r, node, s := newRouter(t, routertest.Options{}, router.Config{})
+	sh := node.Shard(0)
+	token := tokenOf(t, r.Do(context.Background(), s, cmd("LOCK l 60000")))
+	var gone atomic.Bool
+	reply := waiting(t, r, node, context.Background(), r.NewSession("", router.KindRESP, router.WithGone(gone.Load)), "LOCK l 60000 WAIT 60000")
+	sh.Fail(command.ErrUnavailable)
+	gone.Store(true)
+	soon(t, reply)
+	if sh.Waiters() != 1 {
+		t.Fatal("the request was taken back without a leader")
+	}
+	sh.Fail(nil)
+	r.Wait()
+	if n := sh.Waiters(); n != 0 {
+		t.Errorf("%d still wait", n)
+	}
+	script(t, r, s, "UNLOCK l "+token+" => 1\n")
+	tokenOf(t, r.Do(context.Background(), s, cmd("LOCK l 60000")))
+}
+
+// TestWaiterThatCannotLookGoesOn: the shard does not answer when events may have
+// been missed. Nothing is known then, so nothing definite may be answered.
+func TestWaiterThatCannotLookGoesOn(t *testing.T) {
+	r, node, s := newRouter(t, routertest.Options{}, router.Config{})
+	sh := node.Shard(0)
+	token := tokenOf(t, r.Do(context.Background(), s, cmd("LOCK l 60000")))
+	reply := waiting(t, r, node, context.Background(), r.NewSession("", router.KindRESP), "LOCK l 60000 WAIT 60000")
+	sh.Fail(command.ErrUnavailable)
+	sh.MissEvents()
+	select {
+	case v := <-reply:
+		t.Fatalf("answered %s", show(v))
+	case <-time.After(50 * time.Millisecond):
+	}
+	sh.Fail(nil)
+	script(t, r, s, "UNLOCK l "+token+" => 1\n")
+	tokenOf(t, soon(t, reply))
+}
+
+// TestRetryAfterTheClientsOwnTimeout: the first try left the queue with its
+// connection. The next one under its id queues again.
+func TestRetryAfterTheClientsOwnTimeout(t *testing.T) {
+	r, node, s := newRouter(t, routertest.Options{}, router.Config{})
+	token := tokenOf(t, r.Do(context.Background(), s, cmd("LOCK l 60000")))
+	var gone atomic.Bool
+	try := waiting(t, r, node, context.Background(), r.NewSession("", router.KindRESP, router.WithGone(gone.Load)), "ONCE b LOCK l 60000 WAIT 60000")
+	gone.Store(true)
+	soon(t, try)
+	eventually(t, "the place is given up", func() bool { return node.Shard(0).Waiters() == 0 })
+	retry := waiting(t, r, node, context.Background(), r.NewSession("", router.KindRESP), "ONCE b LOCK l 60000 WAIT 30000")
+	script(t, r, s, "UNLOCK l "+token+" => 1\n")
+	tokenOf(t, soon(t, retry))
+}
+
+// TestTokenIsNotMadeFromTheID: who knows the id of a request, which may be written
+// in any log, does not hold its lock.
+func TestTokenIsNotMadeFromTheID(t *testing.T) {
+	tokens := map[string]bool{}
+	for range 2 {
+		r, _, s := newRouter(t, routertest.Options{}, router.Config{})
+		tokens[tokenOf(t, r.Do(context.Background(), s, cmd("ONCE id LOCK l 60000")))] = true
+	}
+	if len(tokens) != 2 {
+		t.Error("the same id makes the same token")
+	}
+}
+
 func TestStoppingNodeLetsWaitersGo(t *testing.T) {
 	r, node, s := newRouter(t, routertest.Options{}, router.Config{})
 	tokenOf(t, r.Do(context.Background(), s, cmd("LOCK l 60000")))

@@ -66,6 +66,8 @@ type OnceTable interface {
 	// Finish remembers the reply of id and the fingerprint of its command. It
 	// copies id; reply is immutable.
 	Finish(id []byte, now int64, print uint64, reply resp.Value)
+	// Forget lets id be used again, as if it had not been.
+	Forget(id []byte)
 }
 
 // Rand returns the random source of this command: that of Seed in the log, any

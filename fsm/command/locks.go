@@ -1,6 +1,8 @@
 package command
 
 import (
+	"math"
+
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -20,6 +22,7 @@ const CodeStaleFence = "STALEFENCE"
 
 const (
 	errNoLocks   = resp.Error("ERR locks are not at hand here")
+	errNode      = resp.Error("ERR no such start of a node")
 	errLocksFull = resp.Error("OOM too many locks and waiters on this shard")
 	errFloor     = resp.Error("ERR fence must be 0 to 4611686018427387904")
 )
@@ -192,16 +195,16 @@ const (
 
 var specLSLock = &Spec{
 	Name: "ls.lock", Group: "lockstep", Arity: 8, Since: "0.2.0",
-	Flags: Write | SkipSlowlog, ACL: []string{"write", "slow"}, Keys: oneKey, PrintArgs: 6,
-	Summary: "What LOCK logs: answers status (0 held, 1 granted, 2 queued), fence, end (Unix milliseconds) and owner of the grant in force.",
-	Syntax:  "name token ttl-milliseconds wait-milliseconds owner node boot",
+	Flags: Write | SkipSlowlog, ACL: []string{"write", "slow"}, Keys: oneKey, PrintArgs: 4,
+	Summary: "What LOCK logs: answers status (0 held, 1 granted, 2 queued), fence, end (Unix milliseconds) and owner of the grant in force, and the request's token.",
+	Syntax:  "name ttl-milliseconds owner wait-milliseconds token node boot",
 	Parse:   parseLSLock,
 }
 
 type lsLockOp struct{ request lock.Request }
 
 func parseLSLock(args Args) (Op, error) {
-	ttl, err := intArg(args[3])
+	ttl, err := intArg(args[2])
 	if err != nil {
 		return nil, err
 	}
@@ -209,15 +212,27 @@ func parseLSLock(args Args) (Op, error) {
 	if err != nil {
 		return nil, err
 	}
-	boot, err := intArg(args[7])
+	boot, err := bootArg(args[6], args[7])
 	if err != nil {
 		return nil, err
 	}
 	r := lock.Request{
-		Name: string(args[1]), Token: string(args[2]), TTLMillis: ttl, WaitMillis: wait,
-		Owner: string(args[5]), Node: string(args[6]), Boot: uint64(boot),
+		Name: string(args[1]), TTLMillis: ttl, WaitMillis: wait, Owner: string(args[3]),
+		Token: string(args[5]), Node: string(args[6]), Boot: boot,
 	}
 	return lsLockOp{r}, lockError(r.Validate())
+}
+
+// maxNodeBytes bounds what may be named as a node.
+const maxNodeBytes = 256
+
+// bootArg reads the number of a node's start.
+func bootArg(node, arg []byte) (uint64, error) {
+	boot, err := intArg(arg)
+	if err == nil && (boot < 0 || boot == math.MaxInt64 || len(node) > maxNodeBytes) {
+		err = errNode
+	}
+	return uint64(boot), err
 }
 
 func (op lsLockOp) Run(ctx *Ctx) resp.Value {
@@ -234,31 +249,44 @@ func (op lsLockOp) Run(ctx *Ctx) resp.Value {
 	case lock.Queued:
 		word = LockQueued
 	}
-	return resp.Array(resp.Int(word), fenceReply(g.Fence), resp.Int(g.ExpiresAt), resp.BulkString(holder))
+	return resp.Array(resp.Int(word), fenceReply(g.Fence), resp.Int(g.ExpiresAt), resp.BulkString(holder), resp.BulkString(op.request.Token))
 }
 
 var specLSLockCancel = &Spec{
 	Name: "ls.lockcancel", Group: "lockstep", Arity: -3, Since: "0.2.0",
 	Flags: Write | SkipSlowlog | Fast, ACL: []string{"write", "fast"}, Keys: oneKey,
-	Summary: "Ends a wait for a lock. A token that holds the lock by now keeps it, and fence and end are answered, unless RELEASE is given; else nil.",
-	Syntax:  "name token [RELEASE]",
-	Parse: func(args Args) (Op, error) {
-		op := lsLockCancelOp{name: args[1], token: args[2], release: len(args) == 4}
-		if len(args) > 4 || op.release && !isWord(args[3], "RELEASE") {
-			return nil, errSyntax
-		}
-		return op, checkLockName(op.name)
-	},
+	Summary: "Ends a wait for a lock, and forgets the idempotency id of the request that began it. A token that holds the lock by now keeps it, and fence and end are answered, unless RELEASE is given; else nil.",
+	Syntax:  "name token [RELEASE | FORGET id]",
+	Parse:   parseLSLockCancel,
 }
 
 type lsLockCancelOp struct {
 	name, token []byte
 	release     bool
+	forget      []byte // an idempotency id, or nil
+}
+
+func parseLSLockCancel(args Args) (Op, error) {
+	op := lsLockCancelOp{name: args[1], token: args[2]}
+	switch {
+	case len(args) == 3:
+	case len(args) == 4 && isWord(args[3], "RELEASE"):
+		op.release = true
+	case len(args) == 5 && isWord(args[3], "FORGET"):
+		op.forget = args[4]
+	default:
+		return nil, errSyntax
+	}
+	return op, checkLockName(op.name)
 }
 
 func (op lsLockCancelOp) Run(ctx *Ctx) resp.Value {
 	if ctx.Locks == nil {
 		return errorReply(errNoLocks)
+	}
+	if status, _ := ctx.Locks.Stands(string(op.name), string(op.token)); status == lock.Queued && op.forget != nil && ctx.Once != nil {
+		// The request is undone: another one under its id is none of the same.
+		ctx.Once.Forget(op.forget)
 	}
 	g, ok := ctx.Locks.Cancel(ctx.Now, op.name, op.token, op.release)
 	if !ok {
@@ -274,8 +302,8 @@ var specLSLockDrop = &Spec{
 	Summary: "Takes the waiters of a node's lives up to the given one out of all queues.",
 	Syntax:  "node boot",
 	Parse: func(args Args) (Op, error) {
-		boot, err := intArg(args[2])
-		return lsLockDropOp{string(args[1]), uint64(boot)}, err
+		boot, err := bootArg(args[1], args[2])
+		return lsLockDropOp{string(args[1]), boot}, err
 	},
 }
 

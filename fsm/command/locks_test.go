@@ -23,10 +23,10 @@ const (
 
 func TestLockCommands(t *testing.T) {
 	runExchanges(t, newLockCtx(), []exchange{
-		{"LS.LOCK l t1 1000 0 me n1 1", "*4\r\n:1\r\n:" + fence1 + "\r\n:1700000001000\r\n$2\r\nme\r\n"},
-		{"LS.LOCK l t1 5000 0 me n1 1", "*4\r\n:1\r\n:" + fence1 + "\r\n:1700000001000\r\n$2\r\nme\r\n"},
-		{"LS.LOCK l t2 1000 0 you n1 1", "*4\r\n:0\r\n:" + fence1 + "\r\n:1700000001000\r\n$2\r\nme\r\n"},
-		{"LS.LOCK l t2 1000 500 you n1 1", "*4\r\n:2\r\n:" + fence1 + "\r\n:1700000001000\r\n$2\r\nme\r\n"},
+		{"LS.LOCK l 1000 me 0 t1 n1 1", "*5\r\n:1\r\n:" + fence1 + "\r\n:1700000001000\r\n$2\r\nme\r\n$2\r\nt1\r\n"},
+		{"LS.LOCK l 5000 me 0 t1 n1 1", "*5\r\n:1\r\n:" + fence1 + "\r\n:1700000001000\r\n$2\r\nme\r\n$2\r\nt1\r\n"},
+		{"LS.LOCK l 1000 you 0 t2 n1 1", "*5\r\n:0\r\n:" + fence1 + "\r\n:1700000001000\r\n$2\r\nme\r\n$2\r\nt2\r\n"},
+		{"LS.LOCK l 1000 you 500 t2 n1 1", "*5\r\n:2\r\n:" + fence1 + "\r\n:1700000001000\r\n$2\r\nme\r\n$2\r\nt2\r\n"},
 		{"LOCKINFO l", "*14\r\n$4\r\nname\r\n$1\r\nl\r\n$4\r\nheld\r\n:1\r\n$5\r\nowner\r\n$2\r\nme\r\n$5\r\nfence\r\n:" + fence1 +
 			"\r\n$6\r\nttl_ms\r\n:1000\r\n$13\r\nexpires_at_ms\r\n:1700000001000\r\n$7\r\nwaiters\r\n:1\r\n"},
 		{"LOCKRENEW l t2 1000", ":0\r\n"},
@@ -41,27 +41,27 @@ func TestLockCommands(t *testing.T) {
 		{"LS.LOCKCANCEL l t2 RELEASE", "*-1\r\n"},
 		{"LOCKINFO l", "*14\r\n$4\r\nname\r\n$1\r\nl\r\n$4\r\nheld\r\n:0\r\n$5\r\nowner\r\n$0\r\n\r\n$5\r\nfence\r\n:0" +
 			"\r\n$6\r\nttl_ms\r\n:0\r\n$13\r\nexpires_at_ms\r\n:0\r\n$7\r\nwaiters\r\n:0\r\n"},
-		{"LS.LOCK l t3 0 0 x n1 1", "-ERR lock ttl must be 1 to 604800000 milliseconds\r\n"},
-		{"LS.LOCK l t3 604800001 0 x n1 1", "-ERR lock ttl must be 1 to 604800000 milliseconds\r\n"},
-		{"LS.LOCK l t3 1 -1 x n1 1", "-ERR lock wait must be 0 to 86400000 milliseconds\r\n"},
-		{"LS.LOCK l t3 x 0 x n1 1", "-ERR value is not an integer or out of range\r\n"},
+		{"LS.LOCK l 0 x 0 t3 n1 1", "-ERR lock ttl must be 1 to 604800000 milliseconds\r\n"},
+		{"LS.LOCK l 604800001 x 0 t3 n1 1", "-ERR lock ttl must be 1 to 604800000 milliseconds\r\n"},
+		{"LS.LOCK l 1 x -1 t3 n1 1", "-ERR lock wait must be 0 to 86400000 milliseconds\r\n"},
+		{"LS.LOCK l x x 0 t3 n1 1", "-ERR value is not an integer or out of range\r\n"},
 		{"LOCKRENEW l t3 0", "-ERR lock ttl must be 1 to 604800000 milliseconds\r\n"},
 		{"LOCKRENEW l t3 99999999999999999999", "-ERR lock ttl must be 1 to 604800000 milliseconds\r\n"},
 		{"LOCKINFO " + strings.Repeat("n", 513), "-ERR lock name must have 1 to 512 bytes\r\n"},
 		{"LS.LOCKCANCEL l t KEEP", "-ERR syntax error\r\n"},
 		{"LS.FENCEFLOOR -1", "-ERR fence must be 0 to 4611686018427387904\r\n"},
 		{"LS.FENCEFLOOR 600000000000000", "+OK\r\n"},
-		{"LS.LOCK l t4 1000 0 me n1 1", "*4\r\n:1\r\n:600000000000001\r\n:1700000001000\r\n$2\r\nme\r\n"},
+		{"LS.LOCK l 1000 me 0 t4 n1 1", "*5\r\n:1\r\n:600000000000001\r\n:1700000001000\r\n$2\r\nme\r\n$2\r\nt4\r\n"},
 	})
 }
 
 func TestFenced(t *testing.T) {
 	runExchanges(t, newLockCtx(), []exchange{
-		{"LS.LOCK l t1 1000 0 me n1 1", "*4\r\n:1\r\n:" + fence1 + "\r\n:1700000001000\r\n$2\r\nme\r\n"},
+		{"LS.LOCK l 1000 me 0 t1 n1 1", "*5\r\n:1\r\n:" + fence1 + "\r\n:1700000001000\r\n$2\r\nme\r\n$2\r\nt1\r\n"},
 		{"FENCED l " + fence1 + " SET k v", "+OK\r\n"},
 		{"UNLOCK l t1", ":1\r\n"},
 		{"FENCED l " + fence1 + " APPEND k v", ":2\r\n"},
-		{"LS.LOCK l t2 1000 0 me n1 1", "*4\r\n:1\r\n:" + fence2 + "\r\n:1700000001000\r\n$2\r\nme\r\n"},
+		{"LS.LOCK l 1000 me 0 t2 n1 1", "*5\r\n:1\r\n:" + fence2 + "\r\n:1700000001000\r\n$2\r\nme\r\n$2\r\nt2\r\n"},
 		// Granting counts as seen.
 		{"FENCED l " + fence1 + " SET k late", "-STALEFENCE fence " + fence1 + " of lock 'l' is older than " + fence2 + "\r\n"},
 		{"FENCED l " + fence1 + " GET k", "-STALEFENCE fence " + fence1 + " of lock 'l' is older than " + fence2 + "\r\n"},
@@ -98,10 +98,10 @@ func TestFencedKeys(t *testing.T) {
 func TestOnceAroundLocks(t *testing.T) {
 	ctx := newLockCtx()
 	runExchanges(t, ctx, []exchange{
-		{"ONCE a LS.LOCK l t1 1000 0 me n1 1", "*4\r\n:1\r\n:" + fence1 + "\r\n:1700000001000\r\n$2\r\nme\r\n"},
+		{"ONCE a LS.LOCK l 1000 me 0 t1 n1 1", "*5\r\n:1\r\n:" + fence1 + "\r\n:1700000001000\r\n$2\r\nme\r\n$2\r\nt1\r\n"},
 		// The retry comes through another node.
-		{"ONCE a LS.LOCK l t1 1000 0 me n2 7", "*4\r\n:1\r\n:" + fence1 + "\r\n:1700000001000\r\n$2\r\nme\r\n"},
-		{"ONCE a LS.LOCK l t1 2000 0 me n2 7", "-ONCEMISMATCH this idempotency id was used with another command\r\n"},
+		{"ONCE a LS.LOCK l 1000 me 0 t1 n2 7", "*5\r\n:1\r\n:" + fence1 + "\r\n:1700000001000\r\n$2\r\nme\r\n$2\r\nt1\r\n"},
+		{"ONCE a LS.LOCK l 2000 me 0 t1 n2 7", "-ONCEMISMATCH this idempotency id was used with another command\r\n"},
 		{"ONCE b FENCED l " + fence1 + " INCR n", ":1\r\n"},
 		{"ONCE b FENCED l " + fence1 + " INCR n", ":1\r\n"},
 		{"ONCE c UNLOCK l t1", ":1\r\n"},

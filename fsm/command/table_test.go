@@ -45,6 +45,8 @@ func (m onceMap) Begin(id []byte, _ int64) (resp.Value, uint64, bool, bool) {
 	return r.reply, r.print, ok && !r.forgotten, ok && r.forgotten
 }
 
+func (m onceMap) Forget(id []byte) { delete(m, string(id)) }
+
 func (m onceMap) Finish(id []byte, _ int64, print uint64, reply resp.Value) {
 	m[string(id)] = onceRecord{reply: reply, print: print}
 }

@@ -65,6 +65,12 @@ func (c *Ctx) Unchanged(w Watch) bool {
 type Batch struct {
 	N    int    // number of units
 	Body []byte // the units, one after the other
+
+	// Late, if not nil, is told once what came of a batch for which Propose
+	// answers ErrInDoubt: the replies, or an error. That is ErrInDoubt again if
+	// nobody will ever know; any other says that nothing happened and nothing
+	// will. It must not block.
+	Late func(replies []resp.Value, err error)
 }
 
 // Add appends a single command to b. It copies args.

@@ -19,7 +19,7 @@ var ErrMalformed = errors.New("malformed locks")
 //	         uvarint(expiresAt) uvarint(waiters) waiter*
 //	waiter = bytes(token) bytes(owner) uvarint(ttl) uvarint(deadline) bytes(node)
 //	         uvarint(boot)
-//	marks  = uvarint(forgotten) uvarint(n) (key:16 bytes, uvarint(fence), uvarint(usedAt))*
+//	marks  = uvarint(forgotten) uvarint(n) (key:16 bytes, uvarint(fence), uvarint(2*usedAt + granted))*
 func (t *Table) AppendTo(b []byte) []byte {
 	b = appendUvarints(b, t.lastFence, t.floor, uint64(len(t.locks)))
 	for _, name := range slices.Sorted(maps.Keys(t.locks)) {
@@ -28,7 +28,11 @@ func (t *Table) AppendTo(b []byte) []byte {
 	b = appendUvarints(b, t.marks.forgotten, uint64(len(t.marks.byKey)))
 	for m := t.marks.oldest; m != nil; m = m.next {
 		b = append(b, m.key[:]...)
-		b = appendUvarints(b, m.fence, uint64(m.usedAt))
+		used := uint64(m.usedAt) << 1
+		if m.granted {
+			used |= 1
+		}
+		b = appendUvarints(b, m.fence, used)
 	}
 	return b
 }
@@ -74,14 +78,14 @@ func Decode(b []byte, collectEvents bool) (t *Table, rest []byte, err error) {
 	for range d.count() {
 		var key [16]byte
 		copy(key[:], d.take(16))
-		fence, usedAt := d.uvarint(), int64(d.uvarint())
+		fence, used := d.uvarint(), d.uvarint()
 		if _, twice := t.marks.byKey[key]; twice {
 			d.failed = true
 		}
 		if d.failed {
 			break
 		}
-		t.marks.put(usedAt, key, fence)
+		t.marks.put(int64(used>>1), key, fence).granted = used&1 != 0
 	}
 	if d.failed {
 		return nil, nil, ErrMalformed

@@ -17,13 +17,13 @@ const (
 // fenceAt is the smallest fence of a moment.
 func fenceAt(now int64) uint64 { return uint64(max(now-fenceEpoch, 0)) << fenceShift }
 
-// nextFence returns a fence higher than all before it.
-func (t *Table) nextFence(now int64) uint64 {
+// nextFence returns a fence higher than all before it, and than seen.
+func (t *Table) nextFence(now int64, seen uint64) uint64 {
 	if mutant.On(mutant.FenceRestarts) {
 		t.lastFence++
 		return t.lastFence
 	}
-	t.lastFence = max(t.lastFence, t.floor)
+	t.lastFence = max(t.lastFence, t.floor, seen)
 	t.lastFence = max(t.lastFence+1, fenceAt(now))
 	return t.lastFence
 }
@@ -39,9 +39,9 @@ func (t *Table) RaiseFloor(floor uint64) {
 	t.marks.forgotten = max(t.marks.forgotten, floor)
 }
 
-// fenceSlackMillis is how far ahead of the clock a fence may be: clocks of other
-// shards' leaders differ a little, and a shard that gives out more than 4096
-// fences a millisecond runs ahead.
+// fenceSlackMillis is how far ahead of what this shard knows a fence of another
+// shard may be: the clocks of two leaders differ a little, and a shard that gives
+// out more than 4096 fences a millisecond runs ahead.
 const fenceSlackMillis = 60 * 60 * 1000
 
 // FenceVerdict is what a shard says of a fence.
@@ -51,35 +51,46 @@ type FenceVerdict uint8
 const (
 	FenceOK     FenceVerdict = iota
 	FenceStale               // a newer one was seen
-	FenceFuture              // no shard can have given it out yet
+	FenceFuture              // nobody was granted the lock with it
 )
 
 // CheckFence judges a fence that comes with a command, and remembers it. seen is
 // the highest fence of that lock known before; for a lock that was forgotten, the
 // highest of all those forgotten. A fence is refused when it is lower.
 //
-// A fence from the future is refused too: remembered, it would lock out everybody
-// else for as long as it is one.
+// A fence that was never given out is refused too: remembered, it would lock out
+// the holder and those who come next. The shard that grants a lock knows its
+// fences; any other can only tell what no clock can have reached.
 func (t *Table) CheckFence(now int64, name []byte, fence uint64) (seen uint64, v FenceVerdict) {
-	if fence > max(fenceAt(now+fenceSlackMillis), t.LastFence()) {
-		return t.LastFence(), FenceFuture
+	if l := t.locks[string(name)]; l != nil {
+		return l.grant.Fence, verdict(fence, l.grant.Fence, true)
 	}
 	key := markKey(string(name))
-	if m := t.marks.byKey[key]; m != nil {
-		if fence < m.fence && !mutant.On(mutant.StaleFenceAccepted) {
-			return m.fence, FenceStale
-		}
-		seen = m.fence
-	} else if fence <= t.marks.forgotten && !t.holds(name, fence) {
+	switch m := t.marks.byKey[key]; {
+	case m != nil:
+		seen, v = m.fence, verdict(fence, m.fence, m.granted)
+	case fence <= t.marks.forgotten:
 		return t.marks.forgotten, FenceStale
 	}
-	t.marks.put(now, key, fence)
-	return seen, FenceOK
+	if limit := max(fenceAt(now), t.LastFence()) + fenceSlackMillis<<fenceShift; fence > limit {
+		return seen, FenceFuture
+	}
+	if v == FenceOK {
+		t.marks.put(now, key, fence)
+	}
+	return seen, v
 }
 
-func (t *Table) holds(name []byte, fence uint64) bool {
-	l := t.locks[string(name)]
-	return l != nil && l.grant.Fence == fence
+// verdict compares fence with the highest one known, which is the highest one of
+// all if this shard grants the lock.
+func verdict(fence, seen uint64, granted bool) FenceVerdict {
+	switch {
+	case fence < seen && !mutant.On(mutant.StaleFenceAccepted):
+		return FenceStale
+	case fence > seen && granted:
+		return FenceFuture
+	}
+	return FenceOK
 }
 
 // Marks are kept for a day after their last use, and no more than so many.
@@ -93,6 +104,7 @@ const (
 type mark struct {
 	key        [16]byte
 	fence      uint64
+	granted    bool // the lock was granted by this shard
 	usedAt     int64
 	prev, next *mark // by last use
 }
@@ -113,10 +125,8 @@ type marks struct {
 
 func newMarks() marks { return marks{byKey: make(map[[16]byte]*mark)} }
 
-func (ms *marks) see(now int64, name string, fence uint64) { ms.put(now, markKey(name), fence) }
-
 // put notes a use of fence; it never lowers a mark.
-func (ms *marks) put(now int64, key [16]byte, fence uint64) {
+func (ms *marks) put(now int64, key [16]byte, fence uint64) *mark {
 	m := ms.byKey[key]
 	if m == nil {
 		m = &mark{key: key}
@@ -129,6 +139,7 @@ func (ms *marks) put(now int64, key [16]byte, fence uint64) {
 	if len(ms.byKey) > maxMarks {
 		ms.forget(ms.oldest)
 	}
+	return m
 }
 
 func (ms *marks) link(m *mark) {

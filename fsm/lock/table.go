@@ -166,9 +166,13 @@ func (t *Table) Acquire(now int64, r Request) (status Status, g Grant, holder st
 // give makes token the holder of l, whose bytes are accounted for already.
 func (t *Table) give(l *held, now int64, token, owner string, ttl int64, to NodeBoot) {
 	l.token, l.owner, l.ttl = token, owner, ttl
-	l.grant = Grant{Fence: t.nextFence(now), ExpiresAt: now + ttl}
+	key, seen := markKey(l.name), uint64(0)
+	if m := t.marks.byKey[key]; m != nil {
+		seen = m.fence
+	}
+	l.grant = Grant{Fence: t.nextFence(now, seen), ExpiresAt: now + ttl}
 	t.timers.set(&l.timer, l.grant.ExpiresAt)
-	t.marks.see(now, l.name, l.grant.Fence)
+	t.marks.put(now, key, l.grant.Fence).granted = true
 	t.emit(Event{
 		Kind: EventGranted, Name: l.name, Owner: owner, Token: token,
 		Fence: l.grant.Fence, ExpiresAt: l.grant.ExpiresAt, Node: to.Node, Boot: to.Boot,

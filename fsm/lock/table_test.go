@@ -127,6 +127,53 @@ func TestForgottenFencesAreRefused(t *testing.T) {
 	}
 }
 
+// TestFenceThatWasNeverGranted: the shard that grants a lock takes no fence but
+// its own, also when that looks possible by the clock. Elsewhere one can slip in,
+// and the next grant is above it all the same.
+func TestFenceThatWasNeverGranted(t *testing.T) {
+	tab := NewTable(false)
+	_, g, _ := tab.Acquire(t0, ask("l", "a", 1000, 0))
+	_, other, _ := tab.Acquire(t0, ask("other", "a", 1000, 0))
+	for _, wrong := range []uint64{g.Fence + 1, other.Fence, fenceAt(t0 + fenceSlackMillis/2)} {
+		if seen, v := tab.CheckFence(t0, []byte("l"), wrong); v != FenceFuture || seen != g.Fence {
+			t.Errorf("fence %d of a lock with %d: %v, seen %d", wrong, g.Fence, v, seen)
+		}
+	}
+	if _, v := tab.CheckFence(t0, []byte("l"), g.Fence); v != FenceOK {
+		t.Errorf("the holder's fence: %v", v)
+	}
+	tab.Release(t0, []byte("l"), []byte("a"))
+	if _, v := tab.CheckFence(t0, []byte("l"), g.Fence+1); v != FenceFuture {
+		t.Errorf("a higher fence of a lock that is free: %v", v)
+	}
+	back, rest, err := Decode(tab.AppendTo(nil), false)
+	if err != nil || len(rest) != 0 {
+		t.Fatal(err)
+	}
+	if _, v := back.CheckFence(t0, []byte("l"), g.Fence+1); v != FenceFuture {
+		t.Errorf("the same after a restore: %v", v)
+	}
+	early := fenceAt(t0 + fenceSlackMillis/2)
+	if _, v := tab.CheckFence(t0, []byte("new"), early); v != FenceOK {
+		t.Fatalf("a fence that another shard may have given out: %v", v)
+	}
+	_, g, _ = tab.Acquire(t0, ask("new", "a", 1000, 0))
+	if _, v := tab.CheckFence(t0, []byte("new"), g.Fence); v != FenceOK || g.Fence <= early {
+		t.Errorf("the fence of a new grant, %d after %d: %v", g.Fence, early, v)
+	}
+}
+
+// TestFencesOfARestoredBackup: another shard of the same cluster runs ahead of its
+// clock as far as this one.
+func TestFencesOfARestoredBackup(t *testing.T) {
+	tab := NewTable(false)
+	floor := fenceAt(t0 + 10*fenceSlackMillis)
+	tab.RaiseFloor(floor)
+	if _, v := tab.CheckFence(t0, []byte("elsewhere"), floor+7); v != FenceOK {
+		t.Errorf("a fence above the floor: %v", v)
+	}
+}
+
 func TestMarksAreBounded(t *testing.T) {
 	tab := NewTable(false)
 	first := fenceAt(t0)

@@ -69,6 +69,19 @@ func (s *Shard) WatchLock(name string) (events <-chan lock.Event, stop func()) {
 	}
 }
 
+// MissEvents tells all who wait that events may have been missed, as after the
+// restore of a snapshot.
+func (s *Shard) MissEvents() {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	for ch := range s.hub.waits {
+		select {
+		case ch <- lock.Event{}:
+		default:
+		}
+	}
+}
+
 // Waiters is how many wait for locks of the shard.
 func (s *Shard) Waiters() int {
 	s.mu.Lock()

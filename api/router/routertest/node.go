@@ -2,6 +2,7 @@ package routertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -194,6 +195,9 @@ func (s *Shard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, err
 		s.hub.pass(s.applied.Load(), events)
 	}()
 	if err := s.refuse(ctx); err != nil {
+		if b.Late != nil && errors.Is(err, command.ErrInDoubt) {
+			b.Late(nil, err)
+		}
 		return nil, err
 	}
 	s.Proposals.Add(1)
@@ -250,6 +254,10 @@ func (t onceTable) Begin(id []byte, _ int64) (resp.Value, uint64, bool, bool) {
 	return rec.reply, rec.print, hit, false
 }
 
+// Forget implements command.OnceTable.
+func (t onceTable) Forget(id []byte) { delete(t, string(id)) }
+
+// Finish implements command.OnceTable.
 func (t onceTable) Finish(id []byte, _ int64, print uint64, reply resp.Value) {
 	t[string(id)] = onceRecord{print, reply}
 }
