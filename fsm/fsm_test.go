@@ -17,6 +17,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/snapshot"
 )
 
 func newTestFSM() *FSM { return New(Options{Table: command.NewTable()}) }
@@ -222,7 +223,9 @@ func TestOnceIsRememberedAcrossASnapshotAndThenRefused(t *testing.T) {
 // restored returns a replica made from r's snapshot.
 func restored(t interface{ Fatal(...any) }, r *replica) *replica {
 	var buf bytes.Buffer
-	if _, err := r.f.WriteSnapshot(&buf); err != nil {
+	z, _ := r.f.freeze()
+	defer z.Release()
+	if err := z.write(&buf, snapshot.Aux{Key: stateAux, Value: z.state}); err != nil {
 		t.Fatal(err)
 	}
 	f := newTestFSM()

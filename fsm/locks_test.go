@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -84,4 +85,23 @@ func TestLocksSurviveASnapshot(t *testing.T) {
 			t.Error("a late write was applied")
 		}
 	})
+}
+
+// TestBackupHasNoTokens: a backup is handed around, and a token is the right to a
+// lock.
+func TestBackupHasNoTokens(t *testing.T) {
+	r := &replica{f: newTestFSM()}
+	r.apply(entryOf(stamp0, batch("n1", 1, 1, 0, "SET k v", "LS.LOCK l 60000 o 0 secret-token n1 1", "ONCE id LS.LOCK m 60000 o 0 other-token n1 1")))
+	var backup bytes.Buffer
+	if _, err := r.f.WriteBackup(&backup); err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"secret-token", "other-token"} {
+		if bytes.Contains(backup.Bytes(), []byte(secret)) {
+			t.Errorf("%s is in the backup", secret)
+		}
+	}
+	if !bytes.Contains(backup.Bytes(), []byte(FenceAux)) {
+		t.Error("the highest fence is not in the backup")
+	}
 }

@@ -38,23 +38,23 @@ type frozen struct {
 }
 
 // Persist implements raft.FSMSnapshot. Raft closes or cancels the sink.
-func (z *frozen) Persist(sink raft.SnapshotSink) error { return z.write(sink) }
+func (z *frozen) Persist(sink raft.SnapshotSink) error {
+	return z.write(sink, snapshot.Aux{Key: stateAux, Value: z.state})
+}
 
 // write writes the RDB file.
-func (z *frozen) write(w io.Writer) error {
-	aux := []snapshot.Aux{
-		{Key: FenceAux, Value: strconv.AppendUint(nil, z.fence, 10)},
-		{Key: stateAux, Value: z.state},
-	}
+func (z *frozen) write(w io.Writer, more ...snapshot.Aux) error {
+	aux := append([]snapshot.Aux{{Key: FenceAux, Value: strconv.AppendUint(nil, z.fence, 10)}}, more...)
 	return snapshot.Write(w, z.store, aux, z.clock)
 }
 
 // Release implements raft.FSMSnapshot.
 func (z *frozen) Release() { z.store.Release() }
 
-// WriteSnapshot writes the state machine's present state as an RDB file, and
-// returns the index that it stands for.
-func (f *FSM) WriteSnapshot(w io.Writer) (uint64, error) {
+// WriteBackup writes the keys as an RDB file, and returns the index that they
+// stand for. Unlike a Raft snapshot it lacks the engine's state, which has tokens of
+// locks in it and means nothing elsewhere, but for the highest fence.
+func (f *FSM) WriteBackup(w io.Writer) (uint64, error) {
 	z, index := f.freeze()
 	defer z.Release()
 	return index, z.write(w)

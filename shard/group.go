@@ -234,8 +234,8 @@ func (g *Group) settingsToPropose() []fsm.SettingChange {
 	return out
 }
 
-// WriteSnapshot writes the shard's state on this node as an RDB file.
-func (g *Group) WriteSnapshot(w io.Writer) (index uint64, err error) { return g.fsm.WriteSnapshot(w) }
+// WriteBackup writes the shard's keys on this node as an RDB file.
+func (g *Group) WriteBackup(w io.Writer) (index uint64, err error) { return g.fsm.WriteBackup(w) }
 
 // close stops the replica.
 func (g *Group) close() error {

@@ -73,8 +73,11 @@ func (g *Group) establish(ctx context.Context) {
 		g.serving.CompareAndSwap(term, 0)
 		return
 	}
-	g.logger.Info("serving as leader", "term", term, "applied", g.fsm.Applied())
 	held, _ := g.LockCounts()
+	g.logger.Info("serving as leader", "term", term, "applied", g.fsm.Applied())
+	if held > 0 {
+		g.logger.Info("the time of every held lock counts from this leader's first entry", "locks", held, "term", term)
+	}
 	// The first entry of a term lets the time of locks count anew.
 	g.packer.tick.Store(held > 0 || len(g.settingsToPropose()) > 0)
 	g.packer.kick()

@@ -50,12 +50,14 @@ type part struct {
 }
 
 // fanOut runs a command on every shard that the client sees through this node:
-// all of them, or the ones this node leads when clients are redirected.
+// all of them, or the ones this node leads when clients are redirected. What an
+// administrator does to the cluster concerns all of them in any case.
 func (r *Router) fanOut(ctx context.Context, s *Session, p *plan, args command.Args) resp.Value {
 	start := r.now()
 	var parts []part
+	everywhere := s.forward || p.spec.Flags.Has(command.Admin)
 	for i := range r.shards {
-		if s.forward || r.node.IsLeader(i) {
+		if everywhere || r.node.IsLeader(i) {
 			parts = append(parts, part{shard: i, args: args})
 		}
 	}

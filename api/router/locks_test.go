@@ -351,6 +351,35 @@ func TestLockGoesToTheShardOfItsName(t *testing.T) {
 	}
 }
 
+// TestFencesAreRaisedOnEveryShard through a node that does not lead them all.
+func TestFencesAreRaisedOnEveryShard(t *testing.T) {
+	r, _, s := newRouter(t, halves(), router.Config{})
+	const floor = "4000000000000000"
+	script(t, r, s, "LS.FENCEFLOOR "+floor+" => +OK\n")
+	for _, name := range []string{"a", "b", "c", "d"} {
+		v := r.Do(context.Background(), r.NewSession("", router.KindHTTP), cmd("LOCK "+name+" 1000"))
+		if tokenOf(t, v); v.Elems[1].Int <= 4000000000000000 {
+			t.Errorf("lock %s: fence %d", name, v.Elems[1].Int)
+		}
+	}
+}
+
+// TestSlowlogHasNoTokens, whatever command they are wrapped in.
+func TestSlowlogHasNoTokens(t *testing.T) {
+	r, _, s := newRouter(t, routertest.Options{}, router.Config{})
+	script(t, r, s, `
+		CONFIG SET slowlog-log-slower-than 0 => +OK
+		UNLOCK l secret-token => 0
+		ONCE a UNLOCK l secret-token => 0
+		ONCE b FENCED m 500380467200000 LOCKRENEW l secret-token 1000 => 0
+		SET k v => +OK
+	`)
+	log := show(r.Do(context.Background(), s, cmd("SLOWLOG GET 100")))
+	if strings.Contains(log, "secret-token") || !strings.Contains(log, "SET k v") {
+		t.Errorf("the log is %s", log)
+	}
+}
+
 // TestClosedConnectionGivesItsPlaceUp goes through real sockets.
 func TestClosedConnectionGivesItsPlaceUp(t *testing.T) {
 	node := routertest.New(command.NewTable(), routertest.Options{})

@@ -42,7 +42,7 @@ func (r *Router) slow(s *Session, p *plan, args command.Args, n int, elapsed tim
 		r.latency.add("command", r.now().Unix(), elapsed.Milliseconds())
 	}
 	if set.SlowlogLogSlowerThan < 0 || elapsed.Microseconds() < set.SlowlogLogSlowerThan ||
-		set.SlowlogMaxLen == 0 || p.spec.Flags.Has(command.SkipSlowlog) {
+		set.SlowlogMaxLen == 0 || r.secret(p, args) {
 		return
 	}
 	if p.name == "config|set" {
@@ -51,6 +51,26 @@ func (r *Router) slow(s *Session, p *plan, args command.Args, n int, elapsed tim
 	e := slowEntry{at: r.now().Unix(), micros: elapsed.Microseconds(), args: slowArgs(args, n),
 		addr: s.addr, name: s.getName(), command: p.name}
 	r.slowlog.add(e, set.SlowlogMaxLen)
+}
+
+// secret reports whether a command has arguments that no log may show, also as
+// the command within another (ONCE id UNLOCK ..., FENCED lock fence LOCKRENEW ...).
+func (r *Router) secret(p *plan, args command.Args) bool {
+	for p != nil {
+		if p.spec.Flags.Has(command.SkipSlowlog) {
+			return true
+		}
+		switch {
+		case p.name == "once" && len(args) > 2:
+			args = args[2:]
+		case p.name == "fenced" && len(args) > 3:
+			args = args[3:]
+		default:
+			return false
+		}
+		p = lookup(r.plans, args[0])
+	}
+	return false
 }
 
 // slowArgs copies what the slow log shows of a command.

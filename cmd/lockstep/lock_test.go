@@ -103,3 +103,36 @@ func TestSignalsReachTheCommand(t *testing.T) {
 		t.Errorf("status %d, %v", status, err)
 	}
 }
+
+// TestHungNodeCostsNoLock: one endpoint takes requests and never answers, as a
+// process that is stopped. Locks are taken and kept through the other one, whether
+// there is a wait or not.
+func TestHungNodeCostsNoLock(t *testing.T) {
+	hung := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}))
+	defer hung.Close()
+	good := httptest.NewServer(newLockServer(t))
+	defer good.Close()
+	for _, wait := range []time.Duration{0, time.Minute} {
+		o := lockOptions{client: clientOptions{endpoints: []string{hung.URL, good.URL}, timeout: 2 * time.Second}, ttl: 2 * time.Second, wait: wait}
+		c, err := newLockClient(o, "jobs"+wait.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := c.acquire(context.Background(), o); err != nil {
+			t.Fatalf("with a wait of %v: %v", wait, err)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("with a wait of %v it took %v", wait, took)
+		}
+		c.at = 0 // the node that answered hangs now, as it were
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		if err := c.renew(ctx); err != nil {
+			t.Errorf("renew: %v", err)
+		}
+		cancel()
+	}
+}

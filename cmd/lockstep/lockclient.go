@@ -22,6 +22,7 @@ type lockClient struct {
 	path string
 	name string
 	ttl  time.Duration
+	at   int // the endpoint to ask first
 
 	token string
 	fence uint64
@@ -140,8 +141,11 @@ type lockBody struct {
 	Owner string `json:"owner,omitempty"`
 }
 
-// call tries one node after the other until one answers. All calls here may be
-// repeated: by their idempotency key, or because they do the same again.
+// call tries one node after the other until one answers, beginning with the one
+// that answered last. All calls here may be repeated: by their idempotency key, or
+// because they do the same again. A node that hangs costs a part of the time only:
+// with a wait it is asked now and then whether it is there at all, else it has its
+// share of the time until the deadline.
 func (c *lockClient) call(ctx context.Context, method, id string, body lockBody, out any) error {
 	b, err := json.Marshal(body)
 	if err != nil {
@@ -151,23 +155,72 @@ func (c *lockClient) call(ctx context.Context, method, id string, body lockBody,
 	if id != "" {
 		header.Set("Idempotency-Key", id)
 	}
+	r := apiRequest{method: method, path: c.path, header: header, body: b, mutates: true}
 	var failures []error
-	for _, endpoint := range c.api.endpoints {
-		res, err := c.api.send(ctx, endpoint, apiRequest{method: method, path: c.path, header: header, body: b})
+	for n := range c.api.endpoints {
+		err := c.ask(ctx, r, body.Wait > 0, len(c.api.endpoints)-n, out)
 		if err == nil {
-			if res, err = checkAnswer(res, apiRequest{mutates: true}); err == nil {
-				return decodeAnswer(res, out)
-			}
-			if code := exitCode(err); code != exitUnavailable && code != exitInDoubt {
-				return err
-			}
+			return nil
+		}
+		if code := exitCode(err); code != exitUnavailable && code != exitInDoubt {
+			return err
 		}
 		failures = append(failures, err)
 		if ctx.Err() != nil {
 			break
 		}
+		c.at = (c.at + 1) % len(c.api.endpoints)
 	}
 	return withCode(exitUnavailable, fmt.Errorf("no node answers: %w", errors.Join(failures...)))
+}
+
+// ask calls one node, of as many as are left to try.
+func (c *lockClient) ask(ctx context.Context, r apiRequest, waits bool, left int, out any) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	endpoint := c.api.endpoints[c.at]
+	if waits {
+		go c.watch(ctx, endpoint, cancel)
+	} else if deadline, ok := ctx.Deadline(); ok && left > 1 {
+		share, stop := context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
+		defer stop()
+		ctx = share
+	}
+	res, err := c.api.send(ctx, endpoint, r)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = fmt.Errorf("%s: %w", endpoint.Host, cause)
+		}
+		return withCode(exitUnavailable, err)
+	}
+	if res, err = checkAnswer(res, r); err != nil {
+		return err
+	}
+	return decodeAnswer(res, out)
+}
+
+// aliveEvery is how often a node that keeps a request waiting is asked whether it
+// is alive, and how long it may take to answer that.
+const aliveEvery = time.Second
+
+var errNodeHangs = errors.New("the node does not answer any more")
+
+// watch ends a call to a node that is not alive any more.
+func (c *lockClient) watch(ctx context.Context, endpoint *url.URL, end context.CancelCauseFunc) {
+	for {
+		pauseFor(ctx, aliveEvery)
+		if ctx.Err() != nil {
+			return
+		}
+		alive, cancel := context.WithTimeout(ctx, aliveEvery)
+		res, err := c.api.send(alive, endpoint, apiRequest{method: http.MethodGet, path: "/healthz"})
+		cancel()
+		if err != nil {
+			end(errNodeHangs)
+			return
+		}
+		_ = res.Body.Close()
+	}
 }
 
 func decodeAnswer(res *http.Response, out any) error {

@@ -125,7 +125,9 @@ func holdAndRun(ctx context.Context, c *lockClient, o lockOptions, args []string
 	}
 	started := time.Now()
 	status, err := runHolding(c, o, path, args)
-	c.letGo(o.minHold - time.Since(started))
+	if exitCode(err) != exitLockLost {
+		c.letGo(o.minHold - time.Since(started))
+	}
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -40,14 +41,15 @@ func runHolding(c *lockClient, o lockOptions, path string, args []string) (statu
 	// A group of its own, so that all that the command starts can be stopped. On a
 	// terminal it is the group in front, which the keys go to.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// Nobody renews the lock for a command that outlives this process.
+	dieWithParent(cmd.SysProcAttr)
 	if onTerminal() {
 		cmd.SysProcAttr.Foreground, cmd.SysProcAttr.Ctty = true, int(os.Stdin.Fd())
 	}
-	if err := cmd.Start(); err != nil {
+	ended, err := startTied(cmd)
+	if err != nil {
 		return 0, withCode(exitLockNotRunnable, err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
 	lost := make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	keeping := make(chan struct{})
@@ -69,6 +71,22 @@ func runHolding(c *lockClient, o lockOptions, path string, args []string) (statu
 			return 0, withCode(exitLockLost, fmt.Errorf("the command was stopped: %w", err))
 		}
 	}
+}
+
+// startTied starts cmd and tells its end. The system watches the thread that
+// started a command, not the process, so that thread has to stay.
+func startTied(cmd *exec.Cmd) (ended <-chan error, err error) {
+	started, end := make(chan error, 1), make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			end <- cmd.Wait()
+		}
+	}()
+	return end, <-started
 }
 
 func onTerminal() bool {

@@ -267,7 +267,7 @@ func (s *server) backup(ctx context.Context, shard int, w io.Writer) error {
 	if _, err := g.Read(ctx, command.ReadOptions{}, func(*command.Ctx) {}); err != nil {
 		return err
 	}
-	_, err := g.WriteSnapshot(w)
+	_, err := g.WriteBackup(w)
 	return err
 }
 
