@@ -24,7 +24,7 @@ func findCommand(name string) (string, error) {
 	switch {
 	case err == nil || errors.Is(err, exec.ErrDot):
 		return path, nil
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EISDIR):
 		return "", withCode(exitLockNotRunnable, err)
 	}
 	return "", withCode(exitLockNoCommand, err)
