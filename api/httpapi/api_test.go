@@ -307,8 +307,24 @@ func TestIdempotencyKeyMakesOneOfTwo(t *testing.T) {
 	if p := checkProblem(t, f.call("POST", "/v1/keys/other/incr", ``, "Idempotency-Key: one")); p.Code != "idempotency_key_reused" || p.Status != 409 {
 		t.Errorf("%+v", p)
 	}
-	if p := checkProblem(t, f.call("POST", "/v1/commands", `[["MULTI"]]`, "Idempotency-Key: x")); p.Code != "bad_idempotency_key" {
-		t.Errorf("%+v", p)
+}
+
+// TestWritesThatTakeNoIdempotencyKey are refused with one, and change nothing:
+// a client that names its request relies on it to happen once.
+func TestWritesThatTakeNoIdempotencyKey(t *testing.T) {
+	f := newFixture(t, routertest.Options{}, router.Config{}, Options{})
+	f.call("PUT", "/v1/keys/stays", `{"value":"x"}`)
+	for _, body := range []string{
+		`[["MULTI"]]`, `["FLUSHALL"]`, `["flushdb"]`, `["FLUSHALL","ASYNC"]`,
+		`[["SET","a","1"],["FLUSHALL"]]`, `["LS.FENCEFLOOR","9"]`, `["ONCE","id","SET","a","1"]`,
+	} {
+		p := checkProblem(t, f.call("POST", "/v1/commands", body, "Idempotency-Key: x"))
+		if p.Code != "bad_idempotency_key" || p.Status != 400 {
+			t.Errorf("%s: %+v", body, p)
+		}
+	}
+	if w := f.call("POST", "/v1/commands", `["EXISTS","stays","a"]`, "Idempotency-Key: x"); strings.TrimSpace(w.Body.String()) != `{"result":1}` {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 
