@@ -130,6 +130,7 @@ func (s *server) shardOptions() (shard.Options, error) {
 		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
 		OnceRetention: c.Requests.OnceRetention, MaxClockOffset: c.Raft.MaxClockOffset,
 		DiskStallTimeout: c.Raft.DiskStallTimeout, SnapshotLogBytes: c.Raft.SnapshotLogBytes,
+		MaxValueBytes:   c.Requests.MaxValueBytes,
 		MaxWaitingBytes: max(256<<20, 2*c.Requests.MaxValueBytes),
 		Logger:          s.logger, Metrics: s.registry, Fatal: s.fatal, OnMemory: s.adoptMemory,
 	}
