@@ -32,6 +32,9 @@ type restoreLoader struct {
 	waiting []restoreCommand
 	bytes   int // of waiting
 	loaded  int // keys that the cluster acknowledged
+
+	// unanswered: some commands were sent and their outcome is not known yet.
+	unanswered bool
 }
 
 // restoreCommand is a SET. It may be sent twice with the same effect, so one
@@ -160,7 +163,7 @@ func (l *restoreLoader) flush(ctx context.Context) error {
 	for {
 		refused := l.sendWaiting(ctx)
 		if len(l.waiting) == 0 {
-			l.bytes = 0
+			l.bytes, l.unanswered = 0, false
 			return nil
 		}
 		if !isRetriable(refused) || time.Now().After(deadline) {
@@ -213,6 +216,7 @@ func (l *restoreLoader) sendGroup(ctx context.Context, addr string, group []rest
 		encoded = append(encoded, c.encoded...)
 	}
 	if err := conn.send(encoded); err != nil {
+		l.unanswered = true
 		return group, err
 	}
 	var left []restoreCommand
@@ -220,10 +224,12 @@ func (l *restoreLoader) sendGroup(ctx context.Context, addr string, group []rest
 	for i, c := range group {
 		reply, err := conn.receive()
 		if err != nil {
+			l.unanswered = true
 			return append(left, group[i:]...), err
 		}
 		if err := reply.AsError(); err != nil {
 			left = append(left, c)
+			l.unanswered = l.unanswered || isInDoubt(err)
 			if reason == nil || !isRetriable(err) {
 				reason = fmt.Errorf("key %q: %w", c.key, err)
 			}
