@@ -263,12 +263,25 @@ func (s *server) openHTTP(starting *httpapi.Starting) error {
 
 // backup writes a shard's newest acknowledged state as an RDB file.
 func (s *server) backup(ctx context.Context, shard int, w io.Writer) error {
-	g := s.node.Groups()[shard]
+	return backupTo(ctx, s.node.Groups()[shard], s.cfg.Requests.Timeout, w)
+}
+
+// replica is what a backup needs of a shard.
+type replica interface {
+	Read(context.Context, command.ReadOptions, func(*command.Ctx)) (command.ReadInfo, error)
+	WriteSnapshot(io.Writer) (index uint64, err error)
+}
+
+// backupTo waits no longer than any read for a majority; the data may then take
+// as long as its size needs.
+func backupTo(ctx context.Context, r replica, patience time.Duration, w io.Writer) error {
+	reading, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	// A linearizable read that asks for nothing brings this replica up to date.
-	if _, err := g.Read(ctx, command.ReadOptions{}, func(*command.Ctx) {}); err != nil {
+	if _, err := r.Read(reading, command.ReadOptions{}, func(*command.Ctx) {}); err != nil {
 		return err
 	}
-	_, err := g.WriteSnapshot(w)
+	_, err := r.WriteSnapshot(w)
 	return err
 }
 
