@@ -189,6 +189,9 @@ func memoryOf(set router.Settings) shard.Memory {
 // Reload implements router.Reloader for what the shards need to know; the
 // protocols ask the router themselves.
 func (s *server) Reload(_ context.Context, old, next router.Settings) error {
+	if open := s.cfg.openListeners(); next.RequirePass == "" && len(open) > 0 {
+		return fmt.Errorf("--%s %s can be reached from other machines: requirepass must not be empty", open[0].flag, open[0].addr)
+	}
 	if was, is := memoryOf(old), memoryOf(next); !reflect.DeepEqual(was, is) {
 		s.node.SetMemory(is)
 	}
