@@ -20,9 +20,12 @@ const (
 	FragmentBytes = 256 << 10
 )
 
+// An entry that bounds the size of values says so by a kind of its own: older
+// ones, which do not, stay readable and mean what they meant.
 const (
 	kindBatches  byte = 1
 	kindFragment byte = 2
+	kindLimited  byte = 3 // kindBatches with ValueLimit after OOMLimit
 )
 
 // ErrMalformedEntry means that a log entry is damaged or was written by a
@@ -68,6 +71,7 @@ type Batch struct {
 type Entry struct {
 	StampMillis int64 // the leader's clock, never before an earlier entry's
 	OOMLimit    int64 // bytes; DenyOOM commands are refused above it; 0 means no limit
+	ValueLimit  int64 // bytes; no value may grow beyond it; 0 means Redis's own limit
 	Evictions   []Eviction
 	Settings    []SettingChange
 	Batches     []Batch
@@ -84,9 +88,16 @@ func (e *Entry) AppendTo(dst []byte) []byte {
 
 // appendHead encodes what comes before the batches.
 func (e *Entry) appendHead(dst []byte) []byte {
-	dst = append(dst, FormatVersion, kindBatches)
+	kind := kindBatches
+	if e.ValueLimit != 0 {
+		kind = kindLimited
+	}
+	dst = append(dst, FormatVersion, kind)
 	dst = binary.AppendUvarint(dst, uint64(e.StampMillis))
 	dst = binary.AppendUvarint(dst, uint64(e.OOMLimit))
+	if kind == kindLimited {
+		dst = binary.AppendUvarint(dst, uint64(e.ValueLimit))
+	}
 	dst = binary.AppendUvarint(dst, uint64(len(e.Evictions)))
 	for _, ev := range e.Evictions {
 		dst = appendBytes(dst, ev.Key)
@@ -121,13 +132,21 @@ func (b *Batch) Size() int { return len(b.Body) + len(b.Node) + 6*binary.MaxVari
 // DecodeEntry decodes data into e, which then shares it. Fragments are not
 // entries; the state machine assembles them first.
 func DecodeEntry(data []byte, e *Entry) error {
-	if err := checkHeader(data, kindBatches); err != nil {
+	limited := len(data) > 1 && data[1] == kindLimited
+	kind := kindBatches
+	if limited {
+		kind = kindLimited
+	}
+	if err := checkHeader(data, kind); err != nil {
 		return err
 	}
 	d := decoder{rest: data[2:]}
 	*e = Entry{Evictions: e.Evictions[:0], Settings: e.Settings[:0], Batches: e.Batches[:0]}
 	e.StampMillis = int64(d.uvarint())
 	e.OOMLimit = int64(d.uvarint())
+	if limited {
+		e.ValueLimit = int64(d.uvarint())
+	}
 	for range d.count() {
 		e.Evictions = append(e.Evictions, Eviction{Key: d.bytes(), Version: d.uvarint()})
 	}

@@ -163,7 +163,7 @@ func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error
 	results := make([]BatchResult, len(e.Batches))
 	for i := range e.Batches {
 		var err error
-		if results[i], err = f.applyBatch(&e.Batches[i], uint64(i), e.OOMLimit); err != nil {
+		if results[i], err = f.applyBatch(e, i); err != nil {
 			return nil, err
 		}
 	}
@@ -200,7 +200,8 @@ func (f *FSM) begin(e *Entry, term uint64) {
 	}
 }
 
-func (f *FSM) applyBatch(b *Batch, position uint64, oomLimit int64) (BatchResult, error) {
+func (f *FSM) applyBatch(e *Entry, position int) (BatchResult, error) {
+	b := &e.Batches[position]
 	if old := f.sessions[b.Node]; old != nil && b.Boot > old.boot {
 		f.locks.DropNode(b.Node, b.Boot) // nobody is there to be told any more
 	}
@@ -220,7 +221,7 @@ func (f *FSM) applyBatch(b *Batch, position uint64, oomLimit int64) (BatchResult
 		f.cmdCtx = command.Ctx{
 			Table: f.opt.Table, Store: f.store, Once: f.once, Locks: f.locks,
 			Now: f.clock, Wall: f.clock, InLog: true,
-			OOMLimit: oomLimit, Seed: f.index<<24 ^ position<<20 ^ n,
+			OOMLimit: e.OOMLimit, ValueLimit: e.ValueLimit, Seed: f.index<<24 ^ uint64(position)<<20 ^ n,
 		}
 		reply := f.runUnit()
 		if size += reply.Size(); size > maxReplyBytes && f.onlyReads(&f.unit) {

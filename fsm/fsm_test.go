@@ -334,6 +334,8 @@ func FuzzDecodeEntry(f *testing.F) {
 		Batches: []Batch{batch("n1", 1, 2, 1, "SET a b")},
 	}
 	f.Add(e.AppendTo(nil))
+	e.ValueLimit = 9
+	f.Add(e.AppendTo(nil))
 	f.Add(binary.AppendUvarint([]byte{FormatVersion, kindFragment}, 1<<40))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var e Entry

@@ -58,6 +58,7 @@ type Options struct {
 	MaxClockOffset   time.Duration
 	DiskStallTimeout time.Duration
 	SnapshotLogBytes int64 // log written since the last snapshot that makes another one due
+	MaxValueBytes    int64 // how long a value may grow while this node leads; 0: Redis's own limit
 	MaxWaitingBytes  int64 // requests that may wait on this node per shard
 
 	Logger  *slog.Logger

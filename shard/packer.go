@@ -233,6 +233,7 @@ func (p *packer) collect() *pack {
 // fill completes the entry: stamp, limit, evictions, batches.
 func (p *packer) fill(pk *pack) {
 	e := &pk.entry
+	e.ValueLimit = p.g.opt.MaxValueBytes
 	limit, evicts := p.g.memoryLimit()
 	p.g.fsm.Inspect(func(s *store.Store, clock int64) {
 		p.lastStamp = max(p.lastStamp, clock, p.g.stampMillis())

@@ -64,6 +64,9 @@ func checkProblem(t testing.TB, w *httptest.ResponseRecorder) problem {
 	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
 		t.Fatal(err)
 	}
+	if strings.Contains(w.Body.String(), `\u003`) {
+		t.Fatalf("escaped as for HTML: %s", w.Body)
+	}
 	if p.Status != w.Code || p.Code == "" || p.Title == "" || (p.Outcome != notApplied && p.Outcome != inDoubt) {
 		t.Fatalf("status %d with an incomplete problem: %+v", w.Code, p)
 	}
@@ -191,9 +194,11 @@ func TestBadRequests(t *testing.T) {
 		{"PUT", "/v1/keys/a?ttl=1", `{"value":"x"}`, "", 400, "unknown_parameter"},
 		{"PUT", "/v1/keys/a", `{"value":"x"}`, "Content-Type: text/plain", 415, "unsupported_media_type"},
 		{"PUT", "/v1/keys/a", `{"value":"x"}`, "Content-Type: application/json; charset=latin1", 415, "unsupported_media_type"},
+		{"PUT", "/v1/keys/a", `{"value":"x","ttl_ms":9223372036854775807}`, "", 400, "bad_value"},
 		{"PUT", "/v1/keys/a", `{"value":"x"}`, "Idempotency-Key: " + strings.Repeat("x", 257), 400, "bad_idempotency_key"},
 		{"PUT", "/v1/keys/a", strings.Repeat(" ", 2<<20), "", 413, "too_large"},
 		{"PUT", "/v1/keys/a", `{"value":"x"}`, "Sec-Fetch-Site: cross-site", 403, "cross_origin"},
+		{"GET", "/v1/keys/a?%3Cb%3E=1", ``, "", 400, "unknown_parameter"},
 		{"GET", "/v1/keys/a?consistency=eventual", ``, "", 400, "bad_parameter"},
 		{"GET", "/v1/keys/a?max_staleness_ms=1", ``, "", 400, "bad_parameter"},
 		{"GET", "/v1/keys/a?consistency=stale&consistency=stale", ``, "", 400, "bad_parameter"},
@@ -249,7 +254,7 @@ func TestFailuresOfAShard(t *testing.T) {
 		{command.ErrInDoubt, "PUT", 504, "in_doubt", inDoubt, ""},
 		{fmt.Errorf("odd"), "PUT", 504, "in_doubt", inDoubt, ""},
 		{command.ErrUnavailable, "GET", 503, "unavailable", notApplied, "1"},
-		{command.ErrTooStale, "GET", 503, "overloaded", notApplied, "1"},
+		{command.ErrTooStale, "GET", 503, "too_stale", notApplied, "1"},
 	} {
 		f.node.Shard(0).Fail(c.err)
 		body := ""
@@ -307,8 +312,24 @@ func TestIdempotencyKeyMakesOneOfTwo(t *testing.T) {
 	if p := checkProblem(t, f.call("POST", "/v1/keys/other/incr", ``, "Idempotency-Key: one")); p.Code != "idempotency_key_reused" || p.Status != 409 {
 		t.Errorf("%+v", p)
 	}
-	if p := checkProblem(t, f.call("POST", "/v1/commands", `[["MULTI"]]`, "Idempotency-Key: x")); p.Code != "bad_idempotency_key" {
-		t.Errorf("%+v", p)
+}
+
+// TestWritesThatTakeNoIdempotencyKey are refused with one, and change nothing:
+// a client that names its request relies on it to happen once.
+func TestWritesThatTakeNoIdempotencyKey(t *testing.T) {
+	f := newFixture(t, routertest.Options{}, router.Config{}, Options{})
+	f.call("PUT", "/v1/keys/stays", `{"value":"x"}`)
+	for _, body := range []string{
+		`[["MULTI"]]`, `["FLUSHALL"]`, `["flushdb"]`, `["FLUSHALL","ASYNC"]`,
+		`[["SET","a","1"],["FLUSHALL"]]`, `["LS.FENCEFLOOR","9"]`, `["ONCE","id","SET","a","1"]`,
+	} {
+		p := checkProblem(t, f.call("POST", "/v1/commands", body, "Idempotency-Key: x"))
+		if p.Code != "bad_idempotency_key" || p.Status != 400 {
+			t.Errorf("%s: %+v", body, p)
+		}
+	}
+	if w := f.call("POST", "/v1/commands", `["EXISTS","stays","a"]`, "Idempotency-Key: x"); strings.TrimSpace(w.Body.String()) != `{"result":1}` {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 

@@ -107,8 +107,11 @@ func (a *api) wrapOnce(r *http.Request, cmds []command.Args, several bool) error
 		switch {
 		case strings.EqualFold(string(args[0]), "MULTI"):
 			return badRequest("bad_idempotency_key", "a transaction takes no Idempotency-Key")
+		case !a.router.IsWrite(args):
+			continue // a read does no harm when it runs again
 		case !a.router.IsKeyWrite(args):
-			continue
+			// To run it regardless would be to run it again at every retry.
+			return badRequest("bad_idempotency_key", strings.ToUpper(string(args[0]))+" takes no Idempotency-Key: only a write to keys is remembered")
 		}
 		one := id
 		if several {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 
@@ -67,7 +68,7 @@ func failBody(w http.ResponseWriter, p problem, body any) {
 		h.Add("WWW-Authenticate", `Bearer realm="lockstep"`)
 	}
 	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(body) // a client that is gone needs no answer
+	encode(w, body)
 }
 
 // failWith answers with the problem that err is.
@@ -86,9 +87,14 @@ func reply(w http.ResponseWriter, status int, v any) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
+	encode(w, v)
+}
+
+// encode leaves <, > and & readable: no browser takes this for HTML.
+func encode(w io.Writer, v any) {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(v) // as above
+	_ = enc.Encode(v) // a client that is gone needs no answer
 }
 
 // errorKind is what the code of an error reply means in HTTP. This is the one
@@ -133,6 +139,10 @@ func problemOf(v resp.Value) problem {
 	status, name, outcome := errorKind(resp.Error(text).Code())
 	_, detail, _ := strings.Cut(text, " ")
 	switch name {
+	case "overloaded":
+		if strings.HasPrefix(detail, command.ErrTooStale.Error()) {
+			name = "too_stale" // this node is behind, not busy
+		}
 	case "command_error":
 		detail = text
 		if notANumber(text) {

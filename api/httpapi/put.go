@@ -147,12 +147,16 @@ func (p *putRequest) fromQuery(u *url.URL) error {
 
 var errBadIf = badRequest("bad_value", "\"if\" must be \"absent\" or \"present\"")
 
+// maxTTLMillis is some 146 million years. A lifetime up to it has an end that a
+// clock can show.
+const maxTTLMillis = 1 << 62
+
 // args is the command for p.
 func (p *putRequest) args(key []byte) (command.Args, error) {
 	args := command.Args{[]byte("LS.PUT"), key, p.value}
 	if p.ttlMillis != nil {
-		if *p.ttlMillis <= 0 {
-			return nil, badRequest("bad_value", "\"ttl_ms\" must be greater than 0")
+		if *p.ttlMillis <= 0 || *p.ttlMillis > maxTTLMillis {
+			return nil, badRequest("bad_value", "\"ttl_ms\" must be greater than 0 and at most "+strconv.Itoa(maxTTLMillis))
 		}
 		args = append(args, []byte("PX"), itoa(*p.ttlMillis))
 	}

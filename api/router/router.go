@@ -214,6 +214,12 @@ func newRunID() string {
 	return hex.EncodeToString(b[:])
 }
 
+// IsWrite reports whether args is a command that changes data.
+func (r *Router) IsWrite(args command.Args) bool {
+	p := r.find(args)
+	return p != nil && p.write
+}
+
 // IsKeyWrite reports whether args is a command that ONCE can wrap: a write to
 // keys, other than ONCE itself.
 func (r *Router) IsKeyWrite(args command.Args) bool {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -92,6 +94,53 @@ func TestRestoreRefusesBeforeChangingAnything(t *testing.T) {
 	}
 	if n := mustCommand(t, conn, "DBSIZE").Int; n != 1 {
 		t.Errorf("%d keys are left", n)
+	}
+}
+
+// TestRestoreRefusesValuesThatTheClusterDoesNotTake before it flushes anything.
+func TestRestoreRefusesValuesThatTheClusterDoesNotTake(t *testing.T) {
+	addr, dir := startRedis(t)
+	o, conn := testClient(t, addr)
+	mustCommand(t, conn, "SETRANGE", "huge", "1048576", "x") // one byte more than Redis can be limited to
+	mustCommand(t, conn, "SAVE")
+	file := filepath.Join(dir, "dump.rdb")
+	mustCommand(t, conn, "DEL", "huge")
+	mustCommand(t, conn, "SET", "stays", "1")
+	mustCommand(t, conn, "CONFIG", "SET", "proto-max-bulk-len", "1048576")
+	restore := restoreOptions{resp: o, files: []string{file}, flush: true}
+	err := runRestore(context.Background(), restore, &strings.Builder{})
+	if err == nil || !strings.Contains(err.Error(), `"huge" has 1048577 bytes`) {
+		t.Errorf("%v", err)
+	}
+	if n := mustCommand(t, conn, "EXISTS", "stays").Int; n != 1 {
+		t.Error("the key that was there is gone")
+	}
+	mustCommand(t, conn, "CONFIG", "SET", "proto-max-bulk-len", "1048577")
+	if err := runRestore(context.Background(), restore, &strings.Builder{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRestoreTellsRefusedFromInDoubt: a command that was answered with an error
+// is not in doubt, whatever was loaded before it.
+func TestRestoreTellsRefusedFromInDoubt(t *testing.T) {
+	from, dir := startRedis(t)
+	_, source := testClient(t, from)
+	for i := range 4 {
+		mustCommand(t, source, "SET", "key:"+strconv.Itoa(i), strings.Repeat("v", 1<<20))
+	}
+	mustCommand(t, source, "SAVE")
+	to, _ := startRedis(t)
+	o, target := testClient(t, to)
+	mustCommand(t, target, "CONFIG", "SET", "maxmemory", "1")
+	restore := restoreOptions{resp: o, files: []string{filepath.Join(dir, "dump.rdb")}}
+	cmd := &cobra.Command{}
+	cmd.SetContext(context.Background())
+	err := action(func(ctx context.Context, _ *cobra.Command, _ []string) error {
+		return runRestore(ctx, restore, &strings.Builder{})
+	})(cmd, nil)
+	if exitCode(err) != exitFailed || !strings.Contains(err.Error(), "OOM") {
+		t.Errorf("exit code %d: %v", exitCode(err), err)
 	}
 }
 

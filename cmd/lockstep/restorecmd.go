@@ -13,6 +13,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/snapshot"
+	"github.com/lockstepkv/lockstep/store"
 )
 
 type restoreOptions struct {
@@ -31,7 +32,8 @@ func newRestoreCommand() *cobra.Command {
 every node gets the data, whatever the number of nodes and shards was where the
 files come from. A directory stands for its *.rdb files. Strings are loaded with
 their expiry times; a key whose time is up is left out; other data types are
-refused before anything is changed, and so is a damaged file.
+refused before anything is changed, and so is a damaged file, or a value that is
+larger than the cluster takes (--max-value-size of its nodes).
 
 The cluster must hold no keys, unless --flush empties it first or --merge writes
 the keys over those that are there.`,
@@ -54,8 +56,9 @@ func runRestore(ctx context.Context, o restoreOptions, out io.Writer) error {
 		return err
 	}
 	var fence uint64
+	var largest largestItem
 	for _, path := range files {
-		info, err := checkFile(path)
+		info, err := checkFile(path, &largest)
 		if err != nil {
 			return err // nothing was changed yet
 		}
@@ -66,6 +69,9 @@ func runRestore(ctx context.Context, o restoreOptions, out io.Writer) error {
 		return err
 	}
 	defer loader.close()
+	if err := loader.checkFits(ctx, largest); err != nil {
+		return err
+	}
 	if err := loader.prepare(ctx, o); err != nil {
 		return err
 	}
@@ -75,16 +81,24 @@ func runRestore(ctx context.Context, o restoreOptions, out io.Writer) error {
 	for _, path := range files {
 		info, err := loader.load(ctx, path)
 		if err != nil {
-			return withCode(exitInDoubt, fmt.Errorf("%s: stopped after %d keys, which are in the cluster now: %w", path, loader.loaded, err))
+			err = fmt.Errorf("%s: stopped after %d keys, which are in the cluster now: %w", path, loader.loaded, err)
+			if loader.refused(err) {
+				return withCode(exitFailed, err)
+			}
+			return withCode(exitInDoubt, err)
 		}
 		fmt.Fprintf(out, "%s: %d keys loaded, %d were expired\n", path, info.Keys, info.Expired)
 	}
 	return nil
 }
 
-func checkFile(path string) (info *snapshot.Info, err error) {
+// checkFile reads the whole file without loading anything.
+func checkFile(path string, largest *largestItem) (info *snapshot.Info, err error) {
 	err = withFile(path, func(f *os.File) error {
-		info, err = checkRDB(f, path)
+		info, err = snapshot.Scan(f, snapshot.ReadOptions{File: path}, func(item store.Item) error {
+			largest.see(path, item)
+			return nil
+		})
 		return err
 	})
 	return info, err

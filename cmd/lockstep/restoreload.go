@@ -32,6 +32,9 @@ type restoreLoader struct {
 	waiting []restoreCommand
 	bytes   int // of waiting
 	loaded  int // keys that the cluster acknowledged
+
+	// unanswered: some commands were sent and their outcome is not known yet.
+	unanswered bool
 }
 
 // restoreCommand is a SET. It may be sent twice with the same effect, so one
@@ -154,7 +157,7 @@ func (l *restoreLoader) flush(ctx context.Context) error {
 	for {
 		refused := l.sendWaiting(ctx)
 		if len(l.waiting) == 0 {
-			l.bytes = 0
+			l.bytes, l.unanswered = 0, false
 			return nil
 		}
 		if !isRetriable(refused) || time.Now().After(deadline) {
@@ -207,6 +210,7 @@ func (l *restoreLoader) sendGroup(ctx context.Context, addr string, group []rest
 		encoded = append(encoded, c.encoded...)
 	}
 	if err := conn.send(encoded); err != nil {
+		l.unanswered = true
 		return group, err
 	}
 	var left []restoreCommand
@@ -214,10 +218,12 @@ func (l *restoreLoader) sendGroup(ctx context.Context, addr string, group []rest
 	for i, c := range group {
 		reply, err := conn.receive()
 		if err != nil {
+			l.unanswered = true
 			return append(left, group[i:]...), err
 		}
 		if err := reply.AsError(); err != nil {
 			left = append(left, c)
+			l.unanswered = l.unanswered || isInDoubt(err)
 			if reason == nil || !isRetriable(err) {
 				reason = fmt.Errorf("key %q: %w", c.key, err)
 			}

@@ -130,6 +130,7 @@ func (s *server) shardOptions() (shard.Options, error) {
 		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
 		OnceRetention: c.Requests.OnceRetention, MaxClockOffset: c.Raft.MaxClockOffset,
 		DiskStallTimeout: c.Raft.DiskStallTimeout, SnapshotLogBytes: c.Raft.SnapshotLogBytes,
+		MaxValueBytes:   c.Requests.MaxValueBytes,
 		MaxWaitingBytes: max(256<<20, 2*c.Requests.MaxValueBytes),
 		Logger:          s.logger, Metrics: s.registry, Fatal: s.fatal, OnMemory: s.adoptMemory,
 	}
@@ -188,6 +189,9 @@ func memoryOf(set router.Settings) shard.Memory {
 // Reload implements router.Reloader for what the shards need to know; the
 // protocols ask the router themselves.
 func (s *server) Reload(_ context.Context, old, next router.Settings) error {
+	if open := s.cfg.openListeners(); next.RequirePass == "" && len(open) > 0 {
+		return fmt.Errorf("--%s %s can be reached from other machines: requirepass must not be empty", open[0].flag, open[0].addr)
+	}
 	if was, is := memoryOf(old), memoryOf(next); !reflect.DeepEqual(was, is) {
 		s.node.SetMemory(is)
 	}
@@ -262,12 +266,25 @@ func (s *server) openHTTP(starting *httpapi.Starting) error {
 
 // backup writes a shard's newest acknowledged state as an RDB file.
 func (s *server) backup(ctx context.Context, shard int, w io.Writer) error {
-	g := s.node.Groups()[shard]
+	return backupTo(ctx, s.node.Groups()[shard], s.cfg.Requests.Timeout, w)
+}
+
+// replica is what a backup needs of a shard.
+type replica interface {
+	Read(context.Context, command.ReadOptions, func(*command.Ctx)) (command.ReadInfo, error)
+	WriteBackup(io.Writer) (index uint64, err error)
+}
+
+// backupTo waits no longer than any read for a majority; the data may then take
+// as long as its size needs.
+func backupTo(ctx context.Context, r replica, patience time.Duration, w io.Writer) error {
+	reading, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	// A linearizable read that asks for nothing brings this replica up to date.
-	if _, err := g.Read(ctx, command.ReadOptions{}, func(*command.Ctx) {}); err != nil {
+	if _, err := r.Read(reading, command.ReadOptions{}, func(*command.Ctx) {}); err != nil {
 		return err
 	}
-	_, err := g.WriteBackup(w)
+	_, err := r.WriteBackup(w)
 	return err
 }
 

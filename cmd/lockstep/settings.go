@@ -114,7 +114,7 @@ func (s *settings) requestFlags() *pflag.FlagSet {
 	s.requests.timeout = durationValue(5 * time.Second)
 	fs.Var(&s.requests.timeout, "request-timeout", "how long a request may wait for its shard before it fails")
 	s.requests.maxValue = 64 << 20
-	fs.Var(&s.requests.maxValue, "max-value-size", "largest value accepted, 1kb to 512mb")
+	fs.Var(&s.requests.maxValue, "max-value-size", "largest value accepted, and grown to by APPEND and SETRANGE, 1kb to 512mb; the same on every node")
 	s.requests.maxClients = 10000
 	fs.Var(&s.requests.maxClients, "maxclients", "largest number of client connections of the Redis protocol")
 	s.requests.redirect = choiceValue{"moved", []string{"moved", "forward"}}

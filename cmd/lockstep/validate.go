@@ -124,8 +124,8 @@ func (r RequestConfig) check() error {
 // checkExposure refuses what would open the data to a network by accident.
 func (c Config) checkExposure() error {
 	var errs []error
-	for _, l := range []struct{ flag, addr string }{{"http", c.Listen.HTTP}, {"resp", c.Listen.RESP}} {
-		if !isLoopback(l.addr) && c.Security.Password == "" {
+	if c.Security.Password == "" {
+		for _, l := range c.openListeners() {
 			errs = append(errs, mistake(l.flag, "%s can be reached from other machines and no password is set; set --requirepass (better LOCKSTEP_REQUIREPASS), or listen on 127.0.0.1", l.addr))
 		}
 	}
@@ -134,6 +134,18 @@ func (c Config) checkExposure() error {
 		errs = append(errs, mistake("peer", "%s can be reached from other machines and anybody there could join in; set --tls-peer-cert, --tls-peer-key and --tls-peer-ca, or --insecure-peers on a network that you trust", c.Listen.Peer))
 	}
 	return errors.Join(errs...)
+}
+
+type clientListener struct{ flag, addr string }
+
+// openListeners are those for clients that other machines can reach.
+func (c Config) openListeners() (open []clientListener) {
+	for _, l := range []clientListener{{"http", c.Listen.HTTP}, {"resp", c.Listen.RESP}} {
+		if !isLoopback(l.addr) {
+			open = append(open, l)
+		}
+	}
+	return open
 }
 
 func (f TLSFiles) check(prefix string, needCA bool) error {

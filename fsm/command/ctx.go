@@ -33,6 +33,11 @@ type Ctx struct {
 	// to; 0 means no limit. It comes from the log entry.
 	OOMLimit int64
 
+	// ValueLimit, in bytes, is how long APPEND and SETRANGE may make a value; 0
+	// means Redis's own limit. It comes from the log entry, because what each
+	// node is configured to accept may differ, and the replicas must not.
+	ValueLimit int64
+
 	// Seed makes Rand the same on every replica. It comes from the log index
 	// and the position within the entry.
 	Seed uint64

@@ -7,8 +7,17 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 )
 
-// maxStringBytes is Redis's proto-max-bulk-len: no string grows longer.
+// maxStringBytes is Redis's proto-max-bulk-len: no string grows longer, whatever
+// the entry's limit is.
 const maxStringBytes = 512 << 20
+
+// maxValueBytes is how long a value may become.
+func (c *Ctx) maxValueBytes() int64 {
+	if c.ValueLimit > 0 && c.ValueLimit < maxStringBytes {
+		return c.ValueLimit
+	}
+	return maxStringBytes
+}
 
 // maxSharedInt bounds the small integers that Redis keeps shared objects of.
 const maxSharedInt = 10000

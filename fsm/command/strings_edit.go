@@ -21,7 +21,7 @@ func (op appendOp) Run(ctx *Ctx) resp.Value {
 		return resp.Int(int64(len(op.tail)))
 	}
 	total := int64(len(e.Bytes())) + int64(len(op.tail))
-	if total > maxStringBytes {
+	if total > ctx.maxValueBytes() {
 		return errorReply(errTooLong)
 	}
 	ctx.Store.Append(e, op.tail)
@@ -60,7 +60,7 @@ func (op setrangeOp) Run(ctx *Ctx) resp.Value {
 	if len(op.value) == 0 {
 		return resp.Int(int64(len(old)))
 	}
-	if op.offset > maxStringBytes-int64(len(op.value)) {
+	if op.offset > ctx.maxValueBytes()-int64(len(op.value)) {
 		return errorReply(errTooLong)
 	}
 	if e != nil && op.offset == int64(len(old)) {

@@ -1,0 +1,43 @@
+package fsm
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// TestOlderEntriesStayReadable: a log of the version before ValueLimit is read as
+// what it was, and an entry without a limit still looks like one of that version.
+func TestOlderEntriesStayReadable(t *testing.T) {
+	old := []byte{1, 1, 5, 7, 0, 0, 0} // version, kind, stamp, OOM limit, no evictions, settings, batches
+	var e Entry
+	if err := DecodeEntry(old, &e); err != nil || e.StampMillis != 5 || e.OOMLimit != 7 || e.ValueLimit != 0 {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	if got := e.AppendTo(nil); !bytes.Equal(got, old) {
+		t.Errorf("encoded as %v", got)
+	}
+	e.ValueLimit = 1 << 20
+	if err := DecodeEntry(e.AppendTo(nil), &e); err != nil || e.ValueLimit != 1<<20 || e.OOMLimit != 7 {
+		t.Errorf("%+v, %v", e, err)
+	}
+}
+
+// TestValueLimitTravelsWithTheEntry: how long a value may grow is decided by the
+// entry, not by the replica that applies it; nor does it outlast the entry.
+func TestValueLimitTravelsWithTheEntry(t *testing.T) {
+	r := &replica{f: newTestFSM()}
+	limited := Entry{StampMillis: 1, ValueLimit: 1024, Batches: []Batch{
+		batch("n1", 1, 1, 0, "SETRANGE k 1023 x", "APPEND k y", "SETRANGE k 1024 y", "SETRANGE k 536870911 y", "STRLEN k")}}
+	tooLong := "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
+	replies := r.apply(limited.AppendTo(nil))[0].Replies
+	for i, want := range []resp.Value{resp.Int(1024), resp.Err(tooLong), resp.Err(tooLong), resp.Err(tooLong), resp.Int(1024)} {
+		if got := replies[i]; got.Int != want.Int || string(got.Str) != string(want.Str) {
+			t.Errorf("command %d answered %d %q", i, got.Int, got.Str)
+		}
+	}
+	if got := r.apply(entryOf(2, batch("n1", 1, 2, 1, "APPEND k y")))[0].Replies[0]; got.Int != 1025 {
+		t.Errorf("without a limit: %d %q", got.Int, got.Str)
+	}
+}
