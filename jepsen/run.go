@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -83,8 +84,11 @@ func (r *run) prepare(ctx context.Context) error {
 		return err
 	}
 	able := nemesis.Able{Loss: network == cluster.Namespaces, Disks: cluster.CanFailDisks()}
-	if r.cfg.Faults, err = nemesis.Expand(r.cfg.Faults, able); err != nil {
+	if r.cfg.Faults, r.out.LeftOut, err = nemesis.Expand(r.cfg.Faults, able); err != nil {
 		return err
+	}
+	if len(r.out.LeftOut) > 0 {
+		r.say("left out here: %s", strings.Join(r.out.LeftOut, ", "))
 	}
 	r.start = time.Now() // until the first operation; see perform
 	clockFaults := false
