@@ -66,7 +66,13 @@ const (
 	agreePatience   = 30 * time.Second
 	finalPatience   = 60 * time.Second
 	maxClockOffset  = 500 * time.Millisecond
-	earlyEvery      = 2 * time.Second
+
+	// Two leaders' clocks may be apart by this on one machine with one clock; and
+	// by a jump in each direction and what drifts gather when clocks are set wrong.
+	// A node with a wrong clock can lead unnoticed while others are down.
+	oneClock    = 50 * time.Millisecond
+	wrongClocks = 2*nemesis.MaxClockJump + 200*time.Millisecond
+	earlyEvery  = 2 * time.Second
 )
 
 // serveFlags are the flags of every node.

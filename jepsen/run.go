@@ -91,13 +91,13 @@ func (r *run) prepare(ctx context.Context) error {
 		r.say("left out here: %s", strings.Join(r.out.LeftOut, ", "))
 	}
 	r.start = time.Now() // until the first operation; see perform
-	clockFaults := false
-	for _, f := range r.cfg.Faults {
-		clockFaults = clockFaults || f == "clock" || f == "drift"
+	bound, clockFaults := oneClock, nemesis.WrongClocks(r.cfg.Faults)
+	if clockFaults {
+		bound = wrongClocks
 	}
 	r.load, err = workload.New(r.cfg.Workload, workload.Options{
 		Now: r.now, Shards: r.cfg.Shards, Workers: r.cfg.Workers * r.cfg.Nodes,
-		ClockFaults: clockFaults, MaxClockOffset: maxClockOffset, Page: r.page,
+		ClockFaults: clockFaults, ClockBound: bound, Page: r.page,
 	})
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -245,6 +246,7 @@ func TestStaleByHand(t *testing.T) {
 		{"old and says so", in(append(two, staleGet(50, 51, "a", 25*ms))...), ""},
 		{"old and lies", in(append(two, staleGet(50, 51, "a", 10*ms))...), AnomalyOlderThanSaid},
 		{"within the slack", in(append(two, staleGet(50, 51, "a", 16*ms))...), ""},
+		{"a little older than said", in(append(two, staleGet(81, 82, "a", 45*ms))...), AnomalyOlderThanSaid},
 		{"seen before by others", in(append(two, get(1, 25, 26, "b"), staleGet(50, 51, "a", 15*ms))...), AnomalyOlderThanSaid},
 		{"older than allowed", in(append(two, limited(staleGet(50, 51, "a", 40*ms), 20*ms))...), AnomalyOlderThanAllowed},
 		{"linearizable read is stale", in(append(two, get(1, 50, 51, "a"), staleGet(50, 51, "b", 0))...), AnomalyStaleRead},
@@ -253,6 +255,20 @@ func TestStaleByHand(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) { expect(t, Stale(c.ops, StaleOptions{Slack: 5 * ms}), c.want) })
 	}
+	// 45 ms on a clock that is a tenth slow may be 50.
+	slow := in(append(two, staleGet(80, 81, "a", 45*ms))...)
+	expect(t, Stale(slow, StaleOptions{Slack: 2 * ms, Drift: 0.1}), "")
+	slow = in(append(two, staleGet(90, 91, "a", 45*ms))...)
+	expect(t, Stale(slow, StaleOptions{Slack: 2 * ms, Drift: 0.1}), AnomalyOlderThanSaid)
+}
+
+// telling is another key whose time is certain, in both directions.
+func telling() []keyOp {
+	ops := []keyOp{set(9, 0, 2, "x", 20*ms), get(9, 5, 6, "x"), get(9, 90, 91, "")}
+	for i := range ops {
+		ops[i].Key = "other"
+	}
+	return ops
 }
 
 func TestExpiryByHand(t *testing.T) {
@@ -273,9 +289,14 @@ func TestExpiryByHand(t *testing.T) {
 		{"late", in(set(0, 0, 2, "a", 10*ms), get(1, 90, 91, "a"), get(1, 92, 93, "")), AnomalyExpiredLate},
 		{"deleted in doubt", in(append(gone, set(0, 14, 15, "b", 0), del(1, 16, -1), get(2, 18, 19, ""))...), ""},
 		{"only deleted", in(set(0, 0, 2, "a", 0), del(1, 3, 4), get(1, 5, 6, "")), "unknown"},
+		{"never certainly there", in(telling()[0], telling()[2]), "unknown"},
+		{"never certainly gone", in(telling()[0], telling()[1], get(9, 26, 27, "")), "unknown"},
 		{"nothing expired", in(set(0, 0, 2, "a", 50*ms), get(1, 3, 4, "a")), "unknown"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.want != "unknown" {
+				c.ops = in(append(slices.Clone(c.ops), telling()...)...)
+			}
 			expect(t, Expiry(c.ops, ExpiryOptions{ClockBound: 5 * ms, LateBound: 20 * ms}), c.want)
 		})
 	}

@@ -138,6 +138,11 @@ func NeedsDisks(list []string) bool {
 	return slices.ContainsFunc(faults(), func(f fault) bool { return f.needsDisk() && slices.Contains(list, f.name) })
 }
 
+// WrongClocks reports whether any of the faults sets clocks wrong.
+func WrongClocks(list []string) bool {
+	return slices.ContainsFunc(faults(), func(f fault) bool { return f.class == clocks && slices.Contains(list, f.name) })
+}
+
 // Expand resolves the groups: "kill", "power", "partition" and "all". Faults that
 // are not to be had here are left out of groups and returned as leftOut; a group
 // of which nothing is left is an error, but for "all", which always has some.

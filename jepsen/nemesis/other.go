@@ -44,10 +44,16 @@ func transfer(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc
 	return fmt.Sprintf("shard %d", shard), heal, nil
 }
 
+// MaxClockJump is how far a clock is set wrong at most. It is further than
+// --max-clock-offset allows, and still less than the lives of keys and locks:
+// what a node with a wrong clock may do while nobody can tell is bounded by it.
+const MaxClockJump = 900 * time.Millisecond
+
 // clockJump sets the wall clock of a minority wrong, sometimes by more than
 // --max-clock-offset allows.
 func clockJump(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {
-	offset := time.Duration(100+rng.IntN(2000)) * time.Millisecond
+	offset := 100*time.Millisecond + time.Duration(rng.Int64N(int64(MaxClockJump-100*time.Millisecond)))
+	offset = offset.Truncate(time.Millisecond)
 	if rng.IntN(2) == 0 {
 		offset = -offset
 	}
