@@ -35,6 +35,13 @@ func entries(n int, outcome history.Outcome, text string) []history.Entry {
 	return out
 }
 
+func kind(name string, list []history.Entry) []history.Entry {
+	for i := range list {
+		list[i].Kind = name
+	}
+	return list
+}
+
 func TestOperationsAreJudged(t *testing.T) {
 	for _, c := range []struct {
 		name         string
@@ -43,6 +50,8 @@ func TestOperationsAreJudged(t *testing.T) {
 	}{
 		{"enough", entries(50, history.OK, ""), true, true},
 		{"too few", append(entries(49, history.OK, ""), entries(1000, history.Fail, "TRYAGAIN")...), false, true},
+		{"a kind that never succeeds", append(entries(50, history.OK, ""), kind("write", entries(10, history.Fail, "TRYAGAIN"))...), false, true},
+		{"a kind that was hardly tried", append(entries(50, history.OK, ""), kind("write", entries(9, history.Fail, "TRYAGAIN"))...), true, true},
 		{"undocumented", append(entries(50, history.OK, ""), entries(1, history.InDoubt, client.ErrUnexpected.Error()+": WHAT")...), true, false},
 	} {
 		r := &run{cfg: Config{Duration: 10 * time.Second}}

@@ -48,10 +48,14 @@ func Stale(ops []history.Op[KeyInput, KeyOutput], o StaleOptions) Verdict {
 	if j.verdict.Stats.More["stale reads"] == 0 {
 		j.unknown("no stale read was answered")
 	}
+	j.requireAcked()
 	return j.done()
 }
 
 func checkAges(j *judge, h *keyHistory, o StaleOptions) {
+	for _, w := range h.ordered {
+		j.moreAcked(w.op.Outcome)
+	}
 	for _, read := range h.reads {
 		known, ok := h.knownOf(read)
 		if !ok {
