@@ -38,6 +38,9 @@ func Run(ctx context.Context, cfg Config) (*report.Report, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	if err := unused(cfg.Out); err != nil {
+		return nil, err
+	}
 	r := &run{cfg: cfg}
 	if err := os.MkdirAll(cfg.Out, 0o755); err != nil {
 		return nil, err
@@ -78,6 +81,9 @@ func (r *run) prepare(ctx context.Context) error {
 		if r.cfg.Binary, err = cluster.Build(ctx, r.cfg.Root, r.cfg.Out, tags); err != nil {
 			return err
 		}
+	}
+	if err := runnable(ctx, r.cfg.Binary); err != nil {
+		return err
 	}
 	network, err := cluster.ChooseNetwork(r.cfg.Network)
 	if err != nil {
