@@ -1,8 +1,12 @@
 package jepsen
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -50,8 +54,51 @@ func (c *Config) validate() error {
 		return fmt.Errorf("--duration %v: it takes at least 2s", c.Duration)
 	case c.Workers < 1 || c.Workers > 100:
 		return fmt.Errorf("--workers %d: it takes 1 to 100 per node", c.Workers)
+	case c.Pause < 0 || c.Pause > time.Minute:
+		return fmt.Errorf("--pause %v: it takes 0 to 1m", c.Pause)
+	case c.MinHold < 0 || c.MaxHold < c.MinHold:
+		return fmt.Errorf("faults that last %v to %v: the bounds are wrong", c.MinHold, c.MaxHold)
 	case c.Out == "":
 		return errors.New("--out: a directory is needed")
+	}
+	return nil
+}
+
+// errUsed is returned for a directory that has an earlier run in it.
+var errUsed = errors.New("has the data or the logs of another run; name another directory, or remove it")
+
+// unused refuses a directory in which nodes would find the data of an earlier run,
+// and the report its logs.
+func unused(dir string) error {
+	if _, err := os.Lstat(filepath.Join(dir, "data")); err == nil {
+		return fmt.Errorf("--out %s: it %w", dir, errUsed)
+	}
+	list, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("--out: %w", err)
+	}
+	for _, e := range list {
+		if filepath.Ext(e.Name()) == ".log" {
+			return fmt.Errorf("--out %s: it %w", dir, errUsed)
+		}
+	}
+	return nil
+}
+
+// errNoProgram is returned for a binary that cannot be run.
+var errNoProgram = errors.New("not a program that can be run")
+
+// runnable has the binary tell its version, so that a wrong one is not taken for a
+// cluster that does not start.
+func runnable(ctx context.Context, binary string) error {
+	path, err := filepath.Abs(binary)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, runnablePatience)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, path, "version").CombinedOutput(); err != nil {
+		return fmt.Errorf("--binary %s: %w: %w: %.200s", binary, errNoProgram, err, out)
 	}
 	return nil
 }
@@ -59,14 +106,21 @@ func (c *Config) validate() error {
 // Timeouts of the run. Nodes give up on requests before clients do, so that they
 // can still say whether something happened.
 const (
-	requestTimeout  = 2 * time.Second
-	clientTimeout   = 4 * time.Second
-	startPatience   = 40 * time.Second
-	recoverPatience = 60 * time.Second
-	agreePatience   = 30 * time.Second
-	finalPatience   = 60 * time.Second
-	maxClockOffset  = 500 * time.Millisecond
-	earlyEvery      = 2 * time.Second
+	requestTimeout   = 2 * time.Second
+	clientTimeout    = 4 * time.Second
+	startPatience    = 40 * time.Second
+	recoverPatience  = 60 * time.Second
+	agreePatience    = 30 * time.Second
+	finalPatience    = 60 * time.Second
+	runnablePatience = 10 * time.Second
+	earlyEvery       = 2 * time.Second
+	maxClockOffset   = 500 * time.Millisecond
+
+	// Two leaders' clocks may be apart by this on one machine with one clock; and
+	// by a jump in each direction and what drifts gather when clocks are set wrong.
+	// A node with a wrong clock can lead unnoticed while others are down.
+	oneClock    = 50 * time.Millisecond
+	wrongClocks = 2*nemesis.MaxClockJump + 200*time.Millisecond
 )
 
 // serveFlags are the flags of every node.

@@ -54,12 +54,38 @@ func (r *run) judgeOperations(entries []history.Entry) {
 	}
 	r.out.OK, r.out.Failed, r.out.InDoubt = counts[history.OK], counts[history.Fail], counts[history.InDoubt]
 	least := int(r.cfg.Duration.Seconds() * minOKPerSecond)
-	r.out.Add("enough was done", r.out.OK >= least, fmt.Sprintf("%d operations succeeded, at least %d are wanted", r.out.OK, least))
-	detail := "every error that a client saw is documented"
+	done := fmt.Sprintf("%d operations succeeded, at least %d are wanted", r.out.OK, least)
+	never := neverOK(entries)
+	if len(never) > 0 {
+		done += "; none of kind " + strings.Join(never, ", ")
+	}
+	r.out.Add("enough was done", r.out.OK >= least && len(never) == 0, done)
+	detail := "every error that a client saw is documented, and no request was wrong"
 	if len(strange) > 0 {
-		detail = fmt.Sprintf("%d undocumented errors: %s", len(strange), strings.Join(strange[:min(len(strange), 5)], "; "))
+		detail = fmt.Sprintf("%d unexpected errors: %s", len(strange), strings.Join(strange[:min(len(strange), 5)], "; "))
 	}
 	r.out.Add("errors", len(strange) == 0, detail)
+}
+
+// fewAttempts is how many operations of a kind may all fail by chance, in a short
+// run that begins with a fault.
+const fewAttempts = 10
+
+// neverOK are the kinds of operations that were attempted again and again, and
+// never succeeded.
+func neverOK(entries []history.Entry) (kinds []string) {
+	attempts, ok := map[string]int{}, map[string]bool{}
+	for _, e := range entries {
+		attempts[e.Kind]++
+		ok[e.Kind] = ok[e.Kind] || e.Outcome == history.OK
+	}
+	for kind, n := range attempts {
+		if n >= fewAttempts && !ok[kind] {
+			kinds = append(kinds, kind)
+		}
+	}
+	slices.Sort(kinds)
+	return kinds
 }
 
 func (r *run) judgeFaults() {

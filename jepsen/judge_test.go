@@ -2,6 +2,7 @@ package jepsen
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,6 +36,13 @@ func entries(n int, outcome history.Outcome, text string) []history.Entry {
 	return out
 }
 
+func kind(name string, list []history.Entry) []history.Entry {
+	for i := range list {
+		list[i].Kind = name
+	}
+	return list
+}
+
 func TestOperationsAreJudged(t *testing.T) {
 	for _, c := range []struct {
 		name         string
@@ -43,6 +51,8 @@ func TestOperationsAreJudged(t *testing.T) {
 	}{
 		{"enough", entries(50, history.OK, ""), true, true},
 		{"too few", append(entries(49, history.OK, ""), entries(1000, history.Fail, "TRYAGAIN")...), false, true},
+		{"a kind that never succeeds", append(entries(50, history.OK, ""), kind("write", entries(10, history.Fail, "TRYAGAIN"))...), false, true},
+		{"a kind that was hardly tried", append(entries(50, history.OK, ""), kind("write", entries(9, history.Fail, "TRYAGAIN"))...), true, true},
 		{"undocumented", append(entries(50, history.OK, ""), entries(1, history.InDoubt, client.ErrUnexpected.Error()+": WHAT")...), true, false},
 	} {
 		r := &run{cfg: Config{Duration: 10 * time.Second}}
@@ -84,9 +94,11 @@ func TestMissingFaultsAreJudged(t *testing.T) {
 }
 
 func TestRunsThatCannotBeAreRefused(t *testing.T) {
-	good := Config{Workload: "register", Faults: []string{"none"}, Nodes: 3, Shards: 1, Duration: time.Minute, Workers: 1, Out: t.TempDir()}
+	good := Config{Binary: "/bin/true", Workload: "register", Faults: []string{"none"}, Nodes: 3, Shards: 1, Duration: time.Minute, Workers: 1, Out: t.TempDir()}
 	for name, change := range map[string]func(*Config){
 		"nodes": func(c *Config) { c.Nodes = 4 }, "shards": func(c *Config) { c.Shards = 17 }, "duration": func(c *Config) { c.Duration = time.Second },
+		"pause": func(c *Config) { c.Pause = -time.Second }, "holds": func(c *Config) { c.MinHold, c.MaxHold = 2, 1 },
+		"binary":  func(c *Config) { c.Binary = "judge_test.go" },
 		"workers": func(c *Config) { c.Workers = 0 }, "out": func(c *Config) { c.Out = "" },
 		"workload": func(c *Config) { c.Workload = "tea" }, "faults": func(c *Config) { c.Faults = []string{"meteor"} },
 	} {
@@ -95,5 +107,36 @@ func TestRunsThatCannotBeAreRefused(t *testing.T) {
 		if _, err := Run(context.Background(), bad); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+func TestABinaryThatIsNoneIsNamed(t *testing.T) {
+	err := runnable(context.Background(), "judge_test.go")
+	if !errors.Is(err, errNoProgram) || !strings.Contains(err.Error(), "judge_test.go") {
+		t.Errorf("%v", err)
+	}
+	if err := runnable(context.Background(), "/bin/true"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestADirectoryIsUsedOnce(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		used bool
+	}{{"data/n1/node.db", true}, {"n1.log", true}, {"lockstep", false}, {"note.txt", false}} {
+		dir := t.TempDir()
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, c.name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, c.name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := unused(dir); errors.Is(err, errUsed) != c.used {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	if err := unused(filepath.Join(t.TempDir(), "absent")); err != nil {
+		t.Error(err)
 	}
 }

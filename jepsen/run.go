@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +36,9 @@ type run struct {
 // that there is no report.
 func Run(ctx context.Context, cfg Config) (*report.Report, error) {
 	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if err := unused(cfg.Out); err != nil {
 		return nil, err
 	}
 	r := &run{cfg: cfg}
@@ -78,22 +82,28 @@ func (r *run) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := runnable(ctx, r.cfg.Binary); err != nil {
+		return err
+	}
 	network, err := cluster.ChooseNetwork(r.cfg.Network)
 	if err != nil {
 		return err
 	}
 	able := nemesis.Able{Loss: network == cluster.Namespaces, Disks: cluster.CanFailDisks()}
-	if r.cfg.Faults, err = nemesis.Expand(r.cfg.Faults, able); err != nil {
+	if r.cfg.Faults, r.out.LeftOut, err = nemesis.Expand(r.cfg.Faults, able); err != nil {
 		return err
 	}
+	if len(r.out.LeftOut) > 0 {
+		r.say("left out here: %s", strings.Join(r.out.LeftOut, ", "))
+	}
 	r.start = time.Now() // until the first operation; see perform
-	clockFaults := false
-	for _, f := range r.cfg.Faults {
-		clockFaults = clockFaults || f == "clock" || f == "drift"
+	bound, clockFaults := oneClock, nemesis.WrongClocks(r.cfg.Faults)
+	if clockFaults {
+		bound = wrongClocks
 	}
 	r.load, err = workload.New(r.cfg.Workload, workload.Options{
 		Now: r.now, Shards: r.cfg.Shards, Workers: r.cfg.Workers * r.cfg.Nodes,
-		ClockFaults: clockFaults, MaxClockOffset: maxClockOffset, Page: r.page,
+		ClockFaults: clockFaults, ClockBound: bound, Page: r.page,
 	})
 	if err != nil {
 		return err

@@ -25,6 +25,9 @@ import (
 const (
 	exitInvalid = 1 // the run is over and not valid
 	exitBroken  = 2 // there was no run to judge
+	// exitStopped is what shells use for SIGINT: whoever goes through several runs
+	// must not go on to the next.
+	exitStopped = 130
 )
 
 // errInvalid is returned for a run that is over and not valid.
@@ -33,14 +36,24 @@ var errInvalid = errors.New("not valid")
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := newRoot().ExecuteContext(ctx)
+	code := exitCode(ctx, err)
 	stop()
-	switch {
-	case errors.Is(err, errInvalid):
-		os.Exit(exitInvalid)
-	case err != nil:
+	if code >= exitBroken {
 		fmt.Fprintln(os.Stderr, "lockstep-jepsen:", err)
-		os.Exit(exitBroken)
 	}
+	os.Exit(code)
+}
+
+func exitCode(ctx context.Context, err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errInvalid):
+		return exitInvalid
+	case ctx.Err() != nil:
+		return exitStopped
+	}
+	return exitBroken
 }
 
 func newRoot() *cobra.Command {
@@ -68,7 +81,8 @@ func newRun() *cobra.Command {
 		Use: "run", Short: "Run one workload under faults and judge it", Args: cobra.NoArgs,
 		Long: `Run one workload under faults and judge it.
 
-Exit status: 0 the run is valid, 1 it is not, 2 it could not be run.`,
+Exit status: 0 the run is valid, 1 it is not, 2 it could not be run,
+130 it was interrupted.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, cfg) },
 	}
 	f := cmd.Flags()

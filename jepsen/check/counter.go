@@ -53,6 +53,7 @@ func Counter(ops []history.Op[CounterInput, CounterOutput]) Verdict {
 	if j.verdict.Stats.More["observations"] == 0 {
 		j.unknown("no value was observed")
 	}
+	j.requireAcked()
 	return j.done()
 }
 
@@ -82,6 +83,7 @@ func checkCounter(j *judge, k keyed[CounterInput, CounterOutput]) {
 		}
 		if op.Kind == CounterAdd && op.Outcome != history.Fail {
 			sum += op.Input.Delta
+			j.moreAcked(op.Outcome)
 			run.possible = append(run.possible, timedSum{op.Call, sum})
 		}
 	}

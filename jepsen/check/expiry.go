@@ -8,8 +8,8 @@ import (
 
 // ExpiryOptions says what clocks may do.
 type ExpiryOptions struct {
-	// ClockBound is how far the clocks of two leaders may be apart, while
-	// nothing has noticed: twice the --max-clock-offset.
+	// ClockBound is how far the clocks of two leaders may be apart while
+	// nothing has noticed.
 	ClockBound time.Duration
 	// LateBound, when not 0, is how long after its time a key may still be
 	// seen, ClockBound included.
@@ -28,6 +28,7 @@ func Expiry(ops []history.Op[KeyInput, KeyOutput], o ExpiryOptions) Verdict {
 			return max(op.Call, op.Call+op.Input.TTL-o.ClockBound)
 		},
 		lateBound: o.LateBound,
+		timed:     true,
 	})
 }
 

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -122,8 +123,9 @@ func TestSetByHand(t *testing.T) {
 		want string
 	}{
 		{"good", in(add(0, 0, 1, "a"), add(1, 0, 5, "b"), elements(2, 2, 3, "a"), elements(2, 6, 7, "b", "a")), ""},
-		{"in doubt seen", in(add(0, 0, -1, "a"), elements(1, 2, 3), elements(1, 4, 5, "a")), ""},
-		{"in doubt not seen", in(add(0, 0, -1, "a"), elements(1, 2, 3)), ""},
+		{"in doubt seen", in(add(2, 0, 1, "z"), add(0, 0, -1, "a"), elements(1, 2, 3, "z"), elements(1, 4, 5, "a", "z")), ""},
+		{"in doubt not seen", in(add(2, 0, 1, "z"), add(0, 0, -1, "a"), elements(1, 2, 3, "z")), ""},
+		{"nothing acknowledged", in(add(0, 0, -1, "a"), elements(1, 2, 3)), "unknown"},
 		{"lost", in(add(0, 0, 1, "a"), elements(1, 2, 3), elements(1, 4, 5)), AnomalyLost},
 		{"seen, then lost", in(add(0, 0, -1, "a"), elements(1, 2, 3, "a"), elements(1, 4, 5)), AnomalyLost},
 		{"stale, then visible", in(add(0, 0, 1, "a"), elements(1, 2, 3), elements(1, 4, 5, "a")), AnomalyStaleRead},
@@ -153,7 +155,9 @@ func TestOnceByHand(t *testing.T) {
 		want string
 	}{
 		{"retry", in(append(retried, ids(1, 4, 5, "r"))...), ""},
-		{"retry of a failed one", in(failed(try(0, 0, 1, "a", "")), try(0, 2, 3, "a", "1"), ids(1, 4, 5, "a")), ""},
+		{"retry of a failed one", in(failed(try(0, 0, 1, "a", "")), try(0, 2, 3, "a", "1"), ids(1, 4, 5, "a")), "unknown"},
+		{"retry after an answer", in(try(0, 0, 1, "a", "1"), try(0, 2, 3, "a", "1"), ids(1, 4, 5, "a")), ""},
+		{"nothing acknowledged", in(try(0, 0, -1, "a", ""), try(0, 2, -1, "a", ""), ids(1, 4, 5)), "unknown"},
 		{"twice", in(append(retried, ids(1, 4, 5, "r", "r"))...), AnomalyDuplicate},
 		{"not at all", in(append(retried, ids(1, 4, 5))...), AnomalyLost},
 		{"other reply", in(append(retried, try(9, 3, 4, "r", "2"), ids(1, 5, 6, "r"))...), AnomalyUnequalReplies},
@@ -179,7 +183,8 @@ func TestCounterByHand(t *testing.T) {
 		want string
 	}{
 		{"good", in(incr(0, 0, 1, 2, 2), incr(1, 2, 9, 1, 0), count(2, 3, 4, 2), count(2, 5, 6, 3)), ""},
-		{"in doubt", in(incr(0, 0, -1, 5, 0), count(1, 1, 2, 0), count(1, 3, 4, 5)), ""},
+		{"in doubt", in(incr(0, 0, -1, 5, 0), count(1, 1, 2, 0), count(1, 3, 4, 5), incr(2, 5, 6, 1, 6)), ""},
+		{"nothing acknowledged", in(incr(0, 0, -1, 5, 0), count(1, 1, 2, 0)), "unknown"},
 		{"in doubt taken back", in(incr(0, 0, -1, 5, 0), count(1, 1, 2, 5), count(1, 3, 4, 0)), AnomalyBelow},
 		{"lost", in(incr(0, 0, 1, 1, 0), count(1, 2, 3, 0)), AnomalyBelow},
 		{"lost after a read that saw one in doubt", in(incr(0, 0, -1, 5, 0), count(1, 1, 2, 5), incr(2, 3, 4, 1, 0), count(1, 5, 6, 5)), AnomalyBelow},
@@ -245,14 +250,30 @@ func TestStaleByHand(t *testing.T) {
 		{"old and says so", in(append(two, staleGet(50, 51, "a", 25*ms))...), ""},
 		{"old and lies", in(append(two, staleGet(50, 51, "a", 10*ms))...), AnomalyOlderThanSaid},
 		{"within the slack", in(append(two, staleGet(50, 51, "a", 16*ms))...), ""},
+		{"a little older than said", in(append(two, staleGet(81, 82, "a", 45*ms))...), AnomalyOlderThanSaid},
 		{"seen before by others", in(append(two, get(1, 25, 26, "b"), staleGet(50, 51, "a", 15*ms))...), AnomalyOlderThanSaid},
 		{"older than allowed", in(append(two, limited(staleGet(50, 51, "a", 40*ms), 20*ms))...), AnomalyOlderThanAllowed},
 		{"linearizable read is stale", in(append(two, get(1, 50, 51, "a"), staleGet(50, 51, "b", 0))...), AnomalyStaleRead},
 		{"one index, two values", in(append(two, atIndex(staleGet(50, 51, "a", 40*ms), 7), atIndex(staleGet(52, 53, "b", 0), 7))...), AnomalyIndexDisagreement},
+		{"nothing acknowledged", in(set(0, 0, -1, "a", 0), staleGet(50, 51, "", 0)), "unknown"},
 		{"no stale read", in(append(two, get(1, 50, 51, "b"))...), "unknown"},
 	} {
 		t.Run(c.name, func(t *testing.T) { expect(t, Stale(c.ops, StaleOptions{Slack: 5 * ms}), c.want) })
 	}
+	// 45 ms on a clock that is a tenth slow may be 50.
+	slow := in(append(two, staleGet(80, 81, "a", 45*ms))...)
+	expect(t, Stale(slow, StaleOptions{Slack: 2 * ms, Drift: 0.1}), "")
+	slow = in(append(two, staleGet(90, 91, "a", 45*ms))...)
+	expect(t, Stale(slow, StaleOptions{Slack: 2 * ms, Drift: 0.1}), AnomalyOlderThanSaid)
+}
+
+// telling is another key whose time is certain, in both directions.
+func telling() []keyOp {
+	ops := []keyOp{set(9, 0, 2, "x", 20*ms), get(9, 5, 6, "x"), get(9, 90, 91, "")}
+	for i := range ops {
+		ops[i].Key = "other"
+	}
+	return ops
 }
 
 func TestExpiryByHand(t *testing.T) {
@@ -273,9 +294,14 @@ func TestExpiryByHand(t *testing.T) {
 		{"late", in(set(0, 0, 2, "a", 10*ms), get(1, 90, 91, "a"), get(1, 92, 93, "")), AnomalyExpiredLate},
 		{"deleted in doubt", in(append(gone, set(0, 14, 15, "b", 0), del(1, 16, -1), get(2, 18, 19, ""))...), ""},
 		{"only deleted", in(set(0, 0, 2, "a", 0), del(1, 3, 4), get(1, 5, 6, "")), "unknown"},
+		{"never certainly there", in(telling()[0], telling()[2]), "unknown"},
+		{"never certainly gone", in(telling()[0], telling()[1], get(9, 26, 27, "")), "unknown"},
 		{"nothing expired", in(set(0, 0, 2, "a", 50*ms), get(1, 3, 4, "a")), "unknown"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.want != "unknown" {
+				c.ops = in(append(slices.Clone(c.ops), telling()...)...)
+			}
 			expect(t, Expiry(c.ops, ExpiryOptions{ClockBound: 5 * ms, LateBound: 20 * ms}), c.want)
 		})
 	}

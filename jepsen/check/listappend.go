@@ -36,6 +36,14 @@ func ListAppend(ops []history.Op[Txn, Txn]) Verdict {
 		}
 		j.report(a.Type, a.Key, entries, "%s", a.Text)
 	}
+	for i := range ops {
+		for _, step := range ops[i].Input {
+			if step.Append {
+				j.moreAcked(ops[i].Outcome)
+			}
+		}
+	}
+	j.requireAcked()
 	j.more("transactions that happened", result.Txns)
 	j.more("edges", result.Edges)
 	j.more("reads", result.Reads)

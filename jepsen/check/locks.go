@@ -82,6 +82,9 @@ func Locks(ops []history.Op[LockInput, LockOutput], o LockOptions) Verdict {
 	if j.verdict.Stats.More["grants"] == 0 || j.verdict.Stats.More["guarded writes"] == 0 {
 		j.unknown("no lock was granted, or nothing was written under one")
 	}
+	if j.verdict.Stats.More["certain holds"] == 0 {
+		j.unknown("no time in which a lock was held is certain")
+	}
 	return j.done()
 }
 

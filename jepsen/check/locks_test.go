@@ -63,6 +63,7 @@ func TestLocksByHand(t *testing.T) {
 		{"second release refused", with(first, under(0, LockRelease, 4, 6, 1, 0), refused(under(0, LockRelease, 7, 8, 1, 0))), ""},
 		{"renewed after a release", with(first, under(0, LockRelease, 4, 6, 1, 0), under(0, LockRenew, 7, 8, 1, 100*ms)), AnomalyNotLinearizable},
 		{"released without the token", with(first, under(3, LockRelease, 4, 6, 0, 0)), AnomalyHeldAfterLoss},
+		{"nothing held for certain", in(acquire(0, 0, 1, 1, 10*ms), under(0, LockWrite, 2, 3, 1, 0)), "unknown"},
 		{"nothing held", in(acquire(3, 0, -1, 0, ms)), "unknown"},
 	} {
 		t.Run(c.name, func(t *testing.T) { expect(t, Locks(c.ops, LockOptions{ClockBound: 10 * ms}), c.want) })
@@ -70,7 +71,7 @@ func TestLocksByHand(t *testing.T) {
 }
 
 func TestLocksGrantIsSeen(t *testing.T) {
-	ops := in(acquire(0, 0, 1, 1, ms), acquire(1, 20, 21, 2, ms), under(0, LockWrite, 30, 31, 1, 0))
+	ops := in(acquire(0, 0, 1, 1, 10*ms), acquire(1, 20, 21, 2, 10*ms), under(0, LockWrite, 30, 31, 1, 0))
 	expect(t, Locks(ops, LockOptions{}), "")
 	expect(t, Locks(ops, LockOptions{GrantIsSeen: func(string) bool { return true }}), AnomalyOldFenceAccepted)
 }

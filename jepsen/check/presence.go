@@ -14,7 +14,16 @@ type presenceRules struct {
 	mayGo func(set *keyOp) time.Duration
 	// lateBound, when not 0, is how long after its time a key may be seen.
 	lateBound time.Duration
+	// timed: a key with a time to live may not go at any time.
+	timed bool
 }
+
+// What the rules of time rest on: reads that could have shown a key gone early, or
+// late.
+const (
+	mustBeThere = "reads that had to see a key with a time to live"
+	mustBeGone  = "reads that had to see a key gone"
+)
 
 func checkPresence(name string, ops []history.Op[KeyInput, KeyOutput], rules presenceRules) Verdict {
 	j, ok := begin(name, ops, KeySet, KeyGet, KeyDelete)
@@ -35,6 +44,12 @@ func checkPresence(name string, ops []history.Op[KeyInput, KeyOutput], rules pre
 	}
 	if j.verdict.Stats.More["seen gone by itself"] == 0 {
 		j.unknown("no key was seen gone that nobody had deleted")
+	}
+	if rules.timed && j.verdict.Stats.More[mustBeThere] == 0 {
+		j.unknown("no key with a time to live was read while it certainly had to be there")
+	}
+	if rules.lateBound > 0 && j.verdict.Stats.More[mustBeGone] == 0 {
+		j.unknown("no key was read when its time was certainly over")
 	}
 	return j.done()
 }
@@ -109,6 +124,9 @@ func (p *presence) checkFound(j *judge, read *keyOp) {
 		return
 	}
 	write := p.writeOf(read)
+	if last, found := p.sights.before(read.Call); found && write.Input.TTL > 0 && !p.mayBeGone(read, last.writeCall) {
+		j.more(mustBeThere, 1)
+	}
 	if gone, found := p.absences.newer(read.Call, known); found {
 		j.report(AnomalyResurrected, p.key, show(write, gone.op, read), "%s was seen gone and came back", seen(read))
 		return
@@ -117,6 +135,11 @@ func (p *presence) checkFound(j *judge, read *keyOp) {
 	if ttl := write.Input.TTL; p.rules.lateBound > 0 && ttl > 0 && read.Call-known-ttl > p.rules.lateBound {
 		j.report(AnomalyExpiredLate, p.key, show(write, read), "%s was still there %s after its time", seen(read), read.Call-known-ttl)
 	}
+}
+
+// mayBeGone reports whether something explains that a read sees nothing.
+func (p *presence) mayBeGone(read *keyOp, overwrite time.Duration) bool {
+	return p.removals.explain(read.Return, overwrite) || p.departures.explain(read.Return, overwrite)
 }
 
 // checkGone judges a read that saw nothing: something must explain it that was
@@ -130,13 +153,16 @@ func (p *presence) checkGone(j *judge, read *keyOp) {
 	if p.removals.explain(read.Return, last.writeCall) {
 		return
 	}
-	if p.departures.explain(read.Return, last.writeCall) {
-		j.more("seen gone by itself", 1)
-		return
-	}
 	write := last.op
 	if write.Kind == KeyGet {
 		write = p.writeOf(last.op)
+	}
+	if p.departures.explain(read.Return, last.writeCall) {
+		j.more("seen gone by itself", 1)
+		if ttl := write.Input.TTL; ttl > 0 && read.Call-last.at-ttl > p.rules.lateBound {
+			j.more(mustBeGone, 1)
+		}
+		return
 	}
 	if write.Input.TTL > 0 {
 		j.report(AnomalyGoneEarly, p.key, show(write, last.op, read), "%q was gone at most %s after its write began; its time to live is %s",

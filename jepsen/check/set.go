@@ -38,9 +38,11 @@ func Set(ops []history.Op[SetInput, SetOutput]) Verdict {
 					j.unknown("key %s: %q is added twice", k.key, op.Input.Element)
 				}
 				m.attempt(op.Input.Element, op.Erase())
+				j.moreAcked(op.Outcome)
 			}
 		}
 		m.check(j)
 	}
+	j.requireAcked()
 	return j.done()
 }

@@ -26,7 +26,8 @@ type KeyOutput struct {
 
 // StaleOptions says what the reply's age may be off by.
 type StaleOptions struct {
-	Slack time.Duration // rounding of the age and drift of the clocks' rates
+	Slack time.Duration // rounding of the age
+	Drift float64       // share of the age that a clock of another rate makes of it
 }
 
 // Stale checks that a stale read is never older than it says and than was
@@ -47,10 +48,14 @@ func Stale(ops []history.Op[KeyInput, KeyOutput], o StaleOptions) Verdict {
 	if j.verdict.Stats.More["stale reads"] == 0 {
 		j.unknown("no stale read was answered")
 	}
+	j.requireAcked()
 	return j.done()
 }
 
 func checkAges(j *judge, h *keyHistory, o StaleOptions) {
+	for _, w := range h.ordered {
+		j.moreAcked(w.op.Outcome)
+	}
 	for _, read := range h.reads {
 		known, ok := h.knownOf(read)
 		if !ok {
@@ -67,7 +72,7 @@ func checkAges(j *judge, h *keyHistory, o StaleOptions) {
 		}
 		// The answer was computed after the call, so it reflects everything up
 		// to some moment that is not before call - age.
-		if newer, found := h.sights.newer(read.Call-age-o.Slack, known); found {
+		if newer, found := h.sights.newer(read.Call-age-o.Slack-time.Duration(float64(age)*o.Drift), known); found {
 			j.report(AnomalyOlderThanSaid, h.key, show(h.writeOf(read), newer.op, read),
 				"a read saw %s and says it is at most %s old; a newer write had taken effect %s before the read began",
 				seen(read), age, read.Call-newer.at)

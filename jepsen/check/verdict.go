@@ -129,6 +129,22 @@ func (j *judge) unknown(format string, args ...any) {
 
 func (j *judge) more(name string, n int) { j.verdict.Stats.More[name] += n }
 
+// acked is the figure of the writes that were acknowledged. Without any a checker of
+// lost writes has nothing to look for.
+const acked = "acknowledged writes"
+
+func (j *judge) moreAcked(o history.Outcome) {
+	if o == history.OK {
+		j.more(acked, 1)
+	}
+}
+
+func (j *judge) requireAcked() {
+	if j.verdict.Stats.More[acked] == 0 {
+		j.unknown("no write was acknowledged")
+	}
+}
+
 func (j *judge) done() Verdict {
 	v := &j.verdict
 	v.Reason = strings.Join(j.reasons, "; ")

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lockstepkv/lockstep/jepsen/history"
@@ -161,6 +162,7 @@ func (c *HTTP) call(ctx context.Context, method, path, id string, body, out any)
 	if err != nil {
 		return header{}, Reply{Outcome: history.Fail, Err: err}
 	}
+	neverReplay(req)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+c.end.Password)
 	if id != "" {
@@ -188,6 +190,22 @@ func (c *HTTP) call(ctx context.Context, method, path, id string, body, out any)
 		return h, Reply{Outcome: history.InDoubt, Err: fmt.Errorf("%w: %w", ErrUnexpected, err)}
 	}
 	return h, Reply{Outcome: history.OK}
+}
+
+// neverReplay keeps net/http from sending a request again on a connection that
+// broke: the answer to the copy would be taken for that of the first one, which
+// may have been applied. It does so with any request that it takes for
+// idempotent, as those with an Idempotency-Key, when it can get at the body once
+// more or when there is none. Reads may be repeated.
+func neverReplay(req *http.Request) {
+	if req.Method == http.MethodGet {
+		return
+	}
+	req.GetBody = nil
+	if req.Body == nil || req.Body == http.NoBody {
+		// Still no bytes, but a body as far as net/http can tell.
+		req.Body, req.ContentLength = io.NopCloser(strings.NewReader("")), -1
+	}
 }
 
 // readHeader reads what is there; both are 0 in the answers without.

@@ -10,18 +10,20 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 )
 
-// ErrUnexpected marks errors that no document of Lockstep knows.
-var ErrUnexpected = errors.New("undocumented error")
+// ErrUnexpected marks errors that no document of Lockstep knows, and those that
+// say that a request was wrong: the workloads send none that are.
+var ErrUnexpected = errors.New("unexpected error")
 
 // ofCode is the outcome that the code of an error reply stands for.
-func ofCode(code string) (outcome history.Outcome, known bool) {
+func ofCode(code string) (outcome history.Outcome, expected bool) {
 	switch code {
 	case "INDOUBT":
 		return history.InDoubt, true
 	case "CLUSTERDOWN", "TRYAGAIN", "LOADING", "MOVED", "OOM", // nothing happened
-		"CONDITION", "STALEFENCE", "EXECABORT", "ONCEMISMATCH", "ONCEEXPIRED", // refused for what it asked
-		"ERR", "WRONGTYPE", "CROSSSLOT", "NOAUTH", "WRONGPASS", "NOPERM", "READONLY":
+		"CONDITION", "STALEFENCE", "EXECABORT", "ONCEEXPIRED": // refused for what it asked
 		return history.Fail, true
+	case "ERR", "WRONGTYPE", "CROSSSLOT", "NOAUTH", "WRONGPASS", "NOPERM", "READONLY", "ONCEMISMATCH":
+		return history.Fail, false
 	}
 	return history.InDoubt, false
 }
@@ -32,8 +34,8 @@ func ofReply(v resp.Value) Reply {
 		return Reply{Outcome: history.OK, Value: v}
 	}
 	err := resp.Error(v.Str)
-	outcome, known := ofCode(err.Code())
-	if !known {
+	outcome, expected := ofCode(err.Code())
+	if !expected {
 		return Reply{Outcome: outcome, Err: fmt.Errorf("%w: %w", ErrUnexpected, err)}
 	}
 	return Reply{Outcome: outcome, Err: err, Refused: err.Code() == "CONDITION" || err.Code() == "STALEFENCE"}
@@ -54,11 +56,24 @@ func ofProblem(status int, p problem) Reply {
 	err := fmt.Errorf("HTTP %d %s: %s", status, p.Code, p.Detail)
 	switch {
 	case p.Outcome == "not_applied" && status != http.StatusGatewayTimeout:
+		if !expectedStatus(status, p.Code) {
+			err = fmt.Errorf("%w: %w", ErrUnexpected, err)
+		}
 		return Reply{Outcome: history.Fail, Err: err, Refused: refusals[p.Code]}
 	case p.Outcome == "in_doubt" && status == http.StatusGatewayTimeout:
 		return Reply{Outcome: history.InDoubt, Err: err}
 	}
 	return Reply{Outcome: history.InDoubt, Err: fmt.Errorf("%w: %w", ErrUnexpected, err)}
+}
+
+// expectedStatus reports whether a request that is right may be refused so.
+func expectedStatus(status int, code string) bool {
+	switch status {
+	case http.StatusConflict, http.StatusPreconditionFailed, // for what it asked
+		http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusInsufficientStorage: // nothing happened
+		return true
+	}
+	return code == "no_such_key"
 }
 
 // ofHTTPError files a request that got no answer.

@@ -58,7 +58,7 @@ func (c *Redis) connect(ctx context.Context) error {
 	}
 	v, err := c.exchange(hello)
 	if err == nil {
-		err = v.AsError()
+		err = ofReply(v).Err
 	}
 	if err != nil {
 		c.Close()

@@ -51,6 +51,11 @@ func New(o Options) (*Cluster, error) {
 	if _, err := os.Stat(o.Binary); err != nil {
 		return nil, err
 	}
+	if CanFailDisks() {
+		if err := faultfs.RemoveStale(); err != nil {
+			return nil, err
+		}
+	}
 	network, err := NewNetwork(o.Network, filepath.Join(dir, "data"), o.Nodes)
 	if err != nil {
 		return nil, err

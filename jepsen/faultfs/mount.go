@@ -20,6 +20,9 @@ func Available() bool {
 	return f.Close() == nil && os.Geteuid() == 0
 }
 
+// fsName is what the kernel's list of mounts says of ours.
+const fsName = "lockstep-faultfs"
+
 // Mount is a mounted disk.
 type Mount struct {
 	dir    string
@@ -30,7 +33,7 @@ type Mount struct {
 func (d *Disk) MountAt(dir string) (*Mount, error) {
 	server, err := fs.Mount(dir, &node{disk: d, in: d.root}, &fs.Options{
 		MountOptions: fuse.MountOptions{
-			FsName: "lockstep-faultfs", Name: "faultfs", DirectMountStrict: true, MaxWrite: 1 << 20,
+			FsName: fsName, Name: "faultfs", DirectMountStrict: true, MaxWrite: 1 << 20,
 			AllowOther: true,
 		},
 	})

@@ -25,7 +25,7 @@ func TestEveryMutantHasARow(t *testing.T) {
 		if !slices.Contains(workload.Names(), row.Workload) {
 			t.Errorf("%s: no workload %q", row.Mutant, row.Workload)
 		}
-		if _, err := nemesis.Expand(row.Faults, nemesis.Able{Loss: true, Disks: true}); err != nil {
+		if _, _, err := nemesis.Expand(row.Faults, nemesis.Able{Loss: true, Disks: true}); err != nil {
 			t.Errorf("%s: %v", row.Mutant, err)
 		}
 	}

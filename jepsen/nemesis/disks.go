@@ -102,17 +102,34 @@ func (n *Nemesis) disturb(ctx context.Context, rng *rand.Rand, t faultfs.Trouble
 	node.Disk.Set(t)
 	heal := func(context.Context) (string, error) {
 		node.Disk.Set(faultfs.Trouble{})
-		s := node.Disk.Seen()
-		var felt []string
-		for what, times := range map[string]int{"failed": s.Failed, "found no space": s.Full, "hung": s.Hung, "were slow": s.Delayed} {
-			if times > 0 {
-				felt = append(felt, fmt.Sprintf("%d calls %s", times, what))
-			}
+		shows, ok := felt(t, node.Disk.Seen())
+		if !ok {
+			return "", fmt.Errorf("%w: %s (%s) felt nothing of it: %s", errNoChance, node.ID, node.State(), shows)
 		}
-		if len(felt) == 0 {
-			return "", fmt.Errorf("%w: %s (%s) did not use its disk", errNoChance, node.ID, node.State())
-		}
-		return strings.Join(felt, ", "), nil
+		return shows, nil
 	}
 	return fmt.Sprintf("%s: %+v", node.ID, t), heal, nil
+}
+
+// felt says what calls of a node met, and whether each kind of trouble was met
+// for which its disk was set: another kind is what another fault left.
+func felt(t faultfs.Trouble, s faultfs.Seen) (shows string, ok bool) {
+	var list []string
+	ok = true
+	for _, kind := range []struct {
+		set   bool
+		times int
+		what  string
+	}{
+		{t.FsyncFails || t.WriteFails, s.Failed, "failed"},
+		{t.Full, s.Full, "found no space"},
+		{t.FsyncHangs, s.Hung, "hung"},
+		{t.FsyncDelay > 0, s.Delayed, "were slow"},
+	} {
+		if kind.set || kind.times > 0 {
+			list = append(list, fmt.Sprintf("%d calls %s", kind.times, kind.what))
+		}
+		ok = ok && (!kind.set || kind.times > 0)
+	}
+	return strings.Join(list, ", "), ok
 }

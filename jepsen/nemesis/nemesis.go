@@ -138,45 +138,61 @@ func NeedsDisks(list []string) bool {
 	return slices.ContainsFunc(faults(), func(f fault) bool { return f.needsDisk() && slices.Contains(list, f.name) })
 }
 
+// WrongClocks reports whether any of the faults sets clocks wrong.
+func WrongClocks(list []string) bool {
+	return slices.ContainsFunc(faults(), func(f fault) bool { return f.class == clocks && slices.Contains(list, f.name) })
+}
+
 // Expand resolves the groups: "kill", "power", "partition" and "all". Faults that
-// are not to be had here are left out of groups.
-func Expand(list []string, able Able) ([]string, error) {
-	var out []string
-	add := func(name string) {
-		if !slices.Contains(out, name) {
-			out = append(out, name)
-		}
-	}
+// are not to be had here are left out of groups and returned as leftOut; a group
+// of which nothing is left is an error, but for "all", which always has some.
+func Expand(list []string, able Able) (out, leftOut []string, err error) {
 	for _, want := range list {
-		if want == "none" || want == "" {
+		switch want {
+		case "none", "":
+			continue
+		case Snapshots:
+			out = with(out, want)
 			continue
 		}
-		if want == Snapshots {
-			add(want)
-			continue
+		members := membersOf(want)
+		if len(members) == 0 {
+			return nil, nil, fmt.Errorf("no fault %q; there are %s", want, strings.Join(Names(), ", "))
 		}
-		found := false
-		for _, f := range faults() {
-			grouped := want == "all" || strings.HasPrefix(f.name, want+"-")
-			err := able.missing(f)
-			if f.name != want && (!grouped || err != nil) {
-				found = found || grouped
+		left, last := 0, error(nil)
+		for _, f := range members {
+			if missing := able.missing(f); missing != nil {
+				left, last = left+1, missing
+				leftOut = with(leftOut, f.name)
 				continue
 			}
-			if err != nil {
-				return nil, fmt.Errorf("fault %s: %w", want, err)
-			}
-			add(f.name)
-			found = true
+			out = with(out, f.name)
+		}
+		if left == len(members) {
+			return nil, nil, fmt.Errorf("fault %s: %w", want, last)
 		}
 		if want == "all" {
-			add(Snapshots)
-		}
-		if !found {
-			return nil, fmt.Errorf("no fault %q; there are %s", want, strings.Join(Names(), ", "))
+			out = with(out, Snapshots)
 		}
 	}
-	return out, nil
+	return out, leftOut, nil
+}
+
+// membersOf are the faults that a name or a group stands for.
+func membersOf(name string) (members []fault) {
+	for _, f := range faults() {
+		if f.name == name || name == "all" || strings.HasPrefix(f.name, name+"-") {
+			members = append(members, f)
+		}
+	}
+	return members
+}
+
+func with(list []string, name string) []string {
+	if slices.Contains(list, name) {
+		return list
+	}
+	return append(list, name)
 }
 
 // Nemesis injects faults.

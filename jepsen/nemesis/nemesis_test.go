@@ -30,22 +30,26 @@ func TestExpand(t *testing.T) {
 		{[]string{"eio"}, Able{Loss: true}, nil, cluster.ErrNoDisks},
 		{[]string{"loss"}, Able{Disks: true}, nil, cluster.ErrNoLoss},
 		{[]string{"partition-ring"}, Able{}, []string{"partition-ring"}, nil},
+		// Nothing is left of the group: a run without it must not look like one with it.
+		{[]string{"power"}, Able{Loss: true}, nil, cluster.ErrNoDisks},
+		{[]string{"kill-all", "power"}, Able{Loss: true}, nil, cluster.ErrNoDisks},
 	} {
-		got, err := Expand(c.list, c.able)
+		got, _, err := Expand(c.list, c.able)
 		if !slices.Equal(got, c.want) || !errors.Is(err, c.err) {
 			t.Errorf("Expand(%v, %+v) = %v, %v; want %v, %v", c.list, c.able, got, err, c.want, c.err)
 		}
 	}
-	if _, err := Expand([]string{"meteor"}, everything); err == nil {
+	if _, _, err := Expand([]string{"meteor"}, everything); err == nil {
 		t.Error("an unknown fault is no error")
 	}
-	all, err := Expand([]string{"all"}, everything)
-	if err != nil || len(all) != len(faults())+1 {
+	all, left, err := Expand([]string{"all"}, everything)
+	if err != nil || len(left) != 0 || len(all) != len(faults())+1 {
 		t.Errorf("all is %d faults of %d: %v", len(all), len(faults())+1, err)
 	}
-	less, err := Expand([]string{"all"}, Able{})
-	if err != nil || slices.Contains(less, "loss") || slices.Contains(less, "power-all") || !slices.Contains(less, "kill-all") {
-		t.Errorf("all without namespaces and disks: %v, %v", less, err)
+	less, left, err := Expand([]string{"all"}, Able{})
+	want := []string{"power-minority", "power-all", "power-dying", "eio", "enospc", "hungfsync", "slowdisk", "loss"}
+	if err != nil || !slices.Equal(left, want) || slices.Contains(less, "loss") || slices.Contains(less, "power-all") || !slices.Contains(less, "kill-all") {
+		t.Errorf("all without namespaces and disks: %v without %v, %v", less, left, err)
 	}
 }
 

@@ -23,7 +23,11 @@ func (c cut) between(a, b *cluster.Node) {
 
 // partitionLeader cuts a leader off from everybody.
 func partitionLeader(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {
-	c, leader := cut{}, n.leader(ctx, rng)
+	c := cut{}
+	leader, err := n.elected(ctx, rng)
+	if err != nil {
+		return "", nil, err
+	}
 	for _, o := range n.opt.Cluster.Others(leader) {
 		c.between(leader, o)
 	}

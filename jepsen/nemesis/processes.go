@@ -20,6 +20,26 @@ func (n *Nemesis) leader(ctx context.Context, rng *rand.Rand) *cluster.Node {
 	return n.some(rng, 1)[0]
 }
 
+// leaderPatience is how long a fault that is about a leader waits for one.
+const leaderPatience = 2 * time.Second
+
+// elected is the leader of a random shard. Without one the fault is skipped: done
+// to any other node it would be another fault.
+func (n *Nemesis) elected(ctx context.Context, rng *rand.Rand) (*cluster.Node, error) {
+	shard := rng.IntN(n.opt.Cluster.Shards)
+	until := time.Now().Add(leaderPatience)
+	for {
+		leader, err := n.opt.Cluster.Leader(ctx, shard)
+		if err == nil {
+			return leader, nil
+		}
+		if ctx.Err() != nil || time.Now().After(until) {
+			return nil, fmt.Errorf("%w: %w", errSkipped, err)
+		}
+		sleep(ctx, 50*time.Millisecond)
+	}
+}
+
 // some picks different nodes at random.
 func (n *Nemesis) some(rng *rand.Rand, count int) []*cluster.Node {
 	var out []*cluster.Node
@@ -48,7 +68,11 @@ func (n *Nemesis) touch(nodes []*cluster.Node) {
 func (n *Nemesis) minority() int { return (len(n.nodes) - 1) / 2 }
 
 func killLeader(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {
-	return n.kill([]*cluster.Node{n.leader(ctx, rng)})
+	leader, err := n.elected(ctx, rng)
+	if err != nil {
+		return "", nil, err
+	}
+	return n.kill([]*cluster.Node{leader})
 }
 
 func killMinority(_ context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {

@@ -36,6 +36,7 @@ type Log struct {
 type Report struct {
 	Workload    string        `json:"workload"`
 	Faults      []string      `json:"faults"`
+	LeftOut     []string      `json:"left_out,omitempty"` // asked for in a group, and not to be had
 	Nodes       int           `json:"nodes"`
 	Shards      int           `json:"shards"`
 	Workers     int           `json:"workers"`

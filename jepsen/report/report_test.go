@@ -28,7 +28,7 @@ func sample(t *testing.T, dir string) *Report {
 	}
 	ops := []history.Entry{op(0, time.Second, 1100*time.Millisecond, history.OK), op(1, time.Second, history.Forever, history.InDoubt), op(2, 4*time.Second, 5*time.Second, history.OK)}
 	r := &Report{
-		Workload: "register", Faults: []string{"kill-leader"}, Nodes: 3, Shards: 1, Workers: 9, ReadMode: "quorum", Engine: "wal", Seed: 42,
+		Workload: "register", Faults: []string{"kill-leader"}, LeftOut: []string{"power-all"}, Nodes: 3, Shards: 1, Workers: 9, ReadMode: "quorum", Engine: "wal", Seed: 42,
 		CommandLine: []string{"lockstep-jepsen", "run", "--out", "a b"}, Network: "loopback", Start: start, Duration: 5 * time.Second,
 		OK: 2, InDoubt: 1, Logs: []Log{{Node: "n1", File: "n1.log", Path: log}},
 		Events: []nemesis.Event{{Fault: "kill-leader", Detail: "n1", Start: 2 * time.Second, End: 3 * time.Second, Took: true, Note: "<gone>"}},
@@ -52,7 +52,7 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(raw)
-	for _, want := range []string{">Failed<", "checker register", "does not hold", "not-linearizable", "msg=around", "trace of it", "seed 42", "lockstep-jepsen run --out &#39;a b&#39;", `class="f-kill"`, "history.jsonl"} {
+	for _, want := range []string{">Failed<", "checker register", "does not hold", "not-linearizable", "msg=around", "trace of it", "seed 42", "lockstep-jepsen run --out &#39;a b&#39;", `class="f-kill"`, "history.jsonl", "Left out here: power-all"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}

@@ -71,7 +71,7 @@ type held struct {
 
 // Step implements Workload.
 func (l *locks) Step(ctx context.Context, w *Worker) {
-	h := held{name: l.keys.pick(l.rec.Len(), w.Rand), ttl: time.Duration(300+w.Rand.IntN(1200)) * time.Millisecond}
+	h := held{name: l.keys.pick(l.rec.Len(), w.Rand), ttl: l.opt.lifetime(w.Rand, 300*time.Millisecond, 1500*time.Millisecond)}
 	wait := time.Duration(0)
 	if w.Rand.IntN(3) > 0 {
 		wait = time.Duration(w.Rand.IntN(1500)) * time.Millisecond
@@ -203,13 +203,10 @@ func writtenFences(r client.Reply) (check.LockOutput, error) {
 // Check implements Workload.
 func (l *locks) Check() check.Verdict {
 	o := check.LockOptions{
-		ClockBound:  50 * time.Millisecond, // one machine, one clock
+		ClockBound:  l.opt.ClockBound,
 		GrantIsSeen: inCluster,
 		Timeout:     3 * time.Minute,
 		Visualize:   func(name string, page []byte) { l.opt.Page("linearizability of "+name, page) },
-	}
-	if l.opt.ClockFaults {
-		o.ClockBound = 2*l.opt.MaxClockOffset + time.Second // and the time it takes to notice
 	}
 	return check.Locks(l.rec.History(), o)
 }

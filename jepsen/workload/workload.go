@@ -21,8 +21,8 @@ type Options struct {
 	Workers int
 	// ClockFaults: clocks of nodes are set wrong during the run.
 	ClockFaults bool
-	// MaxClockOffset is the nodes' --max-clock-offset.
-	MaxClockOffset time.Duration
+	// ClockBound is how far the clocks of two leaders may be apart.
+	ClockBound time.Duration
 	// Page keeps a page that a checker draws of a bad key.
 	Page func(name string, content []byte)
 }
@@ -43,6 +43,16 @@ type Workload interface {
 	Entries() []history.Entry
 	// Save writes the history.
 	Save(w io.Writer) error
+}
+
+// lifetime is a time to live between low and high. Where clocks are wrong, half of
+// them are longer than what the checkers have to allow for, else nothing would be
+// certain of any.
+func (o Options) lifetime(rng *rand.Rand, low, high time.Duration) time.Duration {
+	if o.ClockFaults && rng.IntN(2) == 0 {
+		low, high = o.ClockBound+500*time.Millisecond, o.ClockBound+3*time.Second
+	}
+	return (low + time.Duration(rng.Int64N(int64(high-low)))).Truncate(time.Millisecond)
 }
 
 // kinds lists the constructors.
@@ -175,6 +185,11 @@ type keyring struct {
 // pick returns a key for the n-th operation of the run.
 func (k keyring) pick(n int, rng *rand.Rand) string {
 	return k.name(n/(k.active*k.per)*k.active + rng.IntN(k.active))
+}
+
+// pickUsed returns any of the keys of the first n operations.
+func (k keyring) pickUsed(n int, rng *rand.Rand) string {
+	return k.name(rng.IntN((n/(k.active*k.per) + 1) * k.active))
 }
 
 func (k keyring) name(i int) string { return fmt.Sprintf("%s%d", k.prefix, i) }

@@ -1,0 +1,41 @@
+package faultfs
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+func TestMountsOf(t *testing.T) {
+	list := "proc /proc proc rw 0 0\n" +
+		"lockstep-faultfs /tmp/a/data/n1 fuse.faultfs rw,nosuid 0 0\n" +
+		"lockstep-faultfs /tmp/with\\040space/n2 fuse.faultfs rw 0 0\n" +
+		"other /tmp/b fuse.other rw 0 0\n"
+	if got, want := mountsOf(list), []string{"/tmp/a/data/n1", "/tmp/with space/n2"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// A disk that is in use stays.
+func TestRemoveStaleLeavesWhatIsServed(t *testing.T) {
+	if !Available() {
+		t.Skip("disks take root and /dev/fuse")
+	}
+	dir := t.TempDir()
+	m, err := NewDisk().MountAt(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Unmount()
+	if err := RemoveStale(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("/proc/mounts")
+	if err != nil || !slices.Contains(mountsOf(string(text)), dir) {
+		t.Errorf("%s is no mount any more: %v", dir, err)
+	}
+}
