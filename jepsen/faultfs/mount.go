@@ -20,8 +20,9 @@ func Available() bool {
 	return f.Close() == nil && os.Geteuid() == 0
 }
 
-// fsName is what the kernel's list of mounts says of ours.
-const fsName = "lockstep-faultfs"
+// fsName is what the kernel's list of mounts says of ours; the process id of the
+// harness that serves the disk follows.
+const fsName = "lockstep-faultfs-"
 
 // Mount is a mounted disk.
 type Mount struct {
@@ -33,7 +34,7 @@ type Mount struct {
 func (d *Disk) MountAt(dir string) (*Mount, error) {
 	server, err := fs.Mount(dir, &node{disk: d, in: d.root}, &fs.Options{
 		MountOptions: fuse.MountOptions{
-			FsName: fsName, Name: "faultfs", DirectMountStrict: true, MaxWrite: 1 << 20,
+			FsName: fmt.Sprint(fsName, os.Getpid()), Name: "faultfs", DirectMountStrict: true, MaxWrite: 1 << 20,
 			AllowOther: true,
 		},
 	})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -16,8 +17,9 @@ func RemoveStale() error {
 		return nil // no Linux, or nothing is told: there is nothing to find
 	}
 	var errs []error
-	for _, dir := range mountsOf(string(text)) {
-		if _, err := os.Stat(dir); !errors.Is(err, syscall.ENOTCONN) {
+	for dir, pid := range mountsOf(string(text)) {
+		// Not by looking at the directory: that may hang on a disk without server.
+		if !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 			continue // somebody serves it
 		}
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH|syscall.MNT_FORCE); err != nil && !errors.Is(err, syscall.EINVAL) {
@@ -27,12 +29,18 @@ func RemoveStale() error {
 	return errors.Join(errs...)
 }
 
-// mountsOf finds the directories of our disks in the kernel's list of mounts.
-func mountsOf(list string) (dirs []string) {
+// mountsOf finds our disks in the kernel's list of mounts: the process that serves
+// each directory.
+func mountsOf(list string) map[string]int {
+	dirs := map[string]int{}
 	plain := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 	for line := range strings.Lines(list) {
-		if f := strings.Fields(line); len(f) > 2 && f[0] == fsName && strings.HasPrefix(f[2], "fuse") {
-			dirs = append(dirs, plain.Replace(f[1]))
+		f := strings.Fields(line)
+		if len(f) < 3 || !strings.HasPrefix(f[2], "fuse") {
+			continue
+		}
+		if pid, err := strconv.Atoi(strings.TrimPrefix(f[0], fsName)); err == nil && strings.HasPrefix(f[0], fsName) && pid > 0 {
+			dirs[plain.Replace(f[1])] = pid
 		}
 	}
 	return dirs

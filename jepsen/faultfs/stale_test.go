@@ -1,19 +1,19 @@
 package faultfs
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 )
 
 func TestMountsOf(t *testing.T) {
 	list := "proc /proc proc rw 0 0\n" +
-		"lockstep-faultfs /tmp/a/data/n1 fuse.faultfs rw,nosuid 0 0\n" +
-		"lockstep-faultfs /tmp/with\\040space/n2 fuse.faultfs rw 0 0\n" +
+		"lockstep-faultfs-12 /tmp/a/data/n1 fuse.faultfs rw,nosuid 0 0\n" +
+		"lockstep-faultfs-34 /tmp/with\\040space/n2 fuse.faultfs rw 0 0\n" +
 		"other /tmp/b fuse.other rw 0 0\n"
-	if got, want := mountsOf(list), []string{"/tmp/a/data/n1", "/tmp/with space/n2"}; !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
+	if got, want := mountsOf(list), map[string]int{"/tmp/a/data/n1": 12, "/tmp/with space/n2": 34}; !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 
@@ -35,7 +35,7 @@ func TestRemoveStaleLeavesWhatIsServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile("/proc/mounts")
-	if err != nil || !slices.Contains(mountsOf(string(text)), dir) {
+	if err != nil || mountsOf(string(text))[dir] != os.Getpid() {
 		t.Errorf("%s is no mount any more: %v", dir, err)
 	}
 }
