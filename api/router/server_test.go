@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -112,6 +113,35 @@ func TestWhatTheServerTellsAboutItself(t *testing.T) {
 	}
 	if !found {
 		t.Error("no lockstep_command_duration_seconds among the metrics")
+	}
+}
+
+// TestFiguresOfInfo are those that Redis's monitoring tools draw.
+func TestFiguresOfInfo(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	r, node, s := newRouter(t, routertest.Options{}, router.Config{Now: func() time.Time { return now }})
+	node.SetFigures(0, router.ShardInfo{Evicted: 3, Expired: 5, UsedPeak: 1 << 20})
+	script(t, r, s, `
+		SET forever v => +OK
+		SET a v PX 3600000 => +OK
+		SET b v PX 7200000 => +OK
+	`)
+	now = now.Add(time.Second)
+	info := show(r.Do(context.Background(), s, cmd("INFO")))
+	for _, want := range []string{
+		"evicted_keys:3\r\n", "expired_keys:5\r\n", "instantaneous_ops_per_sec:3\r\n",
+		"used_memory_peak:1048576\r\n", "used_memory_peak_human:1.00M\r\n", "mem_fragmentation_ratio:", "db0:keys=3,expires=2,avg_ttl=5",
+	} {
+		if !strings.Contains(info, want) {
+			t.Errorf("INFO lacks %q", want)
+		}
+	}
+	now = now.Add(time.Minute)
+	if info := show(r.Do(context.Background(), s, cmd("INFO stats"))); !strings.Contains(info, "instantaneous_ops_per_sec:0\r\n") {
+		t.Errorf("after a minute without commands: %s", info)
+	}
+	if t.Failed() {
+		t.Log(info)
 	}
 }
 
