@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 )
 
 // TestExpiredKeysAreACounter that shows each key once, however often it is read.
@@ -21,7 +20,7 @@ func TestExpiredKeysAreACounter(t *testing.T) {
 			return err
 		}
 		for _, f := range families {
-			if f.GetName() == "lockstep_shard_expired_keys_total" && f.GetType() == dto.MetricType_COUNTER {
+			if f.GetName() == "lockstep_shard_expired_keys_total" && f.GetType().String() == "COUNTER" {
 				if got := f.Metric[0].Counter.GetValue(); got != 5 {
 					return fmt.Errorf("%v keys", got)
 				}
