@@ -62,6 +62,7 @@ func TestConfigSetReloads(t *testing.T) {
 	script(t, r, s, `
 		CONFIG SET maxmemory 2mb => -ERR CONFIG SET failed - no
 		CONFIG GET maxmemory => [maxmemory 1048576]
+		CONFIG SET maxmemory-samples 65 => -ERR CONFIG SET failed (possibly related to argument 'maxmemory-samples') - argument must be between 1 and 64 inclusive
 		CONFIG SET port 1 redirect x => -ERR Unknown option or number of arguments for CONFIG SET - 'port'
 		CONFIG SET redirect x => -ERR CONFIG SET failed (possibly related to argument 'redirect') - can't set immutable config
 	`)
@@ -80,6 +81,7 @@ func TestWhatTheServerTellsAboutItself(t *testing.T) {
 		MULTI => +OK
 		GET k => +QUEUED
 		EXEC => [v]
+		CONFIG SET RequirePass '' timeout 0 => +OK
 	`)
 	info := show(r.Do(context.Background(), s, cmd("INFO everything")))
 	for _, want := range []string{
@@ -95,7 +97,7 @@ func TestWhatTheServerTellsAboutItself(t *testing.T) {
 		t.Log(info)
 	}
 	log := show(r.Do(context.Background(), s, cmd("SLOWLOG GET -1")))
-	for _, want := range []string{"[SET k v]", "[GET k]", "[CONFIG SET (redacted)]"} {
+	for _, want := range []string{"[SET k v]", "[GET k]", "[CONFIG SET slowlog-log-slower-than 0 latency-monitor-threshold 1]", "[CONFIG SET RequirePass (redacted) timeout 0]"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("SLOWLOG lacks %q: %s", want, log)
 		}
