@@ -76,6 +76,7 @@ type FSM struct {
 	cmdCtx   command.Ctx
 	evicted  atomic.Uint64
 	expired  atomic.Uint64
+	peak     atomic.Int64 // most bytes that the store has used
 	restores atomic.Uint64
 }
 
@@ -119,6 +120,7 @@ func (f *FSM) applyLog(l *raft.Log) any {
 	}
 	events := f.locks.TakeEvents()
 	f.noteLocksDue()
+	f.peak.Store(max(f.peak.Load(), f.store.Used()))
 	f.mu.Unlock()
 	if mutant.On(mutant.IndexPublishedLate) {
 		time.Sleep(200 * time.Microsecond)
@@ -360,6 +362,10 @@ func (f *FSM) WaitApplied(ctx context.Context, index uint64) error {
 // Counters returns how many keys were evicted and expired by entries, since the
 // process started.
 func (f *FSM) Counters() (evicted, expired uint64) { return f.evicted.Load(), f.expired.Load() }
+
+// UsedPeak returns the most bytes that the store has used after an entry, since
+// the process started.
+func (f *FSM) UsedPeak() int64 { return f.peak.Load() }
 
 // Snapshot implements raft.FSM. It holds up the log only for as long as it takes
 // to freeze the store and to encode the sessions.

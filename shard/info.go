@@ -82,6 +82,18 @@ func (g *Group) Info() GroupInfo {
 	}
 }
 
+// Figures are what this replica has done since the process started.
+type Figures struct {
+	Evicted, Expired uint64 // keys
+	UsedPeak         int64  // bytes
+}
+
+// Figures returns them.
+func (g *Group) Figures() Figures {
+	evicted, expired := g.fsm.Counters()
+	return Figures{Evicted: evicted, Expired: expired, UsedPeak: g.fsm.UsedPeak()}
+}
+
 // Digest hashes this replica's state, for comparison with other replicas.
 func (g *Group) Digest() fsm.Digest { return g.fsm.Digest() }
 

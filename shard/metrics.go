@@ -37,8 +37,8 @@ type nodeMetrics struct {
 	ageSeconds    *prometheus.GaugeVec
 	keys          *prometheus.GaugeVec
 	usedBytes     *prometheus.GaugeVec
-	evicted       *prometheus.GaugeVec
-	expired       *prometheus.GaugeVec
+	evicted       *prometheus.CounterVec
+	expired       *prometheus.CounterVec
 	locksHeld     *prometheus.GaugeVec
 	lockWaiters   *prometheus.GaugeVec
 	lockEvents    *prometheus.CounterVec
@@ -82,8 +82,8 @@ func newNodeMetrics(reg prometheus.Registerer) *nodeMetrics {
 		ageSeconds:    gauge("age_seconds", "How long ago this replica was known to hold everything acknowledged."),
 		keys:          gauge("keys", "Keys in the shard."),
 		usedBytes:     gauge("used_bytes", "Accounted bytes of the shard's data."),
-		evicted:       gauge("evicted_keys", "Keys evicted since the process started."),
-		expired:       gauge("expired_keys", "Keys removed because their time was up, since the process started."),
+		evicted:       counter("evicted_keys_total", "Keys evicted since the process started."),
+		expired:       counter("expired_keys_total", "Keys removed because their time was up, since the process started."),
 		locksHeld:     gauge("locks_held", "Locks that are held."),
 		lockWaiters:   gauge("lock_waiters", "Clients that wait for locks."),
 		lockEvents:    counter("lock_events_total", "What this replica applied: locks granted, released and expired; waits that ended by timed_out, node_gone and cancelled.", "event"),
@@ -104,6 +104,9 @@ type groupMetrics struct {
 
 	// Of the newest entry; one is in flight at a time.
 	lastDisk, lastApply atomic.Int64 // nanoseconds
+
+	// What the counters show already; touched by observe alone.
+	evictedShown, expiredShown uint64
 }
 
 func (m *nodeMetrics) group(id uint32) *groupMetrics {
@@ -177,6 +180,7 @@ func (g *Group) observe() {
 	m.locksHeld.WithLabelValues(l).Set(float64(held))
 	m.lockWaiters.WithLabelValues(l).Set(float64(waiters))
 	evicted, expired := g.fsm.Counters()
-	m.evicted.WithLabelValues(l).Set(float64(evicted))
-	m.expired.WithLabelValues(l).Set(float64(expired))
+	m.evicted.WithLabelValues(l).Add(float64(evicted - g.metrics.evictedShown))
+	m.expired.WithLabelValues(l).Add(float64(expired - g.metrics.expiredShown))
+	g.metrics.evictedShown, g.metrics.expiredShown = evicted, expired
 }

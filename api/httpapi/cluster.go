@@ -46,7 +46,9 @@ func (a *api) cluster(w http.ResponseWriter, r *http.Request) {
 		out.Nodes = append(out.Nodes, nodeJSON(n))
 	}
 	for _, s := range c.Shards {
-		out.Shards = append(out.Shards, shardJSON(s))
+		out.Shards = append(out.Shards, shardJSON{
+			ID: s.ID, Leader: s.Leader, Replicas: s.Replicas, Slots: s.Slots, AppliedIndex: s.AppliedIndex, Term: s.Term,
+		})
 	}
 	reply(w, http.StatusOK, out)
 }

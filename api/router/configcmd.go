@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"math"
 	"path"
 	"slices"
 	"strconv"
@@ -22,10 +21,10 @@ type param struct {
 // params lists the reloadable parameters under Redis's names.
 func params() []param {
 	return []param{
-		intParam("latency-monitor-threshold", 0, func(s *Settings) *int64 { return &s.LatencyMonitorThreshold }),
-		intParam("lfu-decay-time", 0, func(s *Settings) *int { return &s.LFUDecayTime }),
-		intParam("lfu-log-factor", 0, func(s *Settings) *int { return &s.LFULogFactor }),
-		intParam("maxclients", 1, func(s *Settings) *int { return &s.MaxClients }),
+		intParam("latency-monitor-threshold", func(s *Settings) *int64 { return &s.LatencyMonitorThreshold }),
+		intParam("lfu-decay-time", func(s *Settings) *int { return &s.LFUDecayTime }),
+		intParam("lfu-log-factor", func(s *Settings) *int { return &s.LFULogFactor }),
+		intParam("maxclients", func(s *Settings) *int { return &s.MaxClients }),
 		{
 			name: "maxmemory",
 			get:  func(s *Settings) string { return strconv.FormatInt(s.MaxMemory, 10) },
@@ -50,30 +49,32 @@ func params() []param {
 				return ""
 			},
 		},
-		intParam("maxmemory-samples", 1, func(s *Settings) *int { return &s.MaxMemorySamples }),
+		intParam("maxmemory-samples", func(s *Settings) *int { return &s.MaxMemorySamples }),
 		{
 			name: "requirepass",
 			get:  func(s *Settings) string { return s.RequirePass },
 			set:  func(s *Settings, v string) string { s.RequirePass = v; return "" },
 		},
-		intParam("slowlog-log-slower-than", -1, func(s *Settings) *int64 { return &s.SlowlogLogSlowerThan }),
-		intParam("slowlog-max-len", 0, func(s *Settings) *int { return &s.SlowlogMaxLen }),
-		intParam("tcp-keepalive", 0, func(s *Settings) *int { return &s.TCPKeepalive }),
-		intParam("timeout", 0, func(s *Settings) *int { return &s.Timeout }),
+		intParam("slowlog-log-slower-than", func(s *Settings) *int64 { return &s.SlowlogLogSlowerThan }),
+		intParam("slowlog-max-len", func(s *Settings) *int { return &s.SlowlogMaxLen }),
+		intParam("tcp-keepalive", func(s *Settings) *int { return &s.TCPKeepalive }),
+		intParam("timeout", func(s *Settings) *int { return &s.Timeout }),
 	}
 }
 
-func intParam[T int | int64](name string, least int64, field func(*Settings) *T) param {
+func intParam[T int | int64](name string, field func(*Settings) *T) param {
 	return param{
 		name: name,
 		get:  func(s *Settings) string { return strconv.FormatInt(int64(*field(s)), 10) },
 		set: func(s *Settings, v string) string {
 			n, err := strconv.ParseInt(v, 10, 64)
-			switch {
-			case err != nil:
+			if err != nil {
 				return "argument couldn't be parsed into an integer"
-			case n < least || n > math.MaxInt32:
-				return "argument must be between " + strconv.FormatInt(least, 10) + " and " + strconv.Itoa(math.MaxInt32) + " inclusive"
+			}
+			bounds := s.bounds()
+			b := bounds[slices.IndexFunc(bounds, func(b bound) bool { return b.name == name })]
+			if n < b.min || n > b.max {
+				return "argument must be between " + strconv.FormatInt(b.min, 10) + " and " + strconv.FormatInt(b.max, 10) + " inclusive"
 			}
 			*field(s) = T(n)
 			return ""
@@ -158,7 +159,7 @@ func doConfigSet(r *Router, ctx context.Context, _ *Session, args command.Args) 
 	r.settingsMu.Lock()
 	defer r.settingsMu.Unlock()
 	if len(args)%2 != 0 {
-		return errArity("config|set")
+		return errSyntax
 	}
 	old := *r.settings.Load()
 	next := old

@@ -306,5 +306,6 @@ func (r *Router) observe(s *Session, p *plan, args command.Args, v resp.Value, e
 		r.errs.count(v)
 	}
 	p.stats.observe(1, failed, elapsed, elapsed)
+	r.ops.add(r.now().Unix(), 1)
 	r.slow(s, p, args, 1, elapsed)
 }

@@ -33,6 +33,7 @@ type infoText struct {
 type shardFigures struct {
 	keys, volatile int
 	used           int64
+	ttl            float64 // milliseconds of all volatile keys together
 	locks, waiters int
 	lockBytes      int64
 	index          uint64
@@ -107,6 +108,7 @@ func (r *Router) figures(ctx context.Context) []shardFigures {
 		f := &out[i]
 		info, err := sh.Read(ctx, command.ReadOptions{Consistency: command.Stale}, func(c *command.Ctx) {
 			f.keys, f.volatile, f.used = c.Store.Len(), c.Store.VolatileLen(), c.Store.Used()
+			f.ttl = float64(f.volatile) * float64(c.Store.AverageTTL(c.Wall))
 			if c.Locks != nil {
 				f.locks, f.waiters, f.lockBytes = c.Locks.Len(), c.Locks.Waiters(), c.Locks.Bytes()
 			}
@@ -152,20 +154,27 @@ func infoClients(t *infoText) {
 }
 
 func infoMemory(t *infoText) {
-	var used int64
+	var used, peak int64
 	for _, f := range t.shards {
 		used += f.used
 	}
+	for _, sh := range t.cluster.Shards {
+		peak += sh.UsedPeak // of different moments: with several shards an upper bound
+	}
+	peak = max(peak, used)
 	set := t.r.Settings()
 	t.line("used_memory", used)
 	t.line("used_memory_human", humanBytes(used))
 	rss := residentBytes()
 	t.line("used_memory_rss", rss)
 	t.line("used_memory_rss_human", humanBytes(rss))
+	t.line("used_memory_peak", peak)
+	t.line("used_memory_peak_human", humanBytes(peak))
 	t.line("used_memory_dataset", used)
 	t.line("maxmemory", set.MaxMemory)
 	t.line("maxmemory_human", humanBytes(set.MaxMemory))
 	t.line("maxmemory_policy", set.MaxMemoryPolicy)
+	t.line("mem_fragmentation_ratio", fmt.Sprintf("%.2f", float64(rss)/float64(max(used, 1))))
 	t.line("mem_allocator", "go")
 }
 
@@ -215,9 +224,16 @@ func infoStats(t *infoText) {
 	}
 	t.line("total_connections_received", c.connections.Load())
 	t.line("total_commands_processed", calls)
+	t.line("instantaneous_ops_per_sec", t.r.ops.lastSecond(t.r.now().Unix()))
 	t.line("total_net_input_bytes", c.netIn.Load())
 	t.line("total_net_output_bytes", c.netOut.Load())
 	t.line("rejected_connections", c.rejectedConns.Load())
+	var evicted, expired uint64
+	for _, sh := range t.cluster.Shards {
+		evicted, expired = evicted+sh.Evicted, expired+sh.Expired
+	}
+	t.line("expired_keys", expired)
+	t.line("evicted_keys", evicted)
 	t.line("keyspace_hits", c.hits.Load())
 	t.line("keyspace_misses", c.misses.Load())
 	t.line("total_error_replies", t.r.errs.total.Load())
@@ -289,13 +305,14 @@ func infoLatencystats(t *infoText) {
 }
 
 func infoKeyspace(t *infoText) {
-	keys, volatile := 0, 0
+	keys, volatile, ttl := 0, 0, 0.0
 	for _, f := range t.shards {
 		keys += f.keys
 		volatile += f.volatile
+		ttl += f.ttl
 	}
 	if keys > 0 {
-		fmt.Fprintf(&t.Builder, "db0:keys=%d,expires=%d,avg_ttl=0\r\n", keys, volatile)
+		fmt.Fprintf(&t.Builder, "db0:keys=%d,expires=%d,avg_ttl=%d\r\n", keys, volatile, int64(ttl/float64(max(volatile, 1))))
 	}
 }
 

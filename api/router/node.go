@@ -70,6 +70,10 @@ type ShardInfo struct {
 	Slots        [][2]uint16 // ranges, both ends included
 	AppliedIndex uint64
 	Term         uint64
+
+	// Of this node's replica, since the process started.
+	Evicted, Expired uint64 // keys
+	UsedPeak         int64  // bytes
 }
 
 // node returns the node with the given id, or nil.

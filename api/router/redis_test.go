@@ -181,6 +181,16 @@ const redisLines = `
 0 COMMAND GETKEYS NOPE x
 0 COMMAND GETKEYS SET k
 0 COMMAND INFO nope
+0 CONFIG SET timeout
+0 CONFIG SET timeout 0 maxmemory
+0 CONFIG SET timeout -1
+0 CONFIG SET timeout 99999999999
+0 CONFIG SET maxmemory-samples x
+0 CONFIG SET slowlog-log-slower-than -5
+0 CONFIG SET slowlog-log-slower-than 5000000000
+0 CONFIG SET latency-monitor-threshold -1
+0 CONFIG SET lfu-decay-time -1
+0 CONFIG SET tcp-keepalive -1
 0 COMMAND LIST FILTERBY MODULE x
 0 COMMAND LIST FILTERBY NOPE x
 0 COMMAND LIST NOPE

@@ -45,6 +45,7 @@ type Router struct {
 	sessions    registry
 	nextSession atomic.Int64
 	counters    counters
+	ops         opsRate
 	background  sync.WaitGroup // what goes on when its client is gone
 	stopping    chan struct{}
 	stopOnce    sync.Once

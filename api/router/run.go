@@ -318,4 +318,5 @@ func (ru *run) count(i, j int, elapsed time.Duration, of int64) {
 	}
 	n := int64(j - i)
 	p.stats.observe(n, failed, elapsed, elapsed/time.Duration(of))
+	ru.r.ops.add(ru.r.now().Unix(), n)
 }

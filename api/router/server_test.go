@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -61,6 +62,7 @@ func TestConfigSetReloads(t *testing.T) {
 	script(t, r, s, `
 		CONFIG SET maxmemory 2mb => -ERR CONFIG SET failed - no
 		CONFIG GET maxmemory => [maxmemory 1048576]
+		CONFIG SET maxmemory-samples 65 => -ERR CONFIG SET failed (possibly related to argument 'maxmemory-samples') - argument must be between 1 and 64 inclusive
 		CONFIG SET port 1 redirect x => -ERR Unknown option or number of arguments for CONFIG SET - 'port'
 		CONFIG SET redirect x => -ERR CONFIG SET failed (possibly related to argument 'redirect') - can't set immutable config
 	`)
@@ -79,6 +81,7 @@ func TestWhatTheServerTellsAboutItself(t *testing.T) {
 		MULTI => +OK
 		GET k => +QUEUED
 		EXEC => [v]
+		CONFIG SET RequirePass '' timeout 0 => +OK
 	`)
 	info := show(r.Do(context.Background(), s, cmd("INFO everything")))
 	for _, want := range []string{
@@ -94,7 +97,7 @@ func TestWhatTheServerTellsAboutItself(t *testing.T) {
 		t.Log(info)
 	}
 	log := show(r.Do(context.Background(), s, cmd("SLOWLOG GET -1")))
-	for _, want := range []string{"[SET k v]", "[GET k]", "[CONFIG SET (redacted)]"} {
+	for _, want := range []string{"[SET k v]", "[GET k]", "[CONFIG SET slowlog-log-slower-than 0 latency-monitor-threshold 1]", "[CONFIG SET RequirePass (redacted) timeout 0]"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("SLOWLOG lacks %q: %s", want, log)
 		}
@@ -112,6 +115,35 @@ func TestWhatTheServerTellsAboutItself(t *testing.T) {
 	}
 	if !found {
 		t.Error("no lockstep_command_duration_seconds among the metrics")
+	}
+}
+
+// TestFiguresOfInfo are those that Redis's monitoring tools draw.
+func TestFiguresOfInfo(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	r, node, s := newRouter(t, routertest.Options{}, router.Config{Now: func() time.Time { return now }})
+	node.SetFigures(0, router.ShardInfo{Evicted: 3, Expired: 5, UsedPeak: 1 << 20})
+	script(t, r, s, `
+		SET forever v => +OK
+		SET a v PX 3600000 => +OK
+		SET b v PX 7200000 => +OK
+	`)
+	now = now.Add(time.Second)
+	info := show(r.Do(context.Background(), s, cmd("INFO")))
+	for _, want := range []string{
+		"evicted_keys:3\r\n", "expired_keys:5\r\n", "instantaneous_ops_per_sec:3\r\n",
+		"used_memory_peak:1048576\r\n", "used_memory_peak_human:1.00M\r\n", "mem_fragmentation_ratio:", "db0:keys=3,expires=2,avg_ttl=5",
+	} {
+		if !strings.Contains(info, want) {
+			t.Errorf("INFO lacks %q", want)
+		}
+	}
+	now = now.Add(time.Minute)
+	if info := show(r.Do(context.Background(), s, cmd("INFO stats"))); !strings.Contains(info, "instantaneous_ops_per_sec:0\r\n") {
+		t.Errorf("after a minute without commands: %s", info)
+	}
+	if t.Failed() {
+		t.Log(info)
 	}
 }
 

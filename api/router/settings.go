@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -44,24 +45,32 @@ func Policies() []string {
 	}
 }
 
-// Validate reports the first setting that is out of bounds.
-func (s Settings) Validate() error {
-	bounds := []struct {
-		name          string
-		val, min, max int64
-	}{
+// bound is what a number among the settings may be, at start and in CONFIG SET.
+type bound struct {
+	name          string
+	val, min, max int64
+}
+
+// bounds are Redis's, except where a larger value would only do harm:
+// maxmemory-samples, slowlog-max-len.
+func (s *Settings) bounds() []bound {
+	return []bound{
 		{"maxmemory", s.MaxMemory, 0, 1 << 62},
 		{"maxmemory-samples", int64(s.MaxMemorySamples), 1, 64},
-		{"lfu-log-factor", int64(s.LFULogFactor), 0, 1 << 31},
-		{"lfu-decay-time", int64(s.LFUDecayTime), 0, 1 << 31},
-		{"slowlog-log-slower-than", s.SlowlogLogSlowerThan, -1, 1 << 62},
+		{"lfu-log-factor", int64(s.LFULogFactor), 0, math.MaxInt32},
+		{"lfu-decay-time", int64(s.LFUDecayTime), 0, math.MaxInt32},
+		{"slowlog-log-slower-than", s.SlowlogLogSlowerThan, -1, math.MaxInt64},
 		{"slowlog-max-len", int64(s.SlowlogMaxLen), 0, 1 << 20},
-		{"latency-monitor-threshold", s.LatencyMonitorThreshold, 0, 1 << 62},
-		{"timeout", int64(s.Timeout), 0, 1 << 31},
-		{"tcp-keepalive", int64(s.TCPKeepalive), 0, 1 << 31},
-		{"maxclients", int64(s.MaxClients), 1, 1 << 31},
+		{"latency-monitor-threshold", s.LatencyMonitorThreshold, 0, math.MaxInt64},
+		{"timeout", int64(s.Timeout), 0, math.MaxInt32},
+		{"tcp-keepalive", int64(s.TCPKeepalive), 0, math.MaxInt32},
+		{"maxclients", int64(s.MaxClients), 1, math.MaxInt32},
 	}
-	for _, b := range bounds {
+}
+
+// Validate reports the first setting that is out of bounds.
+func (s Settings) Validate() error {
+	for _, b := range s.bounds() {
 		if b.val < b.min || b.val > b.max {
 			return fmt.Errorf("%w: %s must be between %d and %d inclusive", ErrBadSetting, b.name, b.min, b.max)
 		}

@@ -3,7 +3,9 @@ package router
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,7 +48,7 @@ func (r *Router) slow(s *Session, p *plan, args command.Args, n int, elapsed tim
 		return
 	}
 	if p.name == "config|set" {
-		args = command.Args{args[0], args[1], []byte("(redacted)")}
+		args = redacted(args)
 	}
 	e := slowEntry{at: r.now().Unix(), micros: elapsed.Microseconds(), args: slowArgs(args, n),
 		addr: s.addr, name: s.getName(), command: p.name}
@@ -71,6 +73,21 @@ func (r *Router) secret(p *plan, args command.Args) bool {
 		p = lookup(r.plans, args[0])
 	}
 	return false
+}
+
+// secretParams are those whose values Redis keeps out of its slow log. A client
+// may send one that is none of ours.
+var secretParams = []string{"requirepass", "masterauth", "masteruser", "tls-key-file-pass", "tls-client-key-file-pass"}
+
+// redacted is a CONFIG SET without secrets.
+func redacted(args command.Args) command.Args {
+	out := slices.Clone(args)
+	for i := 3; i < len(out); i += 2 {
+		if slices.Contains(secretParams, strings.ToLower(string(out[i-1]))) {
+			out[i] = []byte("(redacted)")
+		}
+	}
+	return out
 }
 
 // slowArgs copies what the slow log shows of a command.

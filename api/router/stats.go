@@ -82,3 +82,27 @@ func (c *cmdStats) counts() []int64 {
 	}
 	return out
 }
+
+// opsRate counts commands per second of the clock, in a few slots that are used
+// in turn. Where two add at the turn of a second, some may be lost: the figure is
+// for people to read.
+type opsRate struct {
+	slots [4]struct{ second, count atomic.Int64 }
+}
+
+func (o *opsRate) add(second, n int64) {
+	slot := &o.slots[second&3]
+	if old := slot.second.Load(); old != second && slot.second.CompareAndSwap(old, second) {
+		slot.count.Store(0)
+	}
+	slot.count.Add(n)
+}
+
+// lastSecond returns how many commands ended in the second before now.
+func (o *opsRate) lastSecond(now int64) int64 {
+	slot := &o.slots[(now-1)&3]
+	if slot.second.Load() != now-1 {
+		return 0
+	}
+	return slot.count.Load()
+}

@@ -55,7 +55,7 @@ func (c clusterStatus) problems() []string {
 }
 
 func newClusterCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "cluster", Short: "Look at the cluster"}
+	cmd := newContainerCommand("cluster", "Look at the cluster")
 	cmd.AddCommand(newClusterStatusCommand())
 	return cmd
 }

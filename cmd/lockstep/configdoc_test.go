@@ -15,7 +15,8 @@ func configurationDoc() string {
 Made from the flags of ` + "`lockstep serve`" + `; a test keeps it so. Every setting can be given as a flag, as an
 environment variable or in a YAML file (` + "`--config FILE`" + ` or ` + "`LOCKSTEP_CONFIG`" + `). A flag wins over the environment, the
 environment over the file, the file over the default. The variable of ` + "`--data-dir`" + ` is ` + "`LOCKSTEP_DATA_DIR`" + `, its key in the
-file ` + "`data-dir`" + `; an empty variable counts as not set, an unknown key is an error.
+file ` + "`data-dir`" + `; an empty variable counts as not set. An unknown key in the file is an error, an unknown
+variable that begins with ` + "`LOCKSTEP_`" + ` a warning in the node's log.
 ` + "`lockstep serve --print-config`" + ` shows what would be used, as YAML, and ends.
 
 Sizes are as in redis.conf: ` + "`1kb`" + ` is 1024 bytes, ` + "`1k`" + ` is 1000, likewise ` + "`mb` `m` `gb` `g`" + `. Durations carry a unit: ` + "`250ms` `2s` `10m`" + `.

@@ -17,9 +17,24 @@ import (
 )
 
 func newKeyCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "key", Short: "Read and change single keys"}
+	cmd := newContainerCommand("key", "Read and change single keys")
 	cmd.AddCommand(newKeyGetCommand(), newKeySetCommand(), newKeyDelCommand())
 	return cmd
+}
+
+// keyArgs is the KEY that a command begins with, and n-1 more arguments. The
+// HTTP API has no address for the empty key; over the Redis protocol it is one
+// like any other.
+func keyArgs(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := cobra.ExactArgs(n)(cmd, args); err != nil {
+			return err
+		}
+		if args[0] == "" {
+			return errors.New("the key must not be empty: the HTTP API has no address for it")
+		}
+		return nil
+	}
 }
 
 // keyPath escapes a key whole: a '/' in it is data, not structure.
@@ -61,7 +76,7 @@ func newKeyGetCommand() *cobra.Command {
 		Use:   "get KEY",
 		Short: "Print the value of a key",
 		Long:  "Print the value of a key and a newline. A key that does not exist prints nothing and ends with exit code 3.",
-		Args:  cobra.ExactArgs(1),
+		Args:  keyArgs(1),
 		RunE: action(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 			return keyGet(ctx, cmd.OutOrStdout(), o, args[0])
 		}),
@@ -123,7 +138,7 @@ func newKeySetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set KEY VALUE",
 		Short: "Set a key; the value \"-\" is read from standard input",
-		Args:  cobra.ExactArgs(2),
+		Args:  keyArgs(2),
 		RunE: action(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 			value := []byte(args[1])
 			if args[1] == "-" {
@@ -135,6 +150,9 @@ func newKeySetCommand() *cobra.Command {
 			var ifVersion *uint64
 			if cmd.Flags().Changed("if-version") {
 				ifVersion = &o.ifVersion
+			}
+			if err := checkTTL(cmd, o.ttl); err != nil {
+				return err
 			}
 			return keySet(ctx, cmd.OutOrStdout(), o, args[0], value, ifVersion)
 		}),
@@ -148,10 +166,20 @@ func newKeySetCommand() *cobra.Command {
 	return cmd
 }
 
-func keySet(ctx context.Context, out io.Writer, o keySetOptions, key string, value []byte, ifVersion *uint64) error {
-	if o.ttl < 0 || o.ttl%time.Millisecond != 0 {
-		return withCode(exitUsage, fmt.Errorf("--ttl: %v is not a whole number of milliseconds", o.ttl))
+// checkTTL tells a lifetime that was given and cannot be from none.
+func checkTTL(cmd *cobra.Command, ttl time.Duration) error {
+	switch {
+	case !cmd.Flags().Changed("ttl"):
+		return nil
+	case ttl <= 0:
+		return withCode(exitUsage, fmt.Errorf("--ttl: %v must be positive", ttl))
+	case ttl%time.Millisecond != 0:
+		return withCode(exitUsage, fmt.Errorf("--ttl: %v is not a whole number of milliseconds", ttl))
 	}
+	return nil
+}
+
+func keySet(ctx context.Context, out io.Writer, o keySetOptions, key string, value []byte, ifVersion *uint64) error {
 	client, err := newAPIClient(o.client)
 	if err != nil {
 		return err
@@ -204,7 +232,7 @@ func newKeyDelCommand() *cobra.Command {
 		Use:   "del KEY",
 		Short: "Delete a key",
 		Long:  "Delete a key. A key that did not exist ends with exit code 3.",
-		Args:  cobra.ExactArgs(1),
+		Args:  keyArgs(1),
 		RunE: action(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 			query := url.Values{}
 			if cmd.Flags().Changed("if-version") {

@@ -26,6 +26,21 @@ func run() int {
 	return exitCode(err)
 }
 
+// newContainerCommand is a command that only has others. Alone it shows them; a
+// word that is none of them is an error, as it is for lockstep itself.
+func newContainerCommand(use, short string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return fmt.Errorf("unknown command %q for %q; --help lists them", args[0], cmd.CommandPath())
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+}
+
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "lockstep",
@@ -37,6 +52,7 @@ work on a running cluster.
 
 Exit codes: 0 done, 1 failed, 2 bad usage, 3 no such key, 4 condition not met,
 5 unavailable (nothing happened, try again), 6 in doubt (it may have happened).`,
+		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

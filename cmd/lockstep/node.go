@@ -49,9 +49,10 @@ func (a *node) Cluster() router.ClusterInfo {
 		info.Nodes = append(info.Nodes, router.NodeInfo{ID: r.ID, HTTP: r.HTTP, RESP: r.RESP, Peer: r.Peer, State: state})
 	}
 	for i, g := range a.Groups() {
-		gi := g.Info()
+		gi, figures := g.Info(), g.Figures()
 		info.Shards = append(info.Shards, router.ShardInfo{
 			ID: gi.ID, Leader: gi.Leader, Replicas: ids, Slots: a.slots[i], AppliedIndex: gi.Applied, Term: gi.Term,
+			Evicted: figures.Evicted, Expired: figures.Expired, UsedPeak: figures.UsedPeak,
 		})
 	}
 	return info

@@ -39,7 +39,14 @@ redis.conf: 1kb is 1024 bytes, 1k is 1000.`,
 				_, err = fmt.Fprint(cmd.OutOrStdout(), text)
 				return err
 			}
-			return runServe(ctx, cfg, cfg.Log.newLogger(os.Stderr))
+			logger := cfg.Log.newLogger(os.Stderr)
+			for _, name := range unknownVariables(s.flags, os.Environ()) {
+				logger.Warn("an environment variable looks like a setting and is none", "variable", name)
+			}
+			if cfg.Requests.crossShardOverHTTPOnly(cfg.Node.Shards) {
+				logger.Warn("--allow-cross-shard has an effect over HTTP only: over the Redis protocol it needs --redirect forward")
+			}
+			return runServe(ctx, cfg, logger)
 		}),
 	}
 	cmd.Flags().SortFlags = false

@@ -119,7 +119,7 @@ func (s *settings) requestFlags() *pflag.FlagSet {
 	fs.Var(&s.requests.maxClients, "maxclients", "largest number of client connections of the Redis protocol")
 	s.requests.redirect = choiceValue{"moved", []string{"moved", "forward"}}
 	fs.Var(&s.requests.redirect, "redirect", "with several shards: answer -MOVED as Redis Cluster does, or forward for clients that do not know it")
-	fs.BoolVar(&s.requests.crossShard, "allow-cross-shard", false, "let MGET, MSET, DEL, EXISTS, UNLINK and TOUCH span shards, atomic per shard only")
+	fs.BoolVar(&s.requests.crossShard, "allow-cross-shard", false, "let MGET, MSET, DEL, EXISTS, UNLINK and TOUCH span shards, atomic per shard only; over the Redis protocol with --redirect forward only, over HTTP always")
 	s.requests.onceRetention = durationValue(10 * time.Minute)
 	fs.Var(&s.requests.onceRetention, "once-retention", "how long the outcome of a request with an idempotency key is remembered")
 	s.requests.slowlog = slowlogValue(10 * time.Millisecond)

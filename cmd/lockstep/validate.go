@@ -121,6 +121,12 @@ func (r RequestConfig) check() error {
 	return errors.Join(errs...)
 }
 
+// crossShardOverHTTPOnly: a client that is redirected must not get answers for
+// shards of other nodes; HTTP is never redirected.
+func (r RequestConfig) crossShardOverHTTPOnly(shards int) bool {
+	return r.AllowCrossShard && r.RedirectMoved && shards > 1
+}
+
 // checkExposure refuses what would open the data to a network by accident.
 func (c Config) checkExposure() error {
 	var errs []error

@@ -123,6 +123,13 @@ func (n *Node) TransferLeadership(_ context.Context, shard int, node string) err
 	return nil
 }
 
+// SetFigures sets what Cluster tells of a shard's evictions, expiries and peak.
+func (n *Node) SetFigures(shard int, figures router.ShardInfo) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.shards[shard].figures = figures
+}
+
 // Cluster implements router.Node.
 func (n *Node) Cluster() router.ClusterInfo {
 	n.mu.Lock()
@@ -130,6 +137,7 @@ func (n *Node) Cluster() router.ClusterInfo {
 	info := router.ClusterInfo{ID: "test", Self: n.id, Nodes: n.peers.all()}
 	for i, s := range n.shards {
 		sh := router.ShardInfo{ID: i, Leader: n.leaders[i], Replicas: []string{"n1", "n2", "n3"}, AppliedIndex: s.applied.Load(), Term: 1}
+		sh.Evicted, sh.Expired, sh.UsedPeak = s.figures.Evicted, s.figures.Expired, s.figures.UsedPeak
 		first := -1
 		for slot := 0; slot <= 16384; slot++ {
 			in := slot < 16384 && n.ShardOfSlot(uint16(slot)) == i
@@ -148,6 +156,8 @@ func (n *Node) Cluster() router.ClusterInfo {
 
 // Shard is a store under a mutex.
 type Shard struct {
+	figures router.ShardInfo // guarded by the node's mu
+
 	id      int
 	table   *command.Table
 	now     func() time.Time
