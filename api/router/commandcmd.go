@@ -57,7 +57,8 @@ func describeSpec(sp *command.Spec) resp.Value {
 	)
 }
 
-// keySpecs describes the key positions in the form of Redis 7.
+// keySpecs describes the key positions in the form of Redis 7: one range, or one
+// key each where the keys are used in different ways.
 func keySpecs(sp *command.Spec) resp.Value {
 	k := sp.Keys
 	if k.First == 0 {
@@ -67,21 +68,32 @@ func keySpecs(sp *command.Spec) resp.Value {
 	if last > 0 {
 		last -= k.First // Redis counts it from the first key here
 	}
-	pair := func(name string, v resp.Value) []resp.Value { return []resp.Value{resp.BulkString(name), v} }
-	begin := resp.Map(slices.Concat(pair("type", resp.BulkString("index")),
-		pair("spec", resp.Map(pair("index", resp.Int(int64(k.First)))...)))...)
-	find := resp.Map(slices.Concat(pair("type", resp.BulkString("range")), pair("spec", resp.Map(slices.Concat(
-		pair("lastkey", resp.Int(int64(last))), pair("keystep", resp.Int(int64(k.Step))), pair("limit", resp.Zero))...)))...)
-	return resp.Array(resp.Map(slices.Concat(
-		pair("flags", resp.Set(keyFlags(sp)...)), pair("begin_search", begin), pair("find_keys", find))...))
+	uses := sp.KeyUses()
+	if len(uses) > 1 {
+		last = 0
+	}
+	specs := make([]resp.Value, len(uses))
+	for i, use := range uses {
+		specs[i] = keySpec(use, k.First+i*k.Step, last, k.Step)
+	}
+	return resp.Array(specs...)
 }
 
-// keyFlags says how a command uses its keys.
-func keyFlags(sp *command.Spec) []resp.Value {
-	if sp.Flags.Has(command.Write) {
-		return []resp.Value{resp.Simple("RW"), resp.Simple("access"), resp.Simple("update")}
+func keySpec(use []string, first, last, step int) resp.Value {
+	pair := func(name string, v resp.Value) []resp.Value { return []resp.Value{resp.BulkString(name), v} }
+	begin := resp.Map(slices.Concat(pair("type", resp.BulkString("index")),
+		pair("spec", resp.Map(pair("index", resp.Int(int64(first)))...)))...)
+	find := resp.Map(slices.Concat(pair("type", resp.BulkString("range")), pair("spec", resp.Map(slices.Concat(
+		pair("lastkey", resp.Int(int64(last))), pair("keystep", resp.Int(int64(step))), pair("limit", resp.Zero))...)))...)
+	return resp.Map(slices.Concat(pair("flags", flagSet(use)), pair("begin_search", begin), pair("find_keys", find))...)
+}
+
+func flagSet(names []string) resp.Value {
+	out := make([]resp.Value, len(names))
+	for i, n := range names {
+		out[i] = resp.Simple(n)
 	}
-	return []resp.Value{resp.Simple("RO"), resp.Simple("access")}
+	return resp.Set(out...)
 }
 
 func doCommandDocs(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
@@ -209,7 +221,7 @@ func doCommandGetkeysAndFlags(r *Router, _ context.Context, _ *Session, args com
 	}
 	out := make([]resp.Value, len(keys))
 	for i, k := range keys {
-		out[i] = resp.Array(resp.Bulk(k), resp.Set(keyFlags(p.spec)...))
+		out[i] = resp.Array(resp.Bulk(k), flagSet(p.spec.KeyUse(args[2:], i)))
 	}
 	return resp.Array(out...)
 }

@@ -15,6 +15,7 @@ type redisSpec struct {
 	flags             []string
 	first, last, step int64
 	acl               []string
+	keyUses           [][]string
 	subs              map[string]redisSpec
 }
 
@@ -24,6 +25,9 @@ func parseRedisSpec(v resp.Value) redisSpec {
 		name: string(e[0].Str), arity: e[1].Int, flags: texts(e[2], ""),
 		first: e[3].Int, last: e[4].Int, step: e[5].Int, acl: texts(e[6], "@"),
 		subs: map[string]redisSpec{},
+	}
+	for _, key := range e[8].Elems {
+		s.keyUses = append(s.keyUses, texts(fields(key)["flags"], ""))
 	}
 	for _, sub := range e[9].Elems {
 		p := parseRedisSpec(sub)
@@ -90,6 +94,11 @@ func compareSpec(t *testing.T, sp *Spec, real redisSpec) {
 	}
 	if k := sp.Keys; int64(k.First) != real.first || int64(k.Last) != real.last || int64(k.Step) != real.step {
 		t.Errorf("%s: keys %+v, Redis %d %d %d", sp.Name, k, real.first, real.last, real.step)
+	}
+	for i, use := range real.keyUses {
+		if uses := sp.KeyUses(); len(uses) != len(real.keyUses) || !slices.Equal(slices.Sorted(slices.Values(uses[i])), use) {
+			t.Errorf("%s: uses its keys as %v, Redis %v", sp.Name, uses, real.keyUses)
+		}
 	}
 	ours := sp.Flags.Names()
 	for _, extra := range specExceptions()[sp.Name].flags {
