@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -294,20 +293,5 @@ func (r *run) compare(ctx context.Context) {
 
 // page keeps a page that a checker drew.
 func (r *run) page(name string, content []byte) {
-	file := safeName(name) + ".html"
-	if err := os.WriteFile(filepath.Join(r.cfg.Out, file), content, 0o644); err != nil {
-		r.say("%s: %v", file, err)
-		return
-	}
-	r.out.Pages = append(r.out.Pages, report.Page{Name: name, File: file})
-}
-
-func safeName(s string) string {
-	out := []rune(s)
-	for i, c := range out {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
-			out[i] = '-'
-		}
-	}
-	return string(out)
+	r.out.Pages = append(r.out.Pages, report.Page{Name: name, HTML: string(content)})
 }

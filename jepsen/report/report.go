@@ -19,10 +19,11 @@ type Check struct {
 	Detail string `json:"detail"`
 }
 
-// Page is a page that a checker drew, beside the report.
+// Page is a page that a checker drew. It is shown within the report, which so
+// stays one file.
 type Page struct {
 	Name string `json:"name"`
-	File string `json:"file"`
+	HTML string `json:"-"`
 }
 
 // Log is the log of a node, beside the report.

@@ -35,6 +35,7 @@ func sample(t *testing.T, dir string) *Report {
 		Verdict: check.Verdict{Checker: "register", Anomalies: []check.Anomaly{{Type: "not-linearizable", Key: "<k>", Text: "<script>alert(1)</script>", Ops: ops[:2]}},
 			Found: map[string]int{"not-linearizable": 1}},
 	}
+	r.Pages = []Page{{Name: "linearizability of k", HTML: `<html><script>draw("k")</script></html>`}}
 	r.Add("recovery", true, "whole after 100ms")
 	r.Add("checker register", false, "1 anomaly")
 	r.Measure(ops)
@@ -52,7 +53,8 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(raw)
-	for _, want := range []string{">Failed<", "checker register", "does not hold", "not-linearizable", "msg=around", "trace of it", "seed 42", "lockstep-jepsen run --out &#39;a b&#39;", `class="f-kill"`, "history.jsonl", "Left out here: power-all"} {
+	for _, want := range []string{">Failed<", "checker register", "does not hold", "not-linearizable", "msg=around", "trace of it", "seed 42", "lockstep-jepsen run --out &#39;a b&#39;", `class="f-kill"`, "history.jsonl", "Left out here: power-all",
+		`srcdoc="&lt;html&gt;&lt;script&gt;draw(&#34;k&#34;)&lt;/script&gt;&lt;/html&gt;"`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}
