@@ -41,7 +41,7 @@ func (r *run) judgeHistory() check.Verdict {
 
 // minOK is the least number of successes per second of the run without which a
 // valid history means little.
-const minOKPerSecond = 5
+const minOKPerSecond = 2
 
 func (r *run) judgeOperations(entries []history.Entry) {
 	counts := map[history.Outcome]int{}

@@ -55,7 +55,7 @@ func TestOperationsAreJudged(t *testing.T) {
 		{"a kind that was hardly tried", append(entries(50, history.OK, ""), kind("write", entries(9, history.Fail, "TRYAGAIN"))...), true, true},
 		{"undocumented", append(entries(50, history.OK, ""), entries(1, history.InDoubt, client.ErrUnexpected.Error()+": WHAT")...), true, false},
 	} {
-		r := &run{cfg: Config{Duration: 10 * time.Second}}
+		r := &run{cfg: Config{Duration: 25 * time.Second}}
 		r.judgeOperations(c.entries)
 		if got := verdictOf(t, &r.out, "enough was done"); got.Valid != c.enough {
 			t.Errorf("%s: %+v", c.name, got)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/lockstepkv/lockstep/jepsen/cluster"
 )
@@ -35,6 +36,9 @@ func bitflip(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc,
 		return node.ID, nil, err
 	}
 	file, offset, err := flipBit(node.DataDir, rng)
+	if errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENOSPC) {
+		err = fmt.Errorf("%w: %w", errNoChance, err) // the disk has a fault of its own
+	}
 	if err != nil {
 		return node.ID, nil, errors.Join(err, node.Start())
 	}
