@@ -70,6 +70,16 @@ func (v Verdict) String() string {
 // Has reports whether an anomaly of the type was found.
 func (v Verdict) Has(anomalyType string) bool { return v.Found[anomalyType] > 0 }
 
+// AnomalyLockLost is a lock that ended before its time.
+const AnomalyLockLost = "lock-lost"
+
+// Add is for what a workload has seen besides its history.
+func (v *Verdict) Add(a Anomaly) {
+	v.Valid, v.Unknown = false, false
+	v.Found[a.Type]++
+	v.Anomalies = append(v.Anomalies, a)
+}
+
 // judge collects what becomes a verdict.
 type judge struct {
 	verdict Verdict

@@ -2,7 +2,6 @@ package workload
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -154,39 +153,3 @@ func (s *expiry) Check() check.Verdict {
 	o.LateBound = o.ClockBound + 50*time.Millisecond
 	return check.Expiry(s.rec.History(), o)
 }
-
-// eviction fills the memory with keys of which only those with a lifetime may be
-// evicted.
-type eviction struct {
-	plain
-	padding string
-}
-
-func newEviction(o Options) Workload {
-	return &eviction{
-		plain{newRecorded[check.KeyInput, check.KeyOutput]("eviction", o), keyring{prefix: "v", active: 60, per: 8}},
-		padMark + strings.Repeat("x", 4<<10),
-	}
-}
-
-// Flags implements Workload.
-func (s *eviction) Flags() []string {
-	return []string{"--maxmemory", fmt.Sprintf("%dmb", max(s.opt.Shards, 1)), "--maxmemory-policy", "volatile-lru"}
-}
-
-// Step implements Workload. Keys that may be evicted have a lifetime longer than
-// any run; a few others stay, small enough to fit beside them.
-func (s *eviction) Step(ctx context.Context, w *Worker) {
-	key, c := s.keys.pick(s.rec.Len(), w.Rand), w.anywhere()
-	switch n := w.Rand.IntN(100); {
-	case n < 40:
-		s.set(ctx, w, c, key, check.KeyInput{Value: w.unique(), TTL: 24 * time.Hour}, s.padding)
-	case n < 45:
-		s.set(ctx, w, c, key, check.KeyInput{Value: w.unique()}, padMark)
-	default:
-		s.get(ctx, w, c, key)
-	}
-}
-
-// Check implements Workload.
-func (s *eviction) Check() check.Verdict { return check.Eviction(s.rec.History()) }
