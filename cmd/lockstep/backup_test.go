@@ -15,10 +15,11 @@ import (
 // to write.
 type slowReplica struct {
 	confirmed chan struct{}
-	writing   time.Duration
+	reading   context.Context // of the last Read
 }
 
-func (r slowReplica) Read(ctx context.Context, _ command.ReadOptions, _ func(*command.Ctx)) (command.ReadInfo, error) {
+func (r *slowReplica) Read(ctx context.Context, _ command.ReadOptions, _ func(*command.Ctx)) (command.ReadInfo, error) {
+	r.reading = ctx
 	select {
 	case <-r.confirmed:
 		return command.ReadInfo{}, nil
@@ -27,8 +28,9 @@ func (r slowReplica) Read(ctx context.Context, _ command.ReadOptions, _ func(*co
 	}
 }
 
-func (r slowReplica) WriteBackup(w io.Writer) (uint64, error) {
-	time.Sleep(r.writing)
+// WriteBackup takes longer than the read was given.
+func (r *slowReplica) WriteBackup(w io.Writer) (uint64, error) {
+	<-r.reading.Done()
 	_, err := io.WriteString(w, "data")
 	return 1, err
 }
@@ -38,7 +40,7 @@ func (r slowReplica) WriteBackup(w io.Writer) (uint64, error) {
 func TestBackupWithoutMajorityFails(t *testing.T) {
 	const patience = 20 * time.Millisecond
 	var out strings.Builder
-	r := slowReplica{confirmed: make(chan struct{}), writing: 2 * patience}
+	r := &slowReplica{confirmed: make(chan struct{})}
 	if err := backupTo(t.Context(), r, patience, &out); !errors.Is(err, command.ErrUnavailable) || out.Len() != 0 {
 		t.Errorf("%v, %q", err, out.String())
 	}

@@ -19,23 +19,12 @@ func TestMountsOf(t *testing.T) {
 
 // A disk that is in use stays.
 func TestRemoveStaleLeavesWhatIsServed(t *testing.T) {
-	if !Available() {
-		t.Skip("disks take root and /dev/fuse")
-	}
-	dir := t.TempDir()
-	m, err := NewDisk().MountAt(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Unmount()
-	if err := RemoveStale(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile("/proc/mounts")
-	if err != nil || mountsOf(string(text))[dir] != os.Getpid() {
-		t.Errorf("%s is no mount any more: %v", dir, err)
-	}
+	mounted(t, NewDisk(), func(dir string) {
+		must(t, RemoveStale())
+		must(t, os.WriteFile(filepath.Join(dir, "file"), []byte("x"), 0o600))
+		text, err := os.ReadFile("/proc/mounts")
+		if err != nil || mountsOf(string(text))[dir] != os.Getpid() {
+			t.Errorf("%s is no mount any more: %v", dir, err)
+		}
+	})
 }
