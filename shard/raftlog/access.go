@@ -134,6 +134,7 @@ func (s *Store) storeLocked(logs []*raft.Log) error {
 	defer s.mu.Unlock()
 	for _, l := range logs {
 		s.sizes.push(l.Index, entryBytes(len(l.Data), len(l.Extensions)))
+		s.commands.push(l.Index, l.Type)
 		s.cache.push(l)
 	}
 	return nil
@@ -231,10 +232,12 @@ func (s *Store) forget(min, max, first uint64) {
 	defer s.mu.Unlock()
 	if min <= first {
 		s.sizes.dropHead(max)
+		s.commands.dropHead(max)
 		s.cache.dropHead(max)
 		return
 	}
 	s.sizes.dropTail(min)
+	s.commands.dropTail(min)
 	s.cache.dropTail(min)
 }
 

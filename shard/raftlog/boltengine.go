@@ -35,7 +35,7 @@ type boltEngine struct {
 	sums []byte
 }
 
-func openBoltEngine(o Options, watermark uint64, onEntry func(uint64, int64)) (engine, error) {
+func openBoltEngine(o Options, watermark uint64, onEntry func(uint64, raft.LogType, int64)) (engine, error) {
 	path := filepath.Join(o.Dir, boltFile)
 	if err := prepareBolt(path); err != nil {
 		return nil, err
@@ -81,12 +81,12 @@ func prepareBolt(path string) error {
 // recover makes what was read durable (a crash may have come between write and fsync) and reads every
 // entry: the only way to notice a damaged one before it is needed. What a failed fsync left in the page
 // cache is durable already: raftboltdb.New has committed a transaction, see settle.
-func (e *boltEngine) recover(watermark uint64, onEntry func(uint64, int64)) error {
+func (e *boltEngine) recover(watermark uint64, onEntry func(uint64, raft.LogType, int64)) error {
 	if err := e.db.Sync(); err != nil {
 		return err
 	}
 	return e.scan(watermark, func(l *raft.Log) error {
-		onEntry(l.Index, entryBytes(len(l.Data), len(l.Extensions)))
+		onEntry(l.Index, l.Type, entryBytes(len(l.Data), len(l.Extensions)))
 		return nil
 	})
 }

@@ -61,7 +61,7 @@ func openWALReader(dir string, mark uint64) (*Reader, error) {
 		return nil, err
 	}
 	out := &Reader{stable: meta.GetStable, closeFn: meta.Close}
-	check := recovery{dir: dir, meta: meta, watermark: mark, scans: map[uint64]*segmentScan{}, onEntry: func(index uint64, _ int64) {
+	check := recovery{dir: dir, meta: meta, watermark: mark, scans: map[uint64]*segmentScan{}, onEntry: func(index uint64, _ raft.LogType, _ int64) {
 		if out.first == 0 {
 			out.first = index
 		}

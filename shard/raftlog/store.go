@@ -109,10 +109,11 @@ type Store struct {
 	// file under a reader that has just found it.
 	ioMu sync.RWMutex
 
-	mu     sync.RWMutex
-	sizes  sizeIndex  // guarded by mu
-	cache  entryCache // guarded by mu
-	closed bool       // guarded by mu
+	mu       sync.RWMutex
+	sizes    sizeIndex    // guarded by mu
+	commands commandIndex // guarded by mu
+	cache    entryCache   // guarded by mu
+	closed   bool         // guarded by mu
 }
 
 var (
@@ -169,7 +170,10 @@ func (s *Store) open() error {
 	if err != nil {
 		return err
 	}
-	push := func(index uint64, bytes int64) { s.sizes.push(index, bytes) }
+	push := func(index uint64, typ raft.LogType, bytes int64) {
+		s.sizes.push(index, bytes)
+		s.commands.push(index, typ)
+	}
 	if s.o.Engine == EngineWAL {
 		s.engine, err = openWALEngine(s.o, noted, &s.recovery, push)
 	} else {

@@ -15,7 +15,7 @@ type walEngine struct {
 	codec *recordCodec
 }
 
-func openWALEngine(o Options, watermark uint64, rec *Recovery, onEntry func(uint64, int64)) (engine, error) {
+func openWALEngine(o Options, watermark uint64, rec *Recovery, onEntry func(uint64, raft.LogType, int64)) (engine, error) {
 	meta, err := openWALMeta(o.Dir, false)
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func openWALEngine(o Options, watermark uint64, rec *Recovery, onEntry func(uint
 	return e, nil
 }
 
-func recoverWAL(o Options, meta *walMeta, watermark uint64, rec *Recovery, onEntry func(uint64, int64)) (*walEngine, error) {
+func recoverWAL(o Options, meta *walMeta, watermark uint64, rec *Recovery, onEntry func(uint64, raft.LogType, int64)) (*walEngine, error) {
 	r := recovery{dir: o.Dir, meta: meta, watermark: watermark, onEntry: onEntry, scans: map[uint64]*segmentScan{}}
 	if err := r.run(); err != nil {
 		return nil, err

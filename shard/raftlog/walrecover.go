@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/hashicorp/raft"
 	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
 
@@ -21,7 +22,7 @@ type recovery struct {
 	dir       string
 	meta      *walMeta
 	watermark uint64
-	onEntry   func(index uint64, bytes int64)
+	onEntry   func(index uint64, typ raft.LogType, bytes int64)
 	scans     map[uint64]*segmentScan // by segment id
 	last      uint64                  // newest valid entry so far
 	torn      *segmentScan            // tail with remains of an unfinished write, if any
@@ -105,7 +106,7 @@ func (r *recovery) sealed(info types.SegmentInfo) error {
 	}
 	scan := scanSegment(path, data, info, r.meta.salt, func(index uint64, record []byte) {
 		if index >= info.MinIndex && index <= info.MaxIndex {
-			r.onEntry(index, entryBytes(len(record)-recordHeaderLen, 0))
+			r.onEntry(index, viewRecord(record).typ, entryBytes(len(record)-recordHeaderLen, 0))
 		}
 	})
 	if scan.lastIndex() < info.MaxIndex {
@@ -135,7 +136,7 @@ func (r *recovery) tail(info types.SegmentInfo) error {
 	}
 	scan := scanSegment(path, data, info, r.meta.salt, func(index uint64, record []byte) {
 		if index >= info.MinIndex {
-			r.onEntry(index, entryBytes(len(record)-recordHeaderLen, 0))
+			r.onEntry(index, viewRecord(record).typ, entryBytes(len(record)-recordHeaderLen, 0))
 		}
 	})
 	rest := data[min(scan.end, int64(len(data))):]
