@@ -56,8 +56,9 @@ type FSM struct {
 	// writing, View for reading.
 	mu       sync.RWMutex
 	store    *store.Store
-	clock    int64 // log clock, Unix milliseconds
-	index    uint64
+	clock    int64  // log clock, Unix milliseconds
+	index    uint64 // of the newest command applied
+	restored uint64 // Raft's index of the snapshot that was restored last
 	term     uint64
 	lease    uint64 // SettingLeaseMillis
 	sessions sessions
@@ -67,7 +68,8 @@ type FSM struct {
 	partial  assembly
 
 	locksDue atomic.Int64  // when the next grant or wait is over, 0 for never
-	applied  atomic.Uint64 // copy of index for those who wait without the lock
+	applied  atomic.Uint64 // copy of index
+	reached  atomic.Uint64 // what View calls reached, for those who wait without the lock
 	waiters  waiters
 	reads    store.ReadLog
 	scratch  Entry // reused by apply
@@ -113,19 +115,12 @@ func (f *FSM) applyLog(l *raft.Log) any {
 	started := time.Now()
 	f.mu.Lock()
 	results, err := f.applyLocked(l.Index, l.Term, l.Data)
-	// Within the lock: who has seen an entry's effects must find its index, or
-	// a follower could be sent to an older state than somebody has read.
-	if !mutant.On(mutant.IndexPublishedLate) {
-		f.applied.Store(l.Index)
-	}
+	f.applied.Store(l.Index)
+	f.reached.Store(f.reachedLocked())
 	events := f.locks.TakeEvents()
 	f.noteLocksDue()
 	f.peak.Store(max(f.peak.Load(), f.store.Used()))
 	f.mu.Unlock()
-	if mutant.On(mutant.IndexPublishedLate) {
-		time.Sleep(200 * time.Microsecond)
-		f.applied.Store(l.Index)
-	}
 	if f.opt.Applied != nil {
 		f.opt.Applied(time.Since(started))
 	}
@@ -134,7 +129,7 @@ func (f *FSM) applyLog(l *raft.Log) any {
 		// the replicas would differ from here on, silently.
 		panic(fmt.Sprintf("lockstep: log entry %d of term %d: %v", l.Index, l.Term, err))
 	}
-	f.waiters.wake(l.Index)
+	f.waiters.wake(f.reached.Load())
 	if len(events) > 0 {
 		f.opt.OnLocks(l.Index, events)
 	}
@@ -261,12 +256,32 @@ func (f *FSM) onlyReads(u *command.Unit) bool {
 	return true
 }
 
-// View runs fn on the state machine's store under the read lock. wall is the
-// node's clock in Unix milliseconds. fn must not keep entries after it returns.
-// due tells that fn met a key whose time is up by wall but not by the log clock.
+// View runs fn on the state machine's store under the read lock, whatever its
+// state. wall is the log clock as the leader knows it, in Unix milliseconds, or 0.
+// fn must not keep entries after it returns. due tells that fn met a key whose
+// time is up by wall but not by the newest entry.
 func (f *FSM) View(wall int64, fn func(*command.Ctx)) (index uint64, due bool) {
+	index, due, _ = f.ViewAt(0, wall, fn)
+	return index, due
+}
+
+// ViewAt is View of a state that has reached index need, and reports whether this
+// one has: a state has reached the newest command applied to it, and the index of
+// the snapshot that it was restored from. It looks under the lock that fn runs
+// under, since a restore can take the state back.
+func (f *FSM) ViewAt(need uint64, wall int64, fn func(*command.Ctx)) (index uint64, due, ok bool) {
+	if mutant.On(mutant.ReachedApart) {
+		if f.reached.Load() < need {
+			return 0, false, false
+		}
+		time.Sleep(2 * time.Millisecond)
+		need = 0
+	}
 	f.mu.RLock()
 	defer f.mu.RUnlock()
+	if f.reachedLocked() < need {
+		return 0, false, false
+	}
 	ctx := command.Ctx{Table: f.opt.Table, Store: f.store, Locks: f.locks, Now: f.clock, Wall: max(wall, f.clock)}
 	if f.reads.On() {
 		ctx.ReadLog = &f.reads
@@ -275,8 +290,10 @@ func (f *FSM) View(wall int64, fn func(*command.Ctx)) (index uint64, due bool) {
 		ctx.Now = ctx.Wall
 	}
 	fn(&ctx)
-	return f.index, ctx.Due
+	return f.index, ctx.Due, true
 }
+
+func (f *FSM) reachedLocked() uint64 { return max(f.index, f.restored) }
 
 // ReadLog has the keys that View has shown, while it is switched on.
 func (f *FSM) ReadLog() *store.ReadLog { return &f.reads }
@@ -351,12 +368,16 @@ func (f *FSM) Settings() (leaseMillis, onceMillis uint64) {
 // AppliedIndex runs ahead of it and counts entries that never come here.
 func (f *FSM) Applied() uint64 { return f.applied.Load() }
 
-// WaitApplied returns when the entry at index is applied.
-func (f *FSM) WaitApplied(ctx context.Context, index uint64) error {
-	if f.applied.Load() >= index {
+// Reached returns what the state has reached; see ViewAt. A restore can take it
+// back.
+func (f *FSM) Reached() uint64 { return f.reached.Load() }
+
+// WaitReached returns when the state has reached index.
+func (f *FSM) WaitReached(ctx context.Context, index uint64) error {
+	if f.reached.Load() >= index {
 		return nil
 	}
-	return f.waiters.wait(ctx, index, &f.applied)
+	return f.waiters.wait(ctx, index, &f.reached)
 }
 
 // Counters returns how many keys were evicted and expired by entries, since the

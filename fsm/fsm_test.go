@@ -275,10 +275,10 @@ var testCommands = []string{
 	"ONCE i1 INCR n", "ONCE i2 SET a 5", "GETDEL c", "PTTL b", "LS.PUT a v", "LS.INCR n 3", "NOSUCH x", "GET",
 }
 
-func TestWaitApplied(t *testing.T) {
+func TestWaitReached(t *testing.T) {
 	r := &replica{f: newTestFSM()}
 	done := make(chan error, 1)
-	go func() { done <- r.f.WaitApplied(t.Context(), 2) }()
+	go func() { done <- r.f.WaitReached(t.Context(), 2) }()
 	r.apply(entryOf(1))
 	select {
 	case <-done:
@@ -291,7 +291,7 @@ func TestWaitApplied(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := r.f.WaitApplied(ctx, 99); err == nil {
+	if err := r.f.WaitReached(ctx, 99); err == nil {
 		t.Fatal("no error at the caller's deadline")
 	}
 	if n := r.f.waiters.n.Load(); n != 0 {

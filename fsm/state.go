@@ -69,7 +69,7 @@ func (f *FSM) RestoreFrom(r io.Reader) error {
 		return fmt.Errorf("restore snapshot: %w", err)
 	}
 	next := New(opt)
-	next.store = st
+	next.store, next.restored = st, snapshot.IndexOf(r)
 	for _, a := range aux {
 		if a.Key == stateAux {
 			if err := next.decodeState(a.Value); err != nil {
@@ -83,13 +83,16 @@ func (f *FSM) RestoreFrom(r io.Reader) error {
 	f.mu.Lock()
 	next.store.Reconfigure(f.store.Options()) // the policy may have changed meanwhile
 	f.store, f.clock, f.index, f.term, f.lease = next.store, next.clock, next.index, next.term, next.lease
+	f.restored = next.restored
 	f.sessions, f.once, f.partial = next.sessions, next.once, next.partial
 	f.locks, f.leading = next.locks, next.leading
 	f.noteLocksDue()
 	f.applied.Store(next.index)
+	f.reached.Store(f.reachedLocked()) // assigned, also when it goes back
+	reached := f.reached.Load()
 	f.mu.Unlock()
 	f.restores.Add(1)
-	f.waiters.wake(next.index)
+	f.waiters.wake(reached)
 	if f.opt.OnLocks != nil {
 		f.opt.OnLocks(next.index, nil)
 	}

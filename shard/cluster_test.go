@@ -439,7 +439,7 @@ func TestFastClockExpiresNothing(t *testing.T) {
 		return nil
 	})
 	c.want("n2", "SET lock holder PX 60000", "+OK\r\n")
-	if err := c.group(c.leader()).TransferLeadership("n1"); err != nil {
+	if err := c.group(c.leader()).TransferLeadership(t.Context(), "n1"); err != nil {
 		t.Log(err)
 	}
 	for range 50 {

@@ -53,12 +53,13 @@ type Group struct {
 	confirms *rounds
 	indexes  *rounds
 	locks    *lockHub
+	told     told
 	metrics  *groupMetrics
 
 	serving     atomic.Uint64 // the term in which this node answers as leader; 0 if it does not
 	servingFrom atomic.Int64  // monotonic time at which it began to
-	lease       atomic.Pointer[lease]
-	handover    atomic.Bool // leadership is being handed over: no lease is extended
+	lease       lease
+	transfers   transfers
 	preferred   atomic.Uint64
 	freshAt     atomic.Int64 // monotonic time; see age
 	quarantined atomic.Bool
@@ -108,7 +109,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	loops, cancel := context.WithCancel(context.Background())
 	g.stop = cancel
 	for _, loop := range []func(context.Context){
-		g.packer.run, g.sender.run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, func(ctx context.Context) { g.compactor(ctx, &n.snapshotting) },
+		g.packer.run, g.sender.run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, func(ctx context.Context) { g.compactor(ctx, &n.snapshotting) },
 	} {
 		g.wg.Go(func() { loop(loops) })
 	}
@@ -146,6 +147,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	}
 	g.raft = r
 	g.wire.Attach(r)
+	g.told.open(r.CurrentTerm)
 	if list, err := g.snapshots.List(); err == nil && len(list) > 0 {
 		g.snapshotAt.Store(list[0].Index)
 	}

@@ -181,7 +181,7 @@ func (n *Node) balance(ctx context.Context) {
 			if !g.Serving() || want == n.opt.NodeID || !settled || !n.caughtUp(want, g) {
 				continue
 			}
-			if err := g.TransferLeadership(want); err != nil {
+			if err := g.TransferLeadership(ctx, want); err != nil {
 				g.logger.Info("leadership stays here", "wanted", want, "error", err)
 			}
 		}
@@ -241,14 +241,15 @@ func (n *Node) watchClocks(ctx context.Context) {
 
 // handOver hands the leadership of g to another node.
 func (n *Node) handOver(ctx context.Context, g *Group) {
+	term := g.raft.CurrentTerm()
 	for _, m := range n.opt.Members {
-		if ctx.Err() != nil || g.raft.State() != raft.Leader {
+		if ctx.Err() != nil || !g.leads(term) {
 			return
 		}
 		if m.ID == n.opt.NodeID || !n.net.Health(m.ID).Connected {
 			continue
 		}
-		if err := g.TransferLeadership(m.ID); err != nil {
+		if err := g.transfer(ctx, term, m.ID); err != nil {
 			g.logger.Warn("could not hand leadership over", "to", m.ID, "error", err)
 			continue
 		}

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,7 +23,7 @@ func (g *Group) lead(ctx context.Context) {
 		case leads := <-g.notify:
 			withdraw()
 			g.serving.Store(0)
-			g.lease.Store(nil)
+			g.lease.drop()
 			g.packer.kick() // refuse what waits here
 			g.sender.kick()
 			if leads {
@@ -39,15 +40,46 @@ func (g *Group) campaignWon(ctx context.Context) (withdraw context.CancelFunc) {
 	return withdraw
 }
 
-// establish makes a new leader ready: everything committed before its term is
-// applied, and no earlier leader can still answer under a lease.
+// establish makes a new leader ready, and tries again as long as it leads: Raft
+// says only once who leads. A leader that cannot serve for resignAfter gives the
+// leadership up, if there is anybody who could take it.
 func (g *Group) establish(ctx context.Context) {
 	term := g.raft.CurrentTerm()
-	elected := g.clock.Mono() // or earlier; the wait below only gets longer
+	elected := g.clock.Mono() // or earlier; the silence below only gets longer
+	var told error
+	for {
+		err := g.tryEstablish(ctx, term, elected)
+		if err == nil || ctx.Err() != nil || !g.leads(term) {
+			return
+		}
+		if told == nil || told.Error() != err.Error() {
+			g.logger.Warn("this node leads and cannot serve yet", "term", term, "error", err)
+			told = err
+		}
+		if mutant.On(mutant.EstablishOnce) {
+			return
+		}
+		if g.clock.Mono()-elected > g.resignAfter() {
+			g.logger.Warn("giving up a leadership that cannot serve", "term", term, "error", err)
+			g.resign(ctx, term)
+			elected = g.clock.Mono() // from now on, should nobody take it
+		}
+		pause(ctx, establishPause)
+	}
+}
+
+// establishPause is how long a leader that could not begin to serve waits before
+// it tries again.
+const establishPause = 50 * time.Millisecond
+
+var errClockOff = errors.New("this node's clock differs from those of a quorum")
+
+// tryEstablish opens the service once everything committed before the term is
+// applied, and no earlier leader can still answer under a lease.
+func (g *Group) tryEstablish(ctx context.Context, term uint64, elected time.Duration) error {
 	if !mutant.On(mutant.ReadBeforeBarrier) {
 		if err := g.await(g.raft.Barrier(0)); err != nil {
-			g.logger.Warn("leader could not apply its log", "term", term, "error", err)
-			return
+			return fmt.Errorf("apply what was committed before: %w", err)
 		}
 	}
 	// Longer than any lease that an earlier leader can hold: leases are a
@@ -58,17 +90,22 @@ func (g *Group) establish(ctx context.Context) {
 	}
 	pause(ctx, elected+time.Duration(silence)*time.Millisecond-g.clock.Mono())
 	if ctx.Err() != nil || !g.leads(term) {
-		return
+		return errNotServing
 	}
 	if g.node.clockOff() {
-		g.logger.Error("this node's clock differs from those of a quorum: it will not lead", "term", term)
 		g.node.handOver(ctx, g)
-		return
+		return errClockOff
 	}
-	g.handover.Store(false)
+	g.open(ctx, term)
+	return nil
+}
+
+// open begins the service.
+func (g *Group) open(ctx context.Context, term uint64) {
 	g.stampBase.Store(&stampBase{wallMillis: g.clock.WallMillis(), mono: g.clock.Mono()})
 	g.servingFrom.Store(int64(g.clock.Mono()))
 	g.serving.Store(term)
+	g.told.serves(term)
 	if ctx.Err() != nil { // lost meanwhile: lead has closed the service already, or is about to
 		g.serving.CompareAndSwap(term, 0)
 		return
@@ -82,6 +119,24 @@ func (g *Group) establish(ctx context.Context) {
 	g.packer.tick.Store(held > 0 || len(g.settingsToPropose()) > 0)
 	g.packer.kick()
 	g.sender.kick()
+}
+
+// resignAfter is longer than any transfer of leadership takes that does not hang.
+func (g *Group) resignAfter() time.Duration { return 3*g.opt.ElectionTimeout + time.Second }
+
+// resign makes Raft give the leadership up. The library has no call for that, so
+// the others get no more messages from this leader, until it has noticed that it
+// has no quorum; by then they elect another one.
+func (g *Group) resign(ctx context.Context, term uint64) {
+	if len(g.peers) == 0 {
+		return
+	}
+	g.wire.Mute(true)
+	defer g.wire.Mute(false)
+	over := g.clock.Mono() + 3*g.opt.HeartbeatTimeout + time.Second
+	for g.leads(term) && ctx.Err() == nil && g.clock.Mono() < over {
+		pause(ctx, establishPause)
+	}
 }
 
 // watchLeader wakes the sender whenever this node learns of another leader.
@@ -101,24 +156,6 @@ func (g *Group) watchLeader(ctx context.Context) {
 			g.sender.kick()
 		}
 	}
-}
-
-// TransferLeadership hands the leadership over to node. This node must lead.
-func (g *Group) TransferLeadership(node string) error {
-	if g.raft.State() != raft.Leader {
-		return errNotServing
-	}
-	if node == g.self {
-		return nil
-	}
-	g.handover.Store(true)
-	g.lease.Store(nil)
-	err := g.raft.LeadershipTransferToServer(raft.ServerID(node), raft.ServerAddress(node)).Error()
-	if err != nil {
-		g.handover.Store(false)
-		return fmt.Errorf("hand shard %d over to %s: %w", g.id, node, err)
-	}
-	return nil
 }
 
 // await waits for one of Raft's futures. A Raft that is shut down may never

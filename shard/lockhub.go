@@ -12,49 +12,88 @@ import (
 // watchBuffer is how many events a watcher may be behind.
 const watchBuffer = 64
 
+// maxHeld bounds the events that wait to be told; see told. Beyond it they are
+// dropped, and everybody looks for himself.
+const maxHeld = 1 << 16
+
 // lockHub tells this node's clients what happens to locks. Every node replicates
 // every shard, so the state machine here knows; a follower's learns of a grant
 // only with the leader's next message, so the leader also tells the node that
 // waits, at once. Either may come first: a grant holds as soon as one replica has
 // applied it.
 type lockHub struct {
-	g *Group
+	g     *Group
+	nudge chan struct{} // capacity 1: something is held
 
 	mu      sync.Mutex
+	held    []lock.Event                            // guarded by mu; may not be told yet
 	waits   map[string][]chan lock.Event            // guarded by mu; by token
 	watches map[string]map[chan lock.Event]struct{} // guarded by mu; by name
 }
 
 func newLockHub(g *Group) *lockHub {
-	return &lockHub{g: g, waits: make(map[string][]chan lock.Event), watches: make(map[string]map[chan lock.Event]struct{})}
+	return &lockHub{g: g, nudge: make(chan struct{}, 1), waits: make(map[string][]chan lock.Event), watches: make(map[string]map[chan lock.Event]struct{})}
 }
 
 // changed is the state machine's call: see fsm.Options.OnLocks.
 func (h *lockHub) changed(index uint64, events []lock.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if events == nil {
 		h.lost()
 		return
 	}
 	h.g.nudgeLockTimer()
-	leads := h.g.serving.Load() != 0
 	for _, e := range events {
 		e.Index = index
 		h.g.metrics.lockEvent(e)
-		h.wake(e)
-		h.show(e)
-		if leads && e.Kind == lock.EventGranted && e.Node != "" && e.Node != h.g.self {
-			h.g.wg.Go(func() { h.g.pushGrant(e) })
+		h.held = append(h.held, e)
+	}
+	if len(h.held) > maxHeld {
+		h.lost()
+		return
+	}
+	// Looked at after the events were applied, and told in their order.
+	if !h.tellHeldLocked() {
+		select {
+		case h.nudge <- struct{}{}:
+		default:
 		}
 	}
 }
 
-// wake tells who waits with the event's token.
+// tellHeld tells what is held, if it may be told, and reports whether nothing is
+// held any more.
+func (h *lockHub) tellHeld() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tellHeldLocked()
+}
+
+func (h *lockHub) tellHeldLocked() bool {
+	if len(h.held) == 0 {
+		return true
+	}
+	if !h.g.told.may() {
+		return false
+	}
+	term := h.g.told.served.Load()
+	for _, e := range h.held {
+		h.wake(e)
+		h.show(e)
+		if h.g.serving.Load() == term && e.Kind == lock.EventGranted && e.Node != "" && e.Node != h.g.self {
+			h.g.wg.Go(func() { h.g.pushGrant(term, e) })
+		}
+	}
+	h.held = nil
+	return true
+}
+
+// wake tells who waits with the event's token; mu is held.
 func (h *lockHub) wake(e lock.Event) {
 	if e.Token == "" {
 		return
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	for _, ch := range h.waits[e.Token] {
 		select {
 		case ch <- e:
@@ -63,15 +102,13 @@ func (h *lockHub) wake(e lock.Event) {
 	}
 }
 
-// show tells who watches the event's lock. Who is too far behind misses what
-// comes next, and is told that by the end of the channel.
+// show tells who watches the event's lock; mu is held. Who is too far behind
+// misses what comes next, and is told that by the end of the channel.
 func (h *lockHub) show(e lock.Event) {
 	if e.Kind == lock.EventWaiterGone {
 		return
 	}
 	e.Token = "" // the holder's secret
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	for ch := range h.watches[e.Name] {
 		select {
 		case ch <- e:
@@ -81,11 +118,10 @@ func (h *lockHub) show(e lock.Event) {
 	}
 }
 
-// lost is called when a snapshot was restored, and nobody knows what happened in
-// between. Waiters look again; watchers begin again.
+// lost is called, with mu held, when a snapshot was restored, and nobody knows what
+// happened in between. Waiters look again; watchers begin again.
 func (h *lockHub) lost() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.held = nil
 	for _, list := range h.waits {
 		for _, ch := range list {
 			select {
@@ -160,19 +196,26 @@ func (g *Group) Origin() (node string, boot uint64) { return g.self, g.opt.Boot 
 // milliseconds; the log tells it anyway.
 const pushTimeout = time.Second
 
-// pushGrant tells the node whose client waits for it of a grant.
-func (g *Group) pushGrant(e lock.Event) {
+// pushGrant tells the node whose client waits for it of a grant. term is that in
+// which this node serves.
+func (g *Group) pushGrant(term uint64, e lock.Event) {
 	ctx, cancel := context.WithTimeout(context.Background(), pushTimeout)
 	defer cancel()
 	msg := appendGroup(nil, g.id)
+	msg = binary.AppendUvarint(msg, term)
 	msg = binary.AppendUvarint(msg, e.Fence)
 	msg = binary.AppendUvarint(msg, uint64(e.ExpiresAt))
 	_, _ = g.net.Call(ctx, e.Node, methodGranted, append(msg, e.Token...))
 }
 
-// answerGranted takes what pushGrant sent.
+// answerGranted takes what pushGrant sent. Another term than this node's own is no
+// matter: the log tells of the grant too.
 func (g *Group) answerGranted(msg []byte) error {
-	fence, rest, err := cutUvarint(msg)
+	term, rest, err := cutUvarint(msg)
+	if err != nil {
+		return err
+	}
+	fence, rest, err := cutUvarint(rest)
 	if err != nil {
 		return err
 	}
@@ -180,6 +223,13 @@ func (g *Group) answerGranted(msg []byte) error {
 	if err != nil {
 		return err
 	}
-	g.locks.wake(lock.Event{Kind: lock.EventGranted, Token: string(token), Fence: fence, ExpiresAt: int64(at)})
+	g.told.serves(term)
+	if !g.told.may() || g.told.served.Load() != term {
+		return nil
+	}
+	h := g.locks
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.wake(lock.Event{Kind: lock.EventGranted, Token: string(token), Fence: fence, ExpiresAt: int64(at)})
 	return nil
 }

@@ -13,12 +13,12 @@ import (
 // Methods that nodes call on each other. The numbers are part of the wire format.
 const (
 	methodConfirm   transport.Method = 1 // group, term -> the voter's current term
-	methodReadIndex transport.Method = 2 // group, reads -> an index that reads may be answered from, the end of the log
+	methodReadIndex transport.Method = 2 // group, reads -> what the leader notes for reads, the end of its log
 	methodPropose   transport.Method = 3 // group, batch -> result
 	methodInfo      transport.Method = 4 // -> NodeInfo as JSON
 	methodTransfer  transport.Method = 5 // group, node -> ""
 	methodAdmission transport.Method = 6 // group -> what this node knows of the group, as JSON
-	methodGranted   transport.Method = 7 // group, fence, end, token -> "": a lock was granted to one of the node's clients
+	methodGranted   transport.Method = 7 // group, term, fence, end, token -> "": a lock was granted to one of the node's clients
 )
 
 var errMalformedMessage = errors.New("malformed message from a peer")
@@ -36,6 +36,27 @@ func cutUvarint(msg []byte) (v uint64, rest []byte, err error) {
 		return 0, nil, errMalformedMessage
 	}
 	return v, msg[n:], nil
+}
+
+// appendNoted is the answer to methodReadIndex.
+func appendNoted(dst []byte, n noted, last uint64) []byte {
+	for _, v := range []uint64{n.term, n.index, uint64(n.stamp), last} {
+		dst = binary.AppendUvarint(dst, v)
+	}
+	return dst
+}
+
+func decodeNoted(msg []byte) (n noted, last uint64, err error) {
+	var v [4]uint64
+	for i := range v {
+		if v[i], msg, err = cutUvarint(msg); err != nil {
+			return noted{}, 0, err
+		}
+	}
+	if len(msg) > 0 {
+		return noted{}, 0, errMalformedMessage
+	}
+	return noted{term: v[0], index: v[1], stamp: int64(v[2])}, v[3], nil
 }
 
 // Outcomes of methodPropose.

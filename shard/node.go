@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -170,21 +171,21 @@ func (n *Node) handle() {
 		if err != nil {
 			return nil, err
 		}
-		index, err := g.answerReadIndex(ctx)
+		noted, err := g.answerReadIndex(ctx)
 		g.countReads(reads)
 		if err != nil {
 			return nil, err
 		}
-		return appendUvarint(appendUvarint(nil, index), g.raft.LastIndex()), nil
+		return appendNoted(make([]byte, 0, 4*binary.MaxVarintLen64), noted, g.raft.LastIndex()), nil
 	})
 	n.net.Handle(methodPropose, n.answerPropose)
 	n.net.Handle(methodInfo, n.answerInfo)
-	n.net.Handle(methodTransfer, func(_ context.Context, _ string, req []byte) ([]byte, error) {
+	n.net.Handle(methodTransfer, func(ctx context.Context, _ string, req []byte) ([]byte, error) {
 		g, rest, err := n.groupOf(req)
 		if err != nil {
 			return nil, err
 		}
-		return nil, g.TransferLeadership(string(rest))
+		return nil, g.TransferLeadership(ctx, string(rest))
 	})
 	n.net.HandleInline(methodGranted, func(_ context.Context, _ string, req []byte) ([]byte, error) {
 		g, rest, err := n.groupOf(req)
@@ -247,17 +248,11 @@ func (n *Node) TransferLeadership(ctx context.Context, shard int, node string) e
 	case "":
 		return fmt.Errorf("shard %d has no leader: %w", shard, errNotServing)
 	case n.opt.NodeID:
-		return g.TransferLeadership(node)
+		return g.TransferLeadership(ctx, node)
 	}
 	_, err := n.net.Call(ctx, leader, methodTransfer, append(appendGroup(nil, g.id), node...))
 	return err
 }
-
-// Errors of TransferLeadership.
-var (
-	ErrNoSuchShard = errors.New("no such shard")
-	ErrNoSuchNode  = errors.New("no such node")
-)
 
 // HandOver hands the leadership of every shard that this node leads to another
 // node that is well, so that stopping it costs no election timeout.
@@ -270,7 +265,7 @@ func (n *Node) HandOver(ctx context.Context) {
 			if m.ID == n.opt.NodeID || !n.caughtUp(m.ID, g) {
 				continue
 			}
-			if err := g.TransferLeadership(m.ID); err != nil {
+			if err := g.TransferLeadership(ctx, m.ID); err != nil {
 				g.logger.Info("could not hand leadership over", "to", m.ID, "error", err)
 				continue
 			}

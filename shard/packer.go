@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -144,10 +145,7 @@ func (p *packer) packOne(ctx context.Context) bool {
 func (p *packer) finish(ctx context.Context, pk *pack, cut *fsm.Cutter, term uint64) (waited int64) {
 	started := time.Now()
 	results, err := p.log(pk, cut)
-	if err == nil && p.g.serving.Load() != term {
-		// Another term's entry: if this node serves again, the wait that a new
-		// leader owes to older leases may not be over. The batches are sent
-		// again and answered from the session.
+	if err == nil && !p.g.mayAcknowledge(term) {
 		err = errDoubt
 	}
 	p.g.metrics.entry(time.Since(started), pk.units, len(pk.entry.Batches))
@@ -157,6 +155,14 @@ func (p *packer) finish(ctx context.Context, pk *pack, cut *fsm.Cutter, term uin
 		pause(ctx, retryPause) // leadership is being handed over, or is lost
 	}
 	return waited
+}
+
+// mayAcknowledge reports whether an entry that was packed in term, and is applied
+// now, may be acknowledged. If another term has come, the wait that its leader owes
+// to older leases may not be over; the batches are sent again and answered from
+// the session. The flag alone would not do: it is cleared late.
+func (g *Group) mayAcknowledge(term uint64) bool {
+	return g.serving.Load() == term && (g.raft.CurrentTerm() == term || mutant.On(mutant.AckTermUnseen))
 }
 
 // gather waits a moment for the clients that were just answered: they are about

@@ -18,26 +18,45 @@ import (
 // messages of the common case.
 const hedgeDelay = 3 * time.Millisecond
 
+// noted is what a leader notes for a read before it is confirmed that it still
+// leads: first the term in which it serves, then Raft's commit index. Another
+// order, or the index of what the leader has applied, would be wrong: followers
+// hear of a commit, and may show it, before the leader's own state machine has
+// applied it.
+type noted struct {
+	term  uint64
+	index uint64
+	stamp int64 // the log clock, Unix milliseconds
+}
+
+var (
+	// errTermPassed: the node's term changed while it read. What it showed may be
+	// that of a new leader that must not show it yet.
+	errTermPassed = errors.New("the term changed during the read")
+
+	errUnconfirmed = errors.New("no quorum confirmed the leader")
+)
+
 // Read runs fn on the shard's state. See command.ReadOptions for the terms. fn
-// may run twice and must not keep entries.
+// may run several times and must not keep entries.
 func (g *Group) Read(ctx context.Context, opt command.ReadOptions, fn func(*command.Ctx)) (command.ReadInfo, error) {
 	if opt.Consistency == command.Stale {
 		return g.readStale(opt, fn)
 	}
-	index, due, err := g.readLinearizable(ctx, g.clock.WallMillis(), fn)
+	index, due, err := g.readLinearizable(ctx, fn)
 	if err == nil && due {
-		// The key's time is up by this node's clock. Moving the log clock
-		// makes it so for everybody, and for ever; then the log clock decides.
+		// The key's time is up by the leader's clock. Moving the log clock makes it
+		// so for everybody, and for ever.
 		if _, err = g.Propose(ctx, command.Batch{}); err == nil {
-			index, _, err = g.readLinearizable(ctx, 0, fn)
+			index, _, err = g.readLinearizable(ctx, fn)
 		}
 	}
 	return command.ReadInfo{Index: index}, err
 }
 
-func (g *Group) readLinearizable(ctx context.Context, wall int64, fn func(*command.Ctx)) (index uint64, due bool, err error) {
+func (g *Group) readLinearizable(ctx context.Context, fn func(*command.Ctx)) (index uint64, due bool, err error) {
 	for {
-		index, due, err = g.tryRead(ctx, wall, fn)
+		index, due, err = g.tryRead(ctx, fn)
 		if err == nil {
 			return index, due, nil
 		}
@@ -51,99 +70,127 @@ func (g *Group) readLinearizable(ctx context.Context, wall int64, fn func(*comma
 	}
 }
 
-func (g *Group) tryRead(ctx context.Context, wall int64, fn func(*command.Ctx)) (uint64, bool, error) {
-	if term := g.serving.Load(); term != 0 {
-		if index, due, ok := g.readUnderLease(term, wall, fn); ok {
-			return index, due, nil
-		}
-		if _, err := g.confirms.join(ctx); err != nil {
-			return 0, false, err
-		}
-		index, due := g.fsm.View(wall, fn)
-		return index, due, nil
-	}
-	index, err := g.indexes.join(ctx)
+// tryRead answers from a state that has reached what the leader noted after the
+// call. It counts only if this node's term is still the noted one afterwards: a
+// leader that lost and regained its leadership meanwhile, or a snapshot of a new
+// leader that is still silent, may have changed the state that was read.
+func (g *Group) tryRead(ctx context.Context, fn func(*command.Ctx)) (index uint64, due bool, err error) {
+	n, err := g.note(ctx)
 	if err != nil {
 		return 0, false, err
 	}
-	if !mutant.On(mutant.FollowerReadNoWait) {
-		if err := g.fsm.WaitApplied(ctx, index); err != nil {
+	for ok := false; !ok; {
+		need, err := g.awaitReached(ctx, n.index)
+		if err != nil {
 			return 0, false, err
 		}
+		index, due, ok = g.fsm.ViewAt(need, n.stamp, fn)
 	}
-	index, due := g.fsm.View(wall, fn)
+	if g.raft.CurrentTerm() != n.term && !g.termUnseen() {
+		return 0, false, errTermPassed
+	}
 	return index, due, nil
 }
 
-// readUnderLease answers without a round while the lease lasts. The lease is
-// looked at again after the read: a pause between the two looks, however long,
-// cannot let an old value out.
-func (g *Group) readUnderLease(term uint64, wall int64, fn func(*command.Ctx)) (index uint64, due, ok bool) {
-	if !g.leaseValid(term) {
-		return 0, false, false
+func (g *Group) termUnseen() bool {
+	return mutant.On(mutant.ReadTermUnseen) && g.serving.Load() != 0 ||
+		mutant.On(mutant.FollowerTermUnseen) && g.serving.Load() == 0
+}
+
+// note returns what a leader noted after the call and what was then confirmed.
+func (g *Group) note(ctx context.Context) (noted, error) {
+	term := g.serving.Load()
+	switch {
+	case term == 0:
+		return g.indexes.join(ctx)
+	case g.leaseValid(term):
+		// That the lease is valid before the index is noted suffices: whatever
+		// happens after, however long this process sleeps, the read has begun, and
+		// the term is looked at once more in the end.
+		return g.noteNow(term), nil
 	}
-	index, due = g.fsm.View(wall, fn)
-	return index, due, g.leaseValid(term)
+	return g.confirms.join(ctx)
 }
 
-func (g *Group) leaseValid(term uint64) bool {
-	l := g.lease.Load()
-	return l != nil && l.term == term && g.clock.Mono() < l.until
+// noteNow notes for a leader that serves in term.
+func (g *Group) noteNow(term uint64) noted {
+	return noted{term: term, index: g.raft.CommitIndex(), stamp: g.stampMillis()}
 }
 
-// lease lets the leader of term answer reads until the given time of the node's
-// monotonic clock.
-type lease struct {
-	term  uint64
-	until time.Duration
+// commitPoll is how often a replica that waits for an index looks whether Raft
+// has committed that far: the end of the log may be an entry that never comes to
+// the state machine.
+const commitPoll = time.Millisecond
+
+// awaitReached waits until this replica has reached index, and returns what the
+// state must have reached to be as new: the newest command at or below index. It
+// is looked up only after Raft has committed so far here: before that, the log may
+// end earlier, or differently.
+func (g *Group) awaitReached(ctx context.Context, index uint64) (need uint64, err error) {
+	if mutant.On(mutant.FollowerReadNoWait) && g.serving.Load() == 0 {
+		return 0, nil
+	}
+	for {
+		reached := g.fsm.Reached()
+		if reached >= index {
+			return index, nil
+		}
+		need = index
+		if mutant.On(mutant.ReachedByLogAlone) {
+			need = g.log.NewestCommand(min(index, g.raft.LastIndex()))
+		} else if g.raft.CommitIndex() >= index {
+			need = g.log.NewestCommand(index)
+		}
+		if reached >= need {
+			return need, nil
+		}
+		wait, cancel := context.WithTimeout(ctx, commitPoll)
+		err = g.fsm.WaitReached(wait, need)
+		cancel()
+		if err != nil && ctx.Err() != nil {
+			return 0, err
+		}
+	}
 }
 
-// confirm runs one confirmation round: it succeeds when a quorum of voters,
-// this node included, answers with this leader's term to a question asked after
-// the round began. A voter with that term has voted in no later election, so no
-// later leader can have been elected by the time it answered.
+// confirm runs one confirmation round: it succeeds when a quorum of voters
+// answers with the noted term to a question asked after that was noted. A voter
+// with that term has voted in no later election, so no later leader can have been
+// elected by the time it answered.
 //
 // raft.VerifyLeader does not do: it counts answers to heartbeats that were sent
 // before the call, and those of nonvoters.
-func (g *Group) confirm(ctx context.Context) (uint64, error) {
+func (g *Group) confirm(ctx context.Context) (noted, error) {
 	term := g.serving.Load()
 	if term == 0 || !g.leads(term) {
-		return 0, errNotServing
+		return noted{}, errNotServing
 	}
 	started := g.clock.Mono()
 	begin := time.Now()
+	n := g.noteNow(term)
+	if mutant.On(mutant.ConfirmAnyTerm) {
+		term = g.raft.CurrentTerm()
+	}
 	// A round is shared: the deadline of the caller who happens to run it
 	// must not fail the others.
 	if err := g.askQuorum(context.WithoutCancel(ctx), term); err != nil {
-		return 0, err
+		return noted{}, err
 	}
-	if g.serving.Load() != term || !g.leads(term) {
-		return 0, errNotServing
+	// This node counts itself, as a voter like the others: by its term after what
+	// was noted.
+	if g.raft.CurrentTerm() != term {
+		return noted{}, errNotServing
 	}
 	g.metrics.round(time.Since(begin))
-	g.extendLease(term, started)
-	return term, nil
+	g.lease.extend(term, started, g.leaseDuration())
+	if mutant.On(mutant.ReadIndexApplied) {
+		n.index = g.fsm.Applied()
+	}
+	return n, nil
 }
 
 func (g *Group) leads(term uint64) bool {
 	return g.raft.State() == raft.Leader && g.raft.CurrentTerm() == term
-}
-
-// extendLease notes that a quorum confirmed term in a round that began at started.
-func (g *Group) extendLease(term uint64, started time.Duration) {
-	if g.opt.LeaseDuration == 0 || g.handover.Load() {
-		return
-	}
-	agreed, _ := g.fsm.Settings()
-	d := min(g.opt.LeaseDuration, time.Duration(agreed)*time.Millisecond)
-	if d == 0 {
-		return
-	}
-	if mutant.On(mutant.LeaseTooLong) {
-		d *= 20
-	}
-	// A tenth for clocks that run at different rates.
-	g.lease.Store(&lease{term: term, until: started + d - d/10})
 }
 
 // askQuorum returns when enough peers confirmed term.
@@ -152,7 +199,7 @@ func (g *Group) askQuorum(ctx context.Context, term uint64) error {
 	if needed == 0 || mutant.On(mutant.ReadUnconfirmed) {
 		return nil
 	}
-	req := binary.AppendUvarint(appendGroup(make([]byte, 0, 16), g.id), term)
+	req := confirmQuestion(g.id, term)
 	peers := g.peersByPreference()
 	if needed == 1 {
 		// The common case costs no goroutine.
@@ -165,6 +212,11 @@ func (g *Group) askQuorum(ctx context.Context, term uint64) error {
 		g.preferred.Add(1)
 	}
 	return g.askAll(ctx, peers, req, term, needed)
+}
+
+// confirmQuestion is the message of methodConfirm.
+func confirmQuestion(group uint32, term uint64) []byte {
+	return binary.AppendUvarint(appendGroup(make([]byte, 0, 16), group), term)
 }
 
 // askAll asks every peer and returns when needed of them confirmed.
@@ -184,8 +236,6 @@ func (g *Group) askAll(ctx context.Context, peers []string, req []byte, term uin
 	}
 	return errUnconfirmed
 }
-
-var errUnconfirmed = errors.New("no quorum confirmed the leader")
 
 func (g *Group) askPeer(ctx context.Context, peer string, req []byte, term uint64) bool {
 	reply, err := g.net.Call(ctx, peer, methodConfirm, req)
@@ -213,62 +263,54 @@ func (g *Group) answerConfirm() (term uint64, ok bool) {
 	return g.raft.CurrentTerm(), !g.quarantined.Load()
 }
 
-// askIndex asks the leader, which is another node, for an index that is safe to
-// read from. It is shared like a confirmation round.
-func (g *Group) askIndex(ctx context.Context) (uint64, error) {
+// askIndex asks the leader, which is another node, for what it notes. It is
+// shared like a confirmation round.
+func (g *Group) askIndex(ctx context.Context) (noted, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.opt.ElectionTimeout*2)
 	defer cancel()
-	index, _, err := g.callReadIndex(ctx)
-	return index, err
+	n, _, err := g.callReadIndex(ctx)
+	return n, err
 }
 
-// callReadIndex asks the leader, which is another node, for an index that is
-// safe to read from and for the end of its log.
-func (g *Group) callReadIndex(ctx context.Context) (index, last uint64, err error) {
+// callReadIndex asks the leader, which is another node, for what it notes and for
+// the end of its log.
+func (g *Group) callReadIndex(ctx context.Context) (n noted, last uint64, err error) {
 	leader := g.Leader()
 	if leader == "" || leader == g.self {
-		return 0, 0, errNotServing
+		return noted{}, 0, errNotServing
 	}
 	reply, err := g.net.Call(ctx, leader, methodReadIndex, appendReads(appendGroup(nil, g.id), g.fsm.ReadLog()))
 	if err != nil {
-		return 0, 0, err
+		return noted{}, 0, err
 	}
-	index, rest, err := cutUvarint(reply)
-	if err != nil {
-		return 0, 0, err
+	if n, last, err = decodeNoted(reply); err == nil {
+		g.told.serves(n.term)
 	}
-	last, _, err = cutUvarint(rest)
-	return index, last, err
+	return n, last, err
 }
 
 // answerReadIndex is the leader's side of askIndex.
-func (g *Group) answerReadIndex(ctx context.Context) (uint64, error) {
+func (g *Group) answerReadIndex(ctx context.Context) (noted, error) {
 	term := g.serving.Load()
 	if term == 0 {
-		return 0, errNotServing
+		return noted{}, errNotServing
 	}
-	if index := g.fsm.Applied(); g.leaseValid(term) {
-		return index, nil
+	if g.leaseValid(term) {
+		return g.noteNow(term), nil
 	}
-	if _, err := g.confirms.join(ctx); err != nil {
-		return 0, err
-	}
-	return g.fsm.Applied(), nil
+	return g.confirms.join(ctx)
 }
 
 // refresh finds out how fresh this replica is: everything that was acknowledged
 // before the question was asked is applied when it returns.
 func (g *Group) refresh(ctx context.Context) {
 	asked := g.clock.Mono()
-	if g.serving.Load() != 0 {
-		if _, err := g.confirms.join(ctx); err != nil {
-			return
-		}
-	} else {
-		index, err := g.indexes.join(ctx)
-		if err != nil || g.fsm.WaitApplied(ctx, index) != nil {
-			return
-		}
+	n, err := g.note(ctx)
+	if err != nil {
+		return
+	}
+	if _, err := g.awaitReached(ctx, n.index); err != nil || g.raft.CurrentTerm() != n.term {
+		return
 	}
 	if mutant.On(mutant.StaleAgeUnderstated) {
 		asked = g.clock.Mono()

@@ -123,13 +123,16 @@ func (g *Group) takeSnapshot() {
 func (g *Group) endQuarantine(ctx context.Context) {
 	qctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	index, last, err := g.callReadIndex(qctx)
-	if err != nil || g.fsm.WaitApplied(qctx, index) != nil || g.raft.LastIndex() < last {
+	n, last, err := g.callReadIndex(qctx)
+	if err != nil {
+		return
+	}
+	if _, err := g.awaitReached(qctx, n.index); err != nil || g.raft.LastIndex() < last || g.raft.CurrentTerm() != n.term {
 		return
 	}
 	if err := g.setQuarantine(false); err != nil {
 		g.logger.Error("could not end the quarantine", "error", err)
 		return
 	}
-	g.logger.Info("replica repaired: it holds everything that was committed", "index", index)
+	g.logger.Info("replica repaired: it holds everything that was committed", "index", n.index)
 }

@@ -179,7 +179,32 @@ func (s *Store) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 		}
 		return nil, nil, err
 	}
-	return &m.SnapshotMeta, f, nil
+	return &m.SnapshotMeta, openState{f, m.Index}, nil
+}
+
+// openState is a snapshot that is being read.
+type openState struct {
+	*os.File
+	index uint64
+}
+
+// SnapshotIndex is the Raft index that the snapshot stands for.
+func (s openState) SnapshotIndex() uint64 { return s.index }
+
+// IndexOf returns the Raft index of the snapshot that r reads, through what the Raft library wraps
+// around it. It may be higher than that of the newest command in it: Raft counts entries that never come
+// to the state machine. 0 means that r is no snapshot of a Raft group.
+func IndexOf(r io.Reader) uint64 {
+	for {
+		switch s := r.(type) {
+		case interface{ SnapshotIndex() uint64 }:
+			return s.SnapshotIndex()
+		case raft.ReadCloserWrapper:
+			r = s.WrappedReadCloser()
+		default:
+			return 0
+		}
+	}
 }
 
 func (s *Store) open(id string) (*fileMeta, *os.File, error) {

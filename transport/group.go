@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -48,6 +49,7 @@ type Group struct {
 
 	raft        atomic.Pointer[RaftState]
 	quarantined atomic.Bool
+	muted       atomic.Bool
 	guarded     atomic.Uint64
 	fastPath    atomic.Pointer[func(raft.RPC)] // never set but by a mutant and in a test
 
@@ -100,6 +102,13 @@ func (g *Group) Attach(r RaftState) { g.raft.Store(&r) }
 // that lost its log also forgot whom it voted for, and a second vote in the same
 // term could elect a second leader.
 func (g *Group) SetVoting(on bool) { g.quarantined.Store(!on) }
+
+// Mute(true) keeps what only a leader sends from the peers, until Mute(false): Raft
+// then finds that it leads without a quorum, and gives the leadership up.
+func (g *Group) Mute(on bool) { g.muted.Store(on) }
+
+// ErrMuted is the error of a message of a muted group.
+var ErrMuted = errors.New("this node gives its leadership up")
 
 // GuardedHeartbeats is how many heartbeats were answered by the guard.
 func (g *Group) GuardedHeartbeats() uint64 { return g.guarded.Load() }
@@ -166,6 +175,9 @@ func (g *Group) SetHeartbeatHandler(h func(raft.RPC)) {
 
 // AppendEntries implements raft.Transport.
 func (g *Group) AppendEntries(id raft.ServerID, _ raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	if g.muted.Load() {
+		return ErrMuted
+	}
 	if isHeartbeat(req) {
 		return g.call(id, rpcAppend, req, resp, electionTimeout)
 	}

@@ -42,6 +42,10 @@ func newPipeline(c *raftConn) (*pipeline, error) {
 // AppendEntries implements raft.AppendPipeline. It returns once there is room
 // for the next, so that the caller gathers as many entries as possible for it.
 func (p *pipeline) AppendEntries(req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	if p.c.g.muted.Load() {
+		p.c.fail(ErrMuted)
+		return nil, ErrMuted
+	}
 	f := &appendFuture{p: p, start: time.Now(), req: req, resp: resp, done: make(chan struct{})}
 	p.c.begin()
 	p.open.Add(1)

@@ -11,7 +11,17 @@ const (
 	LeaseTooLong          ID = "lease-too-long"
 	LeaseWithoutSilence   ID = "lease-without-silence"
 	FollowerReadNoWait    ID = "follower-read-no-wait"
-	IndexPublishedLate    ID = "index-published-late"
+	ReachedApart          ID = "reached-looked-at-apart"
+	ReachedByLogAlone     ID = "reached-by-log-alone"
+	ReadIndexApplied      ID = "read-index-applied"
+	ConfirmAnyTerm        ID = "confirm-any-term"
+	ReadTermUnseen        ID = "read-term-unseen"
+	FollowerTermUnseen    ID = "follower-term-unseen"
+	AckTermUnseen         ID = "ack-term-unseen"
+	ToldInSilence         ID = "told-in-silence"
+	LeaseAfterHandover    ID = "lease-after-handover"
+	TransferUnasked       ID = "transfer-unasked"
+	EstablishOnce         ID = "establish-once"
 	AckBeforeCommit       ID = "ack-before-commit"
 	FsyncSkipped          ID = "fsync-skipped"
 	FsyncErrorIgnored     ID = "fsync-error-ignored"
@@ -51,7 +61,17 @@ func All() []Mutant {
 		{LeaseTooLong, "a lease lasts longer than a new leader waits"},
 		{LeaseWithoutSilence, "a new leader does not wait until older leases are over"},
 		{FollowerReadNoWait, "a follower answers before it has applied what the leader named"},
-		{IndexPublishedLate, "an entry's effects can be read before its index is known"},
+		{ReachedApart, "whether a state has reached the read's index is looked at before the state is"},
+		{ReachedByLogAlone, "a follower looks for the newest command in its own log before it has committed that far"},
+		{ReadIndexApplied, "a read's index is what the leader has applied, not what it has committed"},
+		{ConfirmAnyTerm, "a round confirms the term that the leader has by then, not the one it has noted"},
+		{ReadTermUnseen, "a leader does not look at its term after reading"},
+		{FollowerTermUnseen, "a follower does not look at its term after reading"},
+		{AckTermUnseen, "a leader acknowledges writes by its flag, without looking at its term"},
+		{ToldInSilence, "a follower tells of grants in a term of which nobody has served yet"},
+		{LeaseAfterHandover, "a leader that gave its lease up takes a new one in the same term"},
+		{TransferUnasked, "leadership is handed over to a node that gives no sign of life"},
+		{EstablishOnce, "a leader that could not open its service does not try again"},
 		{AckBeforeCommit, "a leader counts an append as stored when it is sent"},
 		{FsyncSkipped, "the log is not flushed to the disk"},
 		{FsyncErrorIgnored, "a flush that failed counts as done"},

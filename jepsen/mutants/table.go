@@ -51,7 +51,6 @@ func Table() []Row {
 		{Mutant: mutant.LeaseTooLong, Workload: "register", Faults: []string{"pause"}, Hold: freeze, ReadMode: "lease"},
 		{Mutant: mutant.LeaseWithoutSilence, Workload: "register", Faults: []string{"pause"}, Hold: freeze, ReadMode: "lease", Flags: []string{"--lease-duration=2s"}},
 		{Mutant: mutant.FollowerReadNoWait, Workload: "ryw"},
-		{Mutant: mutant.IndexPublishedLate, Workload: "ryw", Workers: 12, Pause: time.Millisecond},
 		{Mutant: mutant.AckBeforeCommit, Workload: "set", Faults: []string{"partition-leader"}},
 		{Mutant: mutant.FsyncSkipped, Workload: "set", Faults: []string{"power"}, NoReturn: true},
 		{Mutant: mutant.FsyncErrorIgnored, Workload: "set", Faults: []string{"power-dying"}, NoReturn: true},
