@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/lockstepkv/lockstep/internal/failpoint"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
@@ -77,6 +78,11 @@ var errClockOff = errors.New("this node's clock differs from those of a quorum")
 // tryEstablish opens the service once everything committed before the term is
 // applied, and no earlier leader can still answer under a lease.
 func (g *Group) tryEstablish(ctx context.Context, term uint64, elected time.Duration) error {
+	for _, place := range [...]string{"shard/establish", "shard/establish/" + g.self} {
+		if err := failpoint.Inject(place); err != nil {
+			return err
+		}
+	}
 	if !mutant.On(mutant.ReadBeforeBarrier) {
 		if err := g.await(g.raft.Barrier(0)); err != nil {
 			return fmt.Errorf("apply what was committed before: %w", err)

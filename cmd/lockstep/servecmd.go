@@ -46,6 +46,10 @@ redis.conf: 1kb is 1024 bytes, 1k is 1000.`,
 			if cfg.Requests.crossShardOverHTTPOnly(cfg.Node.Shards) {
 				logger.Warn("--allow-cross-shard has an effect over HTTP only: over the Redis protocol it needs --redirect forward")
 			}
+			if cfg.Raft.leaseOutlastsElection() {
+				logger.Warn("--lease-duration is longer than an election takes: after a leader's death nobody is served until it is over",
+					"lease", cfg.Raft.LeaseDuration, "heartbeat_timeout", cfg.Raft.HeartbeatTimeout, "election_timeout", cfg.Raft.ElectionTimeout)
+			}
 			return runServe(ctx, cfg, logger)
 		}),
 	}

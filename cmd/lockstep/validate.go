@@ -14,6 +14,7 @@ const (
 	maxMaxValueBytes   = 512 << 20 // Redis's own limit of a string
 	minRaftTimeout     = 50 * time.Millisecond
 	minLeaseDuration   = 20 * time.Millisecond
+	maxLeaseDuration   = time.Minute
 	maxNameLength      = 128
 	maxMemorySampleCap = 64
 )
@@ -104,8 +105,8 @@ func (r RaftConfig) check() error {
 	if r.SnapshotLogBytes < minSnapshotBytes {
 		errs = append(errs, mistake("snapshot-log-bytes", "%d is less than %d", r.SnapshotLogBytes, minSnapshotBytes))
 	}
-	if r.LeaseDuration < minLeaseDuration {
-		errs = append(errs, mistake("lease-duration", "%v is less than %v", r.LeaseDuration, minLeaseDuration))
+	if r.LeaseDuration < minLeaseDuration || r.LeaseDuration > maxLeaseDuration {
+		errs = append(errs, mistake("lease-duration", "%v is not within %v to %v", r.LeaseDuration, minLeaseDuration, maxLeaseDuration))
 	}
 	return errors.Join(errs...)
 }
@@ -119,6 +120,12 @@ func (r RequestConfig) check() error {
 		errs = append(errs, mistake("maxclients", "%d is less than 1", r.MaxClients))
 	}
 	return errors.Join(errs...)
+}
+
+// leaseOutlastsElection: every failover then waits for leases that are no use any
+// more.
+func (r RaftConfig) leaseOutlastsElection() bool {
+	return r.LeaseReads && r.LeaseDuration > r.HeartbeatTimeout+r.ElectionTimeout
 }
 
 // crossShardOverHTTPOnly: a client that is redirected must not get answers for
