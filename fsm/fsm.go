@@ -14,6 +14,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/internal/failpoint"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
@@ -35,6 +36,7 @@ type Options struct {
 	Table  *command.Table
 	Store  store.Options
 	Logger *slog.Logger
+	Node   string // this replica's node, for failpoints
 
 	// Applied and Froze observe how long an entry took to apply and how long
 	// the beginning of a snapshot held up the log. Either may be nil.
@@ -112,6 +114,9 @@ func (f *FSM) ApplyBatch(logs []*raft.Log) []any {
 }
 
 func (f *FSM) applyLog(l *raft.Log) any {
+	if failpoint.Enabled {
+		_ = failpoint.Inject("fsm/apply/" + f.opt.Node)
+	}
 	started := time.Now()
 	f.mu.Lock()
 	results, err := f.applyLocked(l.Index, l.Term, l.Data)

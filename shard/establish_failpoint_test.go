@@ -4,6 +4,7 @@ package shard
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,11 +13,16 @@ import (
 
 // TestLeaderTriesAgainToServe: Raft says only once who leads.
 func TestLeaderTriesAgainToServe(t *testing.T) {
-	disable, err := failpoint.EnableSpec("shard/establish", "3*error(leadership transfer in progress)")
-	if err != nil {
-		t.Fatal(err)
+	var hits atomic.Int32
+	for _, id := range []string{"n1", "n2", "n3"} {
+		disable := failpoint.Enable("shard/establish/"+id, func() error {
+			if hits.Add(1) <= 3 {
+				return errors.New("leadership transfer in progress")
+			}
+			return nil
+		})
+		defer disable()
 	}
-	defer disable()
 	c := newCluster(t, 3, nil)
 	c.want(c.leader(), "SET k v", "+OK\r\n")
 }

@@ -130,7 +130,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	}
 	g.fsm = fsm.New(fsm.Options{
 		Table: g.opt.Table, Store: g.memory.Load().Eviction, Logger: g.logger,
-		Applied: g.metrics.apply, OnLocks: g.locks.changed,
+		Applied: g.metrics.apply, OnLocks: g.locks.changed, Node: g.self,
 		Froze: func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
 	})
 	if err := g.openStores(ctx, n, dir); err != nil {

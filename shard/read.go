@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/failpoint"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
@@ -79,6 +80,7 @@ func (g *Group) tryRead(ctx context.Context, fn func(*command.Ctx)) (index uint6
 	if err != nil {
 		return 0, false, err
 	}
+	g.failpoint("shard/read/noted")
 	for ok := false; !ok; {
 		need, err := g.awaitReached(ctx, n.index)
 		if err != nil {
@@ -90,6 +92,13 @@ func (g *Group) tryRead(ctx context.Context, fn func(*command.Ctx)) (index uint6
 		return 0, false, errTermPassed
 	}
 	return index, due, nil
+}
+
+// failpoint is a place where tests can let something happen on this node.
+func (g *Group) failpoint(place string) {
+	if failpoint.Enabled {
+		_ = failpoint.Inject(place + "/" + g.self)
+	}
 }
 
 func (g *Group) termUnseen() bool {
@@ -168,6 +177,7 @@ func (g *Group) confirm(ctx context.Context) (noted, error) {
 	started := g.clock.Mono()
 	begin := time.Now()
 	n := g.noteNow(term)
+	g.failpoint("shard/confirm/noted")
 	if mutant.On(mutant.ConfirmAnyTerm) {
 		term = g.raft.CurrentTerm()
 	}

@@ -154,7 +154,7 @@ func (r *Result) control(ctx context.Context, o Options, binary string) error {
 // test runs the row's test, which must fail with the mutant and pass without.
 func (r *Result) test(ctx context.Context, o Options, mutated bool) error {
 	began := time.Now()
-	cmd := exec.CommandContext(ctx, "go", "test", "-tags", "mutants", "-count=1", "-run", "^"+r.Test+"$", r.Package)
+	cmd := exec.CommandContext(ctx, "go", "test", "-tags", "mutants failpoints", "-count=1", "-run", "^"+r.Test+"$", r.Package)
 	cmd.Dir = o.Root
 	if mutated {
 		cmd.Env = append(os.Environ(), envVar+"="+string(r.Mutant))
