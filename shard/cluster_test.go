@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -59,14 +60,15 @@ func newCluster(t *testing.T, size int, modify func(*Options)) *cluster {
 	return c
 }
 
-// addresses names the nodes and finds ports for them.
+// addresses names the nodes and finds ports for them, below those that the system
+// gives to connections: a node that is restarted must find its port free.
 func (c *cluster) addresses(size int) {
-	for i := range size {
-		id := fmt.Sprintf("n%d", i+1)
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for len(c.ids) < size {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000)))
 		if err != nil {
-			c.t.Fatal(err)
+			continue
 		}
+		id := fmt.Sprintf("n%d", len(c.ids)+1)
 		c.ids = append(c.ids, id)
 		c.addrs[id] = l.Addr().String()
 		l.Close()
