@@ -11,7 +11,7 @@ import (
 
 // FormatVersion is the version of log entries and of the engine state within
 // snapshots. A node refuses what it does not know.
-const FormatVersion = 1
+const FormatVersion = 2
 
 // MaxEntryBytes bounds the size of one log entry. What is larger goes in
 // fragments of FragmentBytes.
@@ -20,12 +20,9 @@ const (
 	FragmentBytes = 256 << 10
 )
 
-// An entry that bounds the size of values says so by a kind of its own: older
-// ones, which do not, stay readable and mean what they meant.
 const (
 	kindBatches  byte = 1
 	kindFragment byte = 2
-	kindLimited  byte = 3 // kindBatches with ValueLimit after OOMLimit
 )
 
 // ErrMalformedEntry means that a log entry is damaged or was written by a
@@ -69,7 +66,8 @@ type Batch struct {
 
 // Entry is the content of one log entry.
 type Entry struct {
-	StampMillis int64 // the leader's clock, never before an earlier entry's
+	StampMillis int64 // the log's wall clock, Unix time, never before an earlier entry's
+	MonoMillis  int64 // the log's monotonic time: how long there was a leader
 	OOMLimit    int64 // bytes; DenyOOM commands are refused above it; 0 means no limit
 	ValueLimit  int64 // bytes; no value may grow beyond it; 0 means Redis's own limit
 	Evictions   []Eviction
@@ -88,15 +86,9 @@ func (e *Entry) AppendTo(dst []byte) []byte {
 
 // appendHead encodes what comes before the batches.
 func (e *Entry) appendHead(dst []byte) []byte {
-	kind := kindBatches
-	if e.ValueLimit != 0 {
-		kind = kindLimited
-	}
-	dst = append(dst, FormatVersion, kind)
-	dst = binary.AppendUvarint(dst, uint64(e.StampMillis))
-	dst = binary.AppendUvarint(dst, uint64(e.OOMLimit))
-	if kind == kindLimited {
-		dst = binary.AppendUvarint(dst, uint64(e.ValueLimit))
+	dst = append(dst, FormatVersion, kindBatches)
+	for _, v := range [...]int64{e.StampMillis, e.MonoMillis, e.OOMLimit, e.ValueLimit} {
+		dst = binary.AppendUvarint(dst, uint64(v))
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(e.Evictions)))
 	for _, ev := range e.Evictions {
@@ -132,21 +124,13 @@ func (b *Batch) Size() int { return len(b.Body) + len(b.Node) + 6*binary.MaxVari
 // DecodeEntry decodes data into e, which then shares it. Fragments are not
 // entries; the state machine assembles them first.
 func DecodeEntry(data []byte, e *Entry) error {
-	limited := len(data) > 1 && data[1] == kindLimited
-	kind := kindBatches
-	if limited {
-		kind = kindLimited
-	}
-	if err := checkHeader(data, kind); err != nil {
+	if err := checkHeader(data, kindBatches); err != nil {
 		return err
 	}
 	d := decoder{rest: data[2:]}
 	*e = Entry{Evictions: e.Evictions[:0], Settings: e.Settings[:0], Batches: e.Batches[:0]}
-	e.StampMillis = int64(d.uvarint())
-	e.OOMLimit = int64(d.uvarint())
-	if limited {
-		e.ValueLimit = int64(d.uvarint())
-	}
+	e.StampMillis, e.MonoMillis = int64(d.uvarint()), int64(d.uvarint())
+	e.OOMLimit, e.ValueLimit = int64(d.uvarint()), int64(d.uvarint())
 	for range d.count() {
 		e.Evictions = append(e.Evictions, Eviction{Key: d.bytes(), Version: d.uvarint()})
 	}

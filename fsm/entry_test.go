@@ -1,26 +1,18 @@
 package fsm
 
 import (
-	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/lockstepkv/lockstep/resp"
 )
 
-// TestOlderEntriesStayReadable: a log of the version before ValueLimit is read as
-// what it was, and an entry without a limit still looks like one of that version.
-func TestOlderEntriesStayReadable(t *testing.T) {
-	old := []byte{1, 1, 5, 7, 0, 0, 0} // version, kind, stamp, OOM limit, no evictions, settings, batches
+// TestEntriesOfOtherVersionsAreRefused: by the version, not as damage.
+func TestEntriesOfOtherVersionsAreRefused(t *testing.T) {
 	var e Entry
-	if err := DecodeEntry(old, &e); err != nil || e.StampMillis != 5 || e.OOMLimit != 7 || e.ValueLimit != 0 {
-		t.Fatalf("%+v, %v", e, err)
-	}
-	if got := e.AppendTo(nil); !bytes.Equal(got, old) {
-		t.Errorf("encoded as %v", got)
-	}
-	e.ValueLimit = 1 << 20
-	if err := DecodeEntry(e.AppendTo(nil), &e); err != nil || e.ValueLimit != 1<<20 || e.OOMLimit != 7 {
-		t.Errorf("%+v, %v", e, err)
+	err := DecodeEntry([]byte{1, 1, 5, 7, 0, 0, 0}, &e)
+	if err == nil || !strings.Contains(err.Error(), "format version 1") {
+		t.Errorf("%v", err)
 	}
 }
 

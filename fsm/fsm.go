@@ -58,7 +58,8 @@ type FSM struct {
 	// writing, View for reading.
 	mu       sync.RWMutex
 	store    *store.Store
-	clock    int64  // log clock, Unix milliseconds
+	clock    int64  // the log's wall clock, Unix milliseconds
+	mono     int64  // the log's monotonic time, milliseconds
 	index    uint64 // of the newest command applied
 	restored uint64 // Raft's index of the snapshot that was restored last
 	term     uint64
@@ -174,16 +175,17 @@ func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error
 
 // begin does what comes before the batches: clock, expiry, evictions, settings.
 func (f *FSM) begin(e *Entry, term uint64) {
-	f.clock = max(f.clock, e.StampMillis)
+	f.clock, f.mono = max(f.clock, e.StampMillis), max(f.mono, e.MonoMillis)
+	f.locks.SetWall(f.clock - f.mono)
 	if term > f.leading {
 		// Another leader serves. Nobody could renew a lock before it did.
 		f.leading = term
-		f.locks.LeaderStart(f.clock)
+		f.locks.LeaderStart(f.mono)
 	}
-	f.locks.Advance(f.clock)
+	f.locks.Advance(f.mono)
 	f.store.Advance(f.clock)
 	f.expired.Add(uint64(f.store.Reap(f.clock, reapPerEntry)))
-	f.once.age(f.clock)
+	f.once.age(f.mono)
 	if mutant.On(mutant.EvictionPerReplica) {
 		f.chooseOwn(e)
 	}
@@ -222,7 +224,7 @@ func (f *FSM) applyBatch(e *Entry, position int) (BatchResult, error) {
 		}
 		f.cmdCtx = command.Ctx{
 			Table: f.opt.Table, Store: f.store, Once: f.once, Locks: f.locks,
-			Now: f.clock, Wall: f.clock, InLog: true,
+			Now: f.clock, Wall: f.clock, Mono: f.mono, MonoAhead: f.mono, InLog: true,
 			OOMLimit: e.OOMLimit, ValueLimit: e.ValueLimit, Seed: f.index<<24 ^ uint64(position)<<20 ^ n,
 		}
 		reply := f.runUnit()
@@ -262,11 +264,11 @@ func (f *FSM) onlyReads(u *command.Unit) bool {
 }
 
 // View runs fn on the state machine's store under the read lock, whatever its
-// state. wall is the log clock as the leader knows it, in Unix milliseconds, or 0.
-// fn must not keep entries after it returns. due tells that fn met a key whose
-// time is up by wall but not by the newest entry.
-func (f *FSM) View(wall int64, fn func(*command.Ctx)) (index uint64, due bool) {
-	index, due, _ = f.ViewAt(0, wall, fn)
+// state. at is the log's time as its leader tells it, or zero. fn must not keep
+// entries after it returns. due tells that fn met a key or a lock whose time is up
+// by at but not by the newest entry.
+func (f *FSM) View(at Stamp, fn func(*command.Ctx)) (index uint64, due bool) {
+	index, due, _ = f.ViewAt(0, at, fn)
 	return index, due
 }
 
@@ -274,7 +276,7 @@ func (f *FSM) View(wall int64, fn func(*command.Ctx)) (index uint64, due bool) {
 // one has: a state has reached the newest command applied to it, and the index of
 // the snapshot that it was restored from. It looks under the lock that fn runs
 // under, since a restore can take the state back.
-func (f *FSM) ViewAt(need uint64, wall int64, fn func(*command.Ctx)) (index uint64, due, ok bool) {
+func (f *FSM) ViewAt(need uint64, at Stamp, fn func(*command.Ctx)) (index uint64, due, ok bool) {
 	if mutant.On(mutant.ReachedApart) {
 		if f.reached.Load() < need {
 			return 0, false, false
@@ -287,7 +289,10 @@ func (f *FSM) ViewAt(need uint64, wall int64, fn func(*command.Ctx)) (index uint
 	if f.reachedLocked() < need {
 		return 0, false, false
 	}
-	ctx := command.Ctx{Table: f.opt.Table, Store: f.store, Locks: f.locks, Now: f.clock, Wall: max(wall, f.clock)}
+	ctx := command.Ctx{
+		Table: f.opt.Table, Store: f.store, Locks: f.locks,
+		Now: f.clock, Wall: max(at.Wall, f.clock), Mono: f.mono, MonoAhead: max(at.Mono, f.mono),
+	}
 	if f.reads.On() {
 		ctx.ReadLog = &f.reads
 	}
@@ -323,7 +328,7 @@ func (f *FSM) Inspect(fn func(s *store.Store, clockMillis int64)) {
 }
 
 // LocksDue returns when the next grant of a lock, or wait for one, is over by the
-// log clock, in Unix milliseconds; 0 means never.
+// log's monotonic time, in milliseconds; 0 means never.
 func (f *FSM) LocksDue() int64 { return f.locksDue.Load() }
 
 func (f *FSM) noteLocksDue() {
@@ -360,6 +365,19 @@ func (f *FSM) Reconfigure(fn func(s *store.Store)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fn(f.store)
+}
+
+// Stamp is a time of the log, in milliseconds.
+type Stamp struct {
+	Wall int64 // Unix time
+	Mono int64 // how long there was a leader
+}
+
+// Stamp returns the stamp of the newest entry.
+func (f *FSM) Stamp() Stamp {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return Stamp{Wall: f.clock, Mono: f.mono}
 }
 
 // Settings returns the replicated settings.

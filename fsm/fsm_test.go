@@ -53,7 +53,7 @@ func batch(node string, boot, seq, acked uint64, cmds ...string) Batch {
 }
 
 func entryOf(stamp int64, batches ...Batch) []byte {
-	e := Entry{StampMillis: stamp, Batches: batches}
+	e := Entry{StampMillis: stamp, MonoMillis: stamp, Batches: batches}
 	return e.AppendTo(nil)
 }
 
@@ -101,7 +101,7 @@ func TestClockNeverGoesBack(t *testing.T) {
 	r.apply(entryOf(1000, batch("n1", 1, 1, 0, "SET k v PX 100")))
 	r.apply(entryOf(5000, batch("n1", 1, 2, 1)))
 	r.apply(entryOf(1001, batch("n1", 1, 3, 2)))
-	_, due := r.f.View(0, func(ctx *command.Ctx) {
+	_, due := r.f.View(Stamp{}, func(ctx *command.Ctx) {
 		if ctx.Now != 5000 {
 			t.Errorf("log clock %d, want 5000", ctx.Now)
 		}
@@ -117,10 +117,10 @@ func TestClockNeverGoesBack(t *testing.T) {
 func TestReadSeesThatAKeyIsDue(t *testing.T) {
 	r := &replica{f: newTestFSM()}
 	r.apply(entryOf(1000, batch("n1", 1, 1, 0, "SET k v PX 100")))
-	if _, due := r.f.View(1099, func(ctx *command.Ctx) { ctx.Lookup([]byte("k")) }); due {
+	if _, due := r.f.View(Stamp{Wall: 1099}, func(ctx *command.Ctx) { ctx.Lookup([]byte("k")) }); due {
 		t.Error("due before its time")
 	}
-	if _, due := r.f.View(1100, func(ctx *command.Ctx) { ctx.Lookup([]byte("k")) }); !due {
+	if _, due := r.f.View(Stamp{Wall: 1100}, func(ctx *command.Ctx) { ctx.Lookup([]byte("k")) }); !due {
 		t.Error("not due at its time")
 	}
 }
@@ -155,7 +155,7 @@ func TestLargeEntriesAreAssembledFromFragments(t *testing.T) {
 	if len(last) != 1 || !bytes.Equal(last[0].Replies[0].Str, []byte("OK")) {
 		t.Fatalf("reply %+v", last)
 	}
-	r.f.View(0, func(ctx *command.Ctx) {
+	r.f.View(Stamp{}, func(ctx *command.Ctx) {
 		if got := len(ctx.Lookup([]byte("big")).Bytes()); got != len(value) {
 			t.Fatalf("%d bytes, want %d", got, len(value))
 		}
@@ -174,7 +174,7 @@ func TestInterruptedFragmentsChangeNothing(t *testing.T) {
 			t.Fatal("the rest of an interrupted entry was applied")
 		}
 	}
-	r.f.View(0, func(ctx *command.Ctx) {
+	r.f.View(Stamp{}, func(ctx *command.Ctx) {
 		if ctx.Lookup([]byte("big")) != nil || ctx.Lookup([]byte("small")) == nil {
 			t.Fatal("wrong keys")
 		}
@@ -185,13 +185,13 @@ func TestEvictionSparesAKeyThatWasWrittenSince(t *testing.T) {
 	r := &replica{f: newTestFSM()}
 	r.apply(entryOf(1, batch("n1", 1, 1, 0, "SET a 1", "SET b 1")))
 	var va, vb uint64
-	r.f.View(0, func(ctx *command.Ctx) {
+	r.f.View(Stamp{}, func(ctx *command.Ctx) {
 		va, vb = ctx.Lookup([]byte("a")).Version(), ctx.Lookup([]byte("b")).Version()
 	})
 	r.apply(entryOf(2, batch("n1", 1, 2, 1, "SET b 2")))
 	e := Entry{StampMillis: 3, Evictions: []Eviction{{[]byte("a"), va}, {[]byte("b"), vb}}}
 	r.apply(e.AppendTo(nil))
-	r.f.View(0, func(ctx *command.Ctx) {
+	r.f.View(Stamp{}, func(ctx *command.Ctx) {
 		if ctx.Lookup([]byte("a")) != nil {
 			t.Error("a was not evicted")
 		}
@@ -309,7 +309,7 @@ func TestEffectsAreNeverAheadOfTheIndex(t *testing.T) {
 		wg.Go(func() {
 			for r.f.Applied() < entries {
 				var seen string
-				r.f.View(0, func(ctx *command.Ctx) {
+				r.f.View(Stamp{}, func(ctx *command.Ctx) {
 					if e := ctx.Lookup([]byte("k")); e != nil {
 						seen = string(e.Bytes())
 					}
@@ -387,7 +387,7 @@ func TestWatchedKeyThatCameAndWent(t *testing.T) {
 			r := &replica{f: newTestFSM()}
 			r.apply(entryOf(1000, batch("n1", 1, 1, 0, "SET x v")))
 			var version uint64
-			r.f.View(0, func(ctx *command.Ctx) { version = ctx.WatchVersion([]byte("k")) })
+			r.f.View(Stamp{}, func(ctx *command.Ctx) { version = ctx.WatchVersion([]byte("k")) })
 			exec := func(r *replica, seq uint64) resp.Value {
 				var b command.Batch
 				b.AddMulti([]command.Watch{{Key: []byte("k"), Version: version}}, []command.Args{{[]byte("GET"), []byte("x")}})

@@ -80,7 +80,7 @@ func TestLocksSurviveASnapshot(t *testing.T) {
 	if a, b := r.f.Digest(), again.f.Digest(); a != b {
 		t.Errorf("digests differ after the same entry: %+v, %+v", a, b)
 	}
-	r.f.View(0, func(c *command.Ctx) {
+	r.f.View(Stamp{}, func(c *command.Ctx) {
 		if v := c.Store.Get([]byte("k")); v == nil || string(v.Bytes()) != "v" {
 			t.Error("a late write was applied")
 		}
@@ -103,5 +103,38 @@ func TestBackupHasNoTokens(t *testing.T) {
 	}
 	if !bytes.Contains(backup.Bytes(), []byte(FenceAux)) {
 		t.Error("the highest fence is not in the backup")
+	}
+}
+
+// TestLockLivesByMonotonicTime: a step of the wall clock, in either direction,
+// neither shortens a lock nor lengthens it, and what clients are told of its end
+// follows the wall clock.
+func TestLockLivesByMonotonicTime(t *testing.T) {
+	for _, step := range []int64{24 * 3600 * 1000, 5000, 0} {
+		r, told := lockReplica()
+		at := func(mono, wall int64, b ...Batch) []BatchResult {
+			e := Entry{StampMillis: stamp0 + wall, MonoMillis: 1000 + mono, Batches: b}
+			return r.apply(e.AppendTo(nil))
+		}
+		got := at(0, 0, batch("n1", 1, 1, 0, "LS.LOCK l 500 o 0 a n1 1"))
+		if ends := got[0].Replies[0].Elems[2].Int; ends != stamp0+500 {
+			t.Errorf("ends at %d", ends-stamp0)
+		}
+		got = at(100, step+100, batch("n1", 1, 2, 1, "LS.LOCKRENEW l a 500"))
+		if ends := got[0].Replies[0].Elems[1].Int; ends != stamp0+step+600 {
+			t.Errorf("renewed until %d, want %d", ends-stamp0, step+600)
+		}
+		at(599, step+599)
+		if n := len(*told); n != 1 {
+			t.Errorf("step %d: the lock was lost before its time: %v", step, *told)
+		}
+		at(600, step+599) // the wall clock may stand
+		if n := len(*told); n != 2 {
+			t.Errorf("step %d: the lock outlived its time: %v", step, *told)
+		}
+		again := restored(t, r)
+		if a, b := r.f.Digest(), again.f.Digest(); a != b {
+			t.Errorf("digests %+v and %+v after a restore", a, b)
+		}
 	}
 }

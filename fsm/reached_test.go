@@ -51,10 +51,10 @@ func TestStateOfASnapshotHasReachedItsIndex(t *testing.T) {
 	if err := f.WaitReached(t.Context(), 5); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, ok := f.ViewAt(5, 0, func(*command.Ctx) {}); !ok {
+	if _, _, ok := f.ViewAt(5, Stamp{}, func(*command.Ctx) {}); !ok {
 		t.Error("the state has not reached its snapshot's index")
 	}
-	if _, _, ok := f.ViewAt(6, 0, func(*command.Ctx) { t.Error("seen") }); ok {
+	if _, _, ok := f.ViewAt(6, Stamp{}, func(*command.Ctx) { t.Error("seen") }); ok {
 		t.Error("the state has reached an index that it never saw")
 	}
 }
@@ -78,7 +78,7 @@ func TestViewsWhileARestoreTakesTheStateBack(t *testing.T) {
 				default:
 				}
 				value := ""
-				_, _, ok := r.f.ViewAt(2, 0, func(c *command.Ctx) { value = string(c.Lookup([]byte("k")).Bytes()) })
+				_, _, ok := r.f.ViewAt(2, Stamp{}, func(c *command.Ctx) { value = string(c.Lookup([]byte("k")).Bytes()) })
 				if ok && value != "new" {
 					t.Errorf("a state that had reached 2 shows %q", value)
 					return

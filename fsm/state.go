@@ -25,9 +25,8 @@ const stateAux = "lockstep-state"
 // restore into another cluster must go on from.
 const FenceAux = "lockstep-fence"
 
-// stateVersion is the format of stateAux. Version 1 had no locks, version 2 did
-// not know which fences the shard itself gave out.
-const stateVersion = 3
+// stateVersion is the format of stateAux.
+const stateVersion = 4
 
 // frozen is a point in time of a state machine.
 type frozen struct {
@@ -83,6 +82,8 @@ func (f *FSM) RestoreFrom(r io.Reader) error {
 	f.mu.Lock()
 	next.store.Reconfigure(f.store.Options()) // the policy may have changed meanwhile
 	f.store, f.clock, f.index, f.term, f.lease = next.store, next.clock, next.index, next.term, next.lease
+	f.mono = next.mono
+	next.locks.SetWall(f.clock - f.mono)
 	f.restored = next.restored
 	f.sessions, f.once, f.partial = next.sessions, next.once, next.partial
 	f.locks, f.leading = next.locks, next.leading
@@ -103,7 +104,7 @@ func (f *FSM) RestoreFrom(r io.Reader) error {
 // that replicas in the same state write the same bytes.
 func (f *FSM) encodeState() []byte {
 	b := []byte{stateVersion}
-	for _, n := range []uint64{f.index, f.term, f.leading, uint64(f.clock), f.lease, uint64(f.once.keepMillis)} {
+	for _, n := range []uint64{f.index, f.term, f.leading, uint64(f.clock), uint64(f.mono), f.lease, uint64(f.once.keepMillis)} {
 		b = binary.AppendUvarint(b, n)
 	}
 	b = binary.AppendUvarint(b, uint64(len(f.sessions)))
@@ -173,7 +174,7 @@ func (f *FSM) decodeState(b []byte) error {
 	}
 	d := decoder{rest: b[1:]}
 	f.index, f.term, f.leading, f.clock = d.uvarint(), d.uvarint(), d.uvarint(), int64(d.uvarint())
-	f.lease, f.once.keepMillis = d.uvarint(), int64(d.uvarint())
+	f.mono, f.lease, f.once.keepMillis = int64(d.uvarint()), d.uvarint(), int64(d.uvarint())
 	for range d.count() {
 		node := string(d.bytes())
 		f.sessions[node] = d.session()

@@ -574,7 +574,7 @@ func TestLeaseReads(t *testing.T) {
 	c.eventually(func() error {
 		g := c.group(c.leader())
 		c.want(string(g.self), "GET k", "$-1\r\n")
-		if !g.leaseValid(g.serving.Load()) {
+		if _, ok := g.leaseValid(g.serving.Load()); !ok {
 			return errors.New("no lease")
 		}
 		return nil

@@ -18,6 +18,7 @@ import (
 	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/shard/logclock"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/store"
@@ -65,7 +66,8 @@ type Group struct {
 	quarantined atomic.Bool
 	snapshotAt  atomic.Uint64 // index of the newest snapshot
 
-	stampBase atomic.Pointer[stampBase]
+	logClock  logclock.Clock
+	appliedAt atomic.Int64 // monotonic time at which the newest entry was applied; 0: none yet
 
 	lockNudge chan struct{} // capacity 1
 
@@ -130,7 +132,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	}
 	g.fsm = fsm.New(fsm.Options{
 		Table: g.opt.Table, Store: g.memory.Load().Eviction, Logger: g.logger,
-		Applied: g.metrics.apply, OnLocks: g.locks.changed, Node: g.self,
+		Applied: g.applied, OnLocks: g.locks.changed, Node: g.self,
 		Froze: func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
 	})
 	if err := g.openStores(ctx, n, dir); err != nil {
@@ -152,6 +154,12 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 		g.snapshotAt.Store(list[0].Index)
 	}
 	return nil
+}
+
+// applied is told how long an entry took to apply.
+func (g *Group) applied(took time.Duration) {
+	g.appliedAt.Store(int64(g.clock.Mono()))
+	g.metrics.apply(took)
 }
 
 func (g *Group) raftConfig() *raft.Config {

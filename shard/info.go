@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
 
@@ -207,36 +205,6 @@ func (n *Node) caughtUp(node string, g *Group) bool {
 // differs reports whether a peer's clock is off from this node's.
 func (n *Node) differs(h transport.Health) bool {
 	return n.opt.MaxClockOffset > 0 && h.ClockKnown && h.ClockOffset.Abs() > n.opt.MaxClockOffset
-}
-
-// clockOff reports whether this node's clock differs from those of a quorum. With
-// two nodes, or with one of three down, nobody can tell whose clock is wrong.
-func (n *Node) clockOff() bool {
-	off := 0
-	for _, m := range n.opt.Members {
-		if h := n.net.Health(m.ID); m.ID != n.opt.NodeID && h.Connected && n.differs(h) {
-			off++
-		}
-	}
-	n.metrics.clockOffPeers.Set(float64(off))
-	return off >= len(n.opt.Members)/2+1
-}
-
-// watchClocks hands leadership over while this node's clock is off from those of
-// a quorum: a leader's clock stamps the log, and a bad one would expire
-// everybody's keys.
-func (n *Node) watchClocks(ctx context.Context) {
-	every(ctx, 250*time.Millisecond, func() {
-		if !n.clockOff() {
-			return
-		}
-		n.opt.Logger.Error("this node's clock differs from those of a quorum", "max_offset", n.opt.MaxClockOffset)
-		for _, g := range n.Groups() {
-			if g.raft.State() == raft.Leader {
-				n.handOver(ctx, g)
-			}
-		}
-	})
 }
 
 // handOver hands the leadership of g to another node.

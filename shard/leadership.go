@@ -108,7 +108,7 @@ func (g *Group) tryEstablish(ctx context.Context, term uint64, elected time.Dura
 
 // open begins the service.
 func (g *Group) open(ctx context.Context, term uint64) {
-	g.stampBase.Store(&stampBase{wallMillis: g.clock.WallMillis(), mono: g.clock.Mono()})
+	g.startLogClock()
 	g.servingFrom.Store(int64(g.clock.Mono()))
 	g.serving.Store(term)
 	g.told.serves(term)
@@ -175,25 +175,4 @@ func (g *Group) await(f raft.Future) error {
 	case <-g.raftDown:
 		return errDoubt
 	}
-}
-
-// stampBase is what a leader's clocks said when it began to serve, after they
-// had been compared with those of the others.
-type stampBase struct {
-	wallMillis int64
-	mono       time.Duration
-}
-
-// stampMillis returns this node's clock for the log. A wall clock that jumps
-// ahead while the node leads is followed no further than the allowed offset: a
-// stamp from the future would expire everybody's keys, and could not be taken
-// back.
-func (g *Group) stampMillis() int64 {
-	now := g.clock.WallMillis()
-	base := g.stampBase.Load()
-	if base == nil || g.opt.MaxClockOffset <= 0 {
-		return now
-	}
-	limit := base.wallMillis + (g.clock.Mono() - base.mono + g.opt.MaxClockOffset).Milliseconds()
-	return min(now, limit)
 }

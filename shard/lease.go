@@ -78,6 +78,12 @@ func (g *Group) leaseDuration() time.Duration {
 	return min(g.opt.LeaseDuration, time.Duration(agreed)*time.Millisecond)
 }
 
-func (g *Group) leaseValid(term uint64) bool {
-	return g.opt.LeaseDuration != 0 && g.lease.valid(term, g.clock.Mono())
+// leaseValid reports whether the leader of term may answer without a round, and
+// the monotonic time at which that was so.
+func (g *Group) leaseValid(term uint64) (mono time.Duration, ok bool) {
+	if g.opt.LeaseDuration == 0 {
+		return 0, false
+	}
+	mono = g.clock.Mono()
+	return mono, g.lease.valid(term, mono)
 }

@@ -43,7 +43,7 @@ func (g *Group) tickLocks(ctx context.Context) time.Duration {
 	if due == 0 || !g.Serving() {
 		return lockTimerRest
 	}
-	left := time.Duration(due-g.stampMillis()) * time.Millisecond
+	left := time.Duration(due-g.stamp().Mono) * time.Millisecond
 	if left > 0 {
 		return min(left, lockTimerRest)
 	}

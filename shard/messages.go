@@ -40,14 +40,14 @@ func cutUvarint(msg []byte) (v uint64, rest []byte, err error) {
 
 // appendNoted is the answer to methodReadIndex.
 func appendNoted(dst []byte, n noted, last uint64) []byte {
-	for _, v := range []uint64{n.term, n.index, uint64(n.stamp), last} {
+	for _, v := range [...]uint64{n.term, n.index, uint64(n.stamp.Wall), uint64(n.stamp.Mono), last} {
 		dst = binary.AppendUvarint(dst, v)
 	}
 	return dst
 }
 
 func decodeNoted(msg []byte) (n noted, last uint64, err error) {
-	var v [4]uint64
+	var v [5]uint64
 	for i := range v {
 		if v[i], msg, err = cutUvarint(msg); err != nil {
 			return noted{}, 0, err
@@ -56,7 +56,7 @@ func decodeNoted(msg []byte) (n noted, last uint64, err error) {
 	if len(msg) > 0 {
 		return noted{}, 0, errMalformedMessage
 	}
-	return noted{term: v[0], index: v[1], stamp: int64(v[2])}, v[3], nil
+	return noted{term: v[0], index: v[1], stamp: fsm.Stamp{Wall: int64(v[2]), Mono: int64(v[3])}}, v[4], nil
 }
 
 // Outcomes of methodPropose.

@@ -43,6 +43,7 @@ type nodeMetrics struct {
 	lockWaiters   *prometheus.GaugeVec
 	lockEvents    *prometheus.CounterVec
 	clockOffPeers prometheus.Gauge
+	clockOffset   *prometheus.GaugeVec
 }
 
 func newNodeMetrics(reg prometheus.Registerer) *nodeMetrics {
@@ -87,9 +88,10 @@ func newNodeMetrics(reg prometheus.Registerer) *nodeMetrics {
 		locksHeld:     gauge("locks_held", "Locks that are held."),
 		lockWaiters:   gauge("lock_waiters", "Clients that wait for locks."),
 		lockEvents:    counter("lock_events_total", "What this replica applied: locks granted, released and expired; waits that ended by timed_out, node_gone and cancelled.", "event"),
-		clockOffPeers: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "lockstep", Name: "clock_off_peers", Help: "Peers whose clock differs from this node's by more than the allowed offset."}),
+		clockOffPeers: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "lockstep", Name: "clock_off_peers", Help: "Nodes whose clock differs by more than the allowed offset from a quorum's, or, where no quorum agrees, from this node's."}),
+		clockOffset:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "lockstep", Name: "clock_offset_seconds", Help: "How far a peer's clock is ahead of this node's."}, []string{"peer"}),
 	}
-	reg.MustRegister(m.clockOffPeers)
+	reg.MustRegister(m.clockOffPeers, m.clockOffset)
 	return m
 }
 

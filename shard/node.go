@@ -176,7 +176,7 @@ func (n *Node) handle() {
 		if err != nil {
 			return nil, err
 		}
-		return appendNoted(make([]byte, 0, 4*binary.MaxVarintLen64), noted, g.raft.LastIndex()), nil
+		return appendNoted(make([]byte, 0, 5*binary.MaxVarintLen64), noted, g.raft.LastIndex()), nil
 	})
 	n.net.Handle(methodPropose, n.answerPropose)
 	n.net.Handle(methodInfo, n.answerInfo)

@@ -130,7 +130,7 @@ func TestEveryProposalHappensOnce(t *testing.T) {
 			collect(<-outcomes)
 		}
 		var log string
-		machine.View(0, func(ctx *command.Ctx) {
+		machine.View(fsm.Stamp{}, func(ctx *command.Ctx) {
 			if e := ctx.Lookup([]byte("log")); e != nil {
 				log = string(e.Bytes())
 			}

@@ -59,7 +59,7 @@ type packer struct {
 	timer     *time.Timer
 	pacer     *pacer
 	expected  int64 // units that may come together for the next entry
-	lastStamp int64
+	lastStamp fsm.Stamp
 	nextID    uint64 // of fragmented entries
 	picker    *store.Picker
 }
@@ -241,15 +241,17 @@ func (p *packer) fill(pk *pack) {
 	e := &pk.entry
 	e.ValueLimit = p.g.opt.MaxValueBytes
 	limit, evicts := p.g.memoryLimit()
-	p.g.fsm.Inspect(func(s *store.Store, clock int64) {
-		p.lastStamp = max(p.lastStamp, clock, p.g.stampMillis())
+	now, newest := p.g.stamp(), p.g.fsm.Stamp()
+	p.lastStamp.Wall = max(p.lastStamp.Wall, newest.Wall, now.Wall)
+	p.lastStamp.Mono = max(p.lastStamp.Mono, newest.Mono, now.Mono)
+	p.g.fsm.Inspect(func(s *store.Store, _ int64) {
 		if limit == 0 {
 			return
 		}
 		over := s.Used() - limit
 		if evicts && over > 0 {
 			freed := int64(0)
-			for _, v := range s.Victims(p.lastStamp, over, p.picker) {
+			for _, v := range s.Victims(p.lastStamp.Wall, over, p.picker) {
 				e.Evictions = append(e.Evictions, fsm.Eviction{Key: []byte(v.Key), Version: v.Version})
 				freed += v.Size
 			}
@@ -259,7 +261,7 @@ func (p *packer) fill(pk *pack) {
 		}
 		e.OOMLimit = limit
 	})
-	e.StampMillis = p.lastStamp
+	e.StampMillis, e.MonoMillis = p.lastStamp.Wall, p.lastStamp.Mono
 	for _, in := range pk.remote {
 		e.Batches = append(e.Batches, in.batch)
 		pk.units += in.batch.Units

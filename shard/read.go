@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/failpoint"
 	"github.com/lockstepkv/lockstep/internal/mutant"
@@ -27,7 +28,7 @@ const hedgeDelay = 3 * time.Millisecond
 type noted struct {
 	term  uint64
 	index uint64
-	stamp int64 // the log clock, Unix milliseconds
+	stamp fsm.Stamp
 }
 
 var (
@@ -109,21 +110,22 @@ func (g *Group) termUnseen() bool {
 // note returns what a leader noted after the call and what was then confirmed.
 func (g *Group) note(ctx context.Context) (noted, error) {
 	term := g.serving.Load()
-	switch {
-	case term == 0:
+	if term == 0 {
 		return g.indexes.join(ctx)
-	case g.leaseValid(term):
+	}
+	if mono, ok := g.leaseValid(term); ok {
 		// That the lease is valid before the index is noted suffices: whatever
 		// happens after, however long this process sleeps, the read has begun, and
 		// the term is looked at once more in the end.
-		return g.noteNow(term), nil
+		return g.noteAt(mono, term), nil
 	}
 	return g.confirms.join(ctx)
 }
 
-// noteNow notes for a leader that serves in term.
-func (g *Group) noteNow(term uint64) noted {
-	return noted{term: term, index: g.raft.CommitIndex(), stamp: g.stampMillis()}
+// noteAt notes for a leader that serves in term, at a reading of the monotonic
+// clock.
+func (g *Group) noteAt(mono time.Duration, term uint64) noted {
+	return noted{term: term, index: g.raft.CommitIndex(), stamp: g.stampAt(mono)}
 }
 
 // commitPoll is how often a replica that waits for an index looks whether Raft
@@ -176,7 +178,7 @@ func (g *Group) confirm(ctx context.Context) (noted, error) {
 	}
 	started := g.clock.Mono()
 	begin := time.Now()
-	n := g.noteNow(term)
+	n := g.noteAt(started, term)
 	g.failpoint("shard/confirm/noted")
 	if mutant.On(mutant.ConfirmAnyTerm) {
 		term = g.raft.CurrentTerm()
@@ -305,8 +307,8 @@ func (g *Group) answerReadIndex(ctx context.Context) (noted, error) {
 	if term == 0 {
 		return noted{}, errNotServing
 	}
-	if g.leaseValid(term) {
-		return g.noteNow(term), nil
+	if mono, ok := g.leaseValid(term); ok {
+		return g.noteAt(mono, term), nil
 	}
 	return g.confirms.join(ctx)
 }
@@ -338,6 +340,6 @@ func (g *Group) readStale(opt command.ReadOptions, fn func(*command.Ctx)) (comma
 	if opt.MaxStaleness > 0 && age > opt.MaxStaleness {
 		return command.ReadInfo{Age: age}, fmt.Errorf("%w: %v", command.ErrTooStale, age)
 	}
-	index, _ := g.fsm.View(0, fn)
+	index, _ := g.fsm.View(fsm.Stamp{}, fn)
 	return command.ReadInfo{Index: index, Age: age}, nil
 }

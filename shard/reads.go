@@ -36,5 +36,5 @@ func (g *Group) countReads(msg []byte) {
 	for ; len(msg) >= 8; msg = msg[8:] {
 		hashes = append(hashes, binary.LittleEndian.Uint64(msg))
 	}
-	g.fsm.TouchAll(hashes, g.clock.WallMillis())
+	g.fsm.TouchAll(hashes, g.stamp().Wall)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -73,7 +74,7 @@ func (g *Group) expire(ctx context.Context) {
 		due := false
 		g.fsm.Inspect(func(s *store.Store, _ int64) {
 			at, ok := s.NextExpiry()
-			due = ok && at <= g.clock.WallMillis()
+			due = ok && at <= g.expiryClock()
 		})
 		if !due {
 			return
@@ -85,6 +86,15 @@ func (g *Group) expire(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// expiryClock is the time that expiry waits for: that which an entry would be
+// stamped with.
+func (g *Group) expiryClock() int64 {
+	if mutant.On(mutant.TickByWallClock) {
+		return g.clock.WallMillis()
+	}
+	return g.stamp().Wall
 }
 
 // compact takes a snapshot and lets Raft drop the log before it except for a

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"sync"
 	"time"
+
+	"github.com/lockstepkv/lockstep/internal/clock"
 )
 
 // Health is what the probes say of a peer.
@@ -11,9 +13,12 @@ type Health struct {
 	Connected bool
 	LastSeen  time.Time     // when the last probe was answered; zero if never
 	RTT       time.Duration // round trip of that probe
-	// ClockOffset is the peer's wall clock minus this node's, taken from the
-	// quickest of the newest probes; it is exact to half that round trip and
-	// the clocks' millisecond. ClockKnown is false before the first answer.
+	// WallMillis is the peer's wall clock now (Unix time), as it follows from the
+	// quickest of the newest probes and this node's monotonic clock: a step of this
+	// node's own wall clock does not move it. It is exact to half that round trip
+	// and the clocks' millisecond. ClockOffset is how far it is ahead of this node's.
+	// ClockKnown is false before the first answer, and when the last one is too old.
+	WallMillis  int64
 	ClockOffset time.Duration
 	ClockKnown  bool
 }
@@ -32,22 +37,27 @@ type clockWindow struct {
 }
 
 type probe struct {
-	conn       *conn
-	id         uint64
-	at         time.Time
-	wallMillis int64
+	conn *conn
+	id   uint64
+	at   time.Time
+	mono time.Duration
 }
 
 type clockSample struct {
-	rtt, offset time.Duration
+	rtt        time.Duration
+	wallMillis int64         // the peer's
+	mono       time.Duration // this node's, at that moment
 }
+
+// clockFresh is for how long an answer counts.
+const clockFresh = 3 * time.Second
 
 // ping sends a probe. Only those of the control link measure; the others
 // merely show that their connection is alive.
 func (p *peer) ping(c *conn, id uint64) {
 	if c.class == linkControl {
 		p.clock.mu.Lock()
-		p.clock.sent = probe{conn: c, id: id, at: time.Now(), wallMillis: p.t.clock.WallMillis()}
+		p.clock.sent = probe{conn: c, id: id, at: time.Now(), mono: p.t.clock.Mono()}
 		p.clock.mu.Unlock()
 	}
 	_ = c.send(header{kind: framePing, id: id}, nil) // a failed connection has been noticed already
@@ -55,25 +65,24 @@ func (p *peer) ping(c *conn, id uint64) {
 
 // pong takes a probe's answer.
 func (p *peer) pong(c *conn, id uint64, peerMillis int64) {
-	now, nowMillis := time.Now(), p.t.clock.WallMillis()
+	now, mono := time.Now(), p.t.clock.Mono()
 	w := &p.clock
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.sent.conn != c || w.sent.id != id {
 		return
 	}
-	// Compared with the middle of the round trip.
-	middle := w.sent.wallMillis + (nowMillis-w.sent.wallMillis)/2
 	w.samples[w.n%clockSamples] = clockSample{
-		rtt:    now.Sub(w.sent.at),
-		offset: time.Duration(peerMillis-middle) * time.Millisecond,
+		rtt:        now.Sub(w.sent.at),
+		wallMillis: peerMillis,
+		mono:       w.sent.mono + (mono-w.sent.mono)/2, // the middle of the round trip
 	}
 	w.n++
 	w.lastSeen = now
 	w.sent = probe{}
 }
 
-func (w *clockWindow) read(h *Health) {
+func (w *clockWindow) read(h *Health, c clock.Clock) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.n == 0 {
@@ -87,21 +96,25 @@ func (w *clockWindow) read(h *Health) {
 			best = s
 		}
 	}
-	h.ClockOffset, h.ClockKnown = best.offset, true
+	newest := w.samples[(w.n-1)%clockSamples]
+	mono := c.Mono()
+	h.WallMillis = best.wallMillis + (mono - best.mono).Milliseconds()
+	h.ClockOffset = time.Duration(h.WallMillis-c.WallMillis()) * time.Millisecond
+	h.ClockKnown = mono-newest.mono <= clockFresh
 }
 
 // Health reports on a peer. A node that is not in Options.Peers is not
 // connected; this node itself is, with no offset.
 func (t *Transport) Health(id string) Health {
 	if id == t.id {
-		return Health{Connected: true, LastSeen: time.Now(), ClockKnown: true}
+		return Health{Connected: true, LastSeen: time.Now(), WallMillis: t.clock.WallMillis(), ClockKnown: true}
 	}
 	p := t.peers[id]
 	if p == nil {
 		return Health{}
 	}
 	h := Health{Connected: p.links[linkControl].conn.Load() != nil}
-	p.clock.read(&h)
+	p.clock.read(&h, t.clock)
 	return h
 }
 

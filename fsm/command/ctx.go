@@ -17,15 +17,20 @@ type Ctx struct {
 	// applied log entry. Whether a key exists is judged by it alone.
 	Now int64
 
-	// Wall is the serving node's clock in Unix milliseconds, never before Now.
-	// In the log it equals Now. Reads use it to report remaining lifetimes.
+	// Wall is the leader's log clock when the read was confirmed, in Unix
+	// milliseconds, never before Now. In the log it equals Now. Reads use it to
+	// report remaining lifetimes.
 	Wall int64
+
+	// Mono and MonoAhead are the same of the log's monotonic time, in milliseconds:
+	// the time in which there was a leader. Locks and idempotency ids live by it.
+	Mono, MonoAhead int64
 
 	// InLog is true when the command runs from a log entry, on every replica.
 	InLog bool
 
-	// Due is set by Lookup when a read met a key whose time is up by Wall but
-	// not yet by Now. The shard then moves the log clock and runs the read
+	// Due is set when a read met a key whose time is up by Wall but not yet by
+	// Now, or a lock by MonoAhead and not by Mono. The shard then moves the log clock and runs the read
 	// again; the reply that was computed is thrown away.
 	Due bool
 

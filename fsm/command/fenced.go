@@ -82,7 +82,7 @@ func (op *fencedOp) Run(ctx *Ctx) resp.Value {
 	if err != nil {
 		return errorReply(err)
 	}
-	switch seen, verdict := ctx.Locks.CheckFence(ctx.Now, op.lock, op.fence); verdict {
+	switch seen, verdict := ctx.Locks.CheckFence(ctx.Mono, op.lock, op.fence); verdict {
 	case lock.FenceStale:
 		return errorReply(staleFence(op, seen))
 	case lock.FenceFuture:

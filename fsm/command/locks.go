@@ -118,7 +118,7 @@ func (op lockRenewOp) Run(ctx *Ctx) resp.Value {
 	if ctx.Locks == nil {
 		return errorReply(errNoLocks)
 	}
-	g, ok := ctx.Locks.Renew(ctx.Now, op.name, op.token, op.ttl)
+	g, ok := ctx.Locks.Renew(ctx.Mono, op.name, op.token, op.ttl)
 	switch {
 	case !op.detailed:
 		return boolReply(ok)
@@ -146,7 +146,7 @@ func (op unlockOp) Run(ctx *Ctx) resp.Value {
 	if ctx.Locks == nil {
 		return errorReply(errNoLocks)
 	}
-	return boolReply(ctx.Locks.Release(ctx.Now, op.name, op.token))
+	return boolReply(ctx.Locks.Release(ctx.Mono, op.name, op.token))
 }
 
 var specLockInfo = &Spec{
@@ -161,8 +161,8 @@ var specLockInfo = &Spec{
 
 type lockInfoOp struct{ name []byte }
 
-// Run judges the lock's time like that of a key: by the log clock, which is moved
-// first if the node's own clock says that the time is up.
+// Run judges the lock's time like that of a key: by the log, whose time is moved
+// first if the leader's clock says that the lock's time is up.
 func (op lockInfoOp) Run(ctx *Ctx) resp.Value {
 	if ctx.Locks == nil {
 		return errorReply(errNoLocks)
@@ -170,10 +170,10 @@ func (op lockInfoOp) Run(ctx *Ctx) resp.Value {
 	info, held := ctx.Locks.Info(op.name)
 	left := int64(0)
 	if held {
-		if info.ExpiresAt <= ctx.Wall {
+		if info.Ends <= ctx.MonoAhead {
 			ctx.Due = true
 		}
-		left = max(info.ExpiresAt-ctx.Wall, 0)
+		left = max(info.Ends-ctx.MonoAhead, 0)
 	}
 	return resp.Map(
 		resp.BulkString("name"), resp.Bulk(append([]byte(nil), op.name...)),
@@ -239,7 +239,7 @@ func (op lsLockOp) Run(ctx *Ctx) resp.Value {
 	if ctx.Locks == nil {
 		return errorReply(errNoLocks)
 	}
-	status, g, holder := ctx.Locks.Acquire(ctx.Now, op.request)
+	status, g, holder := ctx.Locks.Acquire(ctx.Mono, op.request)
 	word := int64(LockHeld)
 	switch status {
 	case lock.Full:
@@ -288,7 +288,7 @@ func (op lsLockCancelOp) Run(ctx *Ctx) resp.Value {
 		// The request is undone: another one under its id is none of the same.
 		ctx.Once.Forget(op.forget)
 	}
-	g, ok := ctx.Locks.Cancel(ctx.Now, op.name, op.token, op.release)
+	g, ok := ctx.Locks.Cancel(ctx.Mono, op.name, op.token, op.release)
 	if !ok {
 		return resp.NilArray
 	}

@@ -69,7 +69,7 @@ func (op *onceOp) Run(ctx *Ctx) resp.Value {
 		return errorReply(errOnceLog)
 	}
 	print := op.fingerprint()
-	reply, seen, hit, forgotten := ctx.Once.Begin(op.id, ctx.Now)
+	reply, seen, hit, forgotten := ctx.Once.Begin(op.id, ctx.Mono)
 	switch {
 	case hit && seen != print:
 		return errorReply(errOnceMismatch)
@@ -86,7 +86,7 @@ func (op *onceOp) Run(ctx *Ctx) resp.Value {
 		return errorReply(err)
 	}
 	reply = inner.Run(ctx)
-	ctx.Once.Finish(op.id, ctx.Now, print, reply)
+	ctx.Once.Finish(op.id, ctx.Mono, print, reply)
 	return reply
 }
 

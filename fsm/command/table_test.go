@@ -26,7 +26,7 @@ const testNow = 1_700_000_000_000
 func newCtx() *Ctx {
 	return &Ctx{
 		Table: NewTable(), Store: store.New(store.DefaultOptions()),
-		Now: testNow, Wall: testNow, InLog: true, Seed: 1, Once: onceMap{},
+		Now: testNow, Wall: testNow, Mono: testNow, MonoAhead: testNow, InLog: true, Seed: 1, Once: onceMap{},
 	}
 }
 

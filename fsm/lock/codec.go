@@ -16,7 +16,7 @@ var ErrMalformed = errors.New("malformed locks")
 //
 //	table  = uvarint(lastFence) uvarint(floor) uvarint(locks) lock* marks
 //	lock   = bytes(name) bytes(token) bytes(owner) uvarint(ttl) uvarint(fence)
-//	         uvarint(expiresAt) uvarint(waiters) waiter*
+//	         uvarint(ends) uvarint(waiters) waiter*
 //	waiter = bytes(token) bytes(owner) uvarint(ttl) uvarint(deadline) bytes(node)
 //	         uvarint(boot)
 //	marks  = uvarint(forgotten) uvarint(n) (key:16 bytes, uvarint(fence), uvarint(2*usedAt + granted))*
@@ -39,7 +39,7 @@ func (t *Table) AppendTo(b []byte) []byte {
 
 func (l *held) appendTo(b []byte) []byte {
 	b = appendStrings(b, l.name, l.token, l.owner)
-	b = appendUvarints(b, uint64(l.ttl), l.grant.Fence, uint64(l.grant.ExpiresAt), uint64(len(l.waiters)))
+	b = appendUvarints(b, uint64(l.ttl), l.fence, uint64(l.timer.at), uint64(len(l.waiters)))
 	for w := l.first; w != nil; w = w.next {
 		b = appendStrings(b, w.token, w.owner)
 		b = appendUvarints(b, uint64(w.ttl), uint64(w.timer.at))
@@ -95,7 +95,8 @@ func Decode(b []byte, collectEvents bool) (t *Table, rest []byte, err error) {
 
 func (t *Table) decodeLock(d *decoder) {
 	l := &held{name: d.string(), token: d.string(), owner: d.string(), ttl: int64(d.uvarint())}
-	l.grant = Grant{Fence: d.uvarint(), ExpiresAt: int64(d.uvarint())}
+	l.fence = d.uvarint()
+	ends := int64(d.uvarint())
 	if t.locks[l.name] != nil {
 		d.failed = true
 	}
@@ -105,7 +106,7 @@ func (t *Table) decodeLock(d *decoder) {
 	t.locks[l.name] = l
 	t.bytes += cost(l.name, l.token, l.owner)
 	l.timer = timer{name: l.name, lock: l, index: -1}
-	t.timers.set(&l.timer, l.grant.ExpiresAt)
+	t.timers.set(&l.timer, ends)
 	for range d.count() {
 		w := &waiter{lock: l, token: d.string(), owner: d.string(), ttl: int64(d.uvarint())}
 		deadline := int64(d.uvarint())

@@ -48,7 +48,7 @@ type Event struct {
 	Owner     string
 	Token     string // Granted, WaiterGone
 	Fence     uint64 // Granted, Lost
-	ExpiresAt int64  // Granted; log clock, Unix milliseconds
+	ExpiresAt int64  // Granted; the log's wall clock, Unix milliseconds
 	Node      string // Granted, WaiterGone: where the client is connected
 	Boot      uint64
 	Index     uint64 // of the log entry; filled in by who passes the event on

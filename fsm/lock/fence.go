@@ -17,14 +17,15 @@ const (
 // fenceAt is the smallest fence of a moment.
 func fenceAt(now int64) uint64 { return uint64(max(now-fenceEpoch, 0)) << fenceShift }
 
-// nextFence returns a fence higher than all before it, and than seen.
-func (t *Table) nextFence(now int64, seen uint64) uint64 {
+// nextFence returns a fence higher than all before it, and than seen. wall is the
+// log's wall clock: other shards have no other time in common with this one.
+func (t *Table) nextFence(wall int64, seen uint64) uint64 {
 	if mutant.On(mutant.FenceRestarts) {
 		t.lastFence++
 		return t.lastFence
 	}
 	t.lastFence = max(t.lastFence, t.floor, seen)
-	t.lastFence = max(t.lastFence+1, fenceAt(now))
+	t.lastFence = max(t.lastFence+1, fenceAt(wall))
 	return t.lastFence
 }
 
@@ -63,7 +64,7 @@ const (
 // fences; any other can only tell what no clock can have reached.
 func (t *Table) CheckFence(now int64, name []byte, fence uint64) (seen uint64, v FenceVerdict) {
 	if l := t.locks[string(name)]; l != nil {
-		return l.grant.Fence, verdict(fence, l.grant.Fence, true)
+		return l.fence, verdict(fence, l.fence, true)
 	}
 	key := markKey(string(name))
 	switch m := t.marks.byKey[key]; {
@@ -72,7 +73,7 @@ func (t *Table) CheckFence(now int64, name []byte, fence uint64) (seen uint64, v
 	case fence <= t.marks.forgotten:
 		return t.marks.forgotten, FenceStale
 	}
-	if limit := max(fenceAt(now), t.LastFence()) + fenceSlackMillis<<fenceShift; fence > limit {
+	if limit := max(fenceAt(now+t.wall), t.LastFence()) + fenceSlackMillis<<fenceShift; fence > limit {
 		return seen, FenceFuture
 	}
 	if v == FenceOK {

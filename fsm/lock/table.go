@@ -72,8 +72,10 @@ func ValidateTTL(millis int64) error {
 
 // Grant is the right to a lock.
 type Grant struct {
-	Fence     uint64
-	ExpiresAt int64 // log clock, Unix milliseconds
+	Fence uint64
+	// ExpiresAt is when it ends by the wall clock of the log, Unix milliseconds, as
+	// it looked when the grant was told. What counts is the log's monotonic time.
+	ExpiresAt int64
 }
 
 // Status is the answer to a request.
@@ -91,8 +93,8 @@ const (
 type held struct {
 	name, token, owner string
 	ttl                int64
-	grant              Grant
-	timer              timer
+	fence              uint64
+	timer              timer // when the grant ends
 	first, last        *waiter
 	waiters            map[string]*waiter // by token; nil while nobody waits
 }
@@ -113,7 +115,8 @@ type NodeBoot struct {
 	Boot uint64
 }
 
-// Table holds the locks of one shard.
+// Table holds the locks of one shard. Its time is the monotonic time of the log,
+// in milliseconds: no setting of a clock shortens a lock or a wait.
 type Table struct {
 	locks     map[string]*held
 	timers    timers
@@ -125,6 +128,9 @@ type Table struct {
 	marks     marks
 	collect   bool
 	events    []Event
+	// wall is the log's wall clock minus its monotonic time, as of the newest entry:
+	// for fences, and for what clients are told. No part of the table's state.
+	wall int64
 }
 
 // NewTable returns an empty table. It collects events if asked to.
@@ -144,24 +150,32 @@ func (t *Table) Acquire(now int64, r Request) (status Status, g Grant, holder st
 	l := t.locks[r.Name]
 	switch {
 	case l != nil && l.token == r.Token:
-		return Granted, l.grant, l.owner
+		return Granted, t.grant(l), l.owner
 	case l != nil && l.waiters[r.Token] != nil:
-		return Queued, l.grant, l.owner
+		return Queued, t.grant(l), l.owner
 	case l != nil && r.WaitMillis == 0:
-		return Held, l.grant, l.owner
+		return Held, t.grant(l), l.owner
 	case t.bytes+cost(r.Name, r.Token, r.Owner) > maxBytes:
 		return Full, Grant{}, ""
 	case l != nil:
 		t.enqueue(l, now, &r)
-		return Queued, l.grant, l.owner
+		return Queued, t.grant(l), l.owner
 	}
 	l = &held{name: r.Name}
 	l.timer = timer{name: l.name, lock: l, index: -1}
 	t.locks[l.name] = l
 	t.bytes += cost(r.Name, r.Token, r.Owner)
 	t.give(l, now, r.Token, r.Owner, r.TTLMillis, NodeBoot{r.Node, r.Boot})
-	return Granted, l.grant, l.owner
+	return Granted, t.grant(l), l.owner
 }
+
+// grant is what clients are told of l's grant.
+func (t *Table) grant(l *held) Grant {
+	return Grant{Fence: l.fence, ExpiresAt: l.timer.at + t.wall}
+}
+
+// SetWall says by how much the log's wall clock is ahead of its monotonic time.
+func (t *Table) SetWall(millis int64) { t.wall = millis }
 
 // give makes token the holder of l, whose bytes are accounted for already.
 func (t *Table) give(l *held, now int64, token, owner string, ttl int64, to NodeBoot) {
@@ -170,12 +184,12 @@ func (t *Table) give(l *held, now int64, token, owner string, ttl int64, to Node
 	if m := t.marks.byKey[key]; m != nil {
 		seen = m.fence
 	}
-	l.grant = Grant{Fence: t.nextFence(now, seen), ExpiresAt: now + ttl}
-	t.timers.set(&l.timer, l.grant.ExpiresAt)
-	t.marks.put(now, key, l.grant.Fence).granted = true
+	l.fence = t.nextFence(now+t.wall, seen)
+	t.timers.set(&l.timer, now+ttl)
+	t.marks.put(now, key, l.fence).granted = true
 	t.emit(Event{
 		Kind: EventGranted, Name: l.name, Owner: owner, Token: token,
-		Fence: l.grant.Fence, ExpiresAt: l.grant.ExpiresAt, Node: to.Node, Boot: to.Boot,
+		Fence: l.fence, ExpiresAt: t.grant(l).ExpiresAt, Node: to.Node, Boot: to.Boot,
 	})
 }
 
@@ -243,11 +257,11 @@ func (t *Table) Renew(now int64, name, token []byte, ttl int64) (Grant, bool) {
 	if l == nil || l.token != string(token) {
 		return Grant{}, false
 	}
-	l.ttl, l.grant.ExpiresAt = ttl, now+ttl
+	l.ttl = ttl
 	if !mutant.On(mutant.ExpiryIgnoresRenewal) {
-		t.timers.set(&l.timer, l.grant.ExpiresAt)
+		t.timers.set(&l.timer, now+ttl)
 	}
-	return l.grant, true
+	return t.grant(l), true
 }
 
 // Release ends the grant of token, and grants the lock to the next waiter.
@@ -267,7 +281,7 @@ func (t *Table) Cancel(now int64, name, token []byte, release bool) (Grant, bool
 	switch {
 	case l == nil:
 	case l.token == string(token) && !release:
-		return l.grant, true
+		return t.grant(l), true
 	case l.token == string(token):
 		t.lose(l, now, Released)
 	case l.waiters[string(token)] != nil:
@@ -278,7 +292,7 @@ func (t *Table) Cancel(now int64, name, token []byte, release bool) (Grant, bool
 
 // lose ends l's grant and gives the lock to the next waiter, if there is one.
 func (t *Table) lose(l *held, now int64, why Reason) {
-	t.emit(Event{Kind: EventLost, Reason: why, Name: l.name, Owner: l.owner, Fence: l.grant.Fence})
+	t.emit(Event{Kind: EventLost, Reason: why, Name: l.name, Owner: l.owner, Fence: l.fence})
 	t.bytes -= cost(l.name, l.token, l.owner)
 	for w := l.first; w != nil; w = l.first {
 		if w.timer.at <= now {
@@ -296,7 +310,7 @@ func (t *Table) lose(l *held, now int64, why Reason) {
 	delete(t.locks, l.name)
 }
 
-// Advance ends what is over at the log clock now: grants, and waits.
+// Advance ends what is over by now: grants, and waits.
 func (t *Table) Advance(now int64) {
 	for {
 		next := t.timers.first()
@@ -316,8 +330,7 @@ func (t *Table) Advance(now int64) {
 // longer anyway: while there was no leader nobody could renew.
 func (t *Table) LeaderStart(now int64) {
 	for _, l := range t.locks {
-		if end := now + l.ttl; end > l.grant.ExpiresAt {
-			l.grant.ExpiresAt = end
+		if end := now + l.ttl; end > l.timer.at {
 			t.timers.set(&l.timer, end)
 		}
 	}
@@ -355,7 +368,7 @@ func (t *Table) Stands(name, token string) (Status, Grant) {
 	switch {
 	case l == nil:
 	case l.token == token:
-		return Granted, l.grant
+		return Granted, t.grant(l)
 	case l.waiters[token] != nil:
 		return Queued, Grant{}
 	}
@@ -367,6 +380,7 @@ type Info struct {
 	Grant
 	Owner     string
 	TTLMillis int64
+	Ends      int64 // monotonic time of the log
 	Waiters   int
 }
 
@@ -376,7 +390,7 @@ func (t *Table) Info(name []byte) (Info, bool) {
 	if l == nil {
 		return Info{}, false
 	}
-	return Info{Grant: l.grant, Owner: l.owner, TTLMillis: l.ttl, Waiters: len(l.waiters)}, true
+	return Info{Grant: t.grant(l), Owner: l.owner, TTLMillis: l.ttl, Ends: l.timer.at, Waiters: len(l.waiters)}, true
 }
 
 // NextDue returns when the next grant or wait is over; ok is false if none is.

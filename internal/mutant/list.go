@@ -39,6 +39,8 @@ const (
 	WatchMissesReturn     ID = "watch-misses-return"
 	StaleAgeUnderstated   ID = "stale-age-understated"
 	HeartbeatFastPath     ID = "heartbeat-fast-path"
+	StampByWallClock      ID = "stamp-by-wall-clock"
+	TickByWallClock       ID = "tick-by-wall-clock"
 	UnlockWithoutToken    ID = "unlock-without-token"
 	ExpiryIgnoresRenewal  ID = "expiry-ignores-renewal"
 	FenceRestarts         ID = "fence-restarts-after-restore"
@@ -89,6 +91,8 @@ func All() []Mutant {
 		{WatchMissesReturn, "WATCH does not notice a key that came and went"},
 		{StaleAgeUnderstated, "a stale read says it is younger than it is"},
 		{HeartbeatFastPath, "heartbeats change term and state beside Raft's main loop (hashicorp/raft issue 695)"},
+		{StampByWallClock, "the log's time follows the leader's wall clock wherever it goes"},
+		{TickByWallClock, "a tick is logged when a node's clock says so, not when the log's time would come to it"},
 		{UnlockWithoutToken, "anybody can release a lock, whatever the token"},
 		{ExpiryIgnoresRenewal, "a lock ends when its first time is over, renewed or not"},
 		{FenceRestarts, "fences are counted, and the count is not in the snapshot"},

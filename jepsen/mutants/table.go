@@ -82,6 +82,8 @@ func Table() []Row {
 		{Mutant: mutant.LeaseAfterHandover, Test: "TestLeaseGivenUpIsNotTakenAgainInItsTerm", Package: "./shard"},
 		{Mutant: mutant.TransferUnasked, Test: "TestTransferToAHungNodeDoesNotEndService", Package: "./shard"},
 		{Mutant: mutant.EstablishOnce, Test: "TestLeaderTriesAgainToServe", Package: "./shard"},
+		{Mutant: mutant.StampByWallClock, Test: "TestOneBadClockWithANodeDown", Package: "./shard"},
+		{Mutant: mutant.TickByWallClock, Test: "TestOneBadClockWithANodeDown", Package: "./shard"},
 		{Mutant: mutant.UnlockWithoutToken, Workload: "locks"},
 		{Mutant: mutant.ExpiryIgnoresRenewal, Workload: "locks"},
 		{Mutant: mutant.FenceRestarts, Workload: "locks", Faults: []string{"kill-all", "snapshots"}},

@@ -193,7 +193,7 @@ func (s *Shard) Fail(err error) {
 func (s *Shard) ctx() *command.Ctx {
 	now := s.now().UnixMilli()
 	s.locks.Advance(now)
-	return &command.Ctx{Table: s.table, Store: s.store, Locks: s.locks, Now: now, Wall: now}
+	return &command.Ctx{Table: s.table, Store: s.store, Locks: s.locks, Now: now, Wall: now, Mono: now, MonoAhead: now}
 }
 
 // Propose implements router.Shard.

@@ -1,0 +1,127 @@
+package shard
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/internal/mutant"
+	"github.com/lockstepkv/lockstep/shard/logclock"
+)
+
+// clocksEvery is how often clocks are compared.
+const clocksEvery = 250 * time.Millisecond
+
+// stamp returns the stamp that an entry logged now would get, on the leader. Who
+// waits for a time has an entry logged only when this has reached it: by another
+// clock he would ask again and again.
+func (g *Group) stamp() fsm.Stamp { return g.stampAt(g.clock.Mono()) }
+
+// stampAt is stamp at a reading of the node's monotonic clock.
+func (g *Group) stampAt(mono time.Duration) fsm.Stamp {
+	s := fsm.Stamp(g.logClock.Now(mono))
+	if mutant.On(mutant.StampByWallClock) {
+		s.Wall = max(s.Wall, g.clock.WallMillis())
+		s.Mono = s.Wall
+	}
+	return s
+}
+
+// startLogClock lets the log's time go on from the newest entry, whoever stamped
+// it. What passed before this process applied something is not known and does
+// not count.
+func (g *Group) startLogClock() {
+	mono, since := g.clock.Mono(), time.Duration(0)
+	if at := g.appliedAt.Load(); at != 0 {
+		since = mono - time.Duration(at)
+	}
+	g.logClock.Start(mono, logclock.Stamp(g.fsm.Stamp()), since)
+	g.adjustLogClock(g.node.agreement())
+}
+
+func (g *Group) adjustLogClock(a logclock.Agreement) {
+	if stepped := g.logClock.Adjust(g.clock.Mono(), a); stepped > 0 {
+		g.logger.Warn("the clock of the log steps forward to what a quorum's clocks say", "by", stepped)
+	}
+}
+
+// agreement compares the clocks of the voters that are known now.
+func (n *Node) agreement() logclock.Agreement {
+	own := logclock.Reading{Node: n.opt.NodeID, Wall: n.opt.Clock.WallMillis()}
+	var others []logclock.Reading
+	for _, m := range n.opt.Members {
+		if m.ID == n.opt.NodeID {
+			continue
+		}
+		if h := n.net.Health(m.ID); h.Connected && h.ClockKnown {
+			others = append(others, logclock.Reading{Node: m.ID, Wall: h.WallMillis})
+			n.metrics.clockOffset.WithLabelValues(m.ID).Set(h.ClockOffset.Seconds())
+		}
+	}
+	a := logclock.Agree(own, others, len(n.opt.Members), n.opt.MaxClockOffset)
+	n.metrics.clockOffPeers.Set(float64(len(a.Outside)))
+	return a
+}
+
+// clockOff reports whether this node's clock differs from those of a quorum. With
+// two nodes, or with one of three down, nobody can tell whose clock is wrong.
+func (n *Node) clockOff() bool { return n.off(n.agreement()) }
+
+func (n *Node) off(a logclock.Agreement) bool {
+	return n.opt.MaxClockOffset > 0 && a.Known && !a.Member
+}
+
+// watchClocks keeps the log's time near that of a quorum, tells when clocks differ,
+// and hands leadership over while this node's clock is off from a quorum's.
+func (n *Node) watchClocks(ctx context.Context) {
+	told := ""
+	every(ctx, clocksEvery, func() {
+		a := n.agreement()
+		told = n.tellClocks(a, told)
+		for _, g := range n.Groups() {
+			if g.Serving() {
+				g.adjustLogClock(a)
+			}
+			if n.off(a) && g.raft.State() == raft.Leader {
+				n.handOver(ctx, g)
+			}
+		}
+	})
+}
+
+// tellClocks says in the log when something has changed about whose clocks differ.
+func (n *Node) tellClocks(a logclock.Agreement, told string) string {
+	reference := a.Wall
+	if !a.Known {
+		reference = n.opt.Clock.WallMillis()
+	}
+	var names, list []string
+	for _, r := range a.Outside {
+		names = append(names, r.Node)
+		list = append(list, fmt.Sprintf("%s by %v", r.Node, time.Duration(r.Wall-reference)*time.Millisecond))
+	}
+	state := fmt.Sprint(a.Known, a.Member, names)
+	if len(names) == 0 {
+		state = ""
+	}
+	if state == told {
+		return told
+	}
+	log, differ := n.opt.Logger, strings.Join(list, ", ")
+	switch {
+	case len(names) == 0:
+		log.Info("the clocks of the nodes agree again")
+	case n.off(a):
+		log.Error("this node's clock differs from those of a quorum, it will not lead", "off", differ)
+	case a.Known:
+		log.Warn("clocks differ from those of a quorum", "off", differ)
+	default:
+		log.Warn("clocks differ and no quorum can tell which is right; the log goes on by its leader's monotonic clock",
+			"off from this node's", differ)
+	}
+	return state
+}
