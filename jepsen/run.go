@@ -96,13 +96,13 @@ func (r *run) prepare(ctx context.Context) error {
 		r.say("left out here: %s", strings.Join(r.out.LeftOut, ", "))
 	}
 	r.start = time.Now() // until the first operation; see perform
-	bound, clockFaults := oneClock, nemesis.WrongClocks(r.cfg.Faults)
+	bound, rates, clockFaults := oneClock, oneClock, nemesis.WrongClocks(r.cfg.Faults)
 	if clockFaults {
-		bound = wrongClocks
+		bound, rates = wrongClocks, wrongRates
 	}
 	r.load, err = workload.New(r.cfg.Workload, workload.Options{
 		Now: r.now, Shards: r.cfg.Shards, Workers: r.cfg.Workers * r.cfg.Nodes,
-		ClockFaults: clockFaults, ClockBound: bound, Page: r.page,
+		ClockFaults: clockFaults, ClockBound: bound, RateBound: rates, Page: r.page,
 	})
 	if err != nil {
 		return err

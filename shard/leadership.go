@@ -98,6 +98,7 @@ func (g *Group) tryEstablish(ctx context.Context, term uint64, elected time.Dura
 	if ctx.Err() != nil || !g.leads(term) {
 		return errNotServing
 	}
+	g.node.awaitClocks(ctx)
 	if g.node.clockOff() {
 		g.node.handOver(ctx, g)
 		return errClockOff

@@ -40,13 +40,33 @@ func (g *Group) startLogClock() {
 		since = mono - time.Duration(at)
 	}
 	g.logClock.Start(mono, logclock.Stamp(g.fsm.Stamp()), since)
-	g.adjustLogClock(g.node.agreement())
+	g.logClock.Resume(g.clock.Mono(), g.node.agreement())
 }
 
 func (g *Group) adjustLogClock(a logclock.Agreement) {
 	if stepped := g.logClock.Adjust(g.clock.Mono(), a); stepped > 0 {
 		g.logger.Warn("the clock of the log steps forward to what a quorum's clocks say", "by", stepped)
 	}
+}
+
+// awaitClocks waits until a quorum's clocks agree, or those of all nodes that are
+// connected are known, which takes a moment after they came up: a leader that begins without them
+// would have to set the log's clock while clients count on it.
+func (n *Node) awaitClocks(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*clocksEvery)
+	defer cancel()
+	for n.clockMissing() && !n.agreement().Known && ctx.Err() == nil {
+		pause(ctx, retryPause)
+	}
+}
+
+func (n *Node) clockMissing() bool {
+	for _, m := range n.opt.Members {
+		if h := n.net.Health(m.ID); h.Connected && !h.ClockKnown {
+			return true
+		}
+	}
+	return false
 }
 
 // agreement compares the clocks of the voters that are known now.

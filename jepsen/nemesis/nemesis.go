@@ -45,6 +45,7 @@ const (
 	loss       class = "loss"
 	clocks     class = "clocks"
 	leadership class = "leadership"
+	processor  class = "processor"
 	disks      class = "disks"
 )
 
@@ -76,6 +77,8 @@ func faults() []fault {
 		{"kill-all", processes, killAll},
 		{"pause", processes, pause},
 		{"stutter", processes, stutter},
+		{"transfer-paused", processes, transferPaused},
+		{"transfer-down", processes, transferDown},
 		{"wipe", processes, wipe},
 		{amnesiaName, processes, amnesia},
 		{"bitflip", processes, bitflip},
@@ -91,9 +94,14 @@ func faults() []fault {
 		{"partition-ring", network, partitionRing},
 		{"partition-bridge", network, partitionBridge},
 		{"partition-oneway", network, partitionOneWay},
+		{"transfer-cut", network, transferCut},
 		{"loss", loss, lossy},
 		{"transfer", leadership, transfer},
+		{"transfer-twice", leadership, transferTwice},
+		{"starve", processor, starve},
 		{"clock", clocks, clockJump},
+		{"clock-day", clocks, clockDay},
+		{ClocksSet, clocks, clocksSet},
 		{"drift", clocks, clockDrift},
 	}
 }
@@ -178,10 +186,12 @@ func Expand(list []string, able Able) (out, leftOut []string, err error) {
 	return out, leftOut, nil
 }
 
-// membersOf are the faults that a name or a group stands for.
+// membersOf are the faults that a name or a group stands for. All clocks set at once
+// are a fault that only those workloads bear which do not look at the wall clock, so
+// it is in no group.
 func membersOf(name string) (members []fault) {
 	for _, f := range faults() {
-		if f.name == name || name == "all" || strings.HasPrefix(f.name, name+"-") {
+		if f.name == name || name == "all" && f.name != ClocksSet || strings.HasPrefix(f.name, name+"-") && f.name != ClocksSet {
 			members = append(members, f)
 		}
 	}

@@ -57,6 +57,52 @@ func clockJump(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFun
 	return n.distort(ctx, rng, offset, 1)
 }
 
+// clockDay sets the clock of a node wrong by a day.
+func clockDay(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {
+	offset := 24 * time.Hour
+	if rng.IntN(2) == 0 {
+		offset = -offset
+	}
+	return n.distort(ctx, rng, offset, 1)
+}
+
+// ClocksSet is the fault that sets the clocks of all nodes at once, as time
+// synchronization does after it was away.
+const ClocksSet = "clock-all"
+
+func clocksSet(_ context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {
+	offset := 5 * time.Second
+	if rng.IntN(2) == 0 {
+		offset = -offset
+	}
+	set := func(offset time.Duration) error {
+		var errs []error
+		for _, node := range n.nodes {
+			errs = append(errs, node.SetClock(offset, 1))
+		}
+		return errors.Join(errs...)
+	}
+	before := 0
+	for _, node := range n.nodes {
+		before += countInLog(node, clockWord)
+	}
+	err := set(offset)
+	heal := func(context.Context) (string, error) {
+		seen := -before
+		for _, node := range n.nodes {
+			seen += countInLog(node, clockWord)
+		}
+		if err := set(0); err != nil {
+			return "", err
+		}
+		if seen == 0 {
+			return "", fmt.Errorf("%w: no node noticed", errNoChance)
+		}
+		return fmt.Sprintf("%d nodes logged the change", seen), nil
+	}
+	return fmt.Sprintf("all by %v", offset), heal, err
+}
+
 // clockDrift lets the clock of a minority run too fast or too slow, within what
 // leases allow for.
 func clockDrift(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {

@@ -70,7 +70,11 @@ func (s *counter) Step(ctx context.Context, w *Worker) {
 		s.read(ctx, w, c, key)
 		return
 	}
-	in := check.CounterInput{Delta: 1 + w.Rand.Int64N(5)}
+	s.add(ctx, w, c, key, 1+w.Rand.Int64N(5))
+}
+
+func (s *counter) add(ctx context.Context, w *Worker, c client.Client, key string, delta int64) {
+	in := check.CounterInput{Delta: delta}
 	s.do(w, c.Node(), check.CounterAdd, key, in,
 		func() client.Reply { return c.Do(ctx, "INCRBY", key, strconv.FormatInt(in.Delta, 10)) },
 		func(r client.Reply) (check.CounterOutput, error) {

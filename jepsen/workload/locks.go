@@ -25,6 +25,7 @@ type locks struct {
 }
 
 func newLocks(o Options) Workload {
+	o.ClockBound = o.RateBound
 	return &locks{
 		recorded: newRecorded[check.LockInput, check.LockOutput]("locks", o),
 		keys:     keyring{prefix: "l", active: 4, per: 70},

@@ -21,8 +21,9 @@ type Options struct {
 	Workers int
 	// ClockFaults: clocks of nodes are set wrong during the run.
 	ClockFaults bool
-	// ClockBound is how far the clocks of two leaders may be apart.
-	ClockBound time.Duration
+	// ClockBound is by how much the lifetime of a key may differ from what was asked,
+	// RateBound that of a lock.
+	ClockBound, RateBound time.Duration
 	// Page keeps a page that a checker draws of a bad key.
 	Page func(name string, content []byte)
 }
@@ -61,6 +62,7 @@ func kinds() map[string]func(Options) Workload {
 		"register": newRegister,
 		"set":      newSet,
 		"counter":  newCounter,
+		"hot":      newHot,
 		"append":   newListAppend,
 		"ryw":      newSession,
 		"stale":    newStale,

@@ -64,9 +64,21 @@ func (c *Clock) Now(mono time.Duration) Stamp {
 	return Stamp{Wall: wall / 1000, Mono: monotonic / 1000}
 }
 
+// Resume is Adjust for a leader that has not served yet. What passed between the
+// newest entry and now is not known exactly, above all after a restart, so the
+// clock takes any step forward that a quorum with this node agrees on. Made up
+// for later, the time would be taken from keys that are set meanwhile.
+func (c *Clock) Resume(mono time.Duration, a Agreement) (stepped time.Duration) {
+	return c.adjust(mono, a, 0)
+}
+
 // Adjust steers or steps the clock by what the voters' clocks say at a reading of
 // the node's monotonic clock.
 func (c *Clock) Adjust(mono time.Duration, a Agreement) (stepped time.Duration) {
+	return c.adjust(mono, a, a.tolerance)
+}
+
+func (c *Clock) adjust(mono time.Duration, a Agreement, tolerance time.Duration) (stepped time.Duration) {
 	old := c.now.Load()
 	if old == nil {
 		return 0
@@ -83,7 +95,7 @@ func (c *Clock) Adjust(mono time.Duration, a Agreement) (stepped time.Duration) 
 			next.wall = a.Wall * 1000
 		}
 	case !a.Known:
-	case ahead > a.tolerance.Microseconds() && a.Member:
+	case ahead > tolerance.Microseconds() && a.Member:
 		next.wall = a.Wall * 1000
 		stepped = time.Duration(ahead) * time.Microsecond
 	default:

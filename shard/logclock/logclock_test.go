@@ -194,3 +194,24 @@ func TestClockKeepsItsBounds(t *testing.T) {
 		}
 	})
 }
+
+func TestResumedClockTakesAnyStepForward(t *testing.T) {
+	s := newSim("n1", "n1", "n2", "n3")
+	s.mono = 10 * time.Second
+	s.c.Start(s.mono, Stamp{Wall: s.truth() - 300}, 0)
+	s.c.Resume(s.mono, s.agreement())
+	if e := s.errorOf(); e.Abs() > time.Millisecond {
+		t.Errorf("off by %v", e)
+	}
+	s.c.Start(s.mono, Stamp{Wall: s.truth() + 300}, 0)
+	s.c.Resume(s.mono, s.agreement())
+	if e := s.errorOf(); e != 300*time.Millisecond {
+		t.Errorf("off by %v: it must not go back", e)
+	}
+	s.off["n1"], s.down["n3"] = day, true
+	s.c.Start(s.mono, Stamp{Wall: s.truth()}, 0)
+	s.c.Resume(s.mono, s.agreement())
+	if e := s.errorOf(); e.Abs() > time.Millisecond {
+		t.Errorf("off by %v without agreement", e)
+	}
+}
