@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/lockstepkv/lockstep/jepsen/check"
 	"github.com/lockstepkv/lockstep/jepsen/client"
@@ -54,17 +55,43 @@ func (r *run) judgeOperations(entries []history.Entry) {
 	}
 	r.out.OK, r.out.Failed, r.out.InDoubt = counts[history.OK], counts[history.Fail], counts[history.InDoubt]
 	least := int(r.cfg.Duration.Seconds() * minOKPerSecond)
-	done := fmt.Sprintf("%d operations succeeded, at least %d are wanted", r.out.OK, least)
+	r.out.Served = servedShare(entries, r.out.Healed)
+	done := fmt.Sprintf("%d operations succeeded, at least %d are wanted; in %.0f %% of the seconds in which faults were injected, at least %.0f %% are wanted",
+		r.out.OK, least, 100*r.out.Served, 100*minServed)
 	never := neverOK(entries)
 	if len(never) > 0 {
 		done += "; none of kind " + strings.Join(never, ", ")
 	}
-	r.out.Add("enough was done", r.out.OK >= least && len(never) == 0, done)
+	r.out.Add("enough was done", r.out.OK >= least && len(never) == 0 && r.out.Served >= minServed, done)
 	detail := "every error that a client saw is documented, and no request was wrong"
 	if len(strange) > 0 {
 		detail = fmt.Sprintf("%d unexpected errors: %s", len(strange), strings.Join(strange[:min(len(strange), 5)], "; "))
 	}
 	r.out.Add("errors", len(strange) == 0, detail)
+}
+
+// minServed is the least share of the seconds with faults in which something must
+// have succeeded: what nobody answers cannot be judged.
+const minServed = 0.4
+
+// servedShare is in which share of the seconds up to the end of the faults an
+// operation succeeded.
+func servedShare(entries []history.Entry, healed time.Duration) float64 {
+	ok, served := make([]bool, int(healed/time.Second)), 0
+	if len(ok) == 0 {
+		return 1
+	}
+	for _, e := range entries {
+		if i := int(e.Return / time.Second); e.Outcome == history.OK && i < len(ok) {
+			ok[i] = true
+		}
+	}
+	for _, yes := range ok {
+		if yes {
+			served++
+		}
+	}
+	return float64(served) / float64(len(ok))
 }
 
 // fewAttempts is how many operations of a kind may all fail by chance, in a short

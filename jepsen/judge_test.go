@@ -140,3 +140,16 @@ func TestADirectoryIsUsedOnce(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestShareOfServedSeconds(t *testing.T) {
+	at := func(second float64, o history.Outcome) history.Entry {
+		return history.Entry{Meta: history.Meta{Return: time.Duration(second * float64(time.Second)), Outcome: o}}
+	}
+	entries := []history.Entry{at(0.1, history.OK), at(0.9, history.OK), at(1.5, history.Fail), at(3.2, history.OK), at(4.5, history.OK)}
+	if got := servedShare(entries, 4*time.Second); got != 0.5 {
+		t.Errorf("%g, want 0.5: seconds 0 and 3 of 4", got)
+	}
+	if got := servedShare(nil, 0); got != 1 {
+		t.Errorf("%g without faults", got)
+	}
+}

@@ -284,7 +284,7 @@ const (
 // compare compares the replicas.
 func (r *run) compare(ctx context.Context) {
 	digests, err := r.cluster.Agree(ctx, agreePatience)
-	detail := fmt.Sprintf("%v", digests)
+	detail := cluster.Sentence(digests)
 	if err != nil {
 		detail = err.Error()
 	}

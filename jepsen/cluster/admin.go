@@ -92,6 +92,11 @@ type Digest struct {
 	State string `json:"state"`
 }
 
+// String is the digest in words.
+func (d Digest) String() string {
+	return fmt.Sprintf("%d keys with sum %s and state %s at index %d", d.Keys, d.Sum, d.State, d.Index)
+}
+
 // Digest asks the node for the digest of its replica of a shard.
 func (n *Node) Digest(ctx context.Context, shard int) (Digest, error) {
 	var d Digest

@@ -232,12 +232,23 @@ func (c *Cluster) Agree(ctx context.Context, patience time.Duration) ([][]Digest
 	for shard, digests := range all {
 		for i, d := range digests {
 			if d != digests[0] {
-				err = errors.Join(err, fmt.Errorf("%w: shard %d at index %d: %s %+v, %s %+v", ErrDiverged,
+				err = errors.Join(err, fmt.Errorf("%w: shard %d at index %d: %s has %v, %s has %v", ErrDiverged,
 					shard, d.Index, c.Nodes[0].ID, digests[0], c.Nodes[i].ID, d))
 			}
 		}
 	}
 	return all, err
+}
+
+// Sentence says that replicas agree.
+func Sentence(digests [][]Digest) string {
+	var list []string
+	for shard, replicas := range digests {
+		if len(replicas) > 0 {
+			list = append(list, fmt.Sprintf("the %d replicas of shard %d are equal at index %d, with %d keys", len(replicas), shard, replicas[0].Index, replicas[0].Keys))
+		}
+	}
+	return strings.Join(list, "; ")
 }
 
 // errUsage ends waiting: the node will never start.

@@ -210,6 +210,8 @@ type Nemesis struct {
 	opt   Options
 	nodes []*cluster.Node
 
+	gate chan struct{} // one place for each fault at work; nil: no bound
+
 	cutting sync.Mutex // held by the one fault that cuts connections; before mu
 
 	mu      sync.Mutex
@@ -225,10 +227,10 @@ type Nemesis struct {
 // New returns a nemesis.
 func New(o Options) *Nemesis {
 	if o.MinHold == 0 {
-		o.MinHold = 1200 * time.Millisecond
+		o.MinHold = time.Second
 	}
 	if o.MaxHold == 0 {
-		o.MaxHold = 3500 * time.Millisecond
+		o.MaxHold = 2500 * time.Millisecond
 	}
 	return &Nemesis{opt: o, nodes: o.Cluster.Nodes, touched: make([]time.Time, len(o.Cluster.Nodes)), dropped: map[cluster.Pair]int64{}}
 }
@@ -242,6 +244,9 @@ func (n *Nemesis) Run(ctx context.Context, d time.Duration) {
 		if slices.Contains(n.opt.Faults, f.name) {
 			lanes[f.class] = append(lanes[f.class], f)
 		}
+	}
+	if len(lanes) > atOnce {
+		n.gate = make(chan struct{}, atOnce)
 	}
 	var wg sync.WaitGroup
 	for cl, list := range lanes {
@@ -281,11 +286,52 @@ func (n *Nemesis) lane(ctx context.Context, until time.Time, list []fault, rng *
 		deck = deck[1:]
 		hold := n.between(rng, n.opt.MinHold, n.opt.MaxHold)
 		quiet := n.between(rng, n.opt.MinHold/2, n.opt.MaxHold)
-		if !n.once(ctx, f, hold, rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64()))) && skipped < 2*len(list) {
+		leave := n.enter(ctx)
+		took := n.once(ctx, f, hold, rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64())))
+		if !took && skipped < 2*len(list) {
 			skipped++
 			deck = append(deck, f)
 		}
+		if n.gate != nil {
+			n.calm(ctx)
+		}
+		leave()
 		sleep(ctx, quiet)
+	}
+}
+
+// atOnce is how many faults of different classes are at work at a time. With more,
+// hardly anything succeeds while they are, and what nobody answers cannot be
+// judged.
+const atOnce = 2
+
+// enter waits until there is room for another fault.
+func (n *Nemesis) enter(ctx context.Context) (leave func()) {
+	if n.gate == nil {
+		return func() {}
+	}
+	select {
+	case n.gate <- struct{}{}:
+		return func() { <-n.gate }
+	case <-ctx.Done():
+		return func() {}
+	}
+}
+
+// calmPatience is how long a fault that was healed keeps its place, for the cluster
+// to serve again.
+const calmPatience = 1500 * time.Millisecond
+
+// calm waits until shard 0 has a leader again, for a moment.
+func (n *Nemesis) calm(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, calmPatience)
+	defer cancel()
+	for ctx.Err() == nil {
+		if _, err := n.opt.Cluster.Leader(ctx, 0); err == nil {
+			sleep(ctx, 300*time.Millisecond)
+			return
+		}
+		sleep(ctx, 50*time.Millisecond)
 	}
 }
 

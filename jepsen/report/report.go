@@ -55,6 +55,8 @@ type Report struct {
 	OK      int `json:"ok"`
 	Failed  int `json:"failed"`
 	InDoubt int `json:"in_doubt"`
+	// Served is the share of the seconds with faults in which something succeeded.
+	Served float64 `json:"served"`
 
 	Checks  []Check         `json:"checks"`
 	Verdict check.Verdict   `json:"verdict"`

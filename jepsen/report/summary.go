@@ -101,18 +101,18 @@ func (s *Summary) add(r *Report, faults map[string]*FaultLine) {
 
 // Markdown writes the summary as tables.
 func (s *Summary) Markdown(w io.Writer) {
-	fmt.Fprintln(w, "| run | verdict | nodes | shards | reads | log | ok | failed | in doubt | faults |\n|---|---|---|---|---|---|---|---|---|---|")
+	fmt.Fprintln(w, "| run | verdict | nodes | shards | reads | log | ok | failed | in doubt | faults | served |\n|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, l := range s.Runs {
 		r := l.Report
 		if r == nil {
-			fmt.Fprintf(w, "| %s | **not run** | | | | | | | | |\n", l.Name)
+			fmt.Fprintf(w, "| %s | **not run** | | | | | | | | | |\n", l.Name)
 			continue
 		}
 		word := "**failed**"
 		if l.Valid {
 			word = "valid"
 		}
-		fmt.Fprintf(w, "| %s | %s | %d | %d | %s | %s | %d | %d | %d | %d |\n", l.Name, word, r.Nodes, r.Shards, r.ReadMode, r.Engine, r.OK, r.Failed, r.InDoubt, len(r.Events))
+		fmt.Fprintf(w, "| %s | %s | %d | %d | %s | %s | %d | %d | %d | %d | %.0f %% |\n", l.Name, word, r.Nodes, r.Shards, r.ReadMode, r.Engine, r.OK, r.Failed, r.InDoubt, len(r.Events), 100*r.Served)
 	}
 	fmt.Fprintf(w, "\n%d of %d runs valid; %d operations: %d ok, %d failed, %d in doubt; %d faults in %v.\n\n",
 		s.Valid, len(s.Runs), s.Operations(), s.OK, s.Failed, s.InDoubt, s.Injected, s.Took.Round(time.Second))
@@ -122,10 +122,14 @@ func (s *Summary) Markdown(w io.Writer) {
 	}
 }
 
+// percent is a share in words.
+func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }
+
 // HTML is the summary as one page, with links to the pages of the runs.
 func (s *Summary) HTML() ([]byte, error) {
 	t, err := template.New("summary").Funcs(template.FuncMap{
-		"round": func(d time.Duration) time.Duration { return d.Round(time.Second) },
+		"percent": percent,
+		"round":   func(d time.Duration) time.Duration { return d.Round(time.Second) },
 	}).Parse(summaryPage)
 	if err != nil {
 		return nil, err
