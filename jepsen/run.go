@@ -99,6 +99,9 @@ func (r *run) prepare(ctx context.Context) error {
 	bound, rates, clockFaults := oneClock, oneClock, nemesis.WrongClocks(r.cfg.Faults)
 	if clockFaults {
 		bound, rates = wrongClocks, wrongRates
+		if nemesis.MajorityRestarts(r.cfg.Faults) {
+			bound += lostTime
+		}
 	}
 	r.load, err = workload.New(r.cfg.Workload, workload.Options{
 		Now: r.now, Shards: r.cfg.Shards, Workers: r.cfg.Workers * r.cfg.Nodes,

@@ -151,6 +151,15 @@ func WrongClocks(list []string) bool {
 	return slices.ContainsFunc(faults(), func(f fault) bool { return f.class == clocks && slices.Contains(list, f.name) })
 }
 
+// MajorityRestarts reports whether any of the faults starts a majority of the nodes
+// again at a time, or may.
+func MajorityRestarts(list []string) bool {
+	return slices.ContainsFunc(faults(), func(f fault) bool {
+		several := f.class == disks || slices.Contains([]string{"kill-majority", "kill-all", "power-all", "power-dying"}, f.name)
+		return several && slices.Contains(list, f.name)
+	})
+}
+
 // Expand resolves the groups: "kill", "power", "partition" and "all". Faults that
 // are not to be had here are left out of groups and returned as leftOut; a group
 // of which nothing is left is an error, but for "all", which always has some.
