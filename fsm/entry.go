@@ -39,6 +39,8 @@ const (
 	SettingLeaseMillis Setting = 1
 	// SettingOnceMillis is how long the reply of an idempotent command is kept.
 	SettingOnceMillis Setting = 2
+	// SettingOnceBytes bounds the memory for ids and replies of idempotent commands.
+	SettingOnceBytes Setting = 3
 )
 
 // SettingChange is a new value of a replicated setting.

@@ -200,6 +200,8 @@ func (f *FSM) begin(e *Entry, term uint64) {
 			f.lease = s.Value
 		case SettingOnceMillis:
 			f.once.keepMillis = int64(s.Value)
+		case SettingOnceBytes:
+			f.once.budget = int64(s.Value)
 		}
 	}
 }
@@ -224,7 +226,7 @@ func (f *FSM) applyBatch(e *Entry, position int) (BatchResult, error) {
 		}
 		f.cmdCtx = command.Ctx{
 			Table: f.opt.Table, Store: f.store, Once: f.once, Locks: f.locks,
-			Now: f.clock, Wall: f.clock, Mono: f.mono, MonoAhead: f.mono, InLog: true,
+			Now: f.clock, Wall: f.clock, Mono: f.mono, MonoAhead: f.mono, InLog: true, Owner: f.unit.Owner,
 			OOMLimit: e.OOMLimit, ValueLimit: e.ValueLimit, Seed: f.index<<24 ^ uint64(position)<<20 ^ n,
 		}
 		reply := f.runUnit()
@@ -381,10 +383,29 @@ func (f *FSM) Stamp() Stamp {
 }
 
 // Settings returns the replicated settings.
-func (f *FSM) Settings() (leaseMillis, onceMillis uint64) {
+func (f *FSM) Settings() (leaseMillis, onceMillis, onceBytes uint64) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.lease, uint64(f.once.keepMillis)
+	return f.lease, uint64(f.once.keepMillis), uint64(f.once.budget)
+}
+
+// OnceFigures are about the ids of idempotent commands.
+type OnceFigures struct {
+	Replies    int   // kept
+	Remembered int   // ids without a reply
+	Bytes      int64 // that both take
+	Budget     int64
+	Refused    uint64 // for want of memory, since the process started
+}
+
+// OnceFigures returns them.
+func (f *FSM) OnceFigures() OnceFigures {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return OnceFigures{
+		Replies: len(f.once.records), Remembered: f.once.remembered(),
+		Bytes: f.once.bytes, Budget: f.once.budget, Refused: f.once.refused,
+	}
 }
 
 // Applied returns the index of the newest command entry applied. Raft's own

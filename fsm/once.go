@@ -1,76 +1,120 @@
 package fsm
 
 import (
+	"encoding/binary"
+	"maps"
+	"slices"
+
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
-// DefaultOnceMillis is how long replies of idempotent commands are kept unless
-// the cluster says otherwise: ten minutes.
-const DefaultOnceMillis = 10 * 60 * 1000
+// Defaults of the replicated settings. With them 1,000 ids a second fit, of one
+// owner: 600,000 replies of ten minutes and the hashes of 1,800,000 ids of half an hour
+// take less than 256 MB by the arithmetic below, for ids and replies of 36 bytes.
+const (
+	// DefaultOnceMillis is how long the reply to an id is kept: ten minutes.
+	DefaultOnceMillis = 10 * 60 * 1000
+	// DefaultOnceBytes is how much memory ids and replies may take: 512 MiB.
+	DefaultOnceBytes = 512 << 20
+)
 
-// tombstoneMillis is how long an id is refused after its reply was dropped: a
-// day. The id's hash alone is kept for that.
-const tombstoneMillis = 24 * 60 * 60 * 1000
+// rememberMillis is how long an id is refused after its reply was dropped: half an
+// hour. The id's hash alone is kept for that.
+const rememberMillis = 30 * 60 * 1000
+
+// graveyards is into how many parts that time is divided. What is remembered goes
+// a part at a time.
+const graveyards = 6
+
+// ownerShare is which part of the memory one owner may take.
+const ownerShare = 2
+
+// What a record takes besides its strings, and what the hash of an id takes; as
+// measured, with the maps that they are in.
+const (
+	recordBytes = 240
+	graveBytes  = 32
+)
 
 // onceRecord is the outcome of one idempotent command. One that was forgotten
 // stays in the order of age until its turn comes, without an id.
 type onceRecord struct {
 	id    string
-	at    int64  // log clock, milliseconds
+	owner string
+	at    int64  // the log's monotonic time, milliseconds
 	print uint64 // fingerprint of the command
 	reply resp.Value
 	gone  bool
 }
 
-// Bounds that hold whatever the rate: the newest ids are kept, older ones are
-// forgotten before their time.
-const (
-	maxOnceBytes  = 256 << 20 // ids and replies
-	maxTombstones = 1 << 18
-)
-
-type tombstone struct {
-	hash uint64
-	at   int64
+// grave holds the hashes of ids that came between two moments and whose replies
+// are gone.
+type grave struct {
+	from, last int64
+	hashes     map[uint64]struct{}
+	order      []uint64         // of hashes, for snapshots: sorting them would take too long
+	byOwner    map[string]int64 // how many
 }
 
-// onceTable implements command.OnceTable. Records and tombstones age by the log
-// clock, which never goes back, so both are kept in order of age as they come.
+// onceTable implements command.OnceTable. Records and hashes age by the log's
+// monotonic time, so both are kept in order of age as they come.
+//
+// Within its time nothing is forgotten. When the memory is used up, by everybody
+// or by one owner, new ids are refused.
 type onceTable struct {
 	keepMillis int64
+	budget     int64 // bytes
 	records    map[string]*onceRecord
 	order      []*onceRecord
-	bytes      int // of order
-	graves     map[uint64]struct{}
-	graveOrder []tombstone
+	graves     []*grave         // by age, the oldest first
+	bytes      int64            // of order and graves
+	owners     map[string]int64 // bytes by owner
+	refused    uint64           // since the process started; no part of the state
 }
 
 func newOnceTable() *onceTable {
 	return &onceTable{
 		keepMillis: DefaultOnceMillis,
+		budget:     DefaultOnceBytes,
 		records:    make(map[string]*onceRecord),
-		graves:     make(map[uint64]struct{}),
+		owners:     make(map[string]int64),
 	}
 }
 
 // Begin implements command.OnceTable.
-func (t *onceTable) Begin(id []byte, _ int64) (reply resp.Value, print uint64, hit, forgotten bool) {
+func (t *onceTable) Begin(id, owner []byte) (reply resp.Value, print uint64, is command.OnceState) {
 	if r, ok := t.records[string(id)]; ok {
-		return r.reply, r.print, true, false
+		return r.reply, r.print, command.OnceDone
 	}
-	_, forgotten = t.graves[xxhash.Sum64(id)]
-	return resp.Value{}, 0, false, forgotten
+	hash := xxhash.Sum64(id)
+	for _, g := range t.graves {
+		if _, ok := g.hashes[hash]; ok {
+			return resp.Value{}, 0, command.OnceForgotten
+		}
+	}
+	cost := int64(recordBytes + len(id) + len(owner))
+	if t.bytes+cost > t.budget {
+		is = command.OnceFull
+	} else if len(owner) > 0 && t.owners[string(owner)]+cost > t.budget/ownerShare {
+		is = command.OnceShare
+	}
+	if is != command.OnceNew && mutant.On(mutant.OnceForgetsWhenFull) {
+		t.forgetForRoom()
+		is = command.OnceNew
+	}
+	if is != command.OnceNew {
+		t.refused++
+	}
+	return resp.Value{}, 0, is
 }
 
 // Finish implements command.OnceTable.
-func (t *onceTable) Finish(id []byte, now int64, print uint64, reply resp.Value) {
-	r := &onceRecord{id: string(id), at: now, print: print, reply: reply}
-	t.add(r)
-	for t.bytes > maxOnceBytes {
-		t.forgetOldest()
-	}
+func (t *onceTable) Finish(id, owner []byte, now int64, print uint64, reply resp.Value) {
+	t.add(&onceRecord{id: string(id), owner: string(owner), at: now, print: print, reply: reply})
 }
 
 // Forget implements command.OnceTable.
@@ -80,50 +124,162 @@ func (t *onceTable) Forget(id []byte) {
 		return
 	}
 	delete(t.records, r.id)
-	t.bytes -= r.size()
+	t.charge(r.owner, -r.size())
 	*r = onceRecord{at: r.at, gone: true}
 }
 
 func (t *onceTable) add(r *onceRecord) {
 	t.records[r.id] = r
 	t.order = append(t.order, r)
-	t.bytes += r.size()
+	t.charge(r.owner, r.size())
+}
+
+// charge counts bytes of an owner. Owners without any are not kept.
+func (t *onceTable) charge(owner string, bytes int64) {
+	t.bytes += bytes
+	if t.owners[owner] += bytes; t.owners[owner] == 0 {
+		delete(t.owners, owner)
+	}
 }
 
 // size counts nothing for what was forgotten: a replica that was restored from a
 // snapshot does not have it.
-func (r *onceRecord) size() int {
+func (r *onceRecord) size() int64 {
 	if r.gone {
 		return 0
 	}
-	return 64 + len(r.id) + r.reply.Size()
+	return int64(recordBytes + len(r.id) + len(r.owner) + r.reply.Size())
 }
 
-// forgetOldest drops the oldest reply and keeps its id's hash.
-func (t *onceTable) forgetOldest() {
+// dropOldest drops the oldest reply and keeps its id's hash.
+func (t *onceTable) dropOldest() {
 	r := t.order[0]
 	t.order[0] = nil // let go of the reply before the array is
 	t.order = t.order[1:]
-	t.bytes -= r.size()
 	if r.gone {
 		return
 	}
+	t.charge(r.owner, -r.size())
 	delete(t.records, r.id)
-	t.bury(tombstone{hash: xxhash.Sum64String(r.id), at: r.at})
+	t.bury(xxhash.Sum64String(r.id), r.owner, r.at)
 }
 
-// age drops what is older than the retention at the log clock now.
+// bury remembers the hash of an id that came at the given time.
+func (t *onceTable) bury(hash uint64, owner string, at int64) {
+	var g *grave
+	if n := len(t.graves); n > 0 && at < t.graves[n-1].from+rememberMillis/graveyards {
+		g = t.graves[n-1]
+	} else {
+		g = &grave{from: at, hashes: make(map[uint64]struct{}), byOwner: make(map[string]int64)}
+		t.graves = append(t.graves, g)
+	}
+	g.last = at
+	if _, there := g.hashes[hash]; there {
+		return
+	}
+	g.hashes[hash] = struct{}{}
+	g.order = append(g.order, hash)
+	g.byOwner[owner]++
+	t.charge(owner, graveBytes)
+}
+
+// age drops what is older than the retention at the log's monotonic time now.
 func (t *onceTable) age(now int64) {
 	for len(t.order) > 0 && t.order[0].at+t.keepMillis <= now {
-		t.forgetOldest()
+		t.dropOldest()
 	}
-	for len(t.graveOrder) > 0 && (len(t.graveOrder) > maxTombstones || t.graveOrder[0].at+t.keepMillis+tombstoneMillis <= now) {
-		delete(t.graves, t.graveOrder[0].hash)
-		t.graveOrder = t.graveOrder[1:]
+	for len(t.graves) > 0 && t.graves[0].last+t.keepMillis+rememberMillis <= now {
+		t.dropGrave()
 	}
 }
 
-func (t *onceTable) bury(g tombstone) {
-	t.graves[g.hash] = struct{}{}
-	t.graveOrder = append(t.graveOrder, g)
+func (t *onceTable) dropGrave() {
+	for owner, n := range t.graves[0].byOwner {
+		t.charge(owner, -n*graveBytes)
+	}
+	t.graves[0] = nil
+	t.graves = t.graves[1:]
+}
+
+// forgetForRoom is a deliberate bug.
+func (t *onceTable) forgetForRoom() {
+	switch {
+	case len(t.graves) > 0:
+		t.dropGrave()
+	case len(t.order) > 0:
+		t.dropOldest()
+		t.dropGrave()
+	}
+}
+
+// remembered is how many ids are refused because their replies are gone.
+func (t *onceTable) remembered() (n int) {
+	for _, g := range t.graves {
+		n += len(g.order)
+	}
+	return n
+}
+
+// appendTo encodes the table.
+//
+//	table  = uvarint(records) record* uvarint(graves) grave*
+//	record = bytes(id) bytes(owner) uvarint(at) fingerprint:8 value
+//	grave  = uvarint(from) uvarint(last) uvarint(n) hash:8* uvarint(owners)
+//	         (bytes(owner) uvarint(n))*
+func (t *onceTable) appendTo(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(t.records)))
+	for _, r := range t.order {
+		if r.gone {
+			continue
+		}
+		b = appendString(appendString(b, r.id), r.owner)
+		b = binary.AppendUvarint(b, uint64(r.at))
+		b = binary.LittleEndian.AppendUint64(b, r.print)
+		b = resp.AppendBinary(b, r.reply)
+	}
+	b = binary.AppendUvarint(b, uint64(len(t.graves)))
+	for _, g := range t.graves {
+		b = binary.AppendUvarint(b, uint64(g.from))
+		b = binary.AppendUvarint(b, uint64(g.last))
+		b = binary.AppendUvarint(b, uint64(len(g.order)))
+		for _, hash := range g.order {
+			b = binary.LittleEndian.AppendUint64(b, hash)
+		}
+		b = binary.AppendUvarint(b, uint64(len(g.byOwner)))
+		for _, owner := range slices.Sorted(maps.Keys(g.byOwner)) {
+			b = binary.AppendUvarint(appendString(b, owner), uint64(g.byOwner[owner]))
+		}
+	}
+	return b
+}
+
+func (d *decoder) once(t *onceTable) {
+	for range d.count() {
+		r := &onceRecord{id: string(d.bytes()), owner: string(d.bytes()), at: int64(d.uvarint()), print: d.uint64(), reply: d.value()}
+		if d.failed {
+			return
+		}
+		t.add(r)
+	}
+	for range d.count() {
+		g := &grave{from: int64(d.uvarint()), last: int64(d.uvarint()), hashes: make(map[uint64]struct{}), byOwner: make(map[string]int64)}
+		for range d.count() {
+			hash := d.uint64()
+			if d.failed {
+				return
+			}
+			g.hashes[hash] = struct{}{}
+			g.order = append(g.order, hash)
+		}
+		for range d.count() {
+			owner, n := string(d.bytes()), int64(d.uvarint())
+			if n < 0 || n > int64(len(g.order)) {
+				d.fail()
+				return
+			}
+			g.byOwner[owner] = n
+			t.charge(owner, n*graveBytes)
+		}
+		t.graves = append(t.graves, g)
+	}
 }

@@ -104,7 +104,7 @@ func (f *FSM) RestoreFrom(r io.Reader) error {
 // that replicas in the same state write the same bytes.
 func (f *FSM) encodeState() []byte {
 	b := []byte{stateVersion}
-	for _, n := range []uint64{f.index, f.term, f.leading, uint64(f.clock), uint64(f.mono), f.lease, uint64(f.once.keepMillis)} {
+	for _, n := range []uint64{f.index, f.term, f.leading, uint64(f.clock), uint64(f.mono), f.lease, uint64(f.once.keepMillis), uint64(f.once.budget)} {
 		b = binary.AppendUvarint(b, n)
 	}
 	b = binary.AppendUvarint(b, uint64(len(f.sessions)))
@@ -149,25 +149,6 @@ func (s *session) appendTo(b []byte) []byte {
 	return b
 }
 
-func (t *onceTable) appendTo(b []byte) []byte {
-	b = binary.AppendUvarint(b, uint64(len(t.records)))
-	for _, r := range t.order {
-		if r.gone {
-			continue
-		}
-		b = appendString(b, r.id)
-		b = binary.AppendUvarint(b, uint64(r.at))
-		b = binary.LittleEndian.AppendUint64(b, r.print)
-		b = resp.AppendBinary(b, r.reply)
-	}
-	b = binary.AppendUvarint(b, uint64(len(t.graveOrder)))
-	for _, g := range t.graveOrder {
-		b = binary.LittleEndian.AppendUint64(b, g.hash)
-		b = binary.AppendUvarint(b, uint64(g.at))
-	}
-	return b
-}
-
 func (f *FSM) decodeState(b []byte) error {
 	if len(b) == 0 || b[0] != stateVersion {
 		return fmt.Errorf("%w: engine state of a format version other than %d", ErrMalformedEntry, stateVersion)
@@ -175,6 +156,7 @@ func (f *FSM) decodeState(b []byte) error {
 	d := decoder{rest: b[1:]}
 	f.index, f.term, f.leading, f.clock = d.uvarint(), d.uvarint(), d.uvarint(), int64(d.uvarint())
 	f.mono, f.lease, f.once.keepMillis = int64(d.uvarint()), d.uvarint(), int64(d.uvarint())
+	f.once.budget = int64(d.uvarint())
 	for range d.count() {
 		node := string(d.bytes())
 		f.sessions[node] = d.session()
@@ -218,16 +200,6 @@ func (d *decoder) session() *session {
 		s.replies[seq] = replies
 	}
 	return s
-}
-
-func (d *decoder) once(t *onceTable) {
-	for range d.count() {
-		r := &onceRecord{id: string(d.bytes()), at: int64(d.uvarint()), print: d.uint64(), reply: d.value()}
-		t.add(r)
-	}
-	for range d.count() {
-		t.bury(tombstone{hash: d.uint64(), at: int64(d.uvarint())})
-	}
 }
 
 func (d *decoder) uint64() uint64 {

@@ -233,13 +233,16 @@ func (g *Group) memoryLimit() (bytes int64, evicts bool) {
 // settingsToPropose returns the replicated settings that differ from this
 // node's configuration.
 func (g *Group) settingsToPropose() []fsm.SettingChange {
-	leaseMillis, onceMillis := g.fsm.Settings()
+	leaseMillis, onceMillis, onceBytes := g.fsm.Settings()
 	var out []fsm.SettingChange
 	if want := uint64(g.opt.LeaseDuration / time.Millisecond); want != leaseMillis {
 		out = append(out, fsm.SettingChange{Setting: fsm.SettingLeaseMillis, Value: want})
 	}
 	if want := uint64(g.opt.OnceRetention / time.Millisecond); want != 0 && want != onceMillis {
 		out = append(out, fsm.SettingChange{Setting: fsm.SettingOnceMillis, Value: want})
+	}
+	if want := uint64(g.opt.OnceBytes) / uint64(g.opt.Shards); want != 0 && want != onceBytes {
+		out = append(out, fsm.SettingChange{Setting: fsm.SettingOnceBytes, Value: want})
 	}
 	return out
 }

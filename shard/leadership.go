@@ -90,7 +90,7 @@ func (g *Group) tryEstablish(ctx context.Context, term uint64, elected time.Dura
 	}
 	// Longer than any lease that an earlier leader can hold: leases are a
 	// tenth shorter than the setting, by their holder's clock.
-	silence, _ := g.fsm.Settings()
+	silence, _, _ := g.fsm.Settings()
 	if mutant.On(mutant.LeaseWithoutSilence) {
 		silence = 0
 	}

@@ -74,7 +74,7 @@ func (g *Group) leaseDuration() time.Duration {
 	if g.opt.LeaseDuration == 0 {
 		return 0
 	}
-	agreed, _ := g.fsm.Settings()
+	agreed, _, _ := g.fsm.Settings()
 	return min(g.opt.LeaseDuration, time.Duration(agreed)*time.Millisecond)
 }
 

@@ -42,6 +42,8 @@ type nodeMetrics struct {
 	locksHeld     *prometheus.GaugeVec
 	lockWaiters   *prometheus.GaugeVec
 	lockEvents    *prometheus.CounterVec
+	onceBytes     *prometheus.GaugeVec
+	onceRefused   *prometheus.CounterVec
 	clockOffPeers prometheus.Gauge
 	clockOffset   *prometheus.GaugeVec
 }
@@ -85,6 +87,8 @@ func newNodeMetrics(reg prometheus.Registerer) *nodeMetrics {
 		usedBytes:     gauge("used_bytes", "Accounted bytes of the shard's data."),
 		evicted:       counter("evicted_keys_total", "Keys evicted since the process started."),
 		expired:       counter("expired_keys_total", "Keys removed because their time was up, since the process started."),
+		onceBytes:     gauge("once_bytes", "Memory for idempotency ids and their replies, by arithmetic."),
+		onceRefused:   counter("once_refused_total", "Idempotency ids refused because that memory, or their client's share of it, was used up."),
 		locksHeld:     gauge("locks_held", "Locks that are held."),
 		lockWaiters:   gauge("lock_waiters", "Clients that wait for locks."),
 		lockEvents:    counter("lock_events_total", "What this replica applied: locks granted, released and expired; waits that ended by timed_out, node_gone and cancelled.", "event"),
@@ -108,7 +112,7 @@ type groupMetrics struct {
 	lastDisk, lastApply atomic.Int64 // nanoseconds
 
 	// What the counters show already; touched by observe alone.
-	evictedShown, expiredShown uint64
+	evictedShown, expiredShown, onceRefusedShown uint64
 }
 
 func (m *nodeMetrics) group(id uint32) *groupMetrics {
@@ -178,6 +182,10 @@ func (g *Group) observe() {
 		m.keys.WithLabelValues(l).Set(float64(s.Len()))
 		m.usedBytes.WithLabelValues(l).Set(float64(s.Used()))
 	})
+	once := g.fsm.OnceFigures()
+	m.onceBytes.WithLabelValues(l).Set(float64(once.Bytes))
+	m.onceRefused.WithLabelValues(l).Add(float64(once.Refused - min(g.metrics.onceRefusedShown, once.Refused)))
+	g.metrics.onceRefusedShown = once.Refused
 	held, waiters := g.LockCounts()
 	m.locksHeld.WithLabelValues(l).Set(float64(held))
 	m.lockWaiters.WithLabelValues(l).Set(float64(waiters))

@@ -55,6 +55,7 @@ type Options struct {
 	ElectionTimeout  time.Duration
 	LeaseDuration    time.Duration // 0: every read is confirmed by a quorum
 	OnceRetention    time.Duration
+	OnceBytes        int64 // for all shards of a node together; 0: the default
 	MaxClockOffset   time.Duration
 	DiskStallTimeout time.Duration
 	SnapshotLogBytes int64 // log written since the last snapshot that makes another one due

@@ -119,6 +119,10 @@ func errorKind(code string) (status int, name, outcome string) {
 		return http.StatusPreconditionFailed, "stale_fence", notApplied
 	case "ONCEMISMATCH":
 		return http.StatusConflict, "idempotency_key_reused", notApplied
+	case "ONCEFULL":
+		return http.StatusServiceUnavailable, "idempotency_keys_full", notApplied
+	case "ONCESHARE":
+		return http.StatusTooManyRequests, "idempotency_keys_share", notApplied
 	case "ONCEEXPIRED":
 		return http.StatusConflict, "idempotency_key_expired", notApplied
 	case "EXECABORT":

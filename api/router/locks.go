@@ -185,7 +185,7 @@ func (l *lockRequest) propose(ctx context.Context, args command.Args, late func(
 	ctx, cancel := context.WithTimeout(ctx, l.r.cfg.RequestTimeout)
 	defer cancel()
 	b := command.Batch{Late: late}
-	b.Add(args)
+	b.AddOwned(l.s.owner(), args)
 	replies, err := l.shard.Propose(ctx, b)
 	switch {
 	case err != nil:

@@ -204,7 +204,7 @@ func (ru *run) writes(ctx context.Context, s *Session, from, to int) bool {
 			if b.N > 0 && len(b.Body)+size > ru.r.cfg.MaxBatchBytes {
 				break
 			}
-			ru.items[next].addTo(&b)
+			ru.items[next].addTo(&b, s)
 			next++
 		}
 		if !ru.propose(ctx, s, b, from, next) {
@@ -276,12 +276,15 @@ func commandSize(args command.Args) int {
 	return n
 }
 
-func (it *item) addTo(b *command.Batch) {
-	if it.tx != nil {
+func (it *item) addTo(b *command.Batch, s *Session) {
+	switch {
+	case it.tx != nil:
 		b.AddMulti(it.tx.unit.Watches, it.tx.unit.Cmds)
-		return
+	case it.p.spec.Flags.Has(command.Owned):
+		b.AddOwned(s.owner(), it.args)
+	default:
+		b.Add(it.args)
 	}
-	b.Add(it.args)
 }
 
 // observe counts items[from:to], which took since start together.

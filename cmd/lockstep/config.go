@@ -67,6 +67,7 @@ type RequestConfig struct {
 	RedirectMoved    bool // --redirect moved; has an effect with more than one shard only
 	AllowCrossShard  bool
 	OnceRetention    time.Duration
+	OnceBytes        int64
 	SlowlogThreshold time.Duration // negative: the slow log is off
 }
 

@@ -128,7 +128,7 @@ func (s *server) shardOptions() (shard.Options, error) {
 		Listener: s.peerListener, PeerTLS: peerTLS, Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
 		Table: command.NewTable(), Memory: memoryOf(s.settings()),
 		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
-		OnceRetention: c.Requests.OnceRetention, MaxClockOffset: c.Raft.MaxClockOffset,
+		OnceRetention: c.Requests.OnceRetention, OnceBytes: c.Requests.OnceBytes, MaxClockOffset: c.Raft.MaxClockOffset,
 		DiskStallTimeout: c.Raft.DiskStallTimeout, SnapshotLogBytes: c.Raft.SnapshotLogBytes,
 		MaxValueBytes:   c.Requests.MaxValueBytes,
 		MaxWaitingBytes: max(256<<20, 2*c.Requests.MaxValueBytes),

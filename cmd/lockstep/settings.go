@@ -31,7 +31,7 @@ type settings struct {
 	}
 	requests struct {
 		timeout, onceRetention durationValue
-		maxValue               sizeValue
+		maxValue, onceMemory   sizeValue
 		maxClients             intValue
 		redirect               choiceValue
 		crossShard             bool
@@ -121,7 +121,9 @@ func (s *settings) requestFlags() *pflag.FlagSet {
 	fs.Var(&s.requests.redirect, "redirect", "with several shards: answer -MOVED as Redis Cluster does, or forward for clients that do not know it")
 	fs.BoolVar(&s.requests.crossShard, "allow-cross-shard", false, "let MGET, MSET, DEL, EXISTS, UNLINK and TOUCH span shards, atomic per shard only; over the Redis protocol with --redirect forward only, over HTTP always")
 	s.requests.onceRetention = durationValue(10 * time.Minute)
-	fs.Var(&s.requests.onceRetention, "once-retention", "how long the outcome of a request with an idempotency key is remembered")
+	fs.Var(&s.requests.onceRetention, "once-retention", "how long the outcome of a request with an idempotency key is kept; the key itself is refused for half an hour more")
+	s.requests.onceMemory = 512 << 20
+	fs.Var(&s.requests.onceMemory, "once-memory", "memory of a node for idempotency keys and their outcomes, shared evenly by the shards; when it is used up new keys are refused; the same on every node")
 	s.requests.slowlog = slowlogValue(10 * time.Millisecond)
 	fs.Var(&s.requests.slowlog, "slowlog-log-slower-than", "commands slower than this enter the slow log; 0: all, -1: none")
 	return fs

@@ -14,6 +14,7 @@ const (
 	maxMaxValueBytes   = 512 << 20 // Redis's own limit of a string
 	minRaftTimeout     = 50 * time.Millisecond
 	minLeaseDuration   = 20 * time.Millisecond
+	minOnceBytes       = 1 << 20
 	maxLeaseDuration   = time.Minute
 	maxNameLength      = 128
 	maxMemorySampleCap = 64
@@ -32,7 +33,7 @@ func (s *settings) build() (Config, error) {
 			LeaseDuration: time.Duration(s.raft.lease)},
 		Requests: RequestConfig{Timeout: time.Duration(s.requests.timeout), MaxValueBytes: int64(s.requests.maxValue),
 			MaxClients: int(s.requests.maxClients), RedirectMoved: s.requests.redirect.value == "moved",
-			AllowCrossShard: s.requests.crossShard, OnceRetention: time.Duration(s.requests.onceRetention),
+			AllowCrossShard: s.requests.crossShard, OnceRetention: time.Duration(s.requests.onceRetention), OnceBytes: int64(s.requests.onceMemory),
 			SlowlogThreshold: time.Duration(s.requests.slowlog)},
 		Security: SecurityConfig{Password: s.security.password, ClientTLS: s.security.client,
 			PeerTLS: s.security.peer, InsecurePeers: s.security.insecurePeers},
@@ -115,6 +116,9 @@ func (r RequestConfig) check() error {
 	var errs []error
 	if r.MaxValueBytes < minMaxValueBytes || r.MaxValueBytes > maxMaxValueBytes {
 		errs = append(errs, mistake("max-value-size", "%d bytes is not within 1kb to 512mb", r.MaxValueBytes))
+	}
+	if r.OnceBytes < minOnceBytes {
+		errs = append(errs, mistake("once-memory", "%d bytes is less than %d", r.OnceBytes, minOnceBytes))
 	}
 	if r.MaxClients < 1 {
 		errs = append(errs, mistake("maxclients", "%d is less than 1", r.MaxClients))

@@ -50,6 +50,10 @@ type Ctx struct {
 	// Once remembers the replies of idempotent commands. Nil outside the log.
 	Once OnceTable
 
+	// Owner is whom the memory for that is counted to: the client's address. Empty:
+	// nobody.
+	Owner []byte
+
 	// Locks are the shard's locks.
 	Locks *lock.Table
 
@@ -67,15 +71,26 @@ type Ctx struct {
 	rngSeed uint64
 }
 
+// OnceState is what is known of an idempotency id.
+type OnceState uint8
+
+// The states of an id.
+const (
+	OnceNew       OnceState = iota // it may run
+	OnceDone                       // it ran
+	OnceForgotten                  // it ran, and its reply is no longer kept
+	OnceFull                       // it is new, and there is no memory to remember it
+	OnceShare                      // the same, for this owner
+)
+
 // OnceTable holds the replies of commands that ran under an idempotency id.
 type OnceTable interface {
-	// Begin looks id up. hit: it ran before, print is the fingerprint of the
-	// command that ran, and reply is what it answered. forgotten: it ran
-	// before, but the reply is no longer kept.
-	Begin(id []byte, now int64) (reply resp.Value, print uint64, hit, forgotten bool)
+	// Begin looks id up. For OnceDone print is the fingerprint of the command that
+	// ran, and reply what it answered. Memory for a new id is counted to owner.
+	Begin(id, owner []byte) (reply resp.Value, print uint64, is OnceState)
 	// Finish remembers the reply of id and the fingerprint of its command. It
-	// copies id; reply is immutable.
-	Finish(id []byte, now int64, print uint64, reply resp.Value)
+	// copies id and owner; reply is immutable.
+	Finish(id, owner []byte, now int64, print uint64, reply resp.Value)
 	// Forget lets id be used again, as if it had not been.
 	Forget(id []byte)
 }

@@ -98,7 +98,8 @@ const notes = `
 - ` + "`WATCH`" + ` compares versions, and survives a change of leader. A key that was absent, came and went again has changed, as in Redis; so has an absent key of which another key of the same slot was removed meanwhile.
 - The texts of ` + "`HELP`" + ` subcommands are Lockstep's own.
 - ` + "`ONCE`" + ` keeps the reply of the first run for the retention time of the cluster. The same id with another command answers
-  ` + "`ONCEMISMATCH`" + `, an id whose reply was dropped ` + "`ONCEEXPIRED`" + `; neither runs anything. It takes commands that write to keys, and
+  ` + "`ONCEMISMATCH`" + `, an id whose reply was dropped ` + "`ONCEEXPIRED`" + `, a new one for which there is no memory ` + "`ONCEFULL`" + ` or, if
+  this client's share is used up, ` + "`ONCESHARE`" + `; none of them runs anything. It takes commands that write to keys, and
   does not go into ` + "`MULTI`" + ` or into another ` + "`ONCE`" + `. A command that is refused before it runs (malformed, out of memory) does not use its id up.
 - ` + "`LS.PUT`, `LS.DEL`" + ` answer the error ` + "`CONDITION ...`" + ` when NX, XX or IFVERSION does not hold. Version 0 stands for an absent key.
 `

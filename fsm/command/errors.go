@@ -35,6 +35,8 @@ const (
 	errOnceCommand   = resp.Error("ERR ONCE takes a command that writes to keys")
 	errOnceLog       = resp.Error("ERR ONCE runs from the log only")
 	errOnceMismatch  = resp.Error("ONCEMISMATCH this idempotency id was used with another command")
+	errOnceFull      = resp.Error("ONCEFULL no memory is left to remember idempotency ids, nothing was done; see --once-memory and --once-retention")
+	errOnceShare     = resp.Error("ONCESHARE this client's share of the memory for idempotency ids is used up, nothing was done; see --once-memory")
 	errOnceForgotten = resp.Error("ONCEEXPIRED this idempotency id was used, and its reply is no longer kept")
 )
 

@@ -15,7 +15,7 @@ const maxOnceID = 256
 func onceSpec(t *Table) *Spec {
 	return &Spec{
 		Name: "once", Group: "lockstep", Arity: -3, Since: "0.1.0",
-		Flags: Write | MovableKeys | NoMulti, ACL: []string{"write", "slow"},
+		Flags: Write | MovableKeys | NoMulti | Owned, ACL: []string{"write", "slow"},
 		Summary: "Runs a write command at most once per idempotency id; a retry gets the reply of the first run.",
 		Syntax:  "id command [argument ...]",
 		FindKeys: func(args Args) ([][]byte, error) {
@@ -69,14 +69,18 @@ func (op *onceOp) Run(ctx *Ctx) resp.Value {
 		return errorReply(errOnceLog)
 	}
 	print := op.fingerprint()
-	reply, seen, hit, forgotten := ctx.Once.Begin(op.id, ctx.Mono)
+	reply, seen, is := ctx.Once.Begin(op.id, ctx.Owner)
 	switch {
-	case hit && seen != print:
+	case is == OnceDone && seen != print:
 		return errorReply(errOnceMismatch)
-	case hit:
+	case is == OnceDone:
 		return reply
-	case forgotten:
+	case is == OnceForgotten:
 		return errorReply(errOnceForgotten)
+	case is == OnceFull:
+		return errorReply(errOnceFull)
+	case is == OnceShare:
+		return errorReply(errOnceShare)
 	}
 	if op.spec.Flags.Has(DenyOOM) && ctx.outOfMemory() {
 		return errorReply(errOOM)
@@ -86,7 +90,7 @@ func (op *onceOp) Run(ctx *Ctx) resp.Value {
 		return errorReply(err)
 	}
 	reply = inner.Run(ctx)
-	ctx.Once.Finish(op.id, ctx.Mono, print, reply)
+	ctx.Once.Finish(op.id, ctx.Owner, ctx.Mono, print, reply)
 	return reply
 }
 

@@ -37,6 +37,7 @@ const (
 	PubSub                         // Redis's pubsub
 	Blocking                       // Redis's blocking
 	AllowBusy                      // Redis's allow_busy
+	Owned                          // the log entry says which client asked
 )
 
 // Has reports whether all of f are set.

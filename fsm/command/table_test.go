@@ -40,14 +40,20 @@ type onceRecord struct {
 	forgotten bool
 }
 
-func (m onceMap) Begin(id []byte, _ int64) (resp.Value, uint64, bool, bool) {
-	r, ok := m[string(id)]
-	return r.reply, r.print, ok && !r.forgotten, ok && r.forgotten
+func (m onceMap) Begin(id, _ []byte) (resp.Value, uint64, OnceState) {
+	switch r, ok := m[string(id)]; {
+	case !ok:
+		return resp.Value{}, 0, OnceNew
+	case r.forgotten:
+		return resp.Value{}, 0, OnceForgotten
+	default:
+		return r.reply, r.print, OnceDone
+	}
 }
 
 func (m onceMap) Forget(id []byte) { delete(m, string(id)) }
 
-func (m onceMap) Finish(id []byte, _ int64, print uint64, reply resp.Value) {
+func (m onceMap) Finish(id, _ []byte, _ int64, print uint64, reply resp.Value) {
 	m[string(id)] = onceRecord{reply: reply, print: print}
 }
 

@@ -17,6 +17,7 @@ import (
 //
 //	unit    = kind:byte body
 //	plain   = 0x01 command
+//	owned   = 0x03 bytes(owner) command
 //	multi   = 0x02 uvarint(watches) watch* uvarint(commands) command*
 //	watch   = bytes(key) uvarint(version)
 //	command = uvarint(args) bytes(arg)*
@@ -24,6 +25,7 @@ import (
 const (
 	unitPlain byte = 1
 	unitMulti byte = 2
+	unitOwned byte = 3
 )
 
 // ErrMalformedUnit means that a log entry or a peer's message is damaged or was
@@ -79,6 +81,12 @@ func (b *Batch) Add(args Args) {
 	b.Body = appendCommand(append(b.Body, unitPlain), args)
 }
 
+// AddOwned is Add for a command whose entry says which client asked.
+func (b *Batch) AddOwned(owner string, args Args) {
+	b.N++
+	b.Body = appendCommand(appendBytes(append(b.Body, unitOwned), []byte(owner)), args)
+}
+
 // AddMulti appends a transaction to b. It copies everything.
 func (b *Batch) AddMulti(watches []Watch, cmds []Args) {
 	b.N++
@@ -122,6 +130,7 @@ func (r *UnitReader) Done() bool { return len(r.rest) == 0 }
 // until the next call of Next.
 type Unit struct {
 	Multi   bool
+	Owner   []byte // who asked; empty where nobody needs to know
 	Watches []Watch
 	Cmds    []Args
 }
@@ -134,6 +143,11 @@ func (r *UnitReader) Next(u *Unit) error {
 		return err
 	}
 	switch kind {
+	case unitOwned:
+		if u.Owner, err = r.bytes(); err != nil {
+			return err
+		}
+		fallthrough
 	case unitPlain:
 		args, err := r.command(r.args[:0])
 		if err != nil {

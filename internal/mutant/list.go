@@ -30,6 +30,7 @@ const (
 	ResendRenumbered      ID = "resend-renumbered"
 	DoubtAsFailure        ID = "doubt-as-failure"
 	OnceNotInSnapshot     ID = "once-not-in-snapshot"
+	OnceForgetsWhenFull   ID = "once-forgets-when-full"
 	ExpiryByLocalClock    ID = "expiry-by-local-clock"
 	EvictionPerReplica    ID = "eviction-per-replica"
 	SnapshotWithoutNewest ID = "snapshot-without-newest"
@@ -82,6 +83,7 @@ func All() []Mutant {
 		{ResendRenumbered, "a batch that may have been logged is sent again under another number"},
 		{DoubtAsFailure, "a write whose outcome is not known is reported as failed"},
 		{OnceNotInSnapshot, "a snapshot lacks the records of idempotent requests"},
+		{OnceForgetsWhenFull, "ids are forgotten before their time when their memory is used up"},
 		{ExpiryByLocalClock, "each node judges by its own clock whether a key's time is up"},
 		{EvictionPerReplica, "each replica chooses for itself what to evict"},
 		{SnapshotWithoutNewest, "a snapshot lacks the newest writes that it stands for"},

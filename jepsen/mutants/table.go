@@ -59,6 +59,7 @@ func Table() []Row {
 		{Mutant: mutant.ResendRenumbered, Workload: "counter", Faults: []string{"partition-leader", "kill-leader"}},
 		{Mutant: mutant.DoubtAsFailure, Workload: "set", Faults: []string{"partition-leader"}, Hold: [2]time.Duration{2500 * time.Millisecond, 3500 * time.Millisecond}},
 		{Mutant: mutant.OnceNotInSnapshot, Workload: "once", Faults: []string{"kill-all", "snapshots"}},
+		{Mutant: mutant.OnceForgetsWhenFull, Test: "TestFullMemoryForgetsNothing", Package: "./fsm"},
 		{Mutant: mutant.ExpiryByLocalClock, Workload: "expiry", Faults: []string{"clock"}},
 		{Mutant: mutant.EvictionPerReplica, Workload: "eviction"},
 		{Mutant: mutant.SnapshotWithoutNewest, Workload: "set", Faults: []string{"kill-all", "snapshots"}},

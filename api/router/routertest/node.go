@@ -259,15 +259,18 @@ type onceRecord struct {
 	reply resp.Value
 }
 
-func (t onceTable) Begin(id []byte, _ int64) (resp.Value, uint64, bool, bool) {
+func (t onceTable) Begin(id, _ []byte) (resp.Value, uint64, command.OnceState) {
 	rec, hit := t[string(id)]
-	return rec.reply, rec.print, hit, false
+	if !hit {
+		return resp.Value{}, 0, command.OnceNew
+	}
+	return rec.reply, rec.print, command.OnceDone
 }
 
 // Forget implements command.OnceTable.
 func (t onceTable) Forget(id []byte) { delete(t, string(id)) }
 
 // Finish implements command.OnceTable.
-func (t onceTable) Finish(id []byte, _ int64, print uint64, reply resp.Value) {
+func (t onceTable) Finish(id, _ []byte, _ int64, print uint64, reply resp.Value) {
 	t[string(id)] = onceRecord{print, reply}
 }
