@@ -389,6 +389,16 @@ func (f *FSM) Settings() (leaseMillis, onceMillis, onceBytes uint64) {
 	return f.lease, uint64(f.once.keepMillis), uint64(f.once.budget)
 }
 
+// BootOf returns the newest start of a node that this state knows, 0 for none.
+func (f *FSM) BootOf(node string) uint64 {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if s := f.sessions[node]; s != nil {
+		return s.boot
+	}
+	return 0
+}
+
 // OnceFigures are about the ids of idempotent commands.
 type OnceFigures struct {
 	Replies    int   // kept

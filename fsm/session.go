@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
@@ -10,6 +11,9 @@ import (
 // ErrStaleBatch is the answer to a batch of an earlier boot of its node, or of a
 // batch that its node said it had resolved. Nobody waits for it any more.
 var ErrStaleBatch = errors.New("batch is older than its node's session")
+
+// ErrStaleBoot is the ErrStaleBatch of an earlier boot.
+var ErrStaleBoot = fmt.Errorf("%w: a later start of the node is known", ErrStaleBatch)
 
 // session is what the state machine remembers of one node: the replies of its
 // batches that may be asked for again. The node keeps few batches in flight and
@@ -31,7 +35,10 @@ func (ss sessions) admit(b *Batch) (s *session, recorded []resp.Value, fresh boo
 		s = &session{boot: b.Boot, replies: make(map[uint64][]resp.Value)}
 		ss[b.Node] = s
 	}
-	if b.Boot < s.boot || b.Seq <= s.acked {
+	switch {
+	case b.Boot < s.boot:
+		return nil, nil, false, ErrStaleBoot
+	case b.Seq <= s.acked:
 		return nil, nil, false, ErrStaleBatch
 	}
 	if b.Acked > s.acked {

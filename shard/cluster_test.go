@@ -372,6 +372,27 @@ func (c *cluster) agree() {
 	})
 }
 
+// TestWipedNodeWithAClockBehind: its start must have a higher number than those
+// before, which were counted by the clock as it was then.
+func TestWipedNodeWithAClockBehind(t *testing.T) {
+	c, clocks := newClockCluster(t)
+	wiped := c.others(c.leader())[0]
+	c.want(wiped, "SET k v", "+OK\r\n")
+	c.stop(wiped)
+	if err := os.RemoveAll(filepath.Join(c.dir, wiped)); err != nil {
+		t.Fatal(err)
+	}
+	clocks[wiped].off.Store(-3_600_000)
+	c.start(wiped)
+	for i := range 10 {
+		c.want(wiped, fmt.Sprintf("SET k%d v", i), "+OK\r\n")
+	}
+	c.stop(wiped)
+	c.start(wiped)
+	c.want(wiped, "GET k9", "$1\r\nv\r\n")
+	c.want(wiped, "SET k9 w", "+OK\r\n")
+}
+
 // TestWipedNodeGetsNoVote: a node that lost its directory comes back in
 // quarantine and leaves it when it has caught up.
 func TestWipedNodeGetsNoVote(t *testing.T) {

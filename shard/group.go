@@ -34,6 +34,7 @@ type Group struct {
 	self   string
 	peers  []string // the other voters
 	quorum int
+	boot   uint64 // number of this start of the node
 	opt    *Options
 	clock  clock.Clock
 	net    *transport.Transport
@@ -99,7 +100,6 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	}
 	g.quorum = len(n.opt.Members)/2 + 1
 	g.metrics = n.metrics.group(id)
-	g.origin = newOrigin(g.self, n.opt.Boot, n.opt.MaxWaitingBytes, g.kick, g.metrics.queueSeconds)
 	g.packer = newPacker(g)
 	g.sender = newSender(g)
 	g.locks = newLockHub(g)
@@ -108,6 +108,9 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	if err := g.openRaft(ctx, n); err != nil {
 		return nil, fmt.Errorf("shard %d: %w", id, err)
 	}
+	// Only now: a replica that lost its data may have been given a higher number.
+	g.boot = n.opt.Boot
+	g.origin = newOrigin(g.self, g.boot, n.opt.MaxWaitingBytes, g.kick, g.outlived, g.metrics.queueSeconds)
 	loops, cancel := context.WithCancel(context.Background())
 	g.stop = cancel
 	for _, loop := range []func(context.Context){

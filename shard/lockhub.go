@@ -190,7 +190,7 @@ func (g *Group) WatchLock(name string) (events <-chan lock.Event, stop func()) {
 }
 
 // Origin names this life of this node, which requests for locks carry.
-func (g *Group) Origin() (node string, boot uint64) { return g.self, g.opt.Boot }
+func (g *Group) Origin() (node string, boot uint64) { return g.self, g.boot }
 
 // pushTimeout bounds the message that tells of a grant. It saves the waiter a few
 // milliseconds; the log tells it anyway.

@@ -73,7 +73,7 @@ func (g *Group) dropAbsentWaiters(ctx context.Context, absent map[string]time.Du
 		return
 	}
 	for _, n := range nodes {
-		if n.Node == g.self && n.Boot == g.opt.Boot {
+		if n.Node == g.self && n.Boot == g.boot {
 			continue
 		}
 		if n.Node == g.self || g.Serving() && g.absent(n.Node, absent) {

@@ -65,6 +65,7 @@ const (
 	resultStale
 	resultNotServing
 	resultDoubt
+	resultStaleBoot
 )
 
 // encodeResult encodes the outcome of a batch for its origin.
@@ -74,6 +75,8 @@ func encodeResult(r fsm.BatchResult, err error) []byte {
 		return []byte{resultNotServing}
 	case err != nil:
 		return []byte{resultDoubt}
+	case errors.Is(r.Err, fsm.ErrStaleBoot):
+		return []byte{resultStaleBoot}
 	case r.Err != nil:
 		return []byte{resultStale}
 	}
@@ -96,6 +99,8 @@ func decodeResult(msg []byte) (fsm.BatchResult, error) {
 		return fsm.BatchResult{}, errDoubt
 	case resultStale:
 		return fsm.BatchResult{Err: fsm.ErrStaleBatch}, nil
+	case resultStaleBoot:
+		return fsm.BatchResult{Err: fsm.ErrStaleBoot}, nil
 	case resultApplied:
 	default:
 		return fsm.BatchResult{}, fmt.Errorf("%w: outcome %d", errMalformedMessage, msg[0])

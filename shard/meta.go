@@ -62,9 +62,9 @@ type Meta struct {
 }
 
 // OpenMeta opens the metadata in dir, creating both at the first start, counts
-// the boot and checks that the directory belongs to want. Its errors wrap
+// the boot by the time now and checks that the directory belongs to want. Its errors wrap
 // ErrDataDirInUse, ErrForeignData or ErrDataFormat where one of them applies.
-func OpenMeta(dir string, want Identity) (*Meta, error) {
+func OpenMeta(dir string, want Identity, now time.Time) (*Meta, error) {
 	if err := want.validate(); err != nil {
 		return nil, err
 	}
@@ -75,9 +75,9 @@ func OpenMeta(dir string, want Identity) (*Meta, error) {
 	_, err := os.Stat(path)
 	switch {
 	case err == nil:
-		return openMetaFile(path, dir, want, false)
+		return openMetaFile(path, dir, want, now, false)
 	case errors.Is(err, fs.ErrNotExist):
-		return createMeta(path, dir, want)
+		return createMeta(path, dir, want, now)
 	default:
 		return nil, fmt.Errorf("open node metadata: %w", err)
 	}
@@ -85,19 +85,19 @@ func OpenMeta(dir string, want Identity) (*Meta, error) {
 
 // createMeta fills a temporary file and renames it, so that node.db either does
 // not exist or is complete, whenever the machine stops.
-func createMeta(path, dir string, want Identity) (*Meta, error) {
+func createMeta(path, dir string, want Identity, now time.Time) (*Meta, error) {
 	temporary := path + ".new"
 	if err := refuseStrangeFiles(dir, filepath.Base(temporary)); err != nil {
 		return nil, err
 	}
-	m, err := openMetaFile(temporary, dir, want, true)
+	m, err := openMetaFile(temporary, dir, want, now, true)
 	if errors.Is(err, ErrDataFormat) {
 		// A first start that was cut short left half a file, under its lock no
 		// longer: nothing was ever built on it.
 		if err := os.Remove(temporary); err != nil {
 			return nil, fmt.Errorf("remove half-written node metadata: %w", err)
 		}
-		m, err = openMetaFile(temporary, dir, want, true)
+		m, err = openMetaFile(temporary, dir, want, now, true)
 	}
 	if err != nil {
 		return nil, err
@@ -125,13 +125,13 @@ func refuseStrangeFiles(dir, temporary string) error {
 	return nil
 }
 
-func openMetaFile(path, dir string, want Identity, mayCreate bool) (*Meta, error) {
+func openMetaFile(path, dir string, want Identity, now time.Time, mayCreate bool) (*Meta, error) {
 	db, err := openBolt(path, dir, false)
 	if err != nil {
 		return nil, err
 	}
 	m := &Meta{db: db}
-	if err := db.Update(func(tx *bbolt.Tx) error { return m.start(tx, dir, want, mayCreate) }); err != nil {
+	if err := db.Update(func(tx *bbolt.Tx) error { return m.start(tx, dir, want, now, mayCreate) }); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return m, nil
@@ -160,7 +160,7 @@ func isSystemError(err error) bool {
 }
 
 // start checks or writes the identity and counts the boot, all in one transaction.
-func (m *Meta) start(tx *bbolt.Tx, dir string, want Identity, mayCreate bool) error {
+func (m *Meta) start(tx *bbolt.Tx, dir string, want Identity, now time.Time, mayCreate bool) error {
 	node := tx.Bucket(bucketNode)
 	if node == nil && !mayCreate {
 		return fmt.Errorf("%w: %s in %s holds no identity", ErrDataFormat, MetaFile, dir)
@@ -183,7 +183,7 @@ func (m *Meta) start(tx *bbolt.Tx, dir string, want Identity, mayCreate bool) er
 	if m.boot, err = readCounter(node.Get(keyBoot)); err != nil {
 		return fmt.Errorf("%w: boot counter in %s: %v", ErrDataFormat, dir, err)
 	}
-	m.boot = nextBoot(m.boot, time.Now())
+	m.boot = nextBoot(m.boot, now)
 	return node.Put(keyBoot, strconv.AppendUint(nil, m.boot, 10))
 }
 
@@ -200,6 +200,21 @@ func (m *Meta) ClusterID() string { return m.identity.ClusterID() }
 // below it.
 func nextBoot(previous uint64, now time.Time) uint64 {
 	return max(previous+1, uint64(now.UnixMilli())<<20|rand.Uint64()>>44)
+}
+
+// RaiseBoot makes this start's number, and those of all to come, higher than known.
+func (m *Meta) RaiseBoot(known uint64) error {
+	if m.boot > known {
+		return nil
+	}
+	err := m.db.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketNode).Put(keyBoot, strconv.AppendUint(nil, known+1, 10))
+	})
+	if err != nil {
+		return fmt.Errorf("write the number of this start: %w", err)
+	}
+	m.boot = known + 1
+	return nil
 }
 
 // Boot counts the starts of this node, from 1. No two processes that ever ran on

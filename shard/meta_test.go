@@ -24,7 +24,7 @@ func testIdentity() Identity {
 
 func mustOpenMeta(t *testing.T, dir string, id Identity) *Meta {
 	t.Helper()
-	m, err := OpenMeta(dir, id)
+	m, err := OpenMeta(dir, id, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestMetaRefusesOtherData(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want := testIdentity()
 			tc.change(&want)
-			m, err := OpenMeta(dir, want)
+			m, err := OpenMeta(dir, want, time.Now())
 			if !errors.Is(err, ErrForeignData) {
 				t.Fatalf("got %v, %v", m, err)
 			}
@@ -90,7 +90,7 @@ func TestMetaRefusesOtherData(t *testing.T) {
 func TestMetaSecondProcessIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	mustOpenMeta(t, dir, testIdentity())
-	if _, err := OpenMeta(dir, testIdentity()); !errors.Is(err, ErrDataDirInUse) || !strings.Contains(err.Error(), dir) {
+	if _, err := OpenMeta(dir, testIdentity(), time.Now()); !errors.Is(err, ErrDataDirInUse) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("second OpenMeta: %v", err)
 	}
 	if _, err := ReadIdentity(dir); !errors.Is(err, ErrDataDirInUse) {
@@ -105,7 +105,7 @@ func TestMetaRefusesUnknownFormat(t *testing.T) {
 	if err := errors.Join(err, m.Close()); err != nil {
 		t.Fatal(err)
 	}
-	_, err = OpenMeta(dir, testIdentity())
+	_, err = OpenMeta(dir, testIdentity(), time.Now())
 	if !errors.Is(err, ErrDataFormat) || !strings.Contains(err.Error(), "format 2") || !strings.Contains(err.Error(), "format 1") {
 		t.Errorf("got %v", err)
 	}
@@ -116,7 +116,7 @@ func TestMetaRefusesDamagedFile(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, MetaFile), make([]byte, 64<<10), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenMeta(dir, testIdentity()); !errors.Is(err, ErrDataFormat) {
+	if _, err := OpenMeta(dir, testIdentity(), time.Now()); !errors.Is(err, ErrDataFormat) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -126,7 +126,7 @@ func TestMetaRefusesDataWithoutMetadata(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "shard-0"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenMeta(dir, testIdentity()); !errors.Is(err, ErrForeignData) || !strings.Contains(err.Error(), `"shard-0"`) {
+	if _, err := OpenMeta(dir, testIdentity(), time.Now()); !errors.Is(err, ErrForeignData) || !strings.Contains(err.Error(), `"shard-0"`) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -195,7 +195,7 @@ func TestMetaRefusesBadIdentity(t *testing.T) {
 	} {
 		id := testIdentity()
 		change(&id)
-		if _, err := OpenMeta(t.TempDir(), id); err == nil {
+		if _, err := OpenMeta(t.TempDir(), id, time.Now()); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}

@@ -43,7 +43,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	if err := opt.validate(); err != nil {
 		return nil, err
 	}
-	meta, err := OpenMeta(opt.DataDir, opt.identity())
+	meta, err := OpenMeta(opt.DataDir, opt.identity(), time.UnixMilli(opt.Clock.WallMillis()))
 	if err != nil {
 		return nil, err
 	}

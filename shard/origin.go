@@ -31,6 +31,7 @@ type origin struct {
 	maxBytes int64  // bound on waiting and unresolved bytes
 	kick     func() // something waits; never blocks
 	queued   prometheus.Observer
+	outlived func() // called when the shard knows a later start of this node
 
 	mu      sync.Mutex
 	closed  bool
@@ -65,8 +66,8 @@ type flight struct {
 	doubt     bool // a leader may have logged it; guarded by origin.mu
 }
 
-func newOrigin(node string, boot uint64, maxBytes int64, kick func(), queued prometheus.Observer) *origin {
-	return &origin{node: node, boot: boot, maxBytes: maxBytes, kick: kick, queued: queued, nextSeq: 1}
+func newOrigin(node string, boot uint64, maxBytes int64, kick, outlived func(), queued prometheus.Observer) *origin {
+	return &origin{node: node, boot: boot, maxBytes: maxBytes, kick: kick, outlived: outlived, queued: queued, nextSeq: 1}
 }
 
 // propose queues b and waits for its replies.
@@ -179,6 +180,9 @@ func (o *origin) resolve(f *flight, result fsm.BatchResult) {
 		// The session says that this batch was resolved before. That cannot be
 		// while the origin holds it, except for a duplicate of it that already
 		// came back; then there is nothing left to answer.
+		if errors.Is(result.Err, fsm.ErrStaleBoot) {
+			o.outlived()
+		}
 		o.finish(f, nil, fmt.Errorf("%w: %v", command.ErrInDoubt, result.Err))
 		return
 	}

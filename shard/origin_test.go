@@ -19,7 +19,7 @@ import (
 )
 
 func testOrigin() *origin {
-	return newOrigin("n1", 1, 1<<20, func() {}, prometheus.NewHistogram(prometheus.HistogramOpts{Name: "x"}))
+	return newOrigin("n1", 1, 1<<20, func() {}, func() {}, prometheus.NewHistogram(prometheus.HistogramOpts{Name: "x"}))
 }
 
 func appendBatch(word string) command.Batch {

@@ -37,6 +37,7 @@ import (
 type seniority struct {
 	Established bool   `json:"established"` // the group has elected a leader or logged something
 	Term        uint64 `json:"term"`
+	Boot        uint64 `json:"boot"` // the newest start of the asking node that is known
 }
 
 const admissionPoll = 100 * time.Millisecond
@@ -145,6 +146,9 @@ func (g *Group) admit(ctx context.Context, n *Node) error {
 			return err
 		}
 		if len(known) == len(g.peers) {
+			if err := n.outnumber(known); err != nil {
+				return err
+			}
 			established, term := judge(known, on)
 			if !established {
 				return nil
@@ -164,6 +168,29 @@ func (g *Group) admit(ctx context.Context, n *Node) error {
 			return fmt.Errorf("the other nodes did not answer: %w", context.Cause(ctx))
 		}
 	}
+}
+
+// outnumber gives this start a higher number than any that the others know: the
+// replicas would take its batches for those of an earlier life. A node that lost
+// its directory numbers its starts by its clock, which may have been set back.
+func (n *Node) outnumber(known []seniority) error {
+	for _, s := range known {
+		if s.Boot >= n.opt.Boot && !mutant.On(mutant.BootByClockAlone) {
+			if err := n.meta.RaiseBoot(s.Boot); err != nil {
+				return err
+			}
+			n.opt.Boot = n.meta.Boot()
+		}
+	}
+	return nil
+}
+
+// outlived is called when a shard knows a later start of this node than this one.
+// Another process runs under its id, or this one's data is an older copy: what it
+// sends is refused, so it ends, and takes a higher number when it is started again.
+func (g *Group) outlived() {
+	err := g.meta.RaiseBoot(g.fsm.BootOf(g.self))
+	g.opt.Fatal(errors.Join(fmt.Errorf("shard %d knows a later start of node %s: another process has its id, or its data is an older copy", g.id, g.self), err))
 }
 
 // poll asks the other voters what they know of the group.
@@ -205,7 +232,7 @@ func (n *Node) admitting(id uint32, damaged bool) {
 }
 
 // answerAdmission tells another voter what this node knows of a group.
-func (n *Node) answerAdmission(_ context.Context, _ string, req []byte) ([]byte, error) {
+func (n *Node) answerAdmission(_ context.Context, peer string, req []byte) ([]byte, error) {
 	id, _, err := cutUvarint(req)
 	if err != nil {
 		return nil, err
@@ -213,7 +240,11 @@ func (n *Node) answerAdmission(_ context.Context, _ string, req []byte) ([]byte,
 	n.mu.RLock()
 	s, known := n.empty[uint32(id)]
 	n.mu.RUnlock()
-	if groups := n.Groups(); id < uint64(len(groups)) {
+	groups := n.Groups()
+	for _, g := range groups {
+		s.Boot = max(s.Boot, g.fsm.BootOf(peer))
+	}
+	if id < uint64(len(groups)) {
 		g := groups[id]
 		s.Term = g.raft.CurrentTerm()
 		s.Established = s.Established || s.Term > 1 || g.raft.LastIndex() > 1

@@ -26,6 +26,7 @@ const (
 	FsyncSkipped          ID = "fsync-skipped"
 	FsyncErrorIgnored     ID = "fsync-error-ignored"
 	VoteAfterLoss         ID = "vote-after-loss"
+	BootByClockAlone      ID = "boot-by-clock-alone"
 	ResendAppliedTwice    ID = "resend-applied-twice"
 	ResendRenumbered      ID = "resend-renumbered"
 	DoubtAsFailure        ID = "doubt-as-failure"
@@ -79,6 +80,7 @@ func All() []Mutant {
 		{FsyncSkipped, "the log is not flushed to the disk"},
 		{FsyncErrorIgnored, "a flush that failed counts as done"},
 		{VoteAfterLoss, "a replica that lost its log votes all the same"},
+		{BootByClockAlone, "a node that lost its directory numbers its start by its clock alone"},
 		{ResendAppliedTwice, "a batch that is sent again to a new leader is applied again"},
 		{ResendRenumbered, "a batch that may have been logged is sent again under another number"},
 		{DoubtAsFailure, "a write whose outcome is not known is reported as failed"},

@@ -55,6 +55,7 @@ func Table() []Row {
 		{Mutant: mutant.FsyncSkipped, Workload: "set", Faults: []string{"power"}, NoReturn: true},
 		{Mutant: mutant.FsyncErrorIgnored, Workload: "set", Faults: []string{"power-dying"}, NoReturn: true},
 		{Mutant: mutant.VoteAfterLoss, Workload: "register", Faults: []string{"amnesia"}},
+		{Mutant: mutant.BootByClockAlone, Test: "TestWipedNodeWithAClockBehind", Package: "./shard"},
 		{Mutant: mutant.ResendAppliedTwice, Workload: "counter", Faults: []string{"partition-leader", "kill-leader"}},
 		{Mutant: mutant.ResendRenumbered, Workload: "counter", Faults: []string{"partition-leader", "kill-leader"}},
 		{Mutant: mutant.DoubtAsFailure, Workload: "set", Faults: []string{"partition-leader"}, Hold: [2]time.Duration{2500 * time.Millisecond, 3500 * time.Millisecond}},
