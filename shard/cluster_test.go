@@ -538,6 +538,43 @@ func TestDamagedLogIsRepairedFromTheOthers(t *testing.T) {
 	c.agree()
 }
 
+// TestDamagedVoteIsRepairedFromTheOthers: Raft refuses to start with it.
+func TestDamagedVoteIsRepairedFromTheOthers(t *testing.T) {
+	c := newCluster(t, 3, func(o *Options) { o.LogEngine = "bolt" })
+	for i := range 50 {
+		c.want("n1", fmt.Sprintf("SET k%d v", i), "+OK\r\n")
+	}
+	victim := c.others(c.leader())[0]
+	c.stop(victim)
+	path := filepath.Join(groupDir(filepath.Join(c.dir, victim), 0), "log", "raft.db")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Each copy of the value, for bbolt keeps older pages: key, checksum, value.
+	flipped := 0
+	for _, key := range []string{"CurrentTerm", "LastVoteTerm"} {
+		for at := 0; ; flipped++ {
+			i := strings.Index(string(b[at:]), key)
+			if i < 0 {
+				break
+			}
+			at += i + len(key) + 1
+			b[at] ^= 1
+		}
+	}
+	if flipped == 0 {
+		t.Fatal("no stable value found")
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.start(victim)
+	c.eventually(func() error { return c.node(victim).Ready() })
+	c.want(victim, "DBSIZE", ":50\r\n")
+	c.agree()
+}
+
 // damage flips a bit in the middle of what was written to the log.
 func damage(t *testing.T, dir string) {
 	t.Helper()

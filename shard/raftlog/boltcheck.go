@@ -48,6 +48,19 @@ func checkBoltPages(r io.ReaderAt, size int64) (offset int64, err error) {
 	return c.run(size)
 }
 
+// boltKeys returns the keys of a bucket. r must be sound.
+func boltKeys(r io.ReaderAt, size int64, bucket string) ([][]byte, error) {
+	var keys [][]byte
+	c := &boltCheck{r: r, used: map[uint64]bool{0: true, 1: true}}
+	c.visit = func(b string, k []byte, _ int64) {
+		if b == bucket {
+			keys = append(keys, bytes.Clone(k))
+		}
+	}
+	_, err := c.run(size)
+	return keys, err
+}
+
 // locateBolt returns the offset at which the value of key lies in the file, or -1.
 func locateBolt(r io.ReaderAt, size int64, bucket string, key []byte) int64 {
 	found := int64(-1)

@@ -85,10 +85,37 @@ func (e *boltEngine) recover(watermark uint64, onEntry func(uint64, raft.LogType
 	if err := e.db.Sync(); err != nil {
 		return err
 	}
+	if err := e.checkStable(); err != nil {
+		return err
+	}
 	return e.scan(watermark, func(l *raft.Log) error {
 		onEntry(l.Index, l.Type, entryBytes(len(l.Data), len(l.Extensions)))
 		return nil
 	})
+}
+
+// checkStable reads every stable value. Raft would find a damaged term or vote only when it has begun,
+// and its error does not say that this is damage which the other replicas can repair.
+func (e *boltEngine) checkStable() error {
+	f, err := os.Open(e.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	keys, err := boltKeys(f, st.Size(), boltStable)
+	if err != nil {
+		return corrupt(e.path, -1, 0, "list the stable values: %v", err)
+	}
+	for _, key := range keys {
+		if _, err := e.getStable(key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // scan visits all entries and checks that none is missing.
