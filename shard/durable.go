@@ -13,7 +13,7 @@ import (
 // a leader would step down and soon be elected again, a follower would refuse
 // every entry, and after a failed flush nobody knows what the disk holds.
 type durable struct {
-	*raftlog.Store
+	LogStore
 	fatal func(error)
 }
 
@@ -31,20 +31,20 @@ func (d durable) StoreLog(l *raft.Log) error { return d.StoreLogs([]*raft.Log{l}
 
 // StoreLogs implements raft.LogStore.
 func (d durable) StoreLogs(logs []*raft.Log) error {
-	return d.check("appending to the log", d.Store.StoreLogs(logs))
+	return d.check("appending to the log", d.LogStore.StoreLogs(logs))
 }
 
 // DeleteRange implements raft.LogStore.
 func (d durable) DeleteRange(min, max uint64) error {
-	return d.check("truncating the log", d.Store.DeleteRange(min, max))
+	return d.check("truncating the log", d.LogStore.DeleteRange(min, max))
 }
 
 // Set implements raft.StableStore.
 func (d durable) Set(key, val []byte) error {
-	return d.check("storing a vote", d.Store.Set(key, val))
+	return d.check("storing a vote", d.LogStore.Set(key, val))
 }
 
 // SetUint64 implements raft.StableStore.
 func (d durable) SetUint64(key []byte, val uint64) error {
-	return d.check("storing a term", d.Store.SetUint64(key, val))
+	return d.check("storing a term", d.LogStore.SetUint64(key, val))
 }

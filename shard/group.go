@@ -19,7 +19,6 @@ import (
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard/logclock"
-	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
@@ -42,7 +41,7 @@ type Group struct {
 
 	raft      *raft.Raft
 	fsm       *fsm.FSM
-	log       *raftlog.Store
+	log       LogStore
 	snapshots *snapshot.Store
 	wire      *transport.Group
 	meta      *Meta

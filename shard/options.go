@@ -1,16 +1,19 @@
 package shard
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
 	"time"
 
+	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/clock"
+	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
 )
@@ -31,6 +34,18 @@ type Memory struct {
 	Eviction store.Options
 }
 
+// LogStore keeps the log and the stable values of a replica; *raftlog.Store is one,
+// and says what the methods must do.
+type LogStore interface {
+	raft.LogStore
+	raft.StableStore
+	raft.MonotonicLogStore
+	NewestCommand(index uint64) uint64
+	BytesAfter(index uint64) int64
+	TrailingWithin(maxBytes int64) uint64
+	Close() error
+}
+
 // Options configure a node's share of the cluster.
 type Options struct {
 	NodeID      string
@@ -46,7 +61,13 @@ type Options struct {
 	Listener net.Listener // the peer port
 	PeerTLS  *tls.Config  // nil: plain TCP
 	Faults   *transport.Faults
-	Clock    clock.Clock
+
+	// Dial and OpenLog replace the network and the disk of the log, for simulations;
+	// nil is the real one.
+	Dial    func(ctx context.Context, addr string) (net.Conn, error)
+	OpenLog func(raftlog.Options) (LogStore, error)
+
+	Clock clock.Clock
 
 	Table  *command.Table
 	Memory Memory
@@ -96,4 +117,11 @@ func (o *Options) validate() error {
 			o.HeartbeatTimeout, o.ElectionTimeout)
 	}
 	return nil
+}
+
+func (o *Options) openLog(lo raftlog.Options) (LogStore, error) {
+	if o.OpenLog != nil {
+		return o.OpenLog(lo)
+	}
+	return raftlog.Open(lo)
 }

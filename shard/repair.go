@@ -76,7 +76,7 @@ func (g *Group) tryStores(dir string) error {
 	if err := snapshots.Verify(); err != nil {
 		return err
 	}
-	log, err := raftlog.Open(raftlog.Options{
+	log, err := g.opt.openLog(raftlog.Options{
 		Dir: filepath.Join(dir, "log"), Engine: g.opt.LogEngine, CacheBytes: 32 << 20,
 		StallTimeout: g.opt.DiskStallTimeout, Logger: g.logger,
 		OnStall: func(op string, since time.Duration) {

@@ -28,8 +28,7 @@ func (t *Transport) dial(p *peer, kind connKind, number uint32) (net.Conn, error
 	if err := t.faults.dial(p.id, dialTimeout, t.ctx.Done()); err != nil {
 		return nil, err
 	}
-	dialer := net.Dialer{Timeout: dialTimeout}
-	raw, err := dialer.DialContext(t.ctx, "tcp", p.addr)
+	raw, err := t.connect(t.ctx, p.addr)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -17,6 +18,9 @@ type Options struct {
 	ClusterID string // 1 to 255 bytes
 	// Listener takes the peers' connections. The transport closes it.
 	Listener net.Listener
+	// Dial connects to a peer's address; nil is TCP. What it returns need not be a
+	// socket: a simulation has its own network.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// Peers maps every node of the cluster, this one too, to its address.
 	Peers map[string]string
 	// TLS turns on mutual TLS. It needs Certificates, RootCAs to check the
@@ -59,6 +63,10 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.RaftTimeout <= 0 {
 		o.RaftTimeout = 10 * time.Second
+	}
+	if o.Dial == nil {
+		dialer := net.Dialer{Timeout: dialTimeout}
+		o.Dial = func(ctx context.Context, addr string) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) }
 	}
 	if o.Clock == nil {
 		o.Clock = clock.System()

@@ -17,6 +17,7 @@ import (
 type Transport struct {
 	id, cluster string
 	listener    net.Listener
+	connect     func(ctx context.Context, addr string) (net.Conn, error)
 	serverTLS   *tls.Config // nil: none
 	clientTLS   *tls.Config
 	log         *slog.Logger
@@ -57,7 +58,7 @@ func New(o Options) (*Transport, error) {
 	}
 	t := &Transport{
 		id: o.NodeID, cluster: o.ClusterID, listener: o.Listener,
-		log: o.Logger, faults: o.Fault, clock: o.Clock, raftTimeout: o.RaftTimeout,
+		log: o.Logger, faults: o.Fault, clock: o.Clock, connect: o.Dial, raftTimeout: o.RaftTimeout,
 		peers: map[string]*peer{}, conns: map[closer]struct{}{}, groups: map[uint32]*Group{},
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
