@@ -18,11 +18,19 @@ type call struct {
 	err     error // the connection broke
 }
 
-var callPool = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
+// callPool keeps calls that are over, for the connections of a transport.
+type callPool struct{ free sync.Pool }
 
-func releaseCall(cl *call) {
+func (p *callPool) get() *call {
+	if cl, ok := p.free.Get().(*call); ok {
+		return cl
+	}
+	return &call{done: make(chan struct{}, 1)}
+}
+
+func (p *callPool) put(cl *call) {
 	cl.payload, cl.err = nil, nil
-	callPool.Put(cl)
+	p.free.Put(cl)
 }
 
 // callTable finds calls by id. An id is a slot and how often that slot was
@@ -89,12 +97,12 @@ func (c *conn) call(ctx context.Context, m Method, req []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
-	cl := callPool.Get().(*call)
+	cl := c.pool.get()
 	c.mu.Lock()
 	if c.err != nil || c.out.bytes > backlogBytes {
 		err := c.err
 		c.mu.Unlock()
-		releaseCall(cl)
+		c.pool.put(cl)
 		if err == nil {
 			err = fmt.Errorf("more than %d bytes are waiting", backlogBytes)
 		}
@@ -111,13 +119,13 @@ func (c *conn) call(ctx context.Context, m Method, req []byte) ([]byte, error) {
 		mine := c.calls.take(h.id) != nil
 		c.mu.Unlock()
 		if mine {
-			releaseCall(cl)
+			c.pool.put(cl)
 			return nil, fmt.Errorf("%w: node %s: %w", ErrInDoubt, c.peer, ctx.Err())
 		}
 		<-cl.done // the reply came first after all
 	}
 	status, payload, err := cl.status, cl.payload, cl.err
-	releaseCall(cl)
+	c.pool.put(cl)
 	return c.result(m, status, payload, err)
 }
 

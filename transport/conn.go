@@ -19,6 +19,7 @@ type conn struct {
 	nc    net.Conn
 	try   *tryWriter // nil: TLS or faults, which cannot write without waiting
 	peer  string
+	pool  *callPool
 	class linkClass
 
 	// ctx ends with the connection; handlers get a child of it.
@@ -40,10 +41,10 @@ type conn struct {
 	calls   callTable // guarded by mu
 }
 
-func newConn(parent context.Context, nc net.Conn, peer string, class linkClass) *conn {
-	c := &conn{nc: nc, try: newTryWriter(nc), peer: peer, class: class, silentTicks: dialedSilentTicks}
+func (t *Transport) newConn(nc net.Conn, peer string, class linkClass) *conn {
+	c := &conn{nc: nc, pool: &t.calls, try: newTryWriter(nc), peer: peer, class: class, silentTicks: dialedSilentTicks}
 	c.idle.L = &c.mu
-	c.ctx, c.cancel = context.WithCancel(parent)
+	c.ctx, c.cancel = context.WithCancel(t.ctx)
 	return c
 }
 

@@ -176,7 +176,7 @@ func (t *Transport) judge(pre preamble) error {
 
 // serveRPC serves a connection of calls.
 func (t *Transport) serveRPC(nc net.Conn, p *peer, class linkClass) {
-	c := newConn(t.ctx, nc, p.id, class)
+	c := t.newConn(nc, p.id, class)
 	c.silentTicks = acceptedSilentTicks
 	if !t.register(c) {
 		closeConn(nc)

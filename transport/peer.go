@@ -139,7 +139,7 @@ func (l *link) runOnce(connected func()) error {
 	if err != nil {
 		return err
 	}
-	c := newConn(t.ctx, nc, l.p.id, l.class)
+	c := l.p.t.newConn(nc, l.p.id, l.class)
 	if l.class == linkBig {
 		c.silentTicks = bigSilentTicks
 	}

@@ -37,6 +37,7 @@ type Transport struct {
 	closed  bool                // guarded by mu
 	conns   map[closer]struct{} // guarded by mu; open connections
 	groups  map[uint32]*Group   // guarded by mu
+	calls   callPool
 	closing sync.Once
 	err     error // of the listener's Close
 }
