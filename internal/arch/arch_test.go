@@ -47,6 +47,7 @@ func mayImport() map[string][]string {
 		"fsm":                 {"fsm/command", "store", "snapshot", "internal/failpoint", "internal/bulk"},
 		"shard/logclock":      {},
 		"shard":               {"fsm", "shard/raftlog", "shard/logclock", "snapshot", "transport"},
+		"shard/sim":           {"shard"}, // for tests alone
 		"api/router":          {"fsm/command", "resp"},
 		"api/httpapi":         {"api/router", "fsm/command", "resp"},
 		"api/respapi":         {"api/router", "fsm/command", "resp"},
@@ -69,7 +70,9 @@ func roomOf(name string) string {
 }
 
 // seesRaft lists who may import hashicorp/raft.
-func seesRaft() []string { return []string{"shard", "shard/raftlog", "fsm", "snapshot", "transport"} }
+func seesRaft() []string {
+	return []string{"shard", "shard/raftlog", "shard/sim", "fsm", "snapshot", "transport"}
+}
 
 // pure lists the packages that run inside the replicated state machine: every
 // replica must compute the same from the same log.

@@ -82,6 +82,11 @@ func (c *Cluster) Clock(id string) *Clock { return c.clocks[id] }
 // Disk returns that of a node.
 func (c *Cluster) Disk(id string) *Disk { return c.disks[id] }
 
+// stubborn is the heartbeat timeout of the first node. As a leader that is cut off it
+// goes on for so long, while the others elect a new one: what a process does that
+// was stopped, or is starved.
+const stubborn = 1500 * time.Millisecond
+
 func (c *Cluster) options(id string) shard.Options {
 	out := c.opt.Log
 	if out == nil {
@@ -98,6 +103,9 @@ func (c *Cluster) options(id string) shard.Options {
 		Logger:   slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", id),
 		Metrics:  prometheus.NewRegistry(),
 		Fatal:    func(err error) { c.Note("%s: fatal: %v", id, err) },
+	}
+	if id == c.IDs[0] {
+		o.HeartbeatTimeout, o.ElectionTimeout = stubborn, stubborn
 	}
 	for _, m := range c.IDs {
 		o.Members = append(o.Members, shard.Member{ID: m, Peer: m})

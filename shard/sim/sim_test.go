@@ -16,8 +16,8 @@ import (
 
 var (
 	seedFlag     = flag.Uint64("sim.seed", 0, "run this seed only")
-	runsFlag     = flag.Int("sim.runs", 1, "seeds per configuration")
-	durationFlag = flag.Duration("sim.duration", 40*time.Second, "virtual time of one run")
+	runsFlag     = flag.Int("sim.runs", 2, "seeds per configuration")
+	durationFlag = flag.Duration("sim.duration", time.Minute, "virtual time of one run")
 )
 
 // configurations are what every seed is run with.
@@ -141,7 +141,7 @@ func fault(c *Cluster) {
 		one = l
 	}
 	other := c.IDs[c.Rng.IntN(len(c.IDs))]
-	switch n := c.Rng.IntN(12); n {
+	switch n := c.Rng.IntN(13); n {
 	case 0, 1:
 		c.Note("%s is cut off", one)
 		for _, o := range c.IDs {
@@ -196,7 +196,10 @@ func fault(c *Cluster) {
 		c.Clock(one).Set([]time.Duration{24 * time.Hour, -24 * time.Hour, time.Second, -time.Second}[c.Rng.IntN(4)])
 		time.Sleep(hold)
 		c.Clock(one).Set(0)
-	case 11:
+	case 11, 12:
+		if c.Rng.IntN(2) == 0 {
+			one = c.IDs[0] // the stubborn one
+		}
 		transfer(c, one, other)
 	}
 	// Beside all of them: somebody's state machine is late.
