@@ -3,15 +3,12 @@ package sim
 import (
 	"context"
 	"flag"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/lockstepkv/lockstep/internal/failpoint"
 )
 
 var (
@@ -232,27 +229,7 @@ func transfer(c *Cluster, to, cut string) {
 	c.Net.Heal()
 }
 
-// applyLate lets a node's state machine take a moment for some entries.
-func applyLate(c *Cluster, id string, hold time.Duration) {
-	if !failpoint.Enabled {
-		return
-	}
-	c.Note("%s applies late", id)
-	rng := rand.New(rand.NewPCG(c.Rng.Uint64(), 5))
-	disable := failpoint.Enable("fsm/apply/"+id, func() error {
-		if rng.IntN(3) == 0 { // one goroutine applies
-			time.Sleep(time.Duration(rng.IntN(20)) * time.Millisecond)
-		}
-		return nil
-	})
-	time.Sleep(hold)
-	disable()
-}
-
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if !failpoint.Enabled {
-		fmt.Fprintln(os.Stderr, "without the build tag failpoints no state machine is late")
-	}
 	os.Exit(m.Run())
 }
