@@ -6,6 +6,6 @@
 // a node together. No other code reads flags or the environment.
 //
 // The other subcommands are clients: they speak HTTP or the Redis protocol to a
-// running cluster, except export-aof, which reads the data directory of a
-// stopped node. Every subcommand ends with one of the exit codes of exit.go.
+// running cluster, except export-aof and recover, which work on the data
+// directories of stopped nodes. Every subcommand ends with one of the exit codes of exit.go.
 package main

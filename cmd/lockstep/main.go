@@ -58,6 +58,6 @@ Exit codes: 0 done, 1 failed, 2 bad usage, 3 no such key, 4 condition not met,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServeCommand(), newKeyCommand(), newLockCommand(), newClusterCommand(), newBackupCommand(),
-		newRestoreCommand(), newExportAOFCommand(), newBenchCommand(), newVersionCommand())
+		newRestoreCommand(), newExportAOFCommand(), newRecoverCommand(), newBenchCommand(), newVersionCommand())
 	return root
 }
