@@ -128,10 +128,14 @@ func (g *Group) noteAt(mono time.Duration, term uint64) noted {
 	return noted{term: term, index: g.raft.CommitIndex(), stamp: g.stampAt(mono)}
 }
 
-// commitPoll is how often a replica that waits for an index looks whether Raft
-// has committed that far: the end of the log may be an entry that never comes to
-// the state machine.
-const commitPoll = time.Millisecond
+// A replica that waits for an index looks now and then whether Raft has committed
+// that far: the end of the log may be an entry that never comes to the state
+// machine. It looks less and less often, for many may wait on a replica that is far
+// behind.
+const (
+	commitPoll     = time.Millisecond
+	commitPollMost = 64 * time.Millisecond
+)
 
 // awaitReached waits until this replica has reached index, and returns what the
 // state must have reached to be as new: the newest command at or below index. It
@@ -141,7 +145,7 @@ func (g *Group) awaitReached(ctx context.Context, index uint64) (need uint64, er
 	if mutant.On(mutant.FollowerReadNoWait) && g.serving.Load() == 0 {
 		return 0, nil
 	}
-	for {
+	for poll := commitPoll; ; poll = min(2*poll, commitPollMost) {
 		reached := g.fsm.Reached()
 		if reached >= index {
 			return index, nil
@@ -155,7 +159,7 @@ func (g *Group) awaitReached(ctx context.Context, index uint64) (need uint64, er
 		if reached >= need {
 			return need, nil
 		}
-		wait, cancel := context.WithTimeout(ctx, commitPoll)
+		wait, cancel := context.WithTimeout(ctx, poll)
 		err = g.fsm.WaitReached(wait, need)
 		cancel()
 		if err != nil && ctx.Err() != nil {
