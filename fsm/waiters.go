@@ -6,12 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// waiters holds the goroutines that wait for an index to be applied.
+// waiters holds the goroutines that wait for an index to be reached.
 type waiters struct {
-	n  atomic.Int64 // len(list), so that wake costs nothing when nobody waits
+	n  atomic.Int64 // len(set), so that wake costs nothing when nobody waits
 	mu sync.Mutex
-	// list is guarded by mu. It is short: followers' reads in flight.
-	list []waiter
+	// set is guarded by mu. It is small: followers' reads in flight.
+	set map[*waiter]struct{}
 }
 
 type waiter struct {
@@ -19,21 +19,24 @@ type waiter struct {
 	done  chan struct{}
 }
 
-func (w *waiters) wait(ctx context.Context, index uint64, applied *atomic.Uint64) error {
-	entry := waiter{index: index, done: make(chan struct{})}
+func (w *waiters) wait(ctx context.Context, index uint64, reached *atomic.Uint64) error {
+	entry := &waiter{index: index, done: make(chan struct{})}
 	w.mu.Lock()
-	w.list = append(w.list, entry)
-	w.n.Store(int64(len(w.list)))
+	if w.set == nil {
+		w.set = make(map[*waiter]struct{})
+	}
+	w.set[entry] = struct{}{}
+	w.n.Store(int64(len(w.set)))
 	w.mu.Unlock()
-	// Checked after joining the list, or an apply in between would be missed.
-	if applied.Load() >= index {
-		w.wake(applied.Load())
+	// Checked after joining the others, or an apply in between would be missed.
+	if reached.Load() >= index {
+		w.wake(reached.Load())
 	}
 	select {
 	case <-entry.done:
 		return nil
 	case <-ctx.Done():
-		w.forget(entry.done)
+		w.forget(entry)
 		return ctx.Err()
 	}
 }
@@ -44,27 +47,18 @@ func (w *waiters) wake(index uint64) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	kept := w.list[:0]
-	for _, e := range w.list {
+	for e := range w.set {
 		if e.index <= index {
 			close(e.done)
-		} else {
-			kept = append(kept, e)
+			delete(w.set, e)
 		}
 	}
-	clear(w.list[len(kept):])
-	w.list = kept
-	w.n.Store(int64(len(kept)))
+	w.n.Store(int64(len(w.set)))
 }
 
-func (w *waiters) forget(done chan struct{}) {
+func (w *waiters) forget(e *waiter) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for i, e := range w.list {
-		if e.done == done {
-			w.list = append(w.list[:i], w.list[i+1:]...)
-			break
-		}
-	}
-	w.n.Store(int64(len(w.list)))
+	delete(w.set, e)
+	w.n.Store(int64(len(w.set)))
 }
