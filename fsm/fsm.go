@@ -305,7 +305,12 @@ func (f *FSM) ViewAt(need uint64, at Stamp, fn func(*command.Ctx)) (index uint64
 	return f.index, ctx.Due, true
 }
 
-func (f *FSM) reachedLocked() uint64 { return max(f.index, f.restored) }
+func (f *FSM) reachedLocked() uint64 {
+	if mutant.On(mutant.RestoreNotReached) {
+		return f.index
+	}
+	return max(f.index, f.restored)
+}
 
 // ReadLog has the keys that View has shown, while it is switched on.
 func (f *FSM) ReadLog() *store.ReadLog { return &f.reads }

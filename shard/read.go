@@ -198,6 +198,9 @@ func (g *Group) confirm(ctx context.Context) (noted, error) {
 		return noted{}, errNotServing
 	}
 	g.metrics.round(time.Since(begin))
+	if mutant.On(mutant.LeaseFromEnd) {
+		started = g.clock.Mono()
+	}
 	g.lease.extend(term, started, g.leaseDuration())
 	if mutant.On(mutant.ReadIndexApplied) {
 		n.index = g.fsm.Applied()

@@ -199,3 +199,38 @@ func TestAcknowledgementTakesTheTerm(t *testing.T) {
 		t.Errorf("term %d acknowledges in term %d", term-1, term)
 	}
 }
+
+// TestLeaseCountsFromTheBeginningOfItsRound: a new leader may have been elected
+// right after the voter was asked.
+func TestLeaseCountsFromTheBeginningOfItsRound(t *testing.T) {
+	const duration = 300 * time.Millisecond
+	c := newCluster(t, 3, func(o *Options) { o.LeaseDuration = duration })
+	leader := c.leader()
+	g := c.group(leader)
+	c.want(leader, "SET k v", "+OK\r\n")
+	g.lease.drop()
+	var rounds atomic.Int32
+	looked := make(chan struct{}) // what comes after the first round waits for it
+	disable := failpoint.Enable("shard/confirm/noted/"+leader, func() error {
+		if rounds.Add(1) == 1 {
+			<-time.After(200 * time.Millisecond)
+			return nil
+		}
+		<-looked
+		return nil
+	})
+	defer disable()
+	defer close(looked)
+	began := g.clock.Mono()
+	if _, err := g.confirms.join(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h := g.lease.held.Load()
+	if h == nil || rounds.Load() == 0 {
+		t.Fatalf("no lease after %d rounds", rounds.Load())
+	}
+	// The first round began within a moment of that time, or before it.
+	if h.until > began+duration-duration/10+50*time.Millisecond {
+		t.Errorf("a round that began at 0 and took 200ms leases until %v", h.until-began)
+	}
+}

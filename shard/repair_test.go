@@ -1,12 +1,16 @@
 package shard
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
 )
 
 func TestWipedNodeWithAClockBehind(t *testing.T) {
@@ -125,4 +129,59 @@ func damage(t *testing.T, dir string) {
 	if err := os.WriteFile(files[0], b, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestIdleClusterFromASnapshotAnswersAtOnce: the log before the snapshot ends with
+// entries that never come to the state machine, and nothing is written any more.
+func TestIdleClusterFromASnapshotAnswersAtOnce(t *testing.T) {
+	c := newCluster(t, 3, func(o *Options) { o.SnapshotLogBytes = 1 }) // hardly any log is kept
+	leader := c.leader()
+	c.want(leader, "SET k v", "+OK\r\n")
+	next := c.others(leader)[0]
+	c.eventually(func() error {
+		if err := c.group(leader).TransferLeadership(t.Context(), next); err != nil && !c.group(next).Serving() {
+			return err
+		}
+		return nil
+	})
+	c.eventually(func() error {
+		if !c.group(next).Serving() || c.group(leader).Serving() {
+			return errors.New("not handed over")
+		}
+		return nil
+	})
+	c.eventually(func() error { // everybody has the no-op and the barrier of the new term
+		for _, id := range c.ids {
+			if g := c.group(id); g.raft.AppliedIndex() < c.group(next).raft.LastIndex() {
+				return fmt.Errorf("%s is at %d", id, g.raft.AppliedIndex())
+			}
+		}
+		return nil
+	})
+	for _, id := range c.ids {
+		g := c.group(id)
+		c.eventually(func() error {
+			g.compact()
+			if at := g.snapshotAt.Load(); at <= g.fsm.Applied() {
+				return fmt.Errorf("%s: the snapshot ends at %d with a command", id, at)
+			}
+			return nil
+		})
+	}
+	c.stopAll()
+	c.start(c.ids...)
+	c.eventually(func() error {
+		for _, id := range c.ids {
+			if err := c.node(id).Ready(); err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			_, err := c.group(id).Read(ctx, command.ReadOptions{}, func(*command.Ctx) {})
+			cancel()
+			if err != nil {
+				return fmt.Errorf("%s: %w", id, err)
+			}
+		}
+		return nil
+	})
 }

@@ -19,6 +19,8 @@ const (
 	FollowerTermUnseen    ID = "follower-term-unseen"
 	AckTermUnseen         ID = "ack-term-unseen"
 	ToldInSilence         ID = "told-in-silence"
+	LeaseFromEnd          ID = "lease-from-end"
+	RestoreNotReached     ID = "restore-not-reached"
 	LeaseAfterHandover    ID = "lease-after-handover"
 	TransferUnasked       ID = "transfer-unasked"
 	EstablishOnce         ID = "establish-once"
@@ -73,6 +75,8 @@ func All() []Mutant {
 		{FollowerTermUnseen, "a follower does not look at its term after reading"},
 		{AckTermUnseen, "a leader acknowledges writes by its flag, without looking at its term"},
 		{ToldInSilence, "a follower tells of grants in a term of which nobody has served yet"},
+		{LeaseFromEnd, "a lease counts from the end of its round, not from the beginning"},
+		{RestoreNotReached, "a restored state counts as old until a command comes"},
 		{LeaseAfterHandover, "a leader that gave its lease up takes a new one in the same term"},
 		{TransferUnasked, "leadership is handed over to a node that gives no sign of life"},
 		{EstablishOnce, "a leader that could not open its service does not try again"},

@@ -81,6 +81,8 @@ func Table() []Row {
 		{Mutant: mutant.FollowerTermUnseen, Test: "TestReadOfAPassedTermIsAskedAgain", Package: "./shard"},
 		{Mutant: mutant.AckTermUnseen, Test: "TestAcknowledgementTakesTheTerm", Package: "./shard"},
 		{Mutant: mutant.ToldInSilence, Test: "TestGrantIsNotToldBeforeItsTermServes", Package: "./shard"},
+		{Mutant: mutant.LeaseFromEnd, Test: "TestLeaseCountsFromTheBeginningOfItsRound", Package: "./shard"},
+		{Mutant: mutant.RestoreNotReached, Test: "TestIdleClusterFromASnapshotAnswersAtOnce", Package: "./shard"},
 		{Mutant: mutant.LeaseAfterHandover, Test: "TestLeaseGivenUpIsNotTakenAgainInItsTerm", Package: "./shard"},
 		{Mutant: mutant.TransferUnasked, Test: "TestTransferToAHungNodeDoesNotEndService", Package: "./shard"},
 		{Mutant: mutant.EstablishOnce, Test: "TestLeaderTriesAgainToServe", Package: "./shard"},
