@@ -103,6 +103,15 @@ func (n *Network) Cut(from, to string) {
 	n.change()
 }
 
+// Mend ends the cuts between two nodes.
+func (n *Network) Mend(a, b string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.cut, [2]string{a, b})
+	delete(n.cut, [2]string{b, a})
+	n.change()
+}
+
 // Heal ends all cuts.
 func (n *Network) Heal() {
 	n.mu.Lock()
