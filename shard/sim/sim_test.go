@@ -31,6 +31,9 @@ func configurations() map[string]Options {
 // TestRandomFaults runs clients and random faults, and demands that nobody was told
 // anything that contradicts what was told before.
 func TestRandomFaults(t *testing.T) {
+	if testing.Short() { // with the race detector all of it is slow
+		*runsFlag, *durationFlag = 1, min(*durationFlag, 20*time.Second)
+	}
 	for name, o := range configurations() {
 		t.Run(name, func(t *testing.T) {
 			first, runs := *seedFlag, 1
