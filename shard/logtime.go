@@ -87,9 +87,28 @@ func (n *Node) agreement() logclock.Agreement {
 	return a
 }
 
-// clockOff reports whether this node's clock differs from those of a quorum. With
-// two nodes, or with one of three down, nobody can tell whose clock is wrong.
-func (n *Node) clockOff() bool { return n.off(n.agreement()) }
+// offFor is for how long a clock must be off before its node gives leadership away.
+// The comparison rests on probes of the last two seconds: when all clocks are set at
+// once, each node at first sees the others behind, and leadership would go round.
+// There is no hurry, for the log does not follow one clock.
+const offFor = 3 * time.Second
+
+// clockOff reports whether this node's clock has differed from those of a quorum for a
+// while. With two nodes, or with one of three down, nobody can tell whose clock is
+// wrong.
+func (n *Node) clockOff() bool {
+	since := n.offSince.Load()
+	return since != 0 && n.opt.Clock.Mono()-time.Duration(since) >= offFor
+}
+
+// noteOff remembers since when this node's clock has been off.
+func (n *Node) noteOff(off bool) {
+	if !off {
+		n.offSince.Store(0)
+		return
+	}
+	n.offSince.CompareAndSwap(0, int64(max(n.opt.Clock.Mono(), 1)))
+}
 
 func (n *Node) off(a logclock.Agreement) bool {
 	return n.opt.MaxClockOffset > 0 && a.Known && !a.Member
@@ -102,11 +121,12 @@ func (n *Node) watchClocks(ctx context.Context) {
 	every(ctx, clocksEvery, func() {
 		a := n.agreement()
 		told = n.tellClocks(a, told)
+		n.noteOff(n.off(a))
 		for _, g := range n.Groups() {
 			if g.Serving() {
 				g.adjustLogClock(a)
 			}
-			if n.off(a) && g.raft.State() == raft.Leader {
+			if n.clockOff() && g.raft.State() == raft.Leader {
 				n.handOver(ctx, g)
 			}
 		}

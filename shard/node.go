@@ -31,7 +31,8 @@ type Node struct {
 	peers  map[string]NodeInfo
 	empty  map[uint32]seniority // groups of which this node had nothing when it started
 
-	snapshotting sync.Mutex // one snapshot at a time on a node
+	offSince     atomic.Int64 // monotonic time since when this node's clock has been off; 0: it is not
+	snapshotting sync.Mutex   // one snapshot at a time on a node
 	stop         context.CancelFunc
 	wg           sync.WaitGroup
 }
