@@ -118,12 +118,12 @@ const (
 
 	// Lifetimes may differ by this on one machine with one clock. Where clocks are
 	// set wrong, one that is not noticed, or two that agree, may move the clock of the
-	// log by --max-clock-offset, and it is steered at a tenth. When a majority was
+	// log by --max-clock-offset, once in each direction, and it is steered at a tenth. When a majority was
 	// started again at that time, nobody knows how long it was down, and the clock
 	// stays behind by as much until a quorum agrees. Locks count the monotonic time of
 	// the leader: only its rate matters, which drifts by up to 4 %.
 	oneClock    = 50 * time.Millisecond
-	wrongClocks = maxClockOffset + 400*time.Millisecond
+	wrongClocks = 2*maxClockOffset + 400*time.Millisecond
 	lostTime    = 4 * time.Second
 	wrongRates  = oneClock + 250*time.Millisecond
 )
