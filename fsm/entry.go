@@ -41,6 +41,9 @@ const (
 	SettingOnceMillis Setting = 2
 	// SettingOnceBytes bounds the memory for ids and replies of idempotent commands.
 	SettingOnceBytes Setting = 3
+	// Audit sets nothing: every replica reads all its data as they are at this entry, and
+	// what comes of it is compared. The value is not used.
+	Audit Setting = 4
 )
 
 // SettingChange is a new value of a replicated setting.

@@ -47,6 +47,14 @@ type Options struct {
 	// log; without events, that a snapshot was restored and anything may have
 	// happened. It must not block. Nil: nobody asks.
 	OnLocks func(index uint64, events []lock.Event)
+
+	// OnAudit is given the data as they are when an entry asks for an audit. It must
+	// not block, and releases the snapshot. Nil: audits are left out.
+	OnAudit func(index uint64, data *store.Snapshot)
+
+	// OnRestore is told, before anybody sees a restored state, whether it has the sum
+	// that was written with it. It must not block. Nil: nobody asks.
+	OnRestore func(sound bool)
 }
 
 // FSM is the state machine of one shard. Raft applies entries to it one after
@@ -69,6 +77,7 @@ type FSM struct {
 	locks    *lock.Table
 	leading  uint64 // term of the newest whole entry
 	partial  assembly
+	notes    notes
 
 	locksDue atomic.Int64  // when the next grant or wait is over, 0 for never
 	applied  atomic.Uint64 // copy of index
@@ -120,6 +129,11 @@ func (f *FSM) applyLog(l *raft.Log) any {
 	}
 	started := time.Now()
 	f.mu.Lock()
+	if l.Index <= f.index {
+		// A state that was rebuilt from a peer's has this entry already.
+		f.mu.Unlock()
+		return nil
+	}
 	results, err := f.applyLocked(l.Index, l.Term, l.Data)
 	f.applied.Store(l.Index)
 	f.reached.Store(f.reachedLocked())
@@ -146,6 +160,7 @@ func (f *FSM) applyLog(l *raft.Log) any {
 }
 
 func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error) {
+	f.note(index)
 	f.index, f.term = index, term
 	if len(data) > 1 && data[1] == kindFragment {
 		whole, err := f.partial.add(term, data)
@@ -202,6 +217,10 @@ func (f *FSM) begin(e *Entry, term uint64) {
 			f.once.keepMillis = int64(s.Value)
 		case SettingOnceBytes:
 			f.once.budget = int64(s.Value)
+		case Audit:
+			if f.opt.OnAudit != nil {
+				f.opt.OnAudit(f.index, f.store.Freeze())
+			}
 		}
 	}
 }
@@ -447,6 +466,9 @@ func (f *FSM) Counters() (evicted, expired uint64) { return f.evicted.Load(), f.
 // the process started.
 func (f *FSM) UsedPeak() int64 { return f.peak.Load() }
 
+// Restores counts how often the state was replaced since the process started.
+func (f *FSM) Restores() uint64 { return f.restores.Load() }
+
 // Snapshot implements raft.FSM. It holds up the log only for as long as it takes
 // to freeze the store and to encode the sessions.
 func (f *FSM) Snapshot() (raft.FSMSnapshot, error) {
@@ -457,13 +479,16 @@ func (f *FSM) Snapshot() (raft.FSMSnapshot, error) {
 func (f *FSM) freeze() (z *frozen, index uint64) {
 	started := time.Now()
 	f.mu.Lock()
-	z = &frozen{store: f.store.Freeze(), state: f.encodeState(), clock: f.clock, fence: f.locks.LastFence()}
-	index = f.index
+	z, index = f.freezeLocked(), f.index
 	f.mu.Unlock()
 	if f.opt.Froze != nil {
 		f.opt.Froze(time.Since(started))
 	}
 	return z, index
+}
+
+func (f *FSM) freezeLocked() *frozen {
+	return &frozen{store: f.store.Freeze(), state: f.encodeState(), clock: f.clock, fence: f.locks.LastFence()}
 }
 
 // Restore implements raft.FSM. The new state is built aside and then swapped in.

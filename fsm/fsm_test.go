@@ -17,7 +17,6 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
-	"github.com/lockstepkv/lockstep/snapshot"
 )
 
 func newTestFSM() *FSM { return New(Options{Table: command.NewTable()}) }
@@ -225,10 +224,14 @@ func restored(t interface{ Fatal(...any) }, r *replica) *replica {
 	var buf bytes.Buffer
 	z, _ := r.f.freeze()
 	defer z.Release()
-	if err := z.write(&buf, snapshot.Aux{Key: stateAux, Value: z.state}); err != nil {
+	if err := z.writeWhole(&buf); err != nil {
 		t.Fatal(err)
 	}
-	f := newTestFSM()
+	f := New(Options{Table: command.NewTable(), OnRestore: func(sound bool) {
+		if !sound {
+			t.Fatal("the restored data do not come to the sum that was written")
+		}
+	}})
 	if err := f.RestoreFrom(&buf); err != nil {
 		t.Fatal(err)
 	}
@@ -258,6 +261,9 @@ func TestReplicasAgree(t *testing.T) {
 			}
 			if rapid.IntRange(0, 9).Draw(t, "restore") == 0 {
 				b = restored(t, b)
+			}
+			if x, y := a.f.stateSum(), b.f.stateSum(); x != y || a.f.store.Sum() != b.f.store.Sum() {
+				t.Fatalf("entry %d: the sums differ", i)
 			}
 		}
 		if !bytes.Equal(a.f.encodeState(), b.f.encodeState()) {

@@ -48,6 +48,7 @@ type onceRecord struct {
 	at    int64  // the log's monotonic time, milliseconds
 	print uint64 // fingerprint of the command
 	reply resp.Value
+	sum   uint64 // see onceTable.sum
 	gone  bool
 }
 
@@ -58,6 +59,7 @@ type grave struct {
 	hashes     map[uint64]struct{}
 	order      []uint64         // of hashes, for snapshots: sorting them would take too long
 	byOwner    map[string]int64 // how many
+	sum        uint64           // see onceTable.sum
 }
 
 // onceTable implements command.OnceTable. Records and hashes age by the log's
@@ -73,6 +75,7 @@ type onceTable struct {
 	graves     []*grave         // by age, the oldest first
 	bytes      int64            // of order and graves
 	owners     map[string]int64 // bytes by owner
+	sum        uint64           // of the hashes of records and graves, kept as they change
 	refused    uint64           // since the process started; no part of the state
 }
 
@@ -125,6 +128,7 @@ func (t *onceTable) Forget(id []byte) {
 	}
 	delete(t.records, r.id)
 	t.charge(r.owner, -r.size())
+	t.sum -= r.sum
 	*r = onceRecord{at: r.at, gone: true}
 }
 
@@ -132,6 +136,8 @@ func (t *onceTable) add(r *onceRecord) {
 	t.records[r.id] = r
 	t.order = append(t.order, r)
 	t.charge(r.owner, r.size())
+	r.sum = r.hash()
+	t.sum += r.sum
 }
 
 // charge counts bytes of an owner. Owners without any are not kept.
@@ -151,6 +157,17 @@ func (r *onceRecord) size() int64 {
 	return int64(recordBytes + len(r.id) + len(r.owner) + r.reply.Size())
 }
 
+// maxHashedReply is up to which size a reply counts for the sum with its contents.
+const maxHashedReply = 4 << 10
+
+func (r *onceRecord) hash() uint64 {
+	reply := uint64(r.reply.Size())
+	if reply <= maxHashedReply {
+		reply = xxhash.Sum64(resp.AppendBinary(nil, r.reply))
+	}
+	return mix(xxhash.Sum64String(r.id), xxhash.Sum64String(r.owner), uint64(r.at), r.print, reply)
+}
+
 // dropOldest drops the oldest reply and keeps its id's hash.
 func (t *onceTable) dropOldest() {
 	r := t.order[0]
@@ -160,6 +177,7 @@ func (t *onceTable) dropOldest() {
 		return
 	}
 	t.charge(r.owner, -r.size())
+	t.sum -= r.sum
 	delete(t.records, r.id)
 	t.bury(xxhash.Sum64String(r.id), r.owner, r.at)
 }
@@ -177,10 +195,18 @@ func (t *onceTable) bury(hash uint64, owner string, at int64) {
 	if _, there := g.hashes[hash]; there {
 		return
 	}
-	g.hashes[hash] = struct{}{}
-	g.order = append(g.order, hash)
+	t.inter(g, hash)
 	g.byOwner[owner]++
 	t.charge(owner, graveBytes)
+}
+
+// inter puts a hash into a grave.
+func (t *onceTable) inter(g *grave, hash uint64) {
+	g.hashes[hash] = struct{}{}
+	g.order = append(g.order, hash)
+	v := mix(hash, uint64(g.from))
+	g.sum += v
+	t.sum += v
 }
 
 // age drops what is older than the retention at the log's monotonic time now.
@@ -197,6 +223,7 @@ func (t *onceTable) dropGrave() {
 	for owner, n := range t.graves[0].byOwner {
 		t.charge(owner, -n*graveBytes)
 	}
+	t.sum -= t.graves[0].sum
 	t.graves[0] = nil
 	t.graves = t.graves[1:]
 }
@@ -268,8 +295,7 @@ func (d *decoder) once(t *onceTable) {
 			if d.failed {
 				return
 			}
-			g.hashes[hash] = struct{}{}
-			g.order = append(g.order, hash)
+			t.inter(g, hash)
 		}
 		for range d.count() {
 			owner, n := string(d.bytes()), int64(d.uvarint())

@@ -25,6 +25,10 @@ const stateAux = "lockstep-state"
 // restore into another cluster must go on from.
 const FenceAux = "lockstep-fence"
 
+// sumAux is the AUX field with the running sum of the data, in hexadecimal: a state
+// that is restored must come to the same.
+const sumAux = "lockstep-sum"
+
 // stateVersion is the format of stateAux.
 const stateVersion = 4
 
@@ -38,7 +42,12 @@ type frozen struct {
 
 // Persist implements raft.FSMSnapshot. Raft closes or cancels the sink.
 func (z *frozen) Persist(sink raft.SnapshotSink) error {
-	return z.write(sink, snapshot.Aux{Key: stateAux, Value: z.state})
+	return z.writeWhole(sink)
+}
+
+// writeWhole writes everything that another replica needs.
+func (z *frozen) writeWhole(w io.Writer) error {
+	return z.write(w, snapshot.Aux{Key: stateAux, Value: z.state}, snapshot.Aux{Key: sumAux, Value: strconv.AppendUint(nil, z.store.Sum(), 16)})
 }
 
 // write writes the RDB file.
@@ -59,45 +68,78 @@ func (f *FSM) WriteBackup(w io.Writer) (uint64, error) {
 	return index, z.write(w)
 }
 
+// WriteState writes the state as a replica's snapshot has it, and returns the index of
+// the newest command in it.
+func (f *FSM) WriteState(w io.Writer) (uint64, error) {
+	z, index := f.freeze()
+	defer z.Release()
+	return index, z.writeWhole(w)
+}
+
 // RestoreFrom replaces the state by that of an RDB file.
 func (f *FSM) RestoreFrom(r io.Reader) error {
-	opt := f.opt
-	f.Inspect(func(s *store.Store, _ int64) { opt.Store = s.Options() }) // the policy may have changed since New
-	st, aux, err := snapshot.Read(r, opt.Store)
+	next, sound, err := f.read(r)
 	if err != nil {
-		return fmt.Errorf("restore snapshot: %w", err)
+		return err
 	}
-	next := New(opt)
-	next.store, next.restored = st, snapshot.IndexOf(r)
-	for _, a := range aux {
-		if a.Key == stateAux {
-			if err := next.decodeState(a.Value); err != nil {
-				return fmt.Errorf("restore snapshot: %w", err)
-			}
-		}
-	}
+	next.restored = snapshot.IndexOf(r)
 	if mutant.On(mutant.RestoreKeepsOldKeys) {
 		f.keepOldKeys(next)
 	}
 	f.mu.Lock()
-	next.store.Reconfigure(f.store.Options()) // the policy may have changed meanwhile
-	f.store, f.clock, f.index, f.term, f.lease = next.store, next.clock, next.index, next.term, next.lease
-	f.mono = next.mono
-	next.locks.SetWall(f.clock - f.mono)
-	f.restored = next.restored
-	f.sessions, f.once, f.partial = next.sessions, next.once, next.partial
-	f.locks, f.leading = next.locks, next.leading
-	f.noteLocksDue()
-	f.applied.Store(next.index)
-	f.reached.Store(f.reachedLocked()) // assigned, also when it goes back
+	if f.opt.OnRestore != nil {
+		f.opt.OnRestore(sound)
+	}
+	f.become(next)
 	reached := f.reached.Load()
 	f.mu.Unlock()
-	f.restores.Add(1)
 	f.waiters.wake(reached)
 	if f.opt.OnLocks != nil {
 		f.opt.OnLocks(next.index, nil)
 	}
 	return nil
+}
+
+// read builds the state of an RDB file aside. sound is false if its data do not come
+// to the sum that was written with them: they were damaged in memory, for the file has
+// a checksum of its own.
+func (f *FSM) read(r io.Reader) (next *FSM, sound bool, err error) {
+	opt := f.opt
+	opt.OnAudit = nil
+	f.Inspect(func(s *store.Store, _ int64) { opt.Store = s.Options() }) // the policy may have changed since New
+	st, aux, err := snapshot.Read(r, opt.Store)
+	if err != nil {
+		return nil, false, fmt.Errorf("restore snapshot: %w", err)
+	}
+	next, sound = New(opt), true
+	next.store = st
+	for _, a := range aux {
+		switch a.Key {
+		case stateAux:
+			if err := next.decodeState(a.Value); err != nil {
+				return nil, false, fmt.Errorf("restore snapshot: %w", err)
+			}
+		case sumAux:
+			sum, err := strconv.ParseUint(string(a.Value), 16, 64)
+			sound = err == nil && sum == st.Sum()
+		}
+	}
+	next.locks.SetWall(next.clock - next.mono)
+	return next, sound, nil
+}
+
+// become takes over another state. Counters of what this process has done stay. The
+// lock is held.
+func (f *FSM) become(next *FSM) {
+	next.store.Reconfigure(f.store.Options()) // the policy may have changed meanwhile
+	f.store, f.clock, f.index, f.term, f.lease = next.store, next.clock, next.index, next.term, next.lease
+	f.mono, f.restored, f.notes = next.mono, next.restored, next.notes
+	f.sessions, f.once, f.partial = next.sessions, next.once, next.partial
+	f.locks, f.leading = next.locks, next.leading
+	f.noteLocksDue()
+	f.applied.Store(next.index)
+	f.reached.Store(f.reachedLocked()) // assigned, also when it goes back
+	f.restores.Add(1)
 }
 
 // encodeState encodes everything but the store. Maps are written in order, so

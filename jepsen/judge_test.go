@@ -93,6 +93,20 @@ func TestMissingFaultsAreJudged(t *testing.T) {
 	}
 }
 
+func TestADivergedReplicaIsNoticed(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "n1.log")
+	for text, valid := range map[string]bool{"msg=serving\n": true, "msg=\"REPLICA DIVERGED: it neither answers\"\n": false} {
+		if err := os.WriteFile(log, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := &run{cluster: &cluster.Cluster{Nodes: []*cluster.Node{{ID: "n1", LogFile: log}}}}
+		r.judgeDiverged()
+		if got := verdictOf(t, &r.out, "never diverged"); got.Valid != valid {
+			t.Errorf("%s: %+v", text, got)
+		}
+	}
+}
+
 func TestRunsThatCannotBeAreRefused(t *testing.T) {
 	good := Config{Binary: "/bin/true", Workload: "register", Faults: []string{"none"}, Nodes: 3, Shards: 1, Duration: time.Minute, Workers: 1, Out: t.TempDir()}
 	for name, change := range map[string]func(*Config){

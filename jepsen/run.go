@@ -292,7 +292,18 @@ func (r *run) compare(ctx context.Context) {
 		detail = err.Error()
 	}
 	r.out.Add(ReplicasAgree, err == nil, detail)
+	r.judgeDiverged()
 }
+
+// judgeDiverged looks for replicas that differed and rebuilt themselves: they agree in the
+// end, but nothing that happens here is an excuse for it.
+func (r *run) judgeDiverged() {
+	n := r.countInLogs(divergedWord)
+	r.out.Add("never diverged", n == 0, fmt.Sprintf("replicas found themselves different from a majority or from their own sums %d times", n))
+}
+
+// divergedWord is in the log of a node whose replica was found to be wrong.
+const divergedWord = "REPLICA DIVERGED"
 
 // page keeps a page that a checker drew.
 func (r *run) page(name string, content []byte) {

@@ -64,6 +64,11 @@ type Group struct {
 	preferred   atomic.Uint64
 	freshAt     atomic.Int64 // monotonic time; see age
 	quarantined atomic.Bool
+	diverged    atomic.Bool // the state is wrong; see compare.go
+	undecided   atomic.Bool // replicas differ, and nobody can tell which is right
+	audits      audits
+	auditing    chan audit // capacity 1
+	handout     handout
 	snapshotAt  atomic.Uint64 // index of the newest snapshot
 
 	logClock  logclock.Clock
@@ -90,7 +95,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 		node:   n,
 		memory: &n.memory,
 		logger: n.opt.Logger.With("shard", id),
-		notify: make(chan bool, 16), raftDown: make(chan struct{}), lockNudge: make(chan struct{}, 1),
+		notify: make(chan bool, 16), raftDown: make(chan struct{}), lockNudge: make(chan struct{}, 1), auditing: make(chan audit, 1),
 	}
 	for _, m := range n.opt.Members {
 		if m.ID != g.self {
@@ -113,7 +118,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	loops, cancel := context.WithCancel(context.Background())
 	g.stop = cancel
 	for _, loop := range []func(context.Context){
-		g.packer.run, g.sender.run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, func(ctx context.Context) { g.compactor(ctx, &n.snapshotting) },
+		g.packer.run, g.sender.run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, g.audit, g.compare, func(ctx context.Context) { g.compactor(ctx, &n.snapshotting) },
 	} {
 		g.wg.Go(func() { loop(loops) })
 	}
@@ -135,10 +140,14 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	g.fsm = fsm.New(fsm.Options{
 		Table: g.opt.Table, Store: g.memory.Load().Eviction, Logger: g.logger,
 		Applied: g.applied, OnLocks: g.locks.changed, Node: g.self,
-		Froze: func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
+		Froze:   func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
+		OnAudit: g.audited, OnRestore: g.restored,
 	})
 	if err := g.openStores(ctx, n, dir); err != nil {
 		return err
+	}
+	if err := g.recallDiverged(); err != nil {
+		return errors.Join(err, g.log.Close())
 	}
 	cfg := g.raftConfig()
 	if err := g.bootstrap(cfg); err != nil {
@@ -152,9 +161,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	g.raft = r
 	g.wire.Attach(r)
 	g.told.open(r.CurrentTerm)
-	if list, err := g.snapshots.List(); err == nil && len(list) > 0 {
-		g.snapshotAt.Store(list[0].Index)
-	}
+	g.noteSnapshot()
 	return nil
 }
 
@@ -250,11 +257,17 @@ func (g *Group) settingsToPropose() []fsm.SettingChange {
 }
 
 // WriteBackup writes the shard's keys on this node as an RDB file.
-func (g *Group) WriteBackup(w io.Writer) (index uint64, err error) { return g.fsm.WriteBackup(w) }
+func (g *Group) WriteBackup(w io.Writer) (index uint64, err error) {
+	if !g.sound() {
+		return 0, errDiverged
+	}
+	return g.fsm.WriteBackup(w)
+}
 
 // close stops the replica.
 func (g *Group) close() error {
 	g.stop()
+	g.handout.close()
 	g.origin.close()
 	err := g.raft.Shutdown().Error()
 	close(g.raftDown)

@@ -61,6 +61,9 @@ type GroupInfo struct {
 	Term    uint64 `json:"term"`
 	Applied uint64 `json:"applied"`
 	Repair  bool   `json:"repair,omitempty"` // in quarantine until it has caught up
+
+	Diverged  bool `json:"diverged,omitempty"`  // its state is wrong, and being rebuilt
+	Undecided bool `json:"undecided,omitempty"` // replicas differ, and no majority tells which is right
 }
 
 // Info describes this node.
@@ -77,6 +80,7 @@ func (g *Group) Info() GroupInfo {
 	return GroupInfo{
 		ID: int(g.id), Leader: g.Leader(), Serving: g.Serving(),
 		Term: g.raft.CurrentTerm(), Applied: g.fsm.Applied(), Repair: g.quarantined.Load(),
+		Diverged: g.diverged.Load(), Undecided: g.undecided.Load(),
 	}
 }
 
@@ -196,7 +200,7 @@ func (n *Node) caughtUp(node string, g *Group) bool {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	info, ok := n.peers[node]
-	if !ok || int(g.id) >= len(info.Groups) || info.Groups[g.id].Repair {
+	if !ok || int(g.id) >= len(info.Groups) || info.Groups[g.id].Repair || info.Groups[g.id].Diverged {
 		return false
 	}
 	return info.Groups[g.id].Applied+1000 >= g.fsm.Applied()

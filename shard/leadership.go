@@ -98,6 +98,9 @@ func (g *Group) tryEstablish(ctx context.Context, term uint64, elected time.Dura
 	if ctx.Err() != nil || !g.leads(term) {
 		return errNotServing
 	}
+	if !g.sound() {
+		return errDiverged
+	}
 	g.node.awaitClocks(ctx)
 	if g.node.clockOff() {
 		g.node.handOver(ctx, g)
@@ -113,7 +116,7 @@ func (g *Group) open(ctx context.Context, term uint64) {
 	g.servingFrom.Store(int64(g.clock.Mono()))
 	g.serving.Store(term)
 	g.told.serves(term)
-	if ctx.Err() != nil { // lost meanwhile: lead has closed the service already, or is about to
+	if ctx.Err() != nil || !g.sound() { // lost meanwhile: lead has closed the service already, or is about to
 		g.serving.CompareAndSwap(term, 0)
 		return
 	}

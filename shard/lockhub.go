@@ -74,7 +74,7 @@ func (h *lockHub) tellHeldLocked() bool {
 	if len(h.held) == 0 {
 		return true
 	}
-	if !h.g.told.may() {
+	if !h.g.told.may() || !h.g.sound() {
 		return false
 	}
 	term := h.g.told.served.Load()

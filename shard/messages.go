@@ -18,6 +18,8 @@ const (
 	methodInfo      transport.Method = 4 // -> NodeInfo as JSON
 	methodTransfer  transport.Method = 5 // group, node -> ""
 	methodAdmission transport.Method = 6 // group -> what this node knows of the group, as JSON
+	methodNotes     transport.Method = 8 // group, format, indexes -> notes above them
+	methodState     transport.Method = 9 // group, ticket -> whether there is more, ticket, a piece of the replica's state
 	methodGranted   transport.Method = 7 // group, term, fence, end, token -> "": a lock was granted to one of the node's clients
 )
 

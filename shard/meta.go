@@ -45,6 +45,7 @@ var (
 var (
 	bucketNode       = []byte("node")
 	bucketQuarantine = []byte("quarantine")
+	bucketDiverged   = []byte("diverged") // made when it is needed
 	keyFormat        = []byte("format")
 	keyIdentity      = []byte("identity")
 	keyClusterID     = []byte("cluster-id")
@@ -226,36 +227,52 @@ func (m *Meta) Created() bool { return m.created }
 
 // Quarantined reports whether the shard's replica here has lost its log and must
 // not vote until it has caught up.
-func (m *Meta) Quarantined(shard int) (bool, error) {
+func (m *Meta) Quarantined(shard int) (bool, error) { return m.marked(bucketQuarantine, shard) }
+
+// SetQuarantine records whether the shard's replica here may vote.
+func (m *Meta) SetQuarantine(shard int, on bool) error { return m.mark(bucketQuarantine, shard, !on) }
+
+// Diverged reports whether the state of the shard's replica here was found to be wrong,
+// and was not rebuilt since.
+func (m *Meta) Diverged(shard int) (bool, error) { return m.marked(bucketDiverged, shard) }
+
+// SetDiverged records whether it is.
+func (m *Meta) SetDiverged(shard int, on bool) error { return m.mark(bucketDiverged, shard, !on) }
+
+func (m *Meta) marked(bucket []byte, shard int) (bool, error) {
 	var on bool
 	err := m.db.View(func(tx *bbolt.Tx) error {
-		on = tx.Bucket(bucketQuarantine).Get(quarantineKey(shard)) != nil
+		b := tx.Bucket(bucket)
+		on = b != nil && b.Get(shardKey(shard)) != nil
 		return nil
 	})
 	if err != nil {
-		return false, fmt.Errorf("read quarantine of shard %d: %w", shard, err)
+		return false, fmt.Errorf("read %s of shard %d: %w", bucket, shard, err)
 	}
 	return on, nil
 }
 
-// SetQuarantine records whether the shard's replica here may vote.
-func (m *Meta) SetQuarantine(shard int, on bool) error {
+func (m *Meta) mark(bucket []byte, shard int, clear bool) error {
 	if shard < 0 || shard >= m.identity.Shards {
-		return fmt.Errorf("set quarantine: no shard %d, there are %d", shard, m.identity.Shards)
+		return fmt.Errorf("write %s: no shard %d, there are %d", bucket, shard, m.identity.Shards)
 	}
 	err := m.db.Update(func(tx *bbolt.Tx) error {
-		if on {
-			return tx.Bucket(bucketQuarantine).Put(quarantineKey(shard), []byte{1})
+		b, err := tx.CreateBucketIfNotExists(bucket)
+		if err != nil {
+			return err
 		}
-		return tx.Bucket(bucketQuarantine).Delete(quarantineKey(shard))
+		if clear {
+			return b.Delete(shardKey(shard))
+		}
+		return b.Put(shardKey(shard), []byte{1})
 	})
 	if err != nil {
-		return fmt.Errorf("write quarantine of shard %d: %w", shard, err)
+		return fmt.Errorf("write %s of shard %d: %w", bucket, shard, err)
 	}
 	return nil
 }
 
-func quarantineKey(shard int) []byte { return strconv.AppendInt(nil, int64(shard), 10) }
+func shardKey(shard int) []byte { return strconv.AppendInt(nil, int64(shard), 10) }
 
 // Close lets go of the directory.
 func (m *Meta) Close() error {

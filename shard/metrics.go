@@ -44,6 +44,11 @@ type nodeMetrics struct {
 	lockEvents    *prometheus.CounterVec
 	onceBytes     *prometheus.GaugeVec
 	onceRefused   *prometheus.CounterVec
+	diverged      *prometheus.CounterVec
+	wrong         *prometheus.GaugeVec
+	differ        *prometheus.GaugeVec
+	comparedIndex *prometheus.GaugeVec
+	auditSeconds  *prometheus.HistogramVec
 	clockOffPeers prometheus.Gauge
 	clockOffset   *prometheus.GaugeVec
 }
@@ -92,6 +97,11 @@ func newNodeMetrics(reg prometheus.Registerer) *nodeMetrics {
 		locksHeld:     gauge("locks_held", "Locks that are held."),
 		lockWaiters:   gauge("lock_waiters", "Clients that wait for locks."),
 		lockEvents:    counter("lock_events_total", "What this replica applied: locks granted, released and expired; waits that ended by timed_out, node_gone and cancelled.", "event"),
+		diverged:      counter("diverged_total", "How often this replica was found to differ from a majority or from its own sums, since the process started."),
+		wrong:         gauge("diverged", "1 while this replica's state is known to be wrong: it answers nothing and is being rebuilt."),
+		differ:        gauge("replicas_differ", "Replicas that differ from a majority or, where no majority tells, from this one, when last compared."),
+		comparedIndex: gauge("compared_index", "Newest log index at which this replica was compared with another."),
+		auditSeconds:  histogram("audit_seconds", "Time that an audit took, which reads all data.", prometheus.ExponentialBuckets(0.01, 2, 16)),
 		clockOffPeers: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "lockstep", Name: "clock_off_peers", Help: "Nodes whose clock differs by more than the allowed offset from a quorum's, or, where no quorum agrees, from this node's."}),
 		clockOffset:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "lockstep", Name: "clock_offset_seconds", Help: "How far a peer's clock is ahead of this node's."}, []string{"peer"}),
 	}
@@ -159,6 +169,25 @@ func (m *groupMetrics) snapshot(took time.Duration, bytes int64) {
 	m.node.snapBytes.WithLabelValues(m.label).Set(float64(bytes))
 }
 
+// compared shows what a comparison of replicas has found.
+func (m *groupMetrics) compared(v verdict) {
+	if v.index == 0 {
+		return
+	}
+	n := len(v.others)
+	if v.wrong {
+		n++
+	}
+	m.node.differ.WithLabelValues(m.label).Set(float64(n))
+	m.node.comparedIndex.WithLabelValues(m.label).Set(float64(v.index))
+}
+
+func (m *groupMetrics) condemned() { m.node.diverged.WithLabelValues(m.label).Inc() }
+
+func (m *groupMetrics) audited(took time.Duration) {
+	m.node.auditSeconds.WithLabelValues(m.label).Observe(took.Seconds())
+}
+
 func (m *groupMetrics) lockEvent(e lock.Event) {
 	event := "granted"
 	if e.Kind != lock.EventGranted {
@@ -175,6 +204,11 @@ func (g *Group) observe() {
 		serving = 1
 	}
 	m.serving.WithLabelValues(l).Set(serving)
+	wrong := 0.0
+	if g.diverged.Load() {
+		wrong = 1
+	}
+	m.wrong.WithLabelValues(l).Set(wrong)
 	m.term.WithLabelValues(l).Set(float64(g.raft.CurrentTerm()))
 	m.applied.WithLabelValues(l).Set(float64(g.fsm.Applied()))
 	m.ageSeconds.WithLabelValues(l).Set(g.age().Seconds())

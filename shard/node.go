@@ -147,11 +147,23 @@ func (n *Node) Ready() error {
 		switch {
 		case g.quarantined.Load():
 			return fmt.Errorf("shard %d is being repaired", g.id)
+		case g.diverged.Load():
+			return fmt.Errorf("shard %d differs from the other replicas and is being rebuilt", g.id)
 		case !g.Serving() && g.age() > 2*time.Second:
 			return fmt.Errorf("shard %d has no leader that serves", g.id)
 		}
 	}
 	return nil
+}
+
+// Notices are what an operator should know though this node is ready.
+func (n *Node) Notices() (list []string) {
+	for _, g := range n.Groups() {
+		if g.undecided.Load() {
+			list = append(list, fmt.Sprintf("shard %d: replicas differ, and no majority can tell which is right", g.id))
+		}
+	}
+	return list
 }
 
 // handle registers what other nodes may call.
@@ -194,6 +206,20 @@ func (n *Node) handle() {
 			return nil, err
 		}
 		return nil, g.answerGranted(rest)
+	})
+	n.net.Handle(methodNotes, func(_ context.Context, _ string, req []byte) ([]byte, error) {
+		g, rest, err := n.groupOf(req)
+		if err != nil {
+			return nil, err
+		}
+		return g.answerNotes(rest)
+	})
+	n.net.Handle(methodState, func(_ context.Context, _ string, req []byte) ([]byte, error) {
+		g, rest, err := n.groupOf(req)
+		if err != nil {
+			return nil, err
+		}
+		return g.answerState(rest)
 	})
 	n.net.Handle(methodAdmission, n.answerAdmission)
 }

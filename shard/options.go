@@ -79,9 +79,10 @@ type Options struct {
 	OnceBytes        int64 // for all shards of a node together; 0: the default
 	MaxClockOffset   time.Duration
 	DiskStallTimeout time.Duration
-	SnapshotLogBytes int64 // log written since the last snapshot that makes another one due
-	MaxValueBytes    int64 // how long a value may grow while this node leads; 0: Redis's own limit
-	MaxWaitingBytes  int64 // requests that may wait on this node per shard
+	AuditInterval    time.Duration // between readings of all data, to be compared; 0: never
+	SnapshotLogBytes int64         // log written since the last snapshot that makes another one due
+	MaxValueBytes    int64         // how long a value may grow while this node leads; 0: Redis's own limit
+	MaxWaitingBytes  int64         // requests that may wait on this node per shard
 
 	Logger  *slog.Logger
 	Metrics prometheus.Registerer

@@ -50,8 +50,9 @@ type packer struct {
 	queue  []*incoming  // from other nodes
 	queued atomic.Int64 // units in queue
 
-	tick atomic.Bool  // an entry is wanted even if nothing waits
-	want atomic.Int64 // while gather waits: how many units it waits for
+	audit atomic.Bool  // the next entry is to ask for an audit
+	tick  atomic.Bool  // an entry is wanted even if nothing waits
+	want  atomic.Int64 // while gather waits: how many units it waits for
 
 	large chan struct{} // capacity 1, full while a large entry is on its way
 
@@ -162,7 +163,7 @@ func (p *packer) finish(ctx context.Context, pk *pack, cut *fsm.Cutter, term uin
 // to older leases may not be over; the batches are sent again and answered from
 // the session. The flag alone would not do: it is cleared late.
 func (g *Group) mayAcknowledge(term uint64) bool {
-	return g.serving.Load() == term && (g.raft.CurrentTerm() == term || mutant.On(mutant.AckTermUnseen))
+	return g.serving.Load() == term && g.sound() && (g.raft.CurrentTerm() == term || mutant.On(mutant.AckTermUnseen))
 }
 
 // gather waits a moment for the clients that were just answered: they are about
@@ -227,6 +228,9 @@ func (p *packer) collect() *pack {
 		room -= f.batch.Size()
 	}
 	settings := p.g.settingsToPropose()
+	if p.audit.Swap(false) {
+		settings = append(settings, fsm.SettingChange{Setting: fsm.Audit})
+	}
 	tick := p.tick.Swap(false)
 	if len(pk.remote)+len(pk.flights)+len(settings) == 0 && !tick {
 		return nil

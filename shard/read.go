@@ -92,6 +92,9 @@ func (g *Group) tryRead(ctx context.Context, fn func(*command.Ctx)) (index uint6
 	if g.raft.CurrentTerm() != n.term && !g.termUnseen() {
 		return 0, false, errTermPassed
 	}
+	if !g.sound() {
+		return 0, false, errDiverged
+	}
 	return index, due, nil
 }
 
@@ -348,5 +351,8 @@ func (g *Group) readStale(opt command.ReadOptions, fn func(*command.Ctx)) (comma
 		return command.ReadInfo{Age: age}, fmt.Errorf("%w: %v", command.ErrTooStale, age)
 	}
 	index, _ := g.fsm.View(fsm.Stamp{}, fn)
+	if !g.sound() {
+		return command.ReadInfo{Age: age}, fmt.Errorf("%w: %w", command.ErrUnavailable, errDiverged)
+	}
 	return command.ReadInfo{Index: index, Age: age}, nil
 }

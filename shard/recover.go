@@ -29,13 +29,16 @@ var (
 type ReplicaState struct {
 	Shard         int
 	Quarantined   bool // it has lost data before, and has no vote
+	Diverged      bool // its state was found to differ from the others'
 	SnapshotIndex uint64
 	LastIndex     uint64 // of log or snapshot
 	Err           error  // it cannot be read; the indexes are unknown
 }
 
-// Whole reports whether the replica may vote.
-func (s ReplicaState) Whole() bool { return s.Err == nil && !s.Quarantined && s.LastIndex > 0 }
+// Whole reports whether the replica may lead.
+func (s ReplicaState) Whole() bool {
+	return s.Err == nil && !s.Quarantined && !s.Diverged && s.LastIndex > 0
+}
 
 // Recovery replaces the replicas of a node by copies of another node's, when so
 // many replicas are damaged that no majority has its votes. Raft cannot help then:
@@ -96,7 +99,7 @@ func PlanRecovery(source, target, node string, force bool, logger *slog.Logger) 
 			return nil, fmt.Errorf("%w: shard %d of node %s is damaged: %w", ErrNotRecoverable, i, r.SourceNode, s.Err)
 		}
 		if !s.Whole() {
-			return nil, fmt.Errorf("%w: shard %d of node %s is empty, or has lost data itself", ErrNotRecoverable, i, r.SourceNode)
+			return nil, fmt.Errorf("%w: shard %d of node %s is empty, has lost data itself, or differs from the others", ErrNotRecoverable, i, r.SourceNode)
 		}
 		whole = whole && r.TargetShards[i].Whole()
 	}
@@ -120,8 +123,10 @@ func replicaStates(dataDir string, shards int, logger *slog.Logger) ([]ReplicaSt
 		return nil, err
 	}
 	err = db.View(func(tx *bbolt.Tx) error {
+		diverged := tx.Bucket(bucketDiverged)
 		for i := range list {
-			list[i].Quarantined = tx.Bucket(bucketQuarantine).Get(quarantineKey(i)) != nil
+			list[i].Quarantined = tx.Bucket(bucketQuarantine).Get(shardKey(i)) != nil
+			list[i].Diverged = diverged != nil && diverged.Get(shardKey(i)) != nil
 		}
 		return nil
 	})
@@ -194,7 +199,7 @@ func (r *Recovery) replace(meta *Meta, shard int) error {
 	if err := disk.Rename(part, dir); err != nil {
 		return err
 	}
-	return meta.SetQuarantine(shard, false)
+	return errors.Join(meta.SetDiverged(shard, false), meta.SetQuarantine(shard, false))
 }
 
 // copyTree copies a directory, durably.

@@ -114,6 +114,9 @@ func (g *Group) canLead(ctx context.Context, term uint64, node string) error {
 	if !voter {
 		return fmt.Errorf("%w: %s is no voter of the shard", ErrTransferRefused, node)
 	}
+	if g.node.peerDiverged(node, g) {
+		return fmt.Errorf("%w: the replica of %s is being rebuilt", ErrTransferRefused, node)
+	}
 	ctx, cancel := context.WithTimeout(ctx, aliveTimeout)
 	defer cancel()
 	if !g.askPeer(ctx, node, confirmQuestion(g.id, term), term) {

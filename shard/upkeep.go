@@ -62,6 +62,9 @@ func (g *Group) compactor(ctx context.Context, one *sync.Mutex) {
 // The threshold grows with the data, so that a shard does not spend its disk on
 // snapshots.
 func (g *Group) compactionDue() bool {
+	if g.diverged.Load() || g.undecided.Load() {
+		return false // what is wrong must not replace what may be right
+	}
 	threshold := g.opt.SnapshotLogBytes
 	g.fsm.Inspect(func(s *store.Store, _ int64) { threshold = max(threshold, s.Used()/2) })
 	return g.log.BytesAfter(g.snapshotAt.Load()) >= threshold
@@ -120,11 +123,20 @@ func (g *Group) takeSnapshot() {
 		g.snapshotAt.Store(g.fsm.Applied()) // try again after as much log once more
 		return
 	}
-	if list, err := g.snapshots.List(); err == nil && len(list) > 0 {
-		g.snapshotAt.Store(list[0].Index)
-		g.logger.Info("snapshot taken", "index", list[0].Index, "bytes", list[0].Size, "took", time.Since(started))
-		g.metrics.snapshot(time.Since(started), list[0].Size)
+	if newest := g.noteSnapshot(); newest != nil {
+		g.logger.Info("snapshot taken", "index", newest.Index, "bytes", newest.Size, "took", time.Since(started))
+		g.metrics.snapshot(time.Since(started), newest.Size)
 	}
+}
+
+// noteSnapshot notes which snapshot is the newest, and returns it; nil if there is none.
+func (g *Group) noteSnapshot() *raft.SnapshotMeta {
+	list, err := g.snapshots.List()
+	if err != nil || len(list) == 0 {
+		return nil
+	}
+	g.snapshotAt.Store(list[0].Index)
+	return list[0]
 }
 
 // endQuarantine gives this replica its vote back once it holds everything that

@@ -307,6 +307,18 @@ func (s *Store) reap() {
 	}
 }
 
+// KeepNewest removes every snapshot but the newest.
+func (s *Store) KeepNewest() error {
+	all, err := s.positions()
+	if err != nil {
+		return err
+	}
+	for _, p := range all[min(1, len(all)):] {
+		s.discard(p)
+	}
+	return nil
+}
+
 // discard removes a snapshot, under another name first, and durably: a removal that
 // stops half-way, or of which a power failure keeps a part, must not look like
 // damage.

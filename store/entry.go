@@ -39,6 +39,9 @@ type Object interface {
 	// AppendCanonical appends bytes that equal contents have in common and
 	// different contents have not. Digest hashes them.
 	AppendCanonical(dst []byte) []byte
+	// Sum hashes the contents, at once: what has many elements keeps it as they
+	// change.
+	Sum() uint64
 }
 
 // What a key costs beside its bytes, in the accounting of Used. DESIGN.md shows

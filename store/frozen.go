@@ -8,6 +8,7 @@ type Snapshot struct {
 	n, volatile int
 	used        int64
 	revision    uint64
+	sum         uint64
 	frozen      *atomic.Int64
 	released    atomic.Bool
 }
@@ -19,7 +20,7 @@ type Snapshot struct {
 func (s *Store) Freeze() *Snapshot {
 	s.epoch++
 	s.frozen.Add(1)
-	return &Snapshot{dir: s.dir, n: s.n, volatile: s.expiry.len(), used: s.used, revision: s.revision, frozen: s.frozen}
+	return &Snapshot{dir: s.dir, n: s.n, volatile: s.expiry.len(), used: s.used, revision: s.revision, sum: s.sums.total, frozen: s.frozen}
 }
 
 // Len returns the number of keys.

@@ -234,6 +234,7 @@ func (m *machine) check(t *rapid.T) {
 		t.Fatalf("Len %d, VolatileLen %d, Used %d; want %d, %d, %d",
 			m.s.Len(), m.s.VolatileLen(), m.s.Used(), len(m.model), volatile, used)
 	}
+	m.checkSums(t)
 	if !mapsEqual(m.changes, m.model) {
 		t.Fatal("OnChange told another story")
 	}
@@ -244,6 +245,25 @@ func (m *machine) check(t *rapid.T) {
 	}
 	if m.s.Get([]byte("never set")) != nil {
 		t.Fatal("found a key that was never set")
+	}
+}
+
+// checkSums compares the running sums with those of a walk.
+func (m *machine) checkSums(t *rapid.T) {
+	var total uint64
+	slots := map[uint16]uint64{}
+	m.s.Each(func(e *Entry) bool {
+		slots[e.Slot()] += e.sum()
+		total += e.sum()
+		return true
+	})
+	if m.s.Sum() != total {
+		t.Fatalf("Sum %x, the entries come to %x", m.s.Sum(), total)
+	}
+	for slot := range uint16(SlotCount) {
+		if m.s.SlotSum(slot) != slots[slot] {
+			t.Fatalf("SlotSum of %d: %x, the entries come to %x", slot, m.s.SlotSum(slot), slots[slot])
+		}
 	}
 }
 
@@ -276,7 +296,7 @@ func (m *machine) twin(t *rapid.T) {
 		o.Delete(o.Get([]byte(fmt.Sprintf("passing-%d", i))))
 	}
 	a, b := m.s, o
-	if a.Digest() != b.Digest() || a.Used() != b.Used() || a.Len() != b.Len() || a.VolatileLen() != b.VolatileLen() {
+	if a.Digest() != b.Digest() || a.Sum() != b.Sum() || a.Used() != b.Used() || a.Len() != b.Len() || a.VolatileLen() != b.VolatileLen() {
 		t.Fatal("a restored store differs")
 	}
 	if x, y := scanAll(a, 3), scanAll(b, 3); !slices.Equal(x, y) {

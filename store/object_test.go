@@ -1,6 +1,10 @@
 package store
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/cespare/xxhash/v2"
+)
 
 // pair stands for the types to come.
 type pair struct{ a, b string }
@@ -12,6 +16,7 @@ func (p *pair) Size() int64 { return 32 + int64(len(p.a)+len(p.b)) }
 func (p *pair) AppendCanonical(dst []byte) []byte {
 	return append(append(append(dst, p.a...), 0), p.b...)
 }
+func (p *pair) Sum() uint64 { return xxhash.Sum64(p.AppendCanonical(nil)) }
 
 func TestObjectsAreValuesLikeStrings(t *testing.T) {
 	s, twin := New(Options{}), New(Options{})

@@ -12,6 +12,7 @@ type Store struct {
 	opt      Options
 	dir      directory
 	slots    []uint32 // number of keys by hash slot
+	sums     sums
 	expiry   expiryIndex
 	sieve    *sieveQueue // nil unless the policy is AllKeysSieve; see resetSieve
 	n        int
@@ -30,7 +31,7 @@ type Store struct {
 
 // New returns an empty store.
 func New(o Options) *Store {
-	s := &Store{frozen: new(atomic.Int64), slots: make([]uint32, SlotCount)}
+	s := &Store{frozen: new(atomic.Int64), slots: make([]uint32, SlotCount), sums: newSums()}
 	s.opt.OnChange = o.OnChange
 	s.Reconfigure(o)
 	return s
@@ -120,6 +121,7 @@ func (s *Store) put(e *Entry) {
 		old = t.slots[pos].e
 		e.slot = old.slot
 		s.used -= old.Size()
+		s.sums.sub(old)
 	} else {
 		e.slot = slotOf(key)
 	}
@@ -137,6 +139,7 @@ func (s *Store) put(e *Entry) {
 		s.slots[e.slot]++
 	}
 	s.used += e.Size()
+	s.sums.add(e)
 	if s.opt.OnChange != nil {
 		s.opt.OnChange(old, e)
 	}
@@ -189,6 +192,7 @@ func (s *Store) Delete(e *Entry) {
 	s.n--
 	s.slots[e.slot]--
 	s.used -= e.Size()
+	s.sums.sub(e)
 	if e.expireAt != 0 {
 		s.expiry.remove(e)
 	}
@@ -214,6 +218,7 @@ func (s *Store) Evict(key []byte, version uint64) bool {
 func (s *Store) Clear() {
 	s.dir = directory{}
 	s.slots = make([]uint32, SlotCount)
+	s.sums = newSums()
 	s.expiry = expiryIndex{}
 	s.n, s.used = 0, 0
 	s.revision++

@@ -33,7 +33,8 @@ const (
 // Group is the raft.Transport of one Raft group. Besides carrying messages it
 //
 //   - guards heartbeats: see guard.go,
-//   - keeps a node that lost its log out of elections: see SetVoting,
+//   - keeps a node that lost its log out of elections, and one whose state is wrong from
+//     winning them: see SetVoting and SetCampaigning,
 //   - holds appends to a peer that is away until it is back, for at most
 //     Options.RaftTimeout and as long as this node leads: an error instead would
 //     make the Raft library pause for up to 10 s before it tries again,
@@ -49,6 +50,7 @@ type Group struct {
 
 	raft        atomic.Pointer[RaftState]
 	quarantined atomic.Bool
+	passive     atomic.Bool
 	muted       atomic.Bool
 	guarded     atomic.Uint64
 	fastPath    atomic.Pointer[func(raft.RPC)] // never set but by a mutant and in a test
@@ -102,6 +104,13 @@ func (g *Group) Attach(r RaftState) { g.raft.Store(&r) }
 // that lost its log also forgot whom it voted for, and a second vote in the same
 // term could elect a second leader.
 func (g *Group) SetVoting(on bool) { g.quarantined.Store(!on) }
+
+// SetCampaigning(false) keeps this node from leading: it neither asks for votes nor takes
+// a leadership that is handed to it. It votes for others.
+func (g *Group) SetCampaigning(on bool) { g.passive.Store(!on) }
+
+// ErrPassive is the error of what a node that must not lead would need to lead.
+var ErrPassive = errors.New("this node does not campaign")
 
 // Mute(true) keeps what only a leader sends from the peers, until Mute(false): Raft
 // then finds that it leads without a quorum, and gives the leadership up.
@@ -206,6 +215,9 @@ func (g *Group) TimeoutNow(id raft.ServerID, _ raft.ServerAddress, req *raft.Tim
 func (g *Group) elect(id raft.ServerID, tag rpcType, req, resp any) error {
 	if g.quarantined.Load() {
 		return ErrQuarantined
+	}
+	if g.passive.Load() && tag != rpcTimeoutNow {
+		return ErrPassive
 	}
 	return g.call(id, tag, req, resp, electionTimeout)
 }

@@ -94,6 +94,13 @@ func (s *raftStream) handle(req any) (raft.RPCResponse, error) {
 	case *raft.InstallSnapshotRequest:
 		rpc.Reader = io.LimitReader(snapshotReader{s}, req.Size)
 		defer func() { _ = s.nc.SetReadDeadline(time.Time{}) }() // fails only when closed
+	case *raft.TimeoutNowRequest:
+		if s.g.passive.Load() {
+			return raft.RPCResponse{Error: ErrPassive}, nil
+		}
+		if s.g.quarantined.Load() {
+			return s.g.refuseElection(req), nil
+		}
 	default:
 		if s.g.quarantined.Load() {
 			return s.g.refuseElection(req), nil

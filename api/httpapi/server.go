@@ -21,6 +21,7 @@ type Options struct {
 	Router   *router.Router
 	Gatherer prometheus.Gatherer // for /metrics; nil: an empty page
 	Ready    func() error        // nil error: every shard of this node serves
+	Notices  func() []string     // what an operator should know though the node is ready; nil: nothing
 	// Backup writes a shard as an RDB file. Nil: backups are refused.
 	Backup func(ctx context.Context, shard int, w io.Writer) error
 	// Digest hashes this node's replica of a shard. Nil: digests are refused.
@@ -43,6 +44,7 @@ const maxOverhead = 1 << 20
 type api struct {
 	router  *router.Router
 	ready   func() error
+	notices func() []string
 	backup  func(ctx context.Context, shard int, w io.Writer) error
 	digest  func(shard int) Digest
 	metrics http.Handler
@@ -70,6 +72,9 @@ func New(o Options) (http.Handler, error) {
 	if o.Ready == nil {
 		o.Ready = func() error { return nil }
 	}
+	if o.Notices == nil {
+		o.Notices = func() []string { return nil }
+	}
 	if o.Gatherer == nil {
 		o.Gatherer = prometheus.NewRegistry()
 	}
@@ -77,7 +82,7 @@ func New(o Options) (http.Handler, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	a := &api{
-		router: o.Router, ready: o.Ready, backup: o.Backup, digest: o.Digest, log: o.Logger,
+		router: o.Router, ready: o.Ready, notices: o.Notices, backup: o.Backup, digest: o.Digest, log: o.Logger,
 		metrics: promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}),
 		maxRaw:  o.MaxValueBytes, maxJSON: 6*o.MaxValueBytes + maxOverhead,
 	}
@@ -160,5 +165,9 @@ func (a *api) readyz(w http.ResponseWriter, _ *http.Request) {
 		fail(w, problem{Status: http.StatusServiceUnavailable, Code: "not_ready", Detail: err.Error()})
 		return
 	}
-	reply(w, http.StatusOK, map[string]string{"status": "ready"})
+	out := map[string]any{"status": "ready"}
+	if list := a.notices(); len(list) > 0 {
+		out["notices"] = list
+	}
+	reply(w, http.StatusOK, out)
 }

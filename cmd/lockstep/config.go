@@ -55,7 +55,8 @@ type RaftConfig struct {
 	SnapshotLogBytes int64 // log bytes after which a shard takes a snapshot
 	DiskStallTimeout time.Duration
 	MaxClockOffset   time.Duration
-	LeaseReads       bool // --read-mode lease
+	AuditInterval    time.Duration // 0: never
+	LeaseReads       bool          // --read-mode lease
 	LeaseDuration    time.Duration
 }
 

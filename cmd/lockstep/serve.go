@@ -129,7 +129,7 @@ func (s *server) shardOptions() (shard.Options, error) {
 		Table: command.NewTable(), Memory: memoryOf(s.settings()),
 		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
 		OnceRetention: c.Requests.OnceRetention, OnceBytes: c.Requests.OnceBytes, MaxClockOffset: c.Raft.MaxClockOffset,
-		DiskStallTimeout: c.Raft.DiskStallTimeout, SnapshotLogBytes: c.Raft.SnapshotLogBytes,
+		DiskStallTimeout: c.Raft.DiskStallTimeout, AuditInterval: c.Raft.AuditInterval, SnapshotLogBytes: c.Raft.SnapshotLogBytes,
 		MaxValueBytes:   c.Requests.MaxValueBytes,
 		MaxWaitingBytes: max(256<<20, 2*c.Requests.MaxValueBytes),
 		Logger:          s.logger, Metrics: s.registry, Fatal: s.fatal, OnMemory: s.adoptMemory,
@@ -252,7 +252,7 @@ func (s *server) serveHTTP() *httpapi.Starting {
 
 func (s *server) openHTTP(starting *httpapi.Starting) error {
 	handler, err := httpapi.New(httpapi.Options{
-		Router: s.router.Load(), Gatherer: s.registry, Ready: s.node.Ready, Backup: s.backup, Digest: s.digest,
+		Router: s.router.Load(), Gatherer: s.registry, Ready: s.node.Ready, Notices: s.node.Notices, Backup: s.backup, Digest: s.digest,
 		MaxValueBytes: s.cfg.Requests.MaxValueBytes, Logger: s.logger,
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ const (
 	minMaxValueBytes   = 1 << 10
 	maxMaxValueBytes   = 512 << 20 // Redis's own limit of a string
 	minRaftTimeout     = 50 * time.Millisecond
+	minAuditInterval   = time.Second
 	minLeaseDuration   = 20 * time.Millisecond
 	minOnceBytes       = 1 << 20
 	maxLeaseDuration   = time.Minute
@@ -30,7 +31,7 @@ func (s *settings) build() (Config, error) {
 		Raft: RaftConfig{HeartbeatTimeout: time.Duration(s.raft.heartbeat), ElectionTimeout: time.Duration(s.raft.election),
 			SnapshotLogBytes: int64(s.raft.snapshotLogBytes), DiskStallTimeout: time.Duration(s.raft.stall),
 			MaxClockOffset: time.Duration(s.raft.clockOffset), LeaseReads: s.raft.readMode.value == "lease",
-			LeaseDuration: time.Duration(s.raft.lease)},
+			LeaseDuration: time.Duration(s.raft.lease), AuditInterval: time.Duration(s.raft.audit)},
 		Requests: RequestConfig{Timeout: time.Duration(s.requests.timeout), MaxValueBytes: int64(s.requests.maxValue),
 			MaxClients: int(s.requests.maxClients), RedirectMoved: s.requests.redirect.value == "moved",
 			AllowCrossShard: s.requests.crossShard, OnceRetention: time.Duration(s.requests.onceRetention), OnceBytes: int64(s.requests.onceMemory),
@@ -108,6 +109,9 @@ func (r RaftConfig) check() error {
 	}
 	if r.LeaseDuration < minLeaseDuration || r.LeaseDuration > maxLeaseDuration {
 		errs = append(errs, mistake("lease-duration", "%v is not within %v to %v", r.LeaseDuration, minLeaseDuration, maxLeaseDuration))
+	}
+	if r.AuditInterval != 0 && r.AuditInterval < minAuditInterval {
+		errs = append(errs, mistake("audit-interval", "%v is neither 0 nor at least %v", r.AuditInterval, minAuditInterval))
 	}
 	return errors.Join(errs...)
 }

@@ -106,7 +106,7 @@ func (t *Table) decodeLock(d *decoder) {
 	t.locks[l.name] = l
 	t.bytes += cost(l.name, l.token, l.owner)
 	l.timer = timer{name: l.name, lock: l, index: -1}
-	t.timers.set(&l.timer, ends)
+	t.schedule(&l.timer, ends)
 	for range d.count() {
 		w := &waiter{lock: l, token: d.string(), owner: d.string(), ttl: int64(d.uvarint())}
 		deadline := int64(d.uvarint())

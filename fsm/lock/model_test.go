@@ -172,6 +172,9 @@ func TestAsNaive(t *testing.T) {
 				if err != nil || len(rest) != 0 || string(again.AppendTo(nil)) != string(encoded) {
 					t.Fatalf("a snapshot does not read as it was: %v, %d bytes left", err, len(rest))
 				}
+				if again.Sum() != tab.Sum() {
+					t.Fatal("a table read from a snapshot has another sum")
+				}
 				tab = again
 			}
 		}

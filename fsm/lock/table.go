@@ -120,6 +120,7 @@ type NodeBoot struct {
 type Table struct {
 	locks     map[string]*held
 	timers    timers
+	sum       uint64 // of the hashes of timers; see Sum
 	lastFence uint64
 	floor     uint64 // fences must be higher, because a restored backup had them
 	bytes     int64
@@ -185,7 +186,7 @@ func (t *Table) give(l *held, now int64, token, owner string, ttl int64, to Node
 		seen = m.fence
 	}
 	l.fence = t.nextFence(now+t.wall, seen)
-	t.timers.set(&l.timer, now+ttl)
+	t.schedule(&l.timer, now+ttl)
 	t.marks.put(now, key, l.fence).granted = true
 	t.emit(Event{
 		Kind: EventGranted, Name: l.name, Owner: owner, Token: token,
@@ -214,7 +215,7 @@ func (t *Table) join(l *held, w *waiter, deadline int64) {
 	t.waiting[w.from]++
 	t.nWaiting++
 	w.timer = timer{name: l.name, token: w.token, waiter: w, index: -1}
-	t.timers.set(&w.timer, deadline)
+	t.schedule(&w.timer, deadline)
 }
 
 // leave takes w out of its queue.
@@ -239,7 +240,7 @@ func (t *Table) leave(w *waiter) {
 		delete(t.waiting, w.from)
 	}
 	t.nWaiting--
-	t.timers.clear(&w.timer)
+	t.unschedule(&w.timer)
 }
 
 // drop takes w out of its queue for the given reason.
@@ -259,7 +260,7 @@ func (t *Table) Renew(now int64, name, token []byte, ttl int64) (Grant, bool) {
 	}
 	l.ttl = ttl
 	if !mutant.On(mutant.ExpiryIgnoresRenewal) {
-		t.timers.set(&l.timer, now+ttl)
+		t.schedule(&l.timer, now+ttl)
 	}
 	return t.grant(l), true
 }
@@ -306,7 +307,7 @@ func (t *Table) lose(l *held, now int64, why Reason) {
 		t.give(l, now, w.token, w.owner, w.ttl, w.from)
 		return
 	}
-	t.timers.clear(&l.timer)
+	t.unschedule(&l.timer)
 	delete(t.locks, l.name)
 }
 
@@ -331,7 +332,7 @@ func (t *Table) Advance(now int64) {
 func (t *Table) LeaderStart(now int64) {
 	for _, l := range t.locks {
 		if end := now + l.ttl; end > l.timer.at {
-			t.timers.set(&l.timer, end)
+			t.schedule(&l.timer, end)
 		}
 	}
 }

@@ -13,7 +13,8 @@ type timer struct {
 	name, token string // token of a waiter; empty for a lock
 	lock        *held
 	waiter      *waiter
-	index       int // in the heap, -1 when it is not there
+	index       int    // in the heap, -1 when it is not there
+	sum         uint64 // what it adds to the table's running sum
 }
 
 // timers is a heap by time. Those of the same time are in an order that depends

@@ -50,6 +50,9 @@ const (
 	FenceRestarts         ID = "fence-restarts-after-restore"
 	WaiterGrantedTwice    ID = "waiter-granted-twice"
 	StaleFenceAccepted    ID = "stale-fence-accepted"
+	ReplicasUncompared    ID = "replicas-uncompared"
+	DivergedAnswers       ID = "diverged-answers"
+	RebuildWithoutReplay  ID = "rebuild-without-replay"
 )
 
 // Mutant is one deliberate bug.
@@ -106,5 +109,8 @@ func All() []Mutant {
 		{FenceRestarts, "fences are counted, and the count is not in the snapshot"},
 		{WaiterGrantedTwice, "who got a lock after a wait keeps the place in the queue, and gets it again"},
 		{StaleFenceAccepted, "a write with an old fence is applied"},
+		{ReplicasUncompared, "a replica does not compare its state with the others'"},
+		{DivergedAnswers, "a replica that differs from a majority goes on answering reads"},
+		{RebuildWithoutReplay, "a replica rebuilt from another's state lacks what it had applied beyond it"},
 	}
 }

@@ -93,6 +93,9 @@ func Table() []Row {
 		{Mutant: mutant.FenceRestarts, Workload: "locks", Faults: []string{"kill-all", "snapshots"}},
 		{Mutant: mutant.WaiterGrantedTwice, Workload: "locks"},
 		{Mutant: mutant.StaleFenceAccepted, Workload: "locks"},
+		{Mutant: mutant.ReplicasUncompared, Test: "TestReplicaThatDivergedIsRebuilt", Package: "./shard"},
+		{Mutant: mutant.DivergedAnswers, Test: "TestDivergedReplicaAnswersNothing", Package: "./shard"},
+		{Mutant: mutant.RebuildWithoutReplay, Test: "TestRebuild", Package: "./fsm"},
 	}
 }
 

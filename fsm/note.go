@@ -1,0 +1,98 @@
+package fsm
+
+import (
+	"encoding/binary"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Replicas compare themselves. None of them can wait for the others to come to the
+// same index, so each notes what its state comes to at certain indexes, which are
+// the same everywhere, and the notes are compared later.
+
+const (
+	// NoteEvery is the distance of the indexes at which a state is noted.
+	NoteEvery = 64
+	// notesKept is how many notes are kept: those of the last 16384 indexes.
+	notesKept = 256
+	// NoteFormat numbers what notes are made of. Those of another number must not be
+	// compared.
+	NoteFormat = 1
+)
+
+// Note is what a state came to when every command below Index was applied, and none
+// from it on.
+type Note struct {
+	Index uint64 // a multiple of NoteEvery
+	Data  uint64 // see store.Sum
+	State uint64 // over clock, settings, sessions, idempotency records, locks; see stateSum
+}
+
+// notes are the newest notes, oldest first from next on when the ring is full.
+type notes struct {
+	ring []Note
+	next int
+}
+
+func (n *notes) add(note Note) {
+	if len(n.ring) < notesKept {
+		n.ring = append(n.ring, note)
+		return
+	}
+	n.ring[n.next] = note
+	n.next = (n.next + 1) % notesKept
+}
+
+// since returns the notes of indexes above after, by index.
+func (n *notes) since(after uint64) []Note {
+	var out []Note
+	for i := range n.ring {
+		if note := n.ring[(n.next+i)%len(n.ring)]; note.Index > after {
+			out = append(out, note)
+		}
+	}
+	return out
+}
+
+// note notes the state before the command at index is applied, if it is the first
+// one from a multiple of NoteEvery on.
+func (f *FSM) note(index uint64) {
+	boundary := index - index%NoteEvery
+	if boundary == 0 || f.index >= boundary {
+		return
+	}
+	f.notes.add(Note{Index: boundary, Data: f.store.Sum(), State: f.stateSum()})
+}
+
+// Notes returns the notes of indexes above after that this state has, by index. A
+// state that was restored begins anew.
+func (f *FSM) Notes(after uint64) []Note {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.notes.since(after)
+}
+
+// stateSum hashes what is known of the state without a walk: everything of a fixed size,
+// and the running sums of the rest.
+func (f *FSM) stateSum() uint64 {
+	sessions := uint64(0)
+	for node, s := range f.sessions {
+		sessions += mix(xxhash.Sum64String(node), s.boot, s.acked, uint64(len(s.replies)))
+	}
+	return mix(
+		f.index, f.term, f.leading, uint64(f.clock), uint64(f.mono), f.lease,
+		uint64(f.once.keepMillis), uint64(f.once.budget), uint64(f.once.bytes), f.once.sum,
+		f.locks.Sum(), sessions,
+		uint64(f.store.Len()), uint64(f.store.Used()), f.store.Revision(),
+		f.partial.term, f.partial.id, f.partial.total, uint64(len(f.partial.data)),
+	)
+}
+
+// mix hashes numbers.
+func mix(values ...uint64) uint64 {
+	var b [24 * 8]byte
+	for i, v := range values {
+		binary.LittleEndian.PutUint64(b[8*i:], v)
+	}
+	return xxhash.Sum64(b[:8*len(values)])
+}

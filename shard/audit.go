@@ -1,0 +1,112 @@
+package shard
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/store"
+)
+
+// audit is the data as of an index, to be read from first to last.
+type audit struct {
+	index uint64
+	data  *store.Snapshot
+}
+
+// audits are the notes of the newest audits.
+type audits struct {
+	mu    sync.Mutex
+	notes []fsm.Note // guarded by mu
+}
+
+func (a *audits) add(n fsm.Note) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.notes) == auditsKept {
+		a.notes = a.notes[1:]
+	}
+	a.notes = append(a.notes, n)
+}
+
+// forget is for a state that is another than that of which the notes are.
+func (a *audits) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.notes = nil
+}
+
+func (a *audits) list() []fsm.Note {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.notes)
+}
+
+// An audit works for auditWork and then pauses for auditPause: it takes a twentieth of
+// a processor.
+const (
+	auditWork  = time.Millisecond
+	auditPause = 19 * time.Millisecond
+)
+
+// audit reads what entries ask for, and asks for it itself when this node leads and the
+// time has come.
+func (g *Group) audit(ctx context.Context) {
+	var due <-chan time.Time
+	if g.opt.AuditInterval > 0 {
+		t := time.NewTicker(g.opt.AuditInterval)
+		defer t.Stop()
+		due = t.C
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			g.dropAudits()
+			return
+		case <-due:
+			if g.Serving() {
+				g.packer.audit.Store(true)
+				g.packer.kick()
+			}
+		case a := <-g.auditing:
+			g.walk(ctx, a)
+		}
+	}
+}
+
+// dropAudits lets go of what nobody will read.
+func (g *Group) dropAudits() {
+	for {
+		select {
+		case a := <-g.auditing:
+			a.data.Release()
+		default:
+			return
+		}
+	}
+}
+
+func (g *Group) walk(ctx context.Context, a audit) {
+	defer a.data.Release()
+	restores := g.fsm.Restores()
+	started, began := time.Now(), time.Now()
+	found, err := a.data.Audit(func() error {
+		if time.Since(began) < auditWork {
+			return nil
+		}
+		pause(ctx, auditPause)
+		began = time.Now()
+		return ctx.Err()
+	})
+	if err != nil || g.fsm.Restores() != restores {
+		return
+	}
+	g.metrics.audited(time.Since(started))
+	if found.Sum != a.data.Sum() {
+		g.condemn("its data do not come to the sum that was kept while they changed")
+		return
+	}
+	g.audits.add(fsm.Note{Index: a.index, Data: found.Digest, State: uint64(found.Keys)})
+}

@@ -1,0 +1,315 @@
+package shard
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/internal/mutant"
+	"github.com/lockstepkv/lockstep/store"
+)
+
+// Replicas compare themselves. Each notes at certain indexes what its state comes to
+// (fsm.Note), asks the others every few seconds for their notes, and judges itself. One
+// that differs from a majority of the voters is wrong, and is rebuilt: see rebuild.go.
+// Where no majority can tell who is right, everybody goes on, says so, and takes no
+// snapshot, for that could replace what is right by what is wrong.
+//
+// The notes rest on running sums. What these do not see is found by audits: now and then
+// the leader has an entry logged at which every replica freezes its data, and reads all of
+// them in its own time.
+
+const (
+	// compareEvery is how often notes are exchanged.
+	compareEvery = 2 * time.Second
+	// auditsKept is how many audits are remembered.
+	auditsKept = 8
+	// undecidedRounds is for how many rounds replicas must differ without a majority
+	// before that is told: one of them may merely be behind.
+	undecidedRounds = 2
+)
+
+// notesOf are a replica's notes: running ones, and those of audits. Each list is in the
+// order of the indexes.
+type notesOf struct {
+	running, audits []fsm.Note
+}
+
+// verdict is what a comparison has shown.
+type verdict struct {
+	index    uint64   // at which a difference was found, or the newest one compared; 0: none
+	wrong    bool     // this replica differs from a majority
+	majority []string // the others that agree with the majority, if this one does not
+	others   []string // that differ from the majority or, without one, from this replica
+	decided  bool     // there is a majority
+}
+
+// differs reports whether anything does.
+func (v *verdict) differs() bool { return v.wrong || len(v.others) > 0 }
+
+// judgeNotes compares this replica's notes with those of peers. voters is how many voters
+// there are, whether they answered or not. It looks for the newest index at which a
+// majority tells; at a newer one a replica that would decide may be missing.
+func judgeNotes(own []fsm.Note, peers map[string][]fsm.Note, voters int) verdict {
+	byIndex := make(map[string]map[uint64]fsm.Note, len(peers))
+	for id, list := range peers {
+		byIndex[id] = make(map[uint64]fsm.Note, len(list))
+		for _, n := range list {
+			byIndex[id][n.Index] = n
+		}
+	}
+	newest := verdict{}
+	for i := len(own) - 1; i >= 0; i-- {
+		votes := map[fsm.Note][]string{own[i]: {""}}
+		for id, notes := range byIndex {
+			if n, ok := notes[own[i].Index]; ok {
+				votes[n] = append(votes[n], id)
+			}
+		}
+		v := countVotes(own[i], votes, voters)
+		switch {
+		case v.index == 0: // nobody to compare with
+		case v.decided && v.differs():
+			return v
+		case newest.index == 0 && !v.differs():
+			return v
+		case newest.index == 0:
+			newest = v
+		case !v.differs():
+			return newest // they were equal before
+		}
+	}
+	return newest
+}
+
+// countVotes judges one index. votes has who noted what; "" stands for this replica.
+func countVotes(own fsm.Note, votes map[fsm.Note][]string, voters int) (v verdict) {
+	if len(votes) == 1 && len(votes[own]) == 1 {
+		return v
+	}
+	v.index = own.Index
+	right := own
+	for note, ids := range votes {
+		if len(ids) > voters/2 {
+			right, v.decided = note, true
+		}
+	}
+	v.wrong = right != own
+	if v.wrong {
+		v.majority = slices.Sorted(slices.Values(votes[right]))
+	}
+	for note, ids := range votes {
+		if note != right {
+			v.others = append(v.others, ids...)
+		}
+	}
+	v.others = slices.DeleteFunc(v.others, func(id string) bool { return id == "" })
+	slices.Sort(v.others)
+	return v
+}
+
+// comparison is what a replica's comparing has come to. Its loop alone writes it, but for
+// audits.
+type comparison struct {
+	told      string // what was said last
+	undecided int    // rounds in a row
+	tried     int    // peers asked for their state
+	failed    string // why the last rebuilding failed
+}
+
+// compare compares this replica with the others, and rebuilds it when it is wrong.
+func (g *Group) compare(ctx context.Context) {
+	var c comparison
+	every(ctx, compareEvery, func() {
+		if mutant.On(mutant.ReplicasUncompared) {
+			return
+		}
+		if !g.diverged.Load() {
+			g.judgeSelf(ctx, &c)
+		}
+		if g.diverged.Load() {
+			g.mend(ctx, &c)
+		}
+	})
+}
+
+func (g *Group) judgeSelf(ctx context.Context, c *comparison) {
+	own := notesOf{running: g.fsm.Notes(0), audits: g.audits.list()}
+	if len(own.running)+len(own.audits) == 0 {
+		return
+	}
+	running, audits := make(map[string][]fsm.Note), make(map[string][]fsm.Note)
+	for _, peer := range g.peers {
+		if notes, err := g.askNotes(ctx, peer, own); err == nil {
+			running[peer], audits[peer] = notes.running, notes.audits
+		}
+	}
+	v := judgeNotes(own.running, running, len(g.peers)+1)
+	if w := judgeNotes(own.audits, audits, len(g.peers)+1); w.differs() && !v.differs() {
+		v = w
+	}
+	if v.differs() && !v.decided {
+		c.undecided++
+	} else {
+		c.undecided = 0
+	}
+	g.undecided.Store(c.undecided >= undecidedRounds)
+	g.metrics.compared(v)
+	if v.wrong {
+		g.condemn(fmt.Sprintf("this replica's state at index %d differs from that of a majority, %s", v.index, strings.Join(v.majority, ", ")))
+		return
+	}
+	g.tellVerdict(v, c)
+}
+
+// tellVerdict says what has changed about who differs.
+func (g *Group) tellVerdict(v verdict, c *comparison) {
+	state := ""
+	if v.decided && v.differs() || c.undecided >= undecidedRounds {
+		state = fmt.Sprint(v.decided, v.others)
+	}
+	if state == c.told {
+		return
+	}
+	c.told = state
+	others := strings.Join(v.others, ", ")
+	switch {
+	case state == "":
+		g.logger.Info("the replicas agree again", "index", v.index)
+	case v.decided:
+		g.logger.Error("replicas differ from the majority, and are to rebuild themselves", "replicas", others, "index", v.index)
+	default:
+		g.logger.Error("replicas differ, and no majority can tell which is right; this one goes on and takes no snapshots",
+			"replicas", others, "index", v.index)
+	}
+}
+
+// condemn takes this replica out of service: its state is wrong.
+func (g *Group) condemn(why string) {
+	if len(g.peers) == 0 {
+		g.logger.Error("the data in memory are damaged; a restart reads them anew from the disk", "reason", why)
+		return
+	}
+	if !g.diverged.CompareAndSwap(false, true) {
+		return
+	}
+	g.metrics.condemned()
+	g.logger.Error("REPLICA DIVERGED: it neither answers nor leads nor takes snapshots until it is rebuilt from another", "reason", why)
+}
+
+// askNotes asks a peer for the notes that could be compared with own.
+func (g *Group) askNotes(ctx context.Context, peer string, own notesOf) (notesOf, error) {
+	ctx, cancel := context.WithTimeout(ctx, compareEvery/2)
+	defer cancel()
+	req := appendGroup(nil, g.id)
+	for _, v := range [...]uint64{fsm.NoteFormat, before(own.running), before(own.audits)} {
+		req = appendUvarint(req, v)
+	}
+	reply, err := g.net.Call(ctx, peer, methodNotes, req)
+	if err != nil {
+		return notesOf{}, err
+	}
+	return decodeNotes(reply)
+}
+
+// before is an index below all of a list's.
+func before(list []fsm.Note) uint64 {
+	if len(list) == 0 {
+		return 1 << 62
+	}
+	return list[0].Index - 1
+}
+
+var errNoteFormat = errors.New("this node makes notes of another format")
+
+// answerNotes tells a peer this replica's notes.
+func (g *Group) answerNotes(req []byte) ([]byte, error) {
+	var v [3]uint64
+	var err error
+	for i := range v {
+		if v[i], req, err = cutUvarint(req); err != nil {
+			return nil, err
+		}
+	}
+	if v[0] != fsm.NoteFormat {
+		return nil, errNoteFormat
+	}
+	audits := g.audits.list()
+	audits = slices.DeleteFunc(audits, func(n fsm.Note) bool { return n.Index <= v[2] })
+	return appendNotes(nil, notesOf{running: g.fsm.Notes(v[1]), audits: audits}), nil
+}
+
+func appendNotes(dst []byte, n notesOf) []byte {
+	for _, list := range [...][]fsm.Note{n.running, n.audits} {
+		dst = binary.AppendUvarint(dst, uint64(len(list)))
+		for _, note := range list {
+			dst = binary.AppendUvarint(dst, note.Index)
+			dst = binary.LittleEndian.AppendUint64(dst, note.Data)
+			dst = binary.LittleEndian.AppendUint64(dst, note.State)
+		}
+	}
+	return dst
+}
+
+func decodeNotes(msg []byte) (n notesOf, err error) {
+	for _, list := range [...]*[]fsm.Note{&n.running, &n.audits} {
+		var size uint64
+		if size, msg, err = cutUvarint(msg); err != nil || size > uint64(len(msg))/noteBytes {
+			return notesOf{}, errMalformedMessage
+		}
+		for range size {
+			var note fsm.Note
+			if note.Index, msg, err = cutUvarint(msg); err != nil || len(msg) < 16 {
+				return notesOf{}, errMalformedMessage
+			}
+			note.Data, note.State = binary.LittleEndian.Uint64(msg), binary.LittleEndian.Uint64(msg[8:])
+			*list, msg = append(*list, note), msg[16:]
+		}
+	}
+	if len(msg) > 0 {
+		return notesOf{}, errMalformedMessage
+	}
+	return n, nil
+}
+
+// noteBytes is what a note takes at least.
+const noteBytes = 17
+
+// sound reports whether this replica's state is not known to be wrong.
+func (g *Group) sound() bool { return !g.diverged.Load() || mutant.On(mutant.DivergedAnswers) }
+
+var errDiverged = errors.New("this replica differs from the others and is being rebuilt")
+
+// recallDiverged finds out whether this replica was wrong when the node stopped.
+func (g *Group) recallDiverged() error {
+	on, err := g.meta.Diverged(int(g.id))
+	if err != nil || !on || len(g.peers) == 0 {
+		return err
+	}
+	g.condemn("it was wrong when the node stopped")
+	g.wire.SetCampaigning(false)
+	return nil
+}
+
+// restored is told, before a restored state is seen, whether it comes to the sum that
+// was written with it.
+func (g *Group) restored(sound bool) {
+	g.audits.forget()
+	if !sound {
+		g.condemn("a restored snapshot does not come to the sum that was written with it")
+	}
+}
+
+// audited is given the data as of an entry that asks for an audit.
+func (g *Group) audited(index uint64, data *store.Snapshot) {
+	select {
+	case g.auditing <- audit{index, data}:
+	default: // the last one is not over
+		data.Release()
+	}
+}

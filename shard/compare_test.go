@@ -1,0 +1,400 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/transport"
+)
+
+func TestJudgeNotes(t *testing.T) {
+	// A note is written as its index and a letter for its contents.
+	notes := func(s string) (list []fsm.Note) {
+		for _, w := range strings.Fields(s) {
+			var n fsm.Note
+			var letter byte
+			if _, err := fmt.Sscanf(w, "%d%c", &n.Index, &letter); err != nil {
+				t.Fatal(err)
+			}
+			n.Data = uint64(letter)
+			list = append(list, n)
+		}
+		return list
+	}
+	for name, c := range map[string]struct {
+		voters int
+		own    string
+		peers  map[string]string
+		want   verdict
+	}{
+		"nobody answers":                   {3, "1a 2a", nil, verdict{}},
+		"nothing in common":                {3, "1a 2a", map[string]string{"p": "3a", "q": "4b"}, verdict{}},
+		"all agree":                        {3, "1a 2a", map[string]string{"p": "1a 2a", "q": "1a 2a"}, verdict{index: 2, decided: true}},
+		"one agrees, one is behind":        {3, "1a 2a", map[string]string{"p": "2a", "q": "1a"}, verdict{index: 2, decided: true}},
+		"this one is wrong":                {3, "1a 2x", map[string]string{"p": "1a 2a", "q": "2a"}, verdict{index: 2, decided: true, wrong: true, majority: []string{"p", "q"}}},
+		"another one is":                   {3, "1a 2a", map[string]string{"p": "1a 2x", "q": "2a"}, verdict{index: 2, decided: true, others: []string{"p"}}},
+		"one away, the rest differ":        {3, "1a 2a", map[string]string{"p": "1a 2x"}, verdict{index: 2, others: []string{"p"}}},
+		"three differ":                     {3, "2a", map[string]string{"p": "2b", "q": "2c"}, verdict{index: 2, others: []string{"p", "q"}}},
+		"who decides is behind":            {3, "1x 2x", map[string]string{"p": "1a 2a", "q": "1a"}, verdict{index: 1, decided: true, wrong: true, majority: []string{"p", "q"}}},
+		"who decides was behind that":      {3, "1a 2x", map[string]string{"p": "1a 2a", "q": "1a"}, verdict{index: 2, others: []string{"p"}}},
+		"two nodes":                        {2, "2x", map[string]string{"p": "2a"}, verdict{index: 2, others: []string{"p"}}},
+		"five, two of them wrong alike":    {5, "2x", map[string]string{"p": "2x", "q": "2a", "r": "2a", "s": "2a"}, verdict{index: 2, decided: true, wrong: true, majority: []string{"q", "r", "s"}, others: []string{"p"}}},
+		"five, three answer and one of it": {5, "2a", map[string]string{"p": "2a", "q": "2b"}, verdict{index: 2, others: []string{"q"}}},
+		"five, two answer and agree":       {5, "2a", map[string]string{"p": "2a"}, verdict{index: 2}},
+	} {
+		peers := map[string][]fsm.Note{}
+		for id, list := range c.peers {
+			peers[id] = notes(list)
+		}
+		if got := judgeNotes(notes(c.own), peers, c.voters); fmt.Sprint(got) != fmt.Sprint(c.want) {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+func TestNotesTravel(t *testing.T) {
+	n := notesOf{running: []fsm.Note{{Index: 64, Data: 1, State: 2}, {Index: 1 << 40, Data: 1 << 63, State: 3}}, audits: []fsm.Note{{Index: 7}}}
+	msg := appendNotes(nil, n)
+	if got, err := decodeNotes(msg); err != nil || !reflect.DeepEqual(got, n) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for cut := range msg {
+		if _, err := decodeNotes(msg[:cut]); err == nil {
+			t.Errorf("cut to %d bytes it is read", cut)
+		}
+	}
+	if _, err := decodeNotes(append(msg, 0)); err == nil {
+		t.Error("a byte too many is read")
+	}
+}
+
+func FuzzDecodeNotes(f *testing.F) {
+	f.Add(appendNotes(nil, notesOf{running: []fsm.Note{{Index: 64, Data: 1, State: 2}}}))
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		n, err := decodeNotes(msg)
+		if err == nil && 17*(len(n.running)+len(n.audits)) > len(msg) {
+			t.Fatalf("%d notes from %d bytes", len(n.running)+len(n.audits), len(msg))
+		}
+	})
+}
+
+// corrupt changes the data of a replica behind the log's back.
+func (c *cluster) corrupt(id string) {
+	c.group(id).fsm.Reconfigure(func(s *store.Store) { s.Put([]byte("never"), []byte("logged"), 0, false) })
+}
+
+// fill logs enough for notes to be taken.
+func (c *cluster) fill(id string, n int) {
+	c.t.Helper()
+	for i := range n {
+		c.want(id, fmt.Sprintf("SET fill%d %d", i, i), "+OK\r\n")
+	}
+}
+
+func (c *cluster) condemned(id string) bool { return c.group(id).diverged.Load() }
+
+// diverged counts how often a replica has found itself wrong.
+func (c *cluster) diverged(id string) float64 {
+	return c.metric(id, "lockstep_shard_diverged_total")
+}
+
+func (c *cluster) metric(id, name string) float64 {
+	c.t.Helper()
+	families, err := c.node(id).opt.Metrics.(*prometheus.Registry).Gather()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name && len(f.GetMetric()) > 0 {
+			m := f.GetMetric()[0]
+			return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return 0
+}
+
+// writing writes through a node without pause until the returned function is called.
+func (c *cluster) writing(id string) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for w := range 2 {
+		wg.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				if _, err := c.run(id, fmt.Sprintf("SET w%d.%d %d", w, i%500, i)); err != nil {
+					c.t.Errorf("write: %v", err)
+					return
+				}
+			}
+		})
+	}
+	return func() { cancel(); wg.Wait() }
+}
+
+// TestReplicaThatDivergedIsRebuilt: a replica whose state differs from the others' finds
+// out by itself, answers nothing, leads no more, and gets the others' state, while clients
+// write. What it has on the disk is right afterwards, too.
+func TestReplicaThatDivergedIsRebuilt(t *testing.T) {
+	for _, leads := range []bool{false, true} {
+		t.Run(fmt.Sprintf("leads=%v", leads), func(t *testing.T) {
+			c := newCluster(t, 3, nil)
+			wrong, other := c.leader(), ""
+			if !leads {
+				wrong = c.others(wrong)[0]
+			}
+			other = c.others(wrong)[1]
+			c.fill(wrong, 20)
+			stop := c.writing(other)
+			c.corrupt(wrong)
+			c.eventually(func() error {
+				if c.diverged(wrong) == 0 {
+					return errors.New("it has not noticed")
+				}
+				return nil
+			})
+			c.eventually(func() error { return c.node(wrong).Ready() })
+			if leads && c.group(wrong).Serving() {
+				t.Error("it leads on")
+			}
+			stop()
+			c.want(wrong, "EXISTS never", ":0\r\n")
+			c.agree()
+			for _, id := range c.others(wrong) {
+				if n := c.diverged(id); n != 0 {
+					t.Errorf("%s was rebuilt %v times", id, n)
+				}
+			}
+			c.stop(wrong)
+			c.start(wrong)
+			c.fill(other, 5)
+			c.agree()
+			if n := c.diverged(wrong); n != 0 {
+				t.Errorf("after a restart it was wrong again")
+			}
+		})
+	}
+}
+
+// A replica that was stopped while it was wrong remembers, and one that cannot be rebuilt
+// answers nothing.
+func TestDivergedReplicaAnswersNothing(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	leader := c.leader()
+	wrong := c.others(leader)[0]
+	c.fill(leader, 10)
+	silent := func() { // the others give no state
+		for _, p := range c.others(wrong) {
+			g := c.group(p)
+			g.handout.mu.Lock()
+			g.handout.closed = true
+			g.handout.mu.Unlock()
+		}
+	}
+	silent()
+	c.corrupt(wrong)
+	stop := c.writing(leader)
+	c.eventually(func() error {
+		if !c.condemned(wrong) {
+			return errors.New("it has not noticed")
+		}
+		return nil
+	})
+	stop()
+	check := func() {
+		t.Helper()
+		g := c.group(wrong)
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		_, err := g.Read(ctx, command.ReadOptions{}, func(*command.Ctx) {})
+		if !errors.Is(err, command.ErrUnavailable) {
+			t.Errorf("it read: %v", err)
+		}
+		if _, err := g.Read(ctx, command.ReadOptions{Consistency: command.Stale}, func(*command.Ctx) {}); !errors.Is(err, command.ErrUnavailable) {
+			t.Errorf("it read stale data: %v", err)
+		}
+		if _, err := g.WriteBackup(discard{}); err == nil {
+			t.Error("it wrote a backup")
+		}
+		if g.compactionDue() {
+			t.Error("it would take a snapshot")
+		}
+		if err := c.node(wrong).Ready(); err == nil {
+			t.Error("it is ready")
+		}
+		c.eventually(func() error {
+			if !c.node(leader).peerDiverged(wrong, c.group(leader)) {
+				return errors.New("the leader does not know")
+			}
+			return nil
+		})
+		if err := c.group(leader).TransferLeadership(t.Context(), wrong); !errors.Is(err, ErrTransferRefused) {
+			t.Errorf("it was to lead: %v", err)
+		}
+	}
+	check()
+	c.eventually(func() error { // written down before anything else is tried
+		on, err := c.node(wrong).meta.Diverged(0)
+		if !on {
+			return fmt.Errorf("not written down: %v", err)
+		}
+		return nil
+	})
+	c.stop(wrong)
+	c.start(wrong)
+	check()
+	for _, p := range c.others(wrong) {
+		g := c.group(p)
+		g.handout.mu.Lock()
+		g.handout.closed = false
+		g.handout.mu.Unlock()
+	}
+	c.eventually(func() error { return c.node(wrong).Ready() })
+	c.agree()
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// Without a majority nobody can tell which replica is right: they go on and take no
+// snapshots, until a third one decides.
+func TestReplicasThatDifferWithoutAMajority(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	leader := c.leader()
+	wrong, away := c.others(leader)[0], c.others(leader)[1]
+	c.fill(leader, 10)
+	for _, p := range c.others(away) {
+		c.faults[away].Set(p, transport.Inbound, transport.Drop)
+		c.faults[away].Set(p, transport.Outbound, transport.Drop)
+	}
+	c.leader()
+	c.corrupt(wrong)
+	stop := c.writing(wrong)
+	for _, id := range []string{wrong, leader} {
+		c.eventually(func() error {
+			if len(c.node(id).Notices()) == 0 {
+				return fmt.Errorf("%s has not noticed", id)
+			}
+			return nil
+		})
+		if err := c.node(id).Ready(); err != nil {
+			t.Errorf("%s does not go on: %v", id, err)
+		}
+		if c.group(id).compactionDue() {
+			t.Errorf("%s would take a snapshot", id)
+		}
+		if n := c.metric(id, "lockstep_shard_replicas_differ"); n != 1 {
+			t.Errorf("%s shows %v replicas that differ", id, n)
+		}
+	}
+	c.faults[away].Heal()
+	c.eventually(func() error {
+		if c.diverged(wrong) == 0 {
+			return errors.New("nobody has decided")
+		}
+		return nil
+	})
+	stop()
+	c.eventually(func() error {
+		for _, id := range c.ids {
+			if err := c.node(id).Ready(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	c.agree()
+	c.fill(leader, 70)
+	c.eventually(func() error {
+		for _, id := range c.ids {
+			if n := c.node(id).Notices(); len(n) > 0 {
+				return fmt.Errorf("%s: %v", id, n)
+			}
+		}
+		return nil
+	})
+}
+
+// Memory that changes by itself is found by an audit, on an idle cluster, too.
+func TestAuditFindsDamagedMemory(t *testing.T) {
+	for _, where := range []string{"in a short value", "inside a long value"} {
+		t.Run(where, func(t *testing.T) {
+			c := newCluster(t, 3, func(o *Options) { o.AuditInterval = 200 * time.Millisecond })
+			leader := c.leader()
+			wrong := c.others(leader)[0]
+			value := "value"
+			if where == "inside a long value" {
+				value = strings.Repeat("0123456789", 2000)
+			}
+			c.want(leader, "SET key "+value, "+OK\r\n")
+			c.agree()
+			c.group(wrong).fsm.Reconfigure(func(s *store.Store) {
+				if where == "in a short value" {
+					flip(s.Get([]byte("key")).Bytes())
+					return
+				}
+				// As if the entry had come to this replica otherwise.
+				e := s.Get([]byte("key"))
+				other := slices.Clone(e.Bytes())
+				flip(other)
+				s.Restore(store.Item{Key: []byte("key"), Value: other, Version: e.Version()})
+			})
+			c.eventually(func() error {
+				if c.diverged(wrong) == 0 {
+					return errors.New("it has not noticed")
+				}
+				return c.node(wrong).Ready()
+			})
+			c.agree()
+		})
+	}
+}
+
+// flip is what a cosmic ray does, which asks for no lock either.
+//
+//go:norace
+func flip(b []byte) { b[len(b)/2] ^= 1 }
+
+// The state of a replica is handed out to one other at a time, and not kept for one that
+// does not ask for the rest.
+func TestHandoutEnds(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	leader := c.leader()
+	c.fill(leader, 3)
+	g := c.group(leader)
+	big := strings.Repeat("x", 3*statePiece)
+	c.want(leader, "SET big "+big, "+OK\r\n")
+	first, err := g.answerState([]byte{0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.answerState([]byte{0}); !errors.Is(err, errHandout) {
+		t.Errorf("a second one: %v", err)
+	}
+	_, rest, _ := cutUvarint(first)
+	ticket, _, _ := cutUvarint(rest)
+	if _, err := g.answerState(appendUvarint(nil, ticket+2)); !errors.Is(err, errHandout) {
+		t.Errorf("with another ticket: %v", err)
+	}
+	g.handout.expire(ticket)
+	if _, err := g.answerState(appendUvarint(nil, ticket)); !errors.Is(err, errHandout) {
+		t.Errorf("after its time: %v", err)
+	}
+	g.handout.done.Wait()
+	r := &stateReader{ctx: t.Context(), g: c.group(c.others(leader)[0]), peer: leader}
+	whole := fsm.New(fsm.Options{Table: g.opt.Table})
+	if err := whole.RestoreFrom(r); err != nil || whole.Digest().Sum != g.Digest().Sum {
+		t.Errorf("the state as a peer reads it: %v", err)
+	}
+}

@@ -1,0 +1,255 @@
+package shard
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// A replica whose state is wrong keeps its log, which is right, and its vote. It gets
+// the state of another replica, applies its own log from there on, and takes a snapshot at
+// once, since those it has may be wrong. That it is wrong is written down before, so
+// that a restart does not forget it.
+
+// mend takes a replica that is wrong out of service, and rebuilds it.
+func (g *Group) mend(ctx context.Context, c *comparison) {
+	if err := g.meta.SetDiverged(int(g.id), true); err != nil {
+		g.logger.Error("could not write down that this replica is wrong", "error", err)
+		return
+	}
+	g.stepAside(ctx)
+	peer := g.soundPeer(c)
+	if peer == "" || ctx.Err() != nil {
+		return
+	}
+	err := g.rebuildFrom(ctx, peer)
+	if err != nil {
+		if err.Error() != c.failed && ctx.Err() == nil {
+			g.logger.Warn("this replica could not be rebuilt yet", "from", peer, "error", err)
+		}
+		c.failed = err.Error()
+		return
+	}
+	// The state may hold entries that this node's Raft has not seen yet, of a term that it
+	// does not know. Until it does, its term tells nothing about them.
+	for g.raft.CommitIndex() < g.fsm.Applied() {
+		if pause(ctx, retryPause); ctx.Err() != nil {
+			return
+		}
+	}
+	if err := g.meta.SetDiverged(int(g.id), false); err != nil {
+		g.logger.Error("could not write down that this replica is right again", "error", err)
+		return
+	}
+	g.diverged.Store(false)
+	g.wire.SetCampaigning(true)
+	*c = comparison{tried: c.tried}
+	g.logger.Warn("replica rebuilt", "from", peer, "index", g.fsm.Applied())
+}
+
+// stepAside ends this node's leadership and keeps it from leading.
+func (g *Group) stepAside(ctx context.Context) {
+	g.wire.SetCampaigning(false)
+	g.serving.Store(0)
+	g.lease.drop()
+	if g.raft.State() != raft.Leader {
+		return
+	}
+	term := g.raft.CurrentTerm()
+	g.node.handOver(ctx, g)
+	if g.leads(term) {
+		g.resign(ctx, term)
+	}
+}
+
+// soundPeer chooses whom to ask for the state: one after the other, but none that says it
+// is wrong itself.
+func (g *Group) soundPeer(c *comparison) string {
+	for range g.peers {
+		peer := g.peers[c.tried%len(g.peers)]
+		c.tried++
+		if g.net.Health(peer).Connected && !g.node.peerDiverged(peer, g) {
+			return peer
+		}
+	}
+	return ""
+}
+
+// peerDiverged reports whether a node has said that its replica of g is wrong.
+func (n *Node) peerDiverged(peer string, g *Group) bool {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	groups := n.peers[peer].Groups
+	return int(g.id) < len(groups) && (groups[g.id].Diverged || groups[g.id].Repair)
+}
+
+// rebuildFrom replaces this replica's state, in memory and on the disk.
+func (g *Group) rebuildFrom(ctx context.Context, peer string) error {
+	r := &stateReader{ctx: ctx, g: g, peer: peer}
+	err := g.fsm.Rebuild(r, func(index uint64) (*raft.Log, error) {
+		var l raft.Log
+		return &l, g.log.GetLog(index, &l)
+	})
+	if err != nil {
+		return err
+	}
+	g.audits.forget()
+	g.node.snapshotting.Lock()
+	defer g.node.snapshotting.Unlock()
+	if err := g.await(g.raft.Snapshot()); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
+		return fmt.Errorf("snapshot of the new state: %w", err)
+	}
+	g.noteSnapshot()
+	return g.snapshots.KeepNewest()
+}
+
+// The state travels in pieces, each asked for when the one before has been read.
+const (
+	statePiece    = 256 << 10
+	stateTimeout  = 10 * time.Second // for one piece, at either end
+	stateMore     = 1
+	stateComplete = 0
+)
+
+// stateReader reads the state of a peer's replica.
+type stateReader struct {
+	ctx    context.Context
+	g      *Group
+	peer   string
+	ticket uint64
+	piece  []byte
+	over   bool
+}
+
+func (r *stateReader) Read(p []byte) (int, error) {
+	for len(r.piece) == 0 {
+		if r.over {
+			return 0, io.EOF
+		}
+		if err := r.next(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, r.piece)
+	r.piece = r.piece[n:]
+	return n, nil
+}
+
+func (r *stateReader) next() error {
+	ctx, cancel := context.WithTimeout(r.ctx, stateTimeout)
+	defer cancel()
+	reply, err := r.g.net.Call(ctx, r.peer, methodState, appendUvarint(appendGroup(nil, r.g.id), r.ticket))
+	if err != nil {
+		return err
+	}
+	more, rest, err := cutUvarint(reply)
+	if err != nil {
+		return err
+	}
+	r.over = more == stateComplete
+	r.ticket, r.piece, err = cutUvarint(rest)
+	return err
+}
+
+// handout is this replica's state on its way to another. There is one at a time. mu
+// guards the rest.
+type handout struct {
+	mu     sync.Mutex
+	closed bool
+	ticket uint64 // of the newest
+	out    *io.PipeReader
+	buf    *bufio.Reader
+	idle   *time.Timer // ends it when nobody asks for the next piece
+	done   sync.WaitGroup
+}
+
+var errHandout = errors.New("the state is being told to another replica, or nobody asked for the next piece in time")
+
+// answerState tells a peer the next piece of this replica's state. Ticket 0 begins.
+func (g *Group) answerState(req []byte) ([]byte, error) {
+	ticket, rest, err := cutUvarint(req)
+	if err != nil || len(rest) > 0 {
+		return nil, errMalformedMessage
+	}
+	if !g.sound() || g.quarantined.Load() {
+		return nil, errDiverged
+	}
+	h := &g.handout
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if ticket == 0 {
+		if h.out != nil || h.closed {
+			return nil, errHandout
+		}
+		h.begin(g)
+	} else if ticket != h.ticket || h.out == nil {
+		return nil, errHandout
+	}
+	h.idle.Reset(stateTimeout)
+	piece := make([]byte, statePiece)
+	n, err := io.ReadFull(h.buf, piece)
+	more := uint64(stateMore)
+	switch {
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		h.end(nil)
+		more = stateComplete
+	case err != nil:
+		h.end(err)
+		return nil, err
+	}
+	return append(appendUvarint(appendUvarint(make([]byte, 0, n+16), more), h.ticket), piece[:n]...), nil
+}
+
+// begin freezes the state; mu is held.
+func (h *handout) begin(g *Group) {
+	out, in := io.Pipe()
+	h.ticket = rand.Uint64()>>1 | 1 // not one of an earlier life of this node
+	h.out, h.buf = out, bufio.NewReaderSize(out, statePiece)
+	ticket := h.ticket
+	h.done.Go(func() {
+		buffered := bufio.NewWriterSize(in, statePiece)
+		_, err := g.fsm.WriteState(buffered)
+		if err == nil {
+			err = buffered.Flush()
+		}
+		_ = in.CloseWithError(err) // never fails
+	})
+	h.idle = time.AfterFunc(stateTimeout, func() { h.expire(ticket) })
+}
+
+// end lets go of the state; mu is held.
+func (h *handout) end(err error) {
+	if h.out == nil {
+		return
+	}
+	if err == nil {
+		err = errHandout
+	}
+	h.idle.Stop()
+	_ = h.out.CloseWithError(err) // never fails; lets the writer end
+	h.out, h.buf = nil, nil
+}
+
+func (h *handout) expire(ticket uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ticket == ticket {
+		h.end(errHandout)
+	}
+}
+
+// close ends it for good.
+func (h *handout) close() {
+	h.mu.Lock()
+	h.closed = true
+	h.end(errHandout)
+	h.mu.Unlock()
+	h.done.Wait()
+}

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"encoding/binary"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// sums are kept as keys change: for each hash slot the sum of what its entries
+// come to, modulo 2^64, and their total. Replicas that agree have the same sums,
+// whatever the order of their changes was. What an entry comes to takes the same
+// short time for every size of value; see Entry.sum.
+type sums struct {
+	bySlot []uint64
+	total  uint64
+}
+
+func newSums() sums { return sums{bySlot: make([]uint64, SlotCount)} }
+
+func (s *sums) add(e *Entry) {
+	v := e.sum()
+	s.bySlot[e.slot] += v
+	s.total += v
+}
+
+func (s *sums) sub(e *Entry) {
+	v := e.sum()
+	s.bySlot[e.slot] -= v
+	s.total -= v
+}
+
+// sampled is how much of a long value its sum covers: as much at either end. The
+// rest has its length and its version for witnesses, and Digest, which reads
+// everything.
+const sampled = 2048
+
+// sum hashes an entry: its key, type, encoding, version, expiry time and value, of a
+// long one the ends.
+func (e *Entry) sum() uint64 {
+	var head [48]byte
+	binary.LittleEndian.PutUint64(head[0:], xxhash.Sum64String(e.Key()))
+	binary.LittleEndian.PutUint64(head[8:], e.version)
+	binary.LittleEndian.PutUint64(head[16:], uint64(e.expireAt))
+	binary.LittleEndian.PutUint64(head[24:], uint64(e.valLen)<<16|uint64(e.typ)<<8|uint64(e.flags&flagRaw))
+	switch obj := e.Object(); {
+	case obj != nil:
+		binary.LittleEndian.PutUint64(head[32:], obj.Sum())
+	case e.valLen <= 2*sampled:
+		binary.LittleEndian.PutUint64(head[32:], xxhash.Sum64(e.Bytes()))
+	default:
+		val := e.Bytes()
+		binary.LittleEndian.PutUint64(head[32:], xxhash.Sum64(val[:sampled]))
+		binary.LittleEndian.PutUint64(head[40:], xxhash.Sum64(val[len(val)-sampled:]))
+	}
+	return xxhash.Sum64(head[:])
+}
+
+// Sum returns the running sum over all entries. Unlike Digest it is at hand at any
+// time, and does not see the inside of long values.
+func (s *Store) Sum() uint64 { return s.sums.total }
+
+// SlotSum is Sum of the keys of one hash slot.
+func (s *Store) SlotSum(slot uint16) uint64 {
+	if slot >= SlotCount {
+		return 0
+	}
+	return s.sums.bySlot[slot]
+}
+
+// Sum returns what Store.Sum was when the snapshot was taken.
+func (sn *Snapshot) Sum() uint64 { return sn.sum }
+
+// Audit is what a walk over all entries finds.
+type Audit struct {
+	Digest uint64 // see Store.Digest
+	Sum    uint64 // what Store.Sum should be
+	Keys   int
+}
+
+// Audit reads everything. It calls pause after every few entries, and returns the
+// error of that.
+func (sn *Snapshot) Audit(pause func() error) (Audit, error) {
+	var a Audit
+	var d digester
+	err := sn.Each(func(e *Entry) error {
+		d.add(e)
+		a.Sum += e.sum()
+		a.Keys++
+		if a.Keys%auditStride == 0 || e.valLen > auditLong {
+			return pause()
+		}
+		return nil
+	})
+	a.Digest = d.sum
+	return a, err
+}
+
+const (
+	auditStride = 256
+	auditLong   = 64 << 10
+)
