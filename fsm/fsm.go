@@ -52,9 +52,14 @@ type Options struct {
 	// not block, and releases the snapshot. Nil: audits are left out.
 	OnAudit func(index uint64, data *store.Snapshot)
 
-	// OnRestore is told, before anybody sees a restored state, whether it has the sum
-	// that was written with it. It must not block. Nil: nobody asks.
-	OnRestore func(sound bool)
+	// OnUnsound is told that the data of this replica are not what they were: before
+	// anybody sees a restored state, and when one is written. It must not block. Nil:
+	// nobody asks.
+	OnUnsound func(reason string)
+
+	// Verify is called before a frozen state is written for a replica, with the index of
+	// its newest command, and keeps it from being written by an error. Nil: all are.
+	Verify func(index uint64) error
 }
 
 // FSM is the state machine of one shard. Raft applies entries to it one after
@@ -177,6 +182,7 @@ func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error
 	if err := DecodeEntry(data, e); err != nil {
 		return nil, err
 	}
+	f.noteIfAsked(e)
 	f.begin(e, term)
 	results := make([]BatchResult, len(e.Batches))
 	for i := range e.Batches {
@@ -479,16 +485,13 @@ func (f *FSM) Snapshot() (raft.FSMSnapshot, error) {
 func (f *FSM) freeze() (z *frozen, index uint64) {
 	started := time.Now()
 	f.mu.Lock()
-	z, index = f.freezeLocked(), f.index
+	z = &frozen{store: f.store.Freeze(), state: f.encodeState(), clock: f.clock, fence: f.locks.LastFence(), index: f.index, opt: &f.opt}
+	index = f.index
 	f.mu.Unlock()
 	if f.opt.Froze != nil {
 		f.opt.Froze(time.Since(started))
 	}
 	return z, index
-}
-
-func (f *FSM) freezeLocked() *frozen {
-	return &frozen{store: f.store.Freeze(), state: f.encodeState(), clock: f.clock, fence: f.locks.LastFence()}
 }
 
 // Restore implements raft.FSM. The new state is built aside and then swapped in.

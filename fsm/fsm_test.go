@@ -227,11 +227,7 @@ func restored(t interface{ Fatal(...any) }, r *replica) *replica {
 	if err := z.writeWhole(&buf); err != nil {
 		t.Fatal(err)
 	}
-	f := New(Options{Table: command.NewTable(), OnRestore: func(sound bool) {
-		if !sound {
-			t.Fatal("the restored data do not come to the sum that was written")
-		}
-	}})
+	f := New(Options{Table: command.NewTable(), OnUnsound: func(reason string) { t.Fatal(reason) }})
 	if err := f.RestoreFrom(&buf); err != nil {
 		t.Fatal(err)
 	}

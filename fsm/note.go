@@ -21,9 +21,9 @@ const (
 )
 
 // Note is what a state came to when every command below Index was applied, and none
-// from it on.
+// from it on. There is one at every multiple of NoteEvery, and at entries that ask for it.
 type Note struct {
-	Index uint64 // a multiple of NoteEvery
+	Index uint64
 	Data  uint64 // see store.Sum
 	State uint64 // over clock, settings, sessions, idempotency records, locks; see stateSum
 }
@@ -41,6 +41,14 @@ func (n *notes) add(note Note) {
 	}
 	n.ring[n.next] = note
 	n.next = (n.next + 1) % notesKept
+}
+
+// newest is the index of the newest note, 0 if there is none.
+func (n *notes) newest() uint64 {
+	if len(n.ring) == 0 {
+		return 0
+	}
+	return n.ring[(n.next+len(n.ring)-1)%len(n.ring)].Index
 }
 
 // since returns the notes of indexes above after, by index.
@@ -62,6 +70,17 @@ func (f *FSM) note(index uint64) {
 		return
 	}
 	f.notes.add(Note{Index: boundary, Data: f.store.Sum(), State: f.stateSum()})
+}
+
+// noteIfAsked notes the state before an entry that has a batch without commands: whoever
+// proposes one wants the replicas to be compared there.
+func (f *FSM) noteIfAsked(e *Entry) {
+	for i := range e.Batches {
+		if e.Batches[i].Units == 0 && f.notes.newest() < f.index {
+			f.notes.add(Note{Index: f.index, Data: f.store.Sum(), State: f.stateSum()})
+			return
+		}
+	}
 }
 
 // Notes returns the notes of indexes above after that this state has, by index. A

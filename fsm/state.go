@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -38,6 +39,8 @@ type frozen struct {
 	state []byte
 	clock int64
 	fence uint64
+	index uint64
+	opt   *Options
 }
 
 // Persist implements raft.FSMSnapshot. Raft closes or cancels the sink.
@@ -47,13 +50,22 @@ func (z *frozen) Persist(sink raft.SnapshotSink) error {
 
 // writeWhole writes everything that another replica needs.
 func (z *frozen) writeWhole(w io.Writer) error {
+	if z.opt.Verify != nil {
+		if err := z.opt.Verify(z.index); err != nil {
+			return fmt.Errorf("the state is not written: %w", err)
+		}
+	}
 	return z.write(w, snapshot.Aux{Key: stateAux, Value: z.state}, snapshot.Aux{Key: sumAux, Value: strconv.AppendUint(nil, z.store.Sum(), 16)})
 }
 
 // write writes the RDB file.
 func (z *frozen) write(w io.Writer, more ...snapshot.Aux) error {
 	aux := append([]snapshot.Aux{{Key: FenceAux, Value: strconv.AppendUint(nil, z.fence, 10)}}, more...)
-	return snapshot.Write(w, z.store, aux, z.clock)
+	err := snapshot.Write(w, z.store, aux, z.clock)
+	if errors.Is(err, snapshot.ErrUnsound) && z.opt.OnUnsound != nil {
+		z.opt.OnUnsound(err.Error())
+	}
+	return err
 }
 
 // Release implements raft.FSMSnapshot.
@@ -87,8 +99,8 @@ func (f *FSM) RestoreFrom(r io.Reader) error {
 		f.keepOldKeys(next)
 	}
 	f.mu.Lock()
-	if f.opt.OnRestore != nil {
-		f.opt.OnRestore(sound)
+	if !sound && f.opt.OnUnsound != nil {
+		f.opt.OnUnsound("a restored snapshot does not come to the sum that was written with it")
 	}
 	f.become(next)
 	reached := f.reached.Load()

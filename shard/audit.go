@@ -16,31 +16,32 @@ type audit struct {
 	data  *store.Snapshot
 }
 
-// audits are the notes of the newest audits.
+// audits are the notes of the newest audits of one state. A state that was restored or
+// rebuilt is another.
 type audits struct {
 	mu    sync.Mutex
+	of    uint64     // fsm.Restores; guarded by mu
 	notes []fsm.Note // guarded by mu
 }
 
-func (a *audits) add(n fsm.Note) {
+func (a *audits) add(of uint64, n fsm.Note) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.of != of {
+		a.of, a.notes = of, nil
+	}
 	if len(a.notes) == auditsKept {
 		a.notes = a.notes[1:]
 	}
 	a.notes = append(a.notes, n)
 }
 
-// forget is for a state that is another than that of which the notes are.
-func (a *audits) forget() {
+func (a *audits) list(of uint64) []fsm.Note {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.notes = nil
-}
-
-func (a *audits) list() []fsm.Note {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	if a.of != of {
+		return nil
+	}
 	return slices.Clone(a.notes)
 }
 
@@ -108,5 +109,5 @@ func (g *Group) walk(ctx context.Context, a audit) {
 		g.condemn("its data do not come to the sum that was kept while they changed")
 		return
 	}
-	g.audits.add(fsm.Note{Index: a.index, Data: found.Digest, State: uint64(found.Keys)})
+	g.audits.add(restores, fsm.Note{Index: a.index, Data: found.Digest, State: uint64(found.Keys)})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -139,9 +140,26 @@ func (g *Group) compare(ctx context.Context) {
 }
 
 func (g *Group) judgeSelf(ctx context.Context, c *comparison) {
-	own := notesOf{running: g.fsm.Notes(0), audits: g.audits.list()}
+	v := g.look(ctx, 0)
+	if v.differs() && !v.decided {
+		c.undecided++
+	} else {
+		c.undecided = 0
+	}
+	g.undecided.Store(c.undecided >= undecidedRounds)
+	g.metrics.compared(v)
+	if !v.wrong {
+		g.tellVerdict(v, c)
+	}
+}
+
+// look compares this replica's notes of indexes above after with those of the others, and
+// condemns it if it is wrong.
+func (g *Group) look(ctx context.Context, after uint64) verdict {
+	restores := g.fsm.Restores()
+	own := notesOf{running: g.fsm.Notes(after), audits: g.audits.list(restores)}
 	if len(own.running)+len(own.audits) == 0 {
-		return
+		return verdict{}
 	}
 	running, audits := make(map[string][]fsm.Note), make(map[string][]fsm.Note)
 	for _, peer := range g.peers {
@@ -153,18 +171,45 @@ func (g *Group) judgeSelf(ctx context.Context, c *comparison) {
 	if w := judgeNotes(own.audits, audits, len(g.peers)+1); w.differs() && !v.differs() {
 		v = w
 	}
-	if v.differs() && !v.decided {
-		c.undecided++
-	} else {
-		c.undecided = 0
-	}
-	g.undecided.Store(c.undecided >= undecidedRounds)
-	g.metrics.compared(v)
-	if v.wrong {
+	if v.wrong && g.fsm.Restores() == restores {
 		g.condemn(fmt.Sprintf("this replica's state at index %d differs from that of a majority, %s", v.index, strings.Join(v.majority, ", ")))
-		return
 	}
-	g.tellVerdict(v, c)
+	return v
+}
+
+// Limits of verify.
+const (
+	verifyTimeout = 5 * time.Second
+	verifyPause   = 50 * time.Millisecond
+)
+
+var errUnverified = errors.New("no majority of the replicas has confirmed the state in time")
+
+// verify returns nil when a majority of the voters has the state that this replica has now,
+// at an index above the given one. A wrong state that was written would be restored by
+// this replica and, when it leads, by others: then the majority might be wrong.
+func (g *Group) verify(index uint64) error {
+	if len(g.peers) == 0 || mutant.On(mutant.ReplicasUncompared) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(g.life, verifyTimeout)
+	defer cancel()
+	for ctx.Err() == nil {
+		if notes := g.fsm.Notes(index); len(notes) == 0 {
+			if _, err := g.Propose(ctx, command.Batch{}); err != nil { // asks for a note
+				pause(ctx, verifyPause)
+			}
+			continue
+		}
+		switch v := g.look(ctx, index); {
+		case v.wrong:
+			return errDiverged
+		case v.decided:
+			return nil
+		}
+		pause(ctx, verifyPause) // somebody is behind
+	}
+	return errUnverified
 }
 
 // tellVerdict says what has changed about who differs.
@@ -239,7 +284,7 @@ func (g *Group) answerNotes(req []byte) ([]byte, error) {
 	if v[0] != fsm.NoteFormat {
 		return nil, errNoteFormat
 	}
-	audits := g.audits.list()
+	audits := g.audits.list(g.fsm.Restores())
 	audits = slices.DeleteFunc(audits, func(n fsm.Note) bool { return n.Index <= v[2] })
 	return appendNotes(nil, notesOf{running: g.fsm.Notes(v[1]), audits: audits}), nil
 }
@@ -294,15 +339,6 @@ func (g *Group) recallDiverged() error {
 	g.condemn("it was wrong when the node stopped")
 	g.wire.SetCampaigning(false)
 	return nil
-}
-
-// restored is told, before a restored state is seen, whether it comes to the sum that
-// was written with it.
-func (g *Group) restored(sound bool) {
-	g.audits.forget()
-	if !sound {
-		g.condemn("a restored snapshot does not come to the sum that was written with it")
-	}
 }
 
 // audited is given the data as of an entry that asks for an audit.

@@ -77,7 +77,8 @@ type Group struct {
 	lockNudge chan struct{} // capacity 1
 
 	notify   chan bool
-	raftDown chan struct{} // closed when Raft has stopped
+	raftDown chan struct{}   // closed when Raft has stopped
+	life     context.Context // ends with close
 	stop     context.CancelFunc
 	wg       sync.WaitGroup
 }
@@ -103,6 +104,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 		}
 	}
 	g.quorum = len(n.opt.Members)/2 + 1
+	g.life, g.stop = context.WithCancel(context.Background())
 	g.metrics = n.metrics.group(id)
 	g.packer = newPacker(g)
 	g.sender = newSender(g)
@@ -115,8 +117,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	// Only now: a replica that lost its data may have been given a higher number.
 	g.boot = n.opt.Boot
 	g.origin = newOrigin(g.self, g.boot, n.opt.MaxWaitingBytes, g.kick, g.outlived, g.metrics.queueSeconds)
-	loops, cancel := context.WithCancel(context.Background())
-	g.stop = cancel
+	loops := g.life
 	for _, loop := range []func(context.Context){
 		g.packer.run, g.sender.run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, g.audit, g.compare, func(ctx context.Context) { g.compactor(ctx, &n.snapshotting) },
 	} {
@@ -141,7 +142,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 		Table: g.opt.Table, Store: g.memory.Load().Eviction, Logger: g.logger,
 		Applied: g.applied, OnLocks: g.locks.changed, Node: g.self,
 		Froze:   func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
-		OnAudit: g.audited, OnRestore: g.restored,
+		OnAudit: g.audited, OnUnsound: g.condemn, Verify: g.verify,
 	})
 	if err := g.openStores(ctx, n, dir); err != nil {
 		return err

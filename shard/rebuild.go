@@ -100,7 +100,6 @@ func (g *Group) rebuildFrom(ctx context.Context, peer string) error {
 	if err != nil {
 		return err
 	}
-	g.audits.forget()
 	g.node.snapshotting.Lock()
 	defer g.node.snapshotting.Unlock()
 	if err := g.await(g.raft.Snapshot()); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {

@@ -41,3 +41,7 @@ func damaged(format string, args ...any) error {
 func unsupported(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrUnsupported}, args...)...)
 }
+
+// ErrUnsound means that data in memory do not come to the sum that was kept while they
+// changed: something else has changed them.
+var ErrUnsound = errors.New("data in memory do not come to their running sum")

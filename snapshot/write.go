@@ -84,8 +84,16 @@ func writeTo(e *encoder, sn *store.Snapshot, aux []Aux, o WriteOptions) error {
 	if mutant.On(mutant.SnapshotWithoutNewest) {
 		add = k.butNewest(sn.Revision())
 	}
-	if err := sn.Each(add); err != nil {
+	var read store.Summer
+	err := sn.Each(func(entry *store.Entry) error {
+		read.Add(entry)
+		return add(entry)
+	})
+	if err != nil {
 		return err
+	}
+	if read.Sum() != sn.Sum() {
+		return ErrUnsound
 	}
 	return k.flushRun()
 }

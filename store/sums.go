@@ -67,6 +67,15 @@ func (s *Store) SlotSum(slot uint16) uint64 {
 	return s.sums.bySlot[slot]
 }
 
+// Summer adds up what entries come to.
+type Summer struct{ sum uint64 }
+
+// Add adds an entry.
+func (s *Summer) Add(e *Entry) { s.sum += e.sum() }
+
+// Sum returns what Store.Sum would be of a store with the entries added.
+func (s *Summer) Sum() uint64 { return s.sum }
+
 // Sum returns what Store.Sum was when the snapshot was taken.
 func (sn *Snapshot) Sum() uint64 { return sn.sum }
 

@@ -27,6 +27,9 @@ type Judge struct {
 	doubt   map[string]int64          // guarded by mu
 	terms   map[uint64]string         // guarded by mu; who served
 	digests map[uint64]string         // guarded by mu; by index
+	suspect string                    // guarded by mu; the node whose data were made wrong
+	wrongAt uint64                    // guarded by mu; the index at which they were
+	healed  int                       // guarded by mu; how often such a node was like the others again
 	Ops     int                       // guarded by mu; that succeeded
 	errs    []error                   // guarded by mu
 }
@@ -104,6 +107,26 @@ func (j *Judge) Total(name string, value int64) {
 	}
 }
 
+// Suspect says that the data of a node are about to go wrong. It refuses while those of
+// another may be.
+func (j *Judge) Suspect(id string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.suspect != "" {
+		return false
+	}
+	j.suspect, j.wrongAt = id, j.c.Node(id).Groups()[0].Digest().Index
+	return true
+}
+
+// Suspected reports whether the data of a node may still be wrong, and how often such a
+// node has become like the others again.
+func (j *Judge) Suspected() (id string, healed int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.suspect, j.healed
+}
+
 // Look checks what must hold at any moment.
 func (j *Judge) Look() {
 	quorum := len(j.c.IDs)/2 + 1
@@ -126,6 +149,16 @@ func (j *Judge) Look() {
 			}
 		}
 		is := fmt.Sprintf("%d keys %x %x", digest.Keys, digest.Sum, digest.State)
+		if id == j.suspect {
+			// What it has counts for nothing until it is like another one's again.
+			if j.digests[digest.Index] == is && digest.Index > j.wrongAt {
+				j.suspect = ""
+				j.healed++
+				j.c.Note("the data of %s are like the others'", id)
+			}
+			j.mu.Unlock()
+			continue
+		}
 		if was := j.digests[digest.Index]; was != "" && was != is {
 			j.failLocked("%s has %s at index %d, another replica had %s", id, is, digest.Index, was)
 		}

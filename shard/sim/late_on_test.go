@@ -9,6 +9,16 @@ import (
 	"github.com/lockstepkv/lockstep/internal/failpoint"
 )
 
+// corrupt lets the data of a node's replica go wrong, unless another one's may be.
+func corrupt(c *Cluster, j *Judge, id string) {
+	n := c.Node(id)
+	if n == nil || !j.Suspect(id) {
+		return
+	}
+	c.Note("the data of %s go wrong", id)
+	n.Groups()[0].Corrupt()
+}
+
 // applyLate lets a node's state machine take a moment for some entries.
 func applyLate(c *Cluster, id string, hold time.Duration) {
 	c.Note("%s applies late", id)

@@ -82,10 +82,13 @@ func randomRun(t *testing.T, o Options, duration time.Duration) (ops int) {
 		}
 	})
 	for until := time.Now().Add(duration); time.Now().Before(until) && j.Err() == nil; {
-		fault(c)
+		fault(c, j)
 	}
 	heal(c)
 	time.Sleep(5 * time.Second)
+	if err := c.Await("a replica's data are wrong for ever", func() bool { id, _ := j.Suspected(); return id == "" }); err != nil {
+		t.Errorf("seed %d: %v\n%s", o.Seed, err, c.Trace())
+	}
 	stop()
 	clients.Wait()
 	if j.Err() == nil {
@@ -134,14 +137,14 @@ func down(c *Cluster) (ids []string) {
 }
 
 // fault injects one fault, holds it for a while, and heals it.
-func fault(c *Cluster) {
+func fault(c *Cluster, j *Judge) {
 	hold := time.Duration(100+c.Rng.IntN(2500)) * time.Millisecond
 	one := c.IDs[c.Rng.IntN(len(c.IDs))]
 	if l := c.Leader(); l != "" && c.Rng.IntN(2) == 0 {
 		one = l
 	}
 	other := c.IDs[c.Rng.IntN(len(c.IDs))]
-	switch n := c.Rng.IntN(13); n {
+	switch n := c.Rng.IntN(14); n {
 	case 0, 1:
 		c.Note("%s is cut off", one)
 		for _, o := range c.IDs {
@@ -201,6 +204,8 @@ func fault(c *Cluster) {
 			one = c.IDs[0] // the stubborn one
 		}
 		transfer(c, one, other)
+	case 13:
+		corrupt(c, j, one)
 	}
 	// Beside all of them: somebody's state machine is late.
 	if c.Rng.IntN(2) == 0 {
