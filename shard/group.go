@@ -119,7 +119,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	g.origin = newOrigin(g.self, g.boot, n.opt.MaxWaitingBytes, g.kick, g.outlived, g.metrics.queueSeconds)
 	loops := g.life
 	for _, loop := range []func(context.Context){
-		g.packer.run, g.sender.run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, g.audit, g.compare, func(ctx context.Context) { g.compactor(ctx, &n.snapshotting) },
+		g.packer.run, g.sender.run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, g.audit, g.compare, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },
 	} {
 		g.wg.Go(func() { loop(loops) })
 	}

@@ -32,7 +32,7 @@ type Node struct {
 	empty  map[uint32]seniority // groups of which this node had nothing when it started
 
 	offSince     atomic.Int64 // monotonic time since when this node's clock has been off; 0: it is not
-	snapshotting sync.Mutex   // one snapshot at a time on a node
+	snapshotting turn         // one snapshot at a time on a node
 	stop         context.CancelFunc
 	wg           sync.WaitGroup
 }
@@ -59,7 +59,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	}
 	n := &Node{
 		opt: opt, meta: meta, ring: NewRing(shards, vnodes), peers: make(map[string]NodeInfo), empty: make(map[uint32]seniority),
-		metrics: newNodeMetrics(opt.Metrics),
+		metrics: newNodeMetrics(opt.Metrics), snapshotting: make(turn, 1),
 	}
 	n.memory.Store(&opt.Memory)
 	n.net, err = transport.New(transport.Options{

@@ -100,8 +100,10 @@ func (g *Group) rebuildFrom(ctx context.Context, peer string) error {
 	if err != nil {
 		return err
 	}
-	g.node.snapshotting.Lock()
-	defer g.node.snapshotting.Unlock()
+	if !g.node.snapshotting.take(ctx) {
+		return ctx.Err()
+	}
+	defer g.node.snapshotting.giveBack()
 	if err := g.await(g.raft.Snapshot()); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
 		return fmt.Errorf("snapshot of the new state: %w", err)
 	}

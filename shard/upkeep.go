@@ -3,7 +3,6 @@ package shard
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -47,16 +46,30 @@ const compactEvery = 500 * time.Millisecond
 
 // compactor takes snapshots when they are due. one is shared by the node's
 // shards: a node writes one snapshot at a time.
-func (g *Group) compactor(ctx context.Context, one *sync.Mutex) {
+func (g *Group) compactor(ctx context.Context, one turn) {
 	every(ctx, compactEvery, func() {
-		if !g.compactionDue() {
+		if !g.compactionDue() || !one.take(ctx) {
 			return
 		}
-		one.Lock()
-		defer one.Unlock()
+		defer one.giveBack()
 		g.compact()
 	})
 }
+
+// turn is for what one may do at a time; it has capacity 1. Unlike a mutex it can be given
+// up waiting for.
+type turn chan struct{}
+
+func (t turn) take(ctx context.Context) bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (t turn) giveBack() { <-t }
 
 // compactionDue reports whether enough log was written since the last snapshot.
 // The threshold grows with the data, so that a shard does not spend its disk on
