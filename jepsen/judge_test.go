@@ -101,7 +101,7 @@ func TestADivergedReplicaIsNoticed(t *testing.T) {
 		}
 		r := &run{cluster: &cluster.Cluster{Nodes: []*cluster.Node{{ID: "n1", LogFile: log}}}}
 		r.judgeDiverged()
-		if got := verdictOf(t, &r.out, "never diverged"); got.Valid != valid {
+		if got := verdictOf(t, &r.out, NeverDiverged); got.Valid != valid {
 			t.Errorf("%s: %+v", text, got)
 		}
 	}

@@ -282,6 +282,7 @@ func (r *run) readAll(ctx context.Context) {
 const (
 	Recovery      = "recovery"       // the cluster was whole again after the last fault
 	ReplicasAgree = "replicas agree" // at the same index
+	NeverDiverged = "never diverged" // by the replicas' own comparing
 )
 
 // compare compares the replicas.
@@ -299,7 +300,7 @@ func (r *run) compare(ctx context.Context) {
 // end, but nothing that happens here is an excuse for it.
 func (r *run) judgeDiverged() {
 	n := r.countInLogs(divergedWord)
-	r.out.Add("never diverged", n == 0, fmt.Sprintf("replicas found themselves different from a majority or from their own sums %d times", n))
+	r.out.Add(NeverDiverged, n == 0, fmt.Sprintf("replicas found themselves different from a majority or from their own sums %d times", n))
 }
 
 // divergedWord is in the log of a node whose replica was found to be wrong.

@@ -30,6 +30,7 @@ could not be run.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.BoolVar(&o.Control, "control", false, "run the same without the bugs: nothing must be found")
+	f.BoolVar(&o.Mixed, "mixed", false, "run each under all faults instead of its own: how long until it is found?")
 	f.StringVar(&o.Out, "out", "", "directory for the reports (default jepsen-runs/<time>-mutants)")
 	f.Uint64Var(&o.Seed, "seed", 0, "of the first run of each mutant; 0: a new one")
 	f.StringVar(&doc, "doc", "", "write the table to this file")
@@ -54,7 +55,7 @@ func runMutants(cmd *cobra.Command, o mutants.Options, doc string) error {
 	}
 	fmt.Fprint(cmd.OutOrStdout(), mutants.Markdown(results, o.Control))
 	if doc != "" {
-		if err := mutants.WriteDoc(doc, results); err != nil {
+		if err := mutants.WriteDoc(doc, results, o.Mixed); err != nil {
 			return err
 		}
 	}

@@ -60,9 +60,22 @@ them (` + "`internal/mutant`" + ` has a test of that).
 
 `
 
-// WriteDoc writes the page for docs/.
-func WriteDoc(path string, results []Result) error {
+const mixedHead = `# Mutants under all faults
+
+The same bugs as in [mutants.md](mutants.md), those that take a cluster, when nobody knows where to look: each runs under every fault
+there is, two at a time, with one seed after the other, until it is caught or four minutes are over. One that is not caught in that
+time needs its own schedule. This page is written by ` + "`scripts/jepsen mutants --mixed`" + `.
+
+`
+
+// WriteDoc writes a page for docs/.
+func WriteDoc(path string, results []Result, mixed bool) error {
 	var b strings.Builder
+	if mixed {
+		b.WriteString(mixedHead)
+		b.WriteString(Markdown(results, false))
+		return os.WriteFile(path, []byte(b.String()), 0o644)
+	}
 	b.WriteString(docHead)
 	b.WriteString(Markdown(results, false))
 	b.WriteString("\n## The bugs\n\n| mutant | what is wrong |\n|---|---|\n")

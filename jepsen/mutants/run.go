@@ -22,6 +22,7 @@ import (
 type Options struct {
 	Names   []string // of mutants; empty: all
 	Control bool     // run the rows without their mutants instead
+	Mixed   bool     // run the rows under all faults instead of their own; those that are tests are left out
 	Root    string   // of the repository
 	Out     string   // for reports
 	Seed    uint64   // of the first run; the others count on
@@ -49,6 +50,9 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 	rows, err := chosen(o.Names)
 	if err != nil {
 		return nil, err
+	}
+	if o.Mixed {
+		rows = mixed(rows)
 	}
 	if err := os.MkdirAll(o.Out, 0o755); err != nil {
 		return nil, err
@@ -92,6 +96,19 @@ func chosen(names []string) ([]Row, error) {
 		}
 	}
 	return rows, nil
+}
+
+// mixed lets the rows run under all faults: how long does it take when nobody knows where
+// to look?
+func mixed(rows []Row) (out []Row) {
+	for _, r := range rows {
+		if r.Test != "" {
+			continue
+		}
+		r.Faults, r.Hold, r.Duration, r.Bound = []string{"all"}, [2]time.Duration{}, mixedDuration, mixedBound
+		out = append(out, r)
+	}
+	return out
 }
 
 func sameRun(a, b Row) bool {
@@ -213,6 +230,9 @@ func (r Row) caught(out *report.Report) (bool, string) {
 		}
 		if c.Name == jepsen.ReplicasAgree && !c.Valid && strings.Contains(c.Detail, cluster.ErrDiverged.Error()) {
 			by = append(by, "replicas differ")
+		}
+		if c.Name == jepsen.NeverDiverged && !c.Valid {
+			by = append(by, "a replica found itself wrong")
 		}
 	}
 	if len(by) == 0 {

@@ -39,6 +39,12 @@ const (
 	usualPause    = 4 * time.Millisecond
 )
 
+// A run under all faults.
+const (
+	mixedDuration = time.Minute
+	mixedBound    = 4 * time.Minute
+)
+
 // Table has a row for every mutant.
 func Table() []Row {
 	// Freezes that are longer than an election and shorter than the time after
