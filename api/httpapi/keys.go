@@ -240,7 +240,8 @@ func readOptions(u *url.URL) (opt command.ReadOptions, err error) {
 	return opt, nil
 }
 
-// query reads the parameters of a request: each known, each once.
+// query reads the parameters of a request: each known, each once, none empty. An
+// empty one is a mistake, not the same as none.
 func query(u *url.URL, known ...string) (map[string]string, error) {
 	vals, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
@@ -253,6 +254,9 @@ func query(u *url.URL, known ...string) (map[string]string, error) {
 		}
 		if len(v) != 1 {
 			return nil, badRequest("bad_parameter", "the parameter "+strconv.Quote(name)+" appears twice")
+		}
+		if v[0] == "" {
+			return nil, badRequest("bad_parameter", "the parameter "+strconv.Quote(name)+" has no value")
 		}
 		out[name] = v[0]
 	}

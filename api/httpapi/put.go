@@ -130,11 +130,7 @@ func (p *putRequest) fromQuery(u *url.URL) error {
 		}
 		p.ttlMillis = &n
 	}
-	if s, ok := q["if"]; ok {
-		if p.condition = s; s == "" {
-			return errBadIf
-		}
-	}
+	p.condition = q["if"]
 	if s, ok := q["if_version"]; ok {
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {

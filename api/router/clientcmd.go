@@ -177,79 +177,87 @@ func clientType(name []byte) (normal, ok bool) {
 	return false, false
 }
 
-// killFilter is what CLIENT KILL asks for.
+// killFilter is what CLIENT KILL asks for. What is nil was not given: an empty
+// address is one that no client has, not every client's.
 type killFilter struct {
-	id          int64
-	addr, laddr string
-	none        bool // a type or user that no client has
+	id          *int64
+	addr, laddr *string
+	normal      *bool // the type was that of our clients
 	skipMe      bool
 }
 
-func (f killFilter) matches(s *Session) bool {
-	return !f.none && (f.id == 0 || s.id == f.id) && (f.addr == "" || s.addr == f.addr) && (f.laddr == "" || s.laddr == f.laddr)
+func (f *killFilter) matches(s *Session) bool {
+	return (f.id == nil || s.id == *f.id) && isAddr(f.addr, s.addr) && isAddr(f.laddr, s.laddr) && (f.normal == nil || *f.normal)
 }
+
+// isAddr reports whether a client's address is the one asked for. One that is not
+// known is none.
+func isAddr(want *string, has string) bool { return want == nil || has != "" && has == *want }
 
 func doClientKill(r *Router, _ context.Context, me *Session, args command.Args) resp.Value {
 	if len(args) == 3 {
-		if r.killSessions(me, killFilter{addr: string(args[2])}) == 0 {
+		addr := string(args[2])
+		if r.killSessions(me, &killFilter{addr: &addr}) == 0 {
 			return resp.Err("ERR No such client")
 		}
 		return resp.OK
 	}
-	f, refuse := parseKill(args[2:])
-	if refuse.IsError() {
-		return refuse
+	if len(args)%2 != 0 {
+		return errSyntax
+	}
+	f := &killFilter{skipMe: true}
+	for i := 2; i < len(args); i += 2 {
+		if refuse := f.add(args[i], args[i+1]); refuse.IsError() {
+			return refuse
+		}
 	}
 	return resp.Int(r.killSessions(me, f))
 }
 
-func parseKill(args command.Args) (f killFilter, refuse resp.Value) {
-	f.skipMe = true
-	if len(args)%2 != 0 {
-		return f, errSyntax
-	}
-	for i := 0; i < len(args); i += 2 {
-		val := string(args[i+1])
-		switch strings.ToUpper(string(args[i])) {
-		case "ID":
-			id, err := strconv.ParseInt(val, 10, 64)
-			if err != nil || id < 1 {
-				return f, resp.Err("ERR client-id should be greater than 0")
-			}
-			f.id = id
-		case "ADDR":
-			f.addr = val
-		case "LADDR":
-			f.laddr = val
-		case "TYPE":
-			normal, ok := clientType(args[i+1])
-			if !ok {
-				return f, resp.Err("ERR Unknown client type '" + clip(args[i+1], 128) + "'")
-			}
-			f.none = f.none || !normal
-		case "USER":
-			if val != defaultUser {
-				return f, resp.Err("ERR No such user '" + clip(args[i+1], 128) + "'")
-			}
-		case "SKIPME":
-			switch strings.ToUpper(val) {
-			case "YES":
-				f.skipMe = true
-			case "NO":
-				f.skipMe = false
-			default:
-				return f, errSyntax
-			}
-		default:
-			return f, errSyntax
+// add takes over one word of CLIENT KILL with its value. As in Redis the last
+// one of a kind counts.
+func (f *killFilter) add(word, arg []byte) (refuse resp.Value) {
+	val := string(arg)
+	switch strings.ToUpper(string(word)) {
+	case "ID":
+		id, err := strconv.ParseInt(val, 10, 64)
+		if err != nil || id < 1 {
+			return resp.Err("ERR client-id should be greater than 0")
 		}
+		f.id = &id
+	case "ADDR":
+		f.addr = &val
+	case "LADDR":
+		f.laddr = &val
+	case "TYPE":
+		normal, ok := clientType(arg)
+		if !ok {
+			return resp.Err("ERR Unknown client type '" + clip(arg, 128) + "'")
+		}
+		f.normal = &normal
+	case "USER":
+		if val != defaultUser {
+			return resp.Err("ERR No such user '" + clip(arg, 128) + "'")
+		}
+	case "SKIPME":
+		on, ok := yesOrNo(arg)
+		if !ok {
+			return errSyntax
+		}
+		f.skipMe = on
+	default:
+		return errSyntax
 	}
-	return f, refuse
+	return refuse
+}
+
+func yesOrNo(arg []byte) (yes, ok bool) {
+	return isWord(arg, "YES"), isWord(arg, "YES") || isWord(arg, "NO")
 }
 
 // killSessions ends the sessions that f names. A client that kills itself gets
 // its reply first.
-func (r *Router) killSessions(me *Session, f killFilter) int64 {
+func (r *Router) killSessions(me *Session, f *killFilter) int64 {
 	var n int64
 	for _, s := range r.sessions.list() {
 		switch {

@@ -52,7 +52,7 @@ type pair struct {
 
 func newPair(t *testing.T, r *router.Router, socket string) *pair {
 	t.Helper()
-	p := &pair{ours: r.NewSession("127.0.0.1:1", router.KindRESP), r: r}
+	p := &pair{ours: r.NewSession("127.0.0.1:1", router.KindRESP, router.WithLocalAddr("127.0.0.1:2")), r: r}
 	t.Cleanup(p.ours.Close)
 	deadline := time.Now().Add(10 * time.Second)
 	for tick := time.NewTicker(2 * time.Millisecond); ; <-tick.C {
@@ -156,6 +156,15 @@ const redisLines = `
 0 CLIENT KILL USER nobody
 0 CLIENT KILL SKIPME maybe
 0 CLIENT KILL ADDR
+0 CLIENT KILL ''
+0 CLIENT KILL ADDR ''
+0 CLIENT KILL LADDR ''
+0 CLIENT KILL ADDR '' SKIPME no
+0 CLIENT KILL ADDR '' LADDR ''
+0 CLIENT KILL USER ''
+0 CLIENT KILL ID ''
+0 CLIENT KILL TYPE ''
+0 CLIENT KILL SKIPME ''
 0 CLIENT LIST TYPE nope
 0 CLIENT LIST TYPE master
 0 CLIENT LIST ID x

@@ -153,6 +153,15 @@ func TestClientKill(t *testing.T) {
 	other := r.NewSession("10.0.0.1:5", router.KindRESP, router.WithKill(func() { killed++ }))
 	defer other.Close()
 	script(t, r, s, `
+		CLIENT KILL '' => -ERR No such client
+		CLIENT KILL ADDR '' => 0
+		CLIENT KILL ADDR '' SKIPME no => 0
+		CLIENT KILL TYPE pubsub => 0
+	`)
+	if killed != 0 || other.Closing() || s.Closing() {
+		t.Fatalf("an empty address closed connections: killed %d times, closing %v and %v", killed, other.Closing(), s.Closing())
+	}
+	script(t, r, s, `
 		CLIENT KILL ADDR 10.0.0.1:5 => 1
 		CLIENT KILL 10.0.0.1:5 => +OK
 		CLIENT KILL ID 1 => 0

@@ -78,6 +78,9 @@ func newKeyGetCommand() *cobra.Command {
 		Long:  "Print the value of a key and a newline. A key that does not exist prints nothing and ends with exit code 3.",
 		Args:  keyArgs(1),
 		RunE: action(func(ctx context.Context, cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("max-staleness") && o.maxStaleness < time.Millisecond {
+				return withCode(exitUsage, fmt.Errorf("--max-staleness: %v is less than a millisecond", o.maxStaleness))
+			}
 			return keyGet(ctx, cmd.OutOrStdout(), o, args[0])
 		}),
 	}

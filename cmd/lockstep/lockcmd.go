@@ -73,6 +73,9 @@ Exit codes: that of the command, 128+n if signal n ended it, or
 }
 
 func runLockCommand(cmd *cobra.Command, o lockOptions, args []string) error {
+	if cmd.Flags().Changed("kill-after") && o.killAfter == 0 {
+		return withCode(exitLockUsage, errors.New("--kill-after: the command needs time to end"))
+	}
 	if err := o.validate(cmd.ArgsLenAtDash(), args); err != nil {
 		return withCode(exitLockUsage, err)
 	}

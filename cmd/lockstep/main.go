@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func main() { os.Exit(run()) }
@@ -55,9 +57,33 @@ Exit codes: 0 done, 1 failed, 2 bad usage, 3 no such key, 4 condition not met,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := refuseEmptyFlags(cmd); err != nil {
+				return cmd.FlagErrorFunc()(cmd, err)
+			}
+			return nil
+		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServeCommand(), newKeyCommand(), newLockCommand(), newClusterCommand(), newBackupCommand(),
 		newRestoreCommand(), newExportAOFCommand(), newRecoverCommand(), newBenchCommand(), newVersionCommand())
 	return root
+}
+
+// refuseEmptyFlags: a flag that was given without a value (--password "$UNSET") is
+// a mistake. To take it for one that was not given would fall back to a default
+// that nobody asked for: no password, no certificate, the node on this machine.
+func refuseEmptyFlags(cmd *cobra.Command) error {
+	var errs []error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		empty := f.Value.String() == ""
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			empty = len(list.GetSlice()) == 0
+		}
+		if empty {
+			errs = append(errs, fmt.Errorf("--%s: the value is empty; leave the flag away if that is what you mean", f.Name))
+		}
+	})
+	return errors.Join(errs...)
 }
