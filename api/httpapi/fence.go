@@ -75,7 +75,28 @@ func (f *fence) wrap(args command.Args) command.Args {
 // deleteTerms are the conditions of a DELETE, from the query or from a body.
 type deleteTerms struct {
 	version string
+	present bool // If-Match: *
 	fence   *fence
+}
+
+// add takes in If-Match and If-None-Match.
+func (t *deleteTerms) add(h http.Header) error {
+	p, err := writePrecondition(h)
+	switch {
+	case err != nil || !p.any():
+		return err
+	case t.version != "":
+		return badRequest("bad_precondition", "If-Match excludes \"if_version\"")
+	case p.never:
+		return conditionFailed("no version has this entity tag")
+	case p.absent:
+		return badRequest("bad_precondition", "a DELETE takes no If-None-Match")
+	case p.present:
+		t.present = true
+	default:
+		t.version = strconv.FormatUint(p.version, 10)
+	}
+	return nil
 }
 
 func (a *api) decodeDelete(w http.ResponseWriter, r *http.Request) (t deleteTerms, err error) {

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -66,6 +65,16 @@ func (a *api) getKey(w http.ResponseWriter, r *http.Request) {
 		failWith(w, err)
 		return
 	}
+	match, err := tagsOf(r.Header, "If-Match")
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	noneMatch, err := tagsOf(r.Header, "If-None-Match")
+	if err != nil {
+		failWith(w, err)
+		return
+	}
 	s := a.session(r, router.WithReadOptions(opt))
 	v := a.router.Do(r.Context(), s, command.Args{[]byte("LS.GET"), key})
 	if v.IsError() {
@@ -81,7 +90,18 @@ func (a *api) getKey(w http.ResponseWriter, r *http.Request) {
 		fail(w, problem{Status: http.StatusNotFound, Code: "no_such_key", Detail: "there is no such key"})
 		return
 	}
-	writeKey(w, r, key, v.Elems)
+	version := v.Elems[2].Int
+	w.Header().Set("ETag", etag(version))
+	w.Header().Set("Vary", "Accept")
+	switch readPrecondition(match, noneMatch, version) {
+	case http.StatusPreconditionFailed:
+		fail(w, conditionFailed("the key has version "+strconv.FormatInt(version, 10)))
+	case http.StatusNotModified:
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusNotModified)
+	default:
+		writeKey(w, r, key, v.Elems)
+	}
 }
 
 // writeKey answers with the elements of LS.GET: type, value, version, lifetime.
@@ -106,17 +126,6 @@ func writeKey(w http.ResponseWriter, r *http.Request, key []byte, elems []resp.V
 	reply(w, http.StatusOK, out)
 }
 
-func wantsRaw(r *http.Request) bool {
-	for _, accept := range r.Header.Values("Accept") {
-		for part := range strings.SplitSeq(accept, ",") {
-			if typ, _, _ := strings.Cut(part, ";"); strings.EqualFold(strings.TrimSpace(typ), octetStream) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 func (a *api) deleteKey(w http.ResponseWriter, r *http.Request) {
 	key, err := pathKey(r)
 	if err != nil {
@@ -124,6 +133,9 @@ func (a *api) deleteKey(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	terms, err := a.decodeDelete(w, r)
+	if err == nil {
+		err = terms.add(r.Header)
+	}
 	if err != nil {
 		failWith(w, err)
 		return
@@ -133,6 +145,9 @@ func (a *api) deleteKey(w http.ResponseWriter, r *http.Request) {
 		args = append(args, []byte("IFVERSION"), []byte(terms.version))
 	}
 	v, err := a.mutate(r, terms.fence.wrap(args))
+	if err == nil && terms.present && v.Int == 0 {
+		err = conditionFailed("there is no such key")
+	}
 	if err != nil {
 		failWith(w, err)
 		return

@@ -29,6 +29,14 @@ func (a *api) putKey(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer release()
+	terms, err := writePrecondition(r.Header)
+	if err == nil {
+		err = terms.into(&req)
+	}
+	if err != nil {
+		failWith(w, err)
+		return
+	}
 	args, err := req.args(key)
 	if err != nil {
 		failWith(w, err)
@@ -39,6 +47,7 @@ func (a *api) putKey(w http.ResponseWriter, r *http.Request) {
 		failWith(w, err)
 		return
 	}
+	w.Header().Set("ETag", etag(v.Elems[0].Int))
 	out := keyJSON(key)
 	out["version"], out["expires_at_ms"] = v.Elems[0].Int, orNull(v.Elems[1].Int, 0)
 	reply(w, http.StatusOK, out)

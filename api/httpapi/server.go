@@ -92,9 +92,9 @@ func New(o Options) (http.Handler, error) {
 
 func (a *api) routes() []route {
 	return []route{
-		{"PUT", "/v1/keys/{key}", false, a.putKey},
-		{"GET", "/v1/keys/{key}", false, a.getKey},
-		{"DELETE", "/v1/keys/{key}", false, a.deleteKey},
+		{"PUT", keyPath, false, a.putKey},
+		{"GET", keyPath, false, a.getKey},
+		{"DELETE", keyPath, false, a.deleteKey},
 		{"POST", "/v1/keys/{key}/incr", false, a.incrKey},
 		{"POST", "/v1/commands", false, a.commands},
 		{"POST", "/v1/locks/{key}", false, a.acquireLock},
@@ -121,7 +121,7 @@ func (a *api) handler() http.Handler {
 		if rt.method == http.MethodGet {
 			methods = append(methods, http.MethodHead)
 		}
-		serve := http.HandlerFunc(rt.serve)
+		serve := plain(rt, http.HandlerFunc(rt.serve))
 		if !rt.open {
 			serve = a.authenticated(serve)
 		}
