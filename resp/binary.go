@@ -10,6 +10,7 @@ import (
 // RESP it keeps every kind apart and decodes without copying.
 //
 //	value = kind:byte body
+//	      | classedError:byte class:byte uvarint(len) octets, a KindError with a class
 //	body  = varint                  KindInt, KindBool
 //	      | 8 octets, little endian KindDouble
 //	      | uvarint(len) octets     KindSimple, KindError, KindBulk, KindVerbatim, KindBigNumber
@@ -25,8 +26,15 @@ const maxBinaryDepth = 64
 // that this one does not know.
 var ErrMalformedBinary = errors.New("malformed binary value")
 
+// classedError is the number of no kind.
+const classedError = 0x80 | byte(KindError)
+
 // AppendBinary appends the binary form of v to dst.
 func AppendBinary(dst []byte, v Value) []byte {
+	if c := v.Class(); c != ClassNone {
+		dst = append(dst, classedError, byte(c))
+		return append(binary.AppendUvarint(dst, uint64(len(v.Str))), v.Str...)
+	}
 	dst = append(dst, byte(v.Kind))
 	switch v.Kind {
 	case KindInt, KindBool:
@@ -55,6 +63,13 @@ func decodeBinary(b []byte, depth int) (Value, []byte, error) {
 		return Value{}, nil, badBinary("ends early")
 	}
 	v := Value{Kind: Kind(b[0])}
+	if b[0] == classedError {
+		if len(b) < 2 || b[1] == byte(ClassNone) || b[1] >= byte(classCount) {
+			return Value{}, nil, badBinary("class")
+		}
+		v.Kind, v.Int = KindError, int64(b[1])
+		b = b[1:]
+	}
 	b = b[1:]
 	switch v.Kind {
 	case KindNil, KindNilArray:

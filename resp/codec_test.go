@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"reflect"
@@ -88,6 +89,24 @@ func same(a, b Value) bool {
 		}
 	}
 	return true
+}
+
+func TestClassesOfErrors(t *testing.T) {
+	for c := ClassNone; c < classCount; c++ {
+		v := ErrorReply(fmt.Errorf("%w", ClassedError{"ERR no", c}))
+		got, rest, err := DecodeBinary(append(AppendBinary(nil, v), "tail"...))
+		if err != nil || !same(got, v) || got.Class() != c || string(rest) != "tail" {
+			t.Errorf("class %d: %+v %q %v", c, got, rest, err)
+		}
+		if text := string(Append(nil, v, 3)); text != "-ERR no\r\n" {
+			t.Errorf("class %d: %q", c, text)
+		}
+	}
+	for _, bad := range []string{"\x83", "\x83\x00\x01x", "\x83\x7f\x01x", "\x83\x01\x05x"} {
+		if v, _, err := DecodeBinary([]byte(bad)); err == nil {
+			t.Errorf("%q: %+v", bad, v)
+		}
+	}
 }
 
 func TestRoundTrips(t *testing.T) {

@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"errors"
 	"math"
 )
 
@@ -30,7 +31,7 @@ const (
 // shared, never modified after the Value was made.
 type Value struct {
 	Kind  Kind
-	Int   int64   // KindInt; KindBool (0 or 1); KindDouble (math.Float64bits)
+	Int   int64   // KindInt; KindBool (0 or 1); KindDouble (math.Float64bits); KindError (its Class)
 	Str   []byte  // KindSimple, KindError, KindBulk, KindVerbatim, KindBigNumber
 	Elems []Value // KindArray, KindMap, KindSet, KindPush
 }
@@ -60,6 +61,51 @@ func (e Error) Code() string {
 		}
 	}
 	return string(e)
+}
+
+// Class tells what an error is about where its code, often just ERR, does not. It
+// travels between nodes and into snapshots with the reply, and is no part of RESP. The
+// numbers are part of the binary format.
+type Class uint8
+
+// The classes.
+const (
+	ClassNone     Class = iota // what the code says
+	ClassValue                 // the value under a key is not of the form that the command needs
+	ClassNoKey                 // a key is missing that must be there
+	ClassTooLarge              // something would be larger than allowed
+	ClassTooStale              // a stale read asked for younger data than there are
+	ClassMemory                // memory is full
+	classCount
+)
+
+// ClassedError is an Error with a class.
+type ClassedError struct {
+	Text  Error
+	Class Class
+}
+
+func (e ClassedError) Error() string { return string(e.Text) }
+
+// Unwrap makes it an Error to errors.As.
+func (e ClassedError) Unwrap() error { return e.Text }
+
+// ErrorReply returns the reply that err is. Its text must start with a code.
+func ErrorReply(err error) Value {
+	v := Value{Kind: KindError, Str: []byte(err.Error())}
+	var c ClassedError
+	if errors.As(err, &c) {
+		v.Int = int64(c.Class)
+	}
+	return v
+}
+
+// Class returns the class of an error reply.
+func (v Value) Class() Class {
+	if v.Kind != KindError {
+		return ClassNone
+	}
+	return Class(v.Int)
 }
 
 // Simple returns a simple string reply.

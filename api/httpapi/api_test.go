@@ -99,7 +99,11 @@ func TestKeyCalls(t *testing.T) {
 		{"GET", "/v1/keys/..", "", 404, "no_such_key"},
 		{"PUT", "/v1/keys/bin", `{"value_base64":"/w=="}`, 200, `{"expires_at_ms":null,"key":"bin","version":7}`},
 		{"GET", "/v1/keys/bin", "", 200, `{"key":"bin","ttl_ms":null,"type":"string","value_base64":"/w==","version":7}`},
-		{"PUT", "/v1/keys/%FF", `{"value":""}`, 200, `{"expires_at_ms":null,"key_base64":"/w==","version":8}`},
+		{"GET", "/v1/keys/", "", 404, "no_such_key"},
+		{"POST", "/v1/keys//incr", "", 200, `{"value":1,"version":8}`},
+		{"GET", "/v1/keys/", "", 200, `{"key":"","ttl_ms":null,"type":"string","value":"1","version":8}`},
+		{"DELETE", "/v1/keys/", "", 200, `{"deleted":true}`},
+		{"PUT", "/v1/keys/%FF", `{"value":""}`, 200, `{"expires_at_ms":null,"key_base64":"/w==","version":10}`},
 	}
 	for _, s := range steps {
 		w := f.call(s.method, s.path, s.body)
@@ -223,7 +227,8 @@ func TestBadRequests(t *testing.T) {
 		{"GET", "/v1/shards/0/digest", ``, "", 501, "no_digest"},
 		{"POST", "/v1/keys/a", `{}`, "", 405, "method_not_allowed"},
 		{"PATCH", "/healthz", ``, "", 405, "method_not_allowed"},
-		{"GET", "/v1/keys/", ``, "", 404, "no_such_route"},
+		{"GET", "/v1/locks/", ``, "", 404, "no_such_route"},
+		{"POST", "/v1/keys/", `{}`, "", 405, "method_not_allowed"},
 		{"GET", "//v1/cluster", ``, "", 404, "no_such_route"},
 	} {
 		var headers []string
@@ -241,6 +246,38 @@ func TestBadRequests(t *testing.T) {
 	}
 	if allow := f.call("POST", "/v1/keys/a", "").Header().Get("Allow"); allow != "DELETE, GET, HEAD, PUT" {
 		t.Errorf("Allow is %q", allow)
+	}
+}
+
+// TestErrorsOfArgumentsAndOfValues: Redis has the same words for both.
+func TestErrorsOfArgumentsAndOfValues(t *testing.T) {
+	f := newFixture(t, routertest.Options{}, router.Config{}, Options{})
+	f.call("PUT", "/v1/keys/text", `{"value":"x"}`)
+	f.call("PUT", "/v1/keys/most", `{"value":"9223372036854775807"}`)
+	for body, want := range map[string]string{
+		`["EXPIRE","text","abc"]`:                   "400 command_error",
+		`["SET","k","v","EX","abc"]`:                "400 command_error",
+		`["INCRBY","most","abc"]`:                   "400 command_error",
+		`["INCRBYFLOAT","most","abc"]`:              "400 command_error",
+		`["LS.INCR","text","abc"]`:                  "400 command_error",
+		`["DECRBY","k",-9223372036854775808]`:       "400 command_error",
+		`["CLIENT","KILL","ID","abc"]`:              "400 command_error",
+		`["INCR","text"]`:                           "422 not_an_integer",
+		`["INCR","most"]`:                           "422 not_an_integer",
+		`["INCRBYFLOAT","text",1]`:                  "422 not_an_integer",
+		`["ONCE","id","INCR","text"]`:               "422 not_an_integer",
+		`["FENCED","l","1","INCR","text"]`:          "422 not_an_integer",
+		`["RENAME","none","other"]`:                 "404 no_such_key",
+		`["SETRANGE","text",536870911,"xx"]`:        "413 too_large",
+		`["GET is not an integer or out of range"]`: "400 command_error",
+	} {
+		for range 2 { // under an idempotency id the second is from the record
+			w := f.call("POST", "/v1/commands", body)
+			p := checkProblem(t, w)
+			if got := fmt.Sprint(w.Code, " ", p.Code); got != want {
+				t.Errorf("%s: %s, want %s (%s)", body, got, want, p.Detail)
+			}
+		}
 	}
 }
 

@@ -25,7 +25,7 @@
 //
 // A request is never redirected: a node that does not lead the shard forwards.
 // Bodies are bounded by the largest value that is allowed, in its longest JSON
-// form. A key is one path segment, percent-encoded; the empty key can only be
-// used through POST /v1/commands. Requests that a browser sends for a page of
+// form. A key is one path segment, percent-encoded; that of the empty key is
+// empty. Requests that a browser sends for a page of
 // another origin are refused.
 package httpapi

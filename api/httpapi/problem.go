@@ -137,28 +137,34 @@ func errorKind(code string) (status int, name, outcome string) {
 	return http.StatusBadRequest, "command_error", notApplied
 }
 
+// classKind is errorKind for errors whose class says more than their code.
+func classKind(c resp.Class) (status int, name string, ok bool) {
+	switch c {
+	case resp.ClassValue:
+		return http.StatusUnprocessableEntity, "not_an_integer", true
+	case resp.ClassNoKey:
+		return http.StatusNotFound, "no_such_key", true
+	case resp.ClassTooLarge:
+		return http.StatusRequestEntityTooLarge, "too_large", true
+	case resp.ClassTooStale:
+		return http.StatusServiceUnavailable, "too_stale", true
+	case resp.ClassMemory:
+		return http.StatusInsufficientStorage, "out_of_memory", true
+	}
+	return 0, "", false
+}
+
 // problemOf is the problem that an error reply is.
 func problemOf(v resp.Value) problem {
 	text := string(v.Str)
-	status, name, outcome := errorKind(resp.Error(text).Code())
-	_, detail, _ := strings.Cut(text, " ")
-	switch name {
-	case "overloaded":
-		if strings.HasPrefix(detail, command.ErrTooStale.Error()) {
-			name = "too_stale" // this node is behind, not busy
-		}
-	case "command_error":
-		detail = text
-		if notANumber(text) {
-			status, name = http.StatusUnprocessableEntity, "not_an_integer"
-		}
+	code := resp.Error(text).Code()
+	p := problem{Detail: strings.TrimPrefix(text, code+" ")}
+	p.Status, p.Code, p.Outcome = errorKind(code)
+	if p.Code == "command_error" {
+		p.Detail = text
 	}
-	return problem{Status: status, Code: name, Outcome: outcome, Detail: detail}
-}
-
-// notANumber recognizes the errors of INCR on a value that is no number, or
-// would no longer fit one.
-func notANumber(text string) bool {
-	return strings.Contains(text, "is not an integer or out of range") ||
-		strings.Contains(text, "is not a valid float") || strings.Contains(text, "would overflow")
+	if status, name, ok := classKind(v.Class()); ok {
+		p.Status, p.Code = status, name
+	}
+	return p
 }

@@ -112,6 +112,14 @@ func (a *api) routes() []route {
 	}
 }
 
+// pattern is the path as the router takes it: a key may be empty, a name may not.
+func pattern(path string) string {
+	if rest, ok := strings.CutPrefix(path, keyPath); ok {
+		return "/v1/keys/{key:[^/]*}" + rest
+	}
+	return path
+}
+
 func (a *api) handler() http.Handler {
 	m := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	allowed := make(map[string][]string)
@@ -125,7 +133,7 @@ func (a *api) handler() http.Handler {
 		if !rt.open {
 			serve = a.authenticated(serve)
 		}
-		m.Handle(rt.path, serve).Methods(methods...)
+		m.Handle(pattern(rt.path), serve).Methods(methods...)
 		if allowed[rt.path] == nil {
 			paths = append(paths, rt.path)
 		}
@@ -133,7 +141,7 @@ func (a *api) handler() http.Handler {
 	}
 	for _, path := range paths {
 		allow := slices.Sorted(slices.Values(allowed[path]))
-		m.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+		m.HandleFunc(pattern(path), func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Allow", strings.Join(allow, ", "))
 			fail(w, problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
 				Detail: "this resource takes " + strings.Join(allow, ", ")})

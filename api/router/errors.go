@@ -22,7 +22,7 @@ var (
 	errUnsupported = resp.Err("ERR this node does not run that command")
 	errNotInTx     = resp.Err("ERR Command not allowed inside a transaction")
 	errSkipped     = resp.Err("CLUSTERDOWN not applied: an earlier command of this pipeline failed")
-	errTxTooLarge  = resp.Err("ERR transaction is too large")
+	errTxTooLarge  = resp.ErrorReply(resp.ClassedError{Text: "ERR transaction is too large", Class: resp.ClassTooLarge})
 	errTxAllShards = resp.Err("ERR a command that concerns all shards is not allowed inside a transaction when there are several shards")
 	errInvalidSlot = resp.Err("ERR Invalid or out of range slot")
 )
@@ -39,7 +39,7 @@ func writeError(err error) resp.Value {
 	case errors.Is(err, command.ErrOverloaded):
 		return coded("TRYAGAIN", err)
 	case errors.As(err, &re):
-		return resp.Err(string(re))
+		return reply(re, err)
 	default:
 		return coded("INDOUBT", err)
 	}
@@ -49,15 +49,26 @@ func writeError(err error) resp.Value {
 func readError(err error) resp.Value {
 	var re resp.Error
 	switch {
-	case errors.Is(err, command.ErrOverloaded), errors.Is(err, command.ErrTooStale):
+	case errors.Is(err, command.ErrTooStale):
+		return resp.ErrorReply(resp.ClassedError{Text: resp.Error("TRYAGAIN " + oneLine(err.Error())), Class: resp.ClassTooStale})
+	case errors.Is(err, command.ErrOverloaded):
 		return coded("TRYAGAIN", err)
 	case errors.As(err, &re):
-		return resp.Err(string(re))
+		return reply(re, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return resp.Err("CLUSTERDOWN the read could not be confirmed before its deadline")
 	default:
 		return coded("CLUSTERDOWN", err)
 	}
+}
+
+// reply is what re says, with the class that err, in which it was found, may have.
+func reply(re resp.Error, err error) resp.Value {
+	var c resp.ClassedError
+	if errors.As(err, &c) {
+		return resp.ErrorReply(c)
+	}
+	return resp.ErrorReply(re)
 }
 
 func coded(code string, err error) resp.Value {

@@ -246,7 +246,7 @@ func (s *server) serveHTTP() *httpapi.Starting {
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute,
 		MaxHeaderBytes: 128 << 10, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 	}
-	go func() { s.report("http", s.http.Serve(s.httpListener)) }()
+	go func() { s.report("http", httpapi.Serve(s.http, s.httpListener)) }()
 	return handler
 }
 

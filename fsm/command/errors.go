@@ -16,8 +16,6 @@ const (
 	errOverflow      = resp.Error("ERR increment or decrement would overflow")
 	errDecrOverflow  = resp.Error("ERR decrement would overflow")
 	errOffset        = resp.Error("ERR offset is out of range")
-	errTooLong       = resp.Error("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
-	errNoKey         = resp.Error("ERR no such key")
 	errSameObject    = resp.Error("ERR source and destination objects are the same")
 	errDBIndex       = resp.Error("ERR DB index is out of range")
 	errDBRange       = resp.Error("ERR value is out of range, value must between -2147483648 and 2147483647")
@@ -27,7 +25,6 @@ const (
 	errNoLFU         = resp.Error("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
 	errLFU           = resp.Error("ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
 	errOOM           = resp.Error("OOM command not allowed when used memory > 'maxmemory'.")
-	errExecOOM       = resp.Error("EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.")
 	errNotInMulti    = resp.Error("ERR Command not allowed inside a transaction")
 	errEmptyCommand  = resp.Error("ERR empty command")
 	errEmptyUnit     = resp.Error("ERR empty unit")
@@ -40,7 +37,18 @@ const (
 	errOnceForgotten = resp.Error("ONCEEXPIRED this idempotency id was used, and its reply is no longer kept")
 )
 
-func errorReply(err error) resp.Value { return resp.Err(err.Error()) }
+// Errors whose code does not say what they are about.
+var (
+	errTooLong = resp.ClassedError{Text: "ERR string exceeds maximum allowed size (proto-max-bulk-len)", Class: resp.ClassTooLarge}
+	errNoKey   = resp.ClassedError{Text: "ERR no such key", Class: resp.ClassNoKey}
+	errExecOOM = resp.ClassedError{Text: "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.", Class: resp.ClassMemory}
+)
+
+// ofValue is err when the value under a key is to blame, not an argument. Redis has
+// the same words for both.
+func ofValue(err resp.Error) error { return resp.ClassedError{Text: err, Class: resp.ClassValue} }
+
+func errorReply(err error) resp.Value { return resp.ErrorReply(err) }
 
 // errExpire is the reply to a lifetime that cannot be.
 func errExpire(command string) error {

@@ -18,22 +18,22 @@ const (
 	fractionDigits = 17
 )
 
-// addExtended adds two decimal numbers and formats the sum.
+// addExtended adds two decimal numbers and formats the sum. a is the value of a key.
 func addExtended(a, b []byte) ([]byte, error) {
 	x, xInf, ok := parseExtended(a)
 	if !ok {
-		return nil, errNotFloat
+		return nil, ofValue(errNotFloat)
 	}
 	y, yInf, ok := parseExtended(b)
 	if !ok {
 		return nil, errNotFloat
 	}
 	if xInf || yInf {
-		return nil, errNaN
+		return nil, ofValue(errNaN)
 	}
 	sum := new(big.Float).SetPrec(extendedBits).Add(x, y)
 	if sum.MantExp(nil) > extendedMaxExp {
-		return nil, errNaN
+		return nil, ofValue(errNaN)
 	}
 	return formatExtended(sum), nil
 }

@@ -73,12 +73,12 @@ func increment(ctx *Ctx, key []byte, by int64) (int64, *store.Entry, error) {
 	if e := ctx.Lookup(key); e != nil {
 		var ok bool
 		if n, ok = parseInt(e.Bytes()); !ok {
-			return 0, nil, errNotInteger
+			return 0, nil, ofValue(errNotInteger)
 		}
 		at = e.ExpireAt()
 	}
 	if addOverflows(n, by) {
-		return 0, nil, errOverflow
+		return 0, nil, ofValue(errOverflow)
 	}
 	n += by
 	var buf [20]byte
