@@ -22,9 +22,9 @@ func TestValueLimitTravelsWithTheEntry(t *testing.T) {
 	r := &replica{f: newTestFSM()}
 	limited := Entry{StampMillis: 1, ValueLimit: 1024, Batches: []Batch{
 		batch("n1", 1, 1, 0, "SETRANGE k 1023 x", "APPEND k y", "SETRANGE k 1024 y", "SETRANGE k 536870911 y", "STRLEN k")}}
-	tooLong := "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
+	tooLong := resp.ErrorReply(resp.ClassedError{Text: "ERR string exceeds maximum allowed size (proto-max-bulk-len)", Class: resp.ClassTooLarge})
 	replies := r.apply(limited.AppendTo(nil))[0].Replies
-	for i, want := range []resp.Value{resp.Int(1024), resp.Err(tooLong), resp.Err(tooLong), resp.Err(tooLong), resp.Int(1024)} {
+	for i, want := range []resp.Value{resp.Int(1024), tooLong, tooLong, tooLong, resp.Int(1024)} {
 		if got := replies[i]; got.Int != want.Int || string(got.Str) != string(want.Str) {
 			t.Errorf("command %d answered %d %q", i, got.Int, got.Str)
 		}
