@@ -45,6 +45,7 @@ func (f fixture) call(method, path, body string, headers ...string) *httptest.Re
 		r = strings.NewReader(body)
 	}
 	req := httptest.NewRequest(method, path, r)
+	req.Host = "127.0.0.1"
 	for _, h := range headers {
 		name, val, _ := strings.Cut(h, ": ")
 		req.Header.Set(name, val)

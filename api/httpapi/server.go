@@ -31,6 +31,9 @@ type Options struct {
 	// MaxHeldBytes bounds the bodies of all requests together; default 4 times
 	// the largest body.
 	MaxHeldBytes int64
+	// AllowedHosts are the names, besides localhost, under which this node answers
+	// while it has no password.
+	AllowedHosts []string
 	Logger       *slog.Logger
 }
 
@@ -52,6 +55,7 @@ type api struct {
 	maxRaw  int64 // of an octet-stream body
 	maxJSON int64 // six bytes of JSON may stand for one of the value
 	held    *budget
+	hosts   map[string]bool // AllowedHosts
 }
 
 // route is one call of the API.
@@ -84,7 +88,10 @@ func New(o Options) (http.Handler, error) {
 	a := &api{
 		router: o.Router, ready: o.Ready, notices: o.Notices, backup: o.Backup, digest: o.Digest, log: o.Logger,
 		metrics: promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}),
-		maxRaw:  o.MaxValueBytes, maxJSON: 6*o.MaxValueBytes + maxOverhead,
+		maxRaw:  o.MaxValueBytes, maxJSON: 6*o.MaxValueBytes + maxOverhead, hosts: make(map[string]bool, len(o.AllowedHosts)),
+	}
+	for _, name := range o.AllowedHosts {
+		a.hosts[hostName(name)] = true
 	}
 	a.held = newBudget(max(o.MaxHeldBytes, a.maxJSON, 4*(o.MaxValueBytes+maxOverhead)))
 	return a.handler(), nil
@@ -150,11 +157,7 @@ func (a *api) handler() http.Handler {
 	m.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fail(w, problem{Status: http.StatusNotFound, Code: "no_such_route", Detail: "there is nothing at this path; see /openapi.json"})
 	})
-	guard := http.NewCrossOriginProtection()
-	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fail(w, problem{Status: http.StatusForbidden, Code: "cross_origin", Detail: "a browser sent this for a page of another origin"})
-	}))
-	return guard.Handler(m)
+	return a.foreign(m)
 }
 
 // session starts the session of one request.

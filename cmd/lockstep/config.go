@@ -78,6 +78,7 @@ type SecurityConfig struct {
 	ClientTLS     TLSFiles // HTTP and Redis protocol; CA set: clients must show a certificate
 	PeerTLS       TLSFiles // between nodes, always mutual
 	InsecurePeers bool
+	AllowedHosts  []string // of HTTP requests while there is no password
 }
 
 // TLSFiles names PEM files.

@@ -146,7 +146,7 @@ func TestConfigNeverShowsThePassword(t *testing.T) {
 // What --print-config writes is read back to the same settings.
 func TestConfigRoundTrip(t *testing.T) {
 	s := newSettings()
-	args := strings.Fields("--id n2 --initial-cluster n1=127.0.0.1:9001,n2=127.0.0.1:9002 --maxmemory 100 --slowlog-log-slower-than -1 --allow-cross-shard --cluster-name 0x10")
+	args := strings.Fields("--id n2 --initial-cluster n1=127.0.0.1:9001,n2=127.0.0.1:9002 --maxmemory 100 --slowlog-log-slower-than -1 --allow-cross-shard --cluster-name 0x10 --http-allowed-hosts a.example,b.example")
 	if err := s.flags.Parse(args); err != nil {
 		t.Fatal(err)
 	}
@@ -164,6 +164,26 @@ func TestConfigRoundTrip(t *testing.T) {
 	}
 	if second, err := effectiveConfig(again); err != nil || second != text {
 		t.Errorf("%v\n%s\n%s", err, text, second)
+	}
+}
+
+func TestAllowedHosts(t *testing.T) {
+	for in, want := range map[string]string{"a.example": "a.example", " a.example, B ": "a.example,B", "": "", "a,,b": "a,b"} {
+		if got := new(hostsValue); got.Set(in) != nil || got.String() != want {
+			t.Errorf("%q: %q", in, got)
+		}
+	}
+	for _, in := range []string{"a:80", "http://a", "*.a", "a,b/c", "[::1]"} {
+		if got := new(hostsValue); got.Set(in) == nil {
+			t.Errorf("%q: accepted as %q", in, got)
+		}
+	}
+	s := newSettings()
+	if err := s.flags.Parse([]string{"--http-allowed-hosts", "a,b"}); err != nil {
+		t.Fatal(err)
+	}
+	if cfg, err := s.build(); err != nil || strings.Join(cfg.Security.AllowedHosts, " ") != "a b" {
+		t.Errorf("%v %v", cfg.Security.AllowedHosts, err)
 	}
 }
 

@@ -48,6 +48,10 @@ every new leader waits for as long as the old one may still answer.
 Servers listen on loopback. A node refuses another address for HTTP or the Redis protocol while no password is set, and
 another peer address without ` + "`--tls-peer-*`" + `, unless ` + "`--insecure-peers`" + ` says that the network is trusted. Only names and
 addresses that are certainly loopback count as such; no name server is asked.
+
+Without a password HTTP answers requests only whose Host is an IP address, localhost or one of ` + "`--http-allowed-hosts`" + `: a web
+page can point its own name at a node that its visitor can reach, and would then be of the same origin. Requests that a browser
+sends for a page of another origin are refused in any case, whatever their method.
 `)
 	return b.String()
 }

@@ -253,7 +253,7 @@ func (s *server) serveHTTP() *httpapi.Starting {
 func (s *server) openHTTP(starting *httpapi.Starting) error {
 	handler, err := httpapi.New(httpapi.Options{
 		Router: s.router.Load(), Gatherer: s.registry, Ready: s.node.Ready, Notices: s.node.Notices, Backup: s.backup, Digest: s.digest,
-		MaxValueBytes: s.cfg.Requests.MaxValueBytes, Logger: s.logger,
+		MaxValueBytes: s.cfg.Requests.MaxValueBytes, AllowedHosts: s.cfg.Security.AllowedHosts, Logger: s.logger,
 	})
 	if err != nil {
 		return err

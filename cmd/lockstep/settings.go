@@ -41,6 +41,7 @@ type settings struct {
 		password      string
 		client, peer  TLSFiles
 		insecurePeers bool
+		allowedHosts  hostsValue
 	}
 	log struct{ level, format choiceValue }
 
@@ -153,6 +154,7 @@ func (s *settings) raftFlags() *pflag.FlagSet {
 func (s *settings) securityFlags() *pflag.FlagSet {
 	fs := newFlagSet()
 	fs.StringVar(&s.security.password, "requirepass", "", "password for clients (AUTH; HTTP basic or bearer); better given by environment or file")
+	fs.Var(&s.security.allowedHosts, "http-allowed-hosts", "names, besides IP addresses and localhost, that HTTP requests may have as Host while no password is set")
 	fs.StringVar(&s.security.client.Cert, "tls-cert", "", "PEM certificate for clients' connections")
 	fs.StringVar(&s.security.client.Key, "tls-key", "", "PEM key of --tls-cert")
 	fs.StringVar(&s.security.client.CA, "tls-ca", "", "PEM authorities; when given, clients must show a certificate of theirs")

@@ -37,7 +37,7 @@ func (s *settings) build() (Config, error) {
 			AllowCrossShard: s.requests.crossShard, OnceRetention: time.Duration(s.requests.onceRetention), OnceBytes: int64(s.requests.onceMemory),
 			SlowlogThreshold: time.Duration(s.requests.slowlog)},
 		Security: SecurityConfig{Password: s.security.password, ClientTLS: s.security.client,
-			PeerTLS: s.security.peer, InsecurePeers: s.security.insecurePeers},
+			PeerTLS: s.security.peer, InsecurePeers: s.security.insecurePeers, AllowedHosts: s.security.allowedHosts},
 		Log: LogConfig{JSON: s.log.format.value == "json"},
 	}
 	if err := cfg.Log.Level.UnmarshalText([]byte(s.log.level.value)); err != nil {

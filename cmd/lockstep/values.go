@@ -251,6 +251,27 @@ func parseMembers(s string) ([]Member, error) {
 	return members, nil
 }
 
+// hostsValue is a list of host names.
+type hostsValue []string
+
+func (v *hostsValue) Set(s string) error {
+	var hosts []string
+	for name := range strings.SplitSeq(s, ",") {
+		if name = strings.TrimSpace(name); name == "" {
+			continue
+		}
+		if strings.ContainsAny(name, "/:*?#@[] ") {
+			return fmt.Errorf("%q is not the name of a host: write it without scheme, port and wildcard", name)
+		}
+		hosts = append(hosts, name)
+	}
+	*v = hosts
+	return nil
+}
+
+func (v *hostsValue) String() string { return strings.Join(*v, ",") }
+func (*hostsValue) Type() string     { return "host,..." }
+
 // checkNodeID keeps ids fit for file names, logs and metrics.
 func checkNodeID(id string) error {
 	if id == "" || len(id) > 64 {
