@@ -58,8 +58,8 @@ type Options struct {
 	HTTPAddr string // where clients reach this node, told to the other nodes
 	RESPAddr string
 
-	Listener net.Listener // the peer port
-	PeerTLS  *tls.Config  // nil: plain TCP
+	Listener net.Listener       // the peer port
+	PeerTLS  func() *tls.Config // asked with each connection; nil: plain TCP
 	Faults   *transport.Faults
 
 	// Dial and OpenLog replace the network and the disk of the log, for simulations;

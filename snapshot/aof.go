@@ -94,7 +94,7 @@ func ExportRedisDir(dir string, sn *store.Snapshot, now int64, log func(*AOFWrit
 		return err
 	}
 	sub := filepath.Join(dir, redisAppendDir)
-	if err := os.Mkdir(sub, 0o755); err != nil {
+	if err := os.Mkdir(sub, 0o700); err != nil {
 		return err
 	}
 	defer func() {
@@ -120,7 +120,7 @@ func ExportRedisDir(dir string, sn *store.Snapshot, now int64, log func(*AOFWrit
 		name  string
 		write func(io.Writer) error
 	}{{redisBase, base}, {redisIncr, incr}, {redisManifest, manifest}} {
-		if err := createSync(filepath.Join(sub, part.name), 0o644, part.write); err != nil {
+		if err := createSync(filepath.Join(sub, part.name), 0o600, part.write); err != nil {
 			return err
 		}
 	}

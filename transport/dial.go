@@ -9,18 +9,29 @@ import (
 	"time"
 )
 
-// tlsConfigs derives both sides' settings. Both verify the other.
-func tlsConfigs(base *tls.Config) (server, client *tls.Config) {
-	if base == nil {
-		return nil, nil
+// serverTLS is for one connection that a peer dialed. Both sides verify the other.
+func (t *Transport) serverTLS() *tls.Config {
+	cfg := t.tls().Clone()
+	cfg.ClientAuth = tls.RequireAndVerifyClientCert
+	if cfg.ClientCAs == nil {
+		cfg.ClientCAs = cfg.RootCAs
 	}
-	server, client = base.Clone(), base.Clone()
-	server.ClientAuth = tls.RequireAndVerifyClientCert
-	if server.ClientCAs == nil {
-		server.ClientCAs = server.RootCAs
+	cfg.MinVersion = tls.VersionTLS13
+	return cfg
+}
+
+// clientTLS is for one connection to a peer.
+func (t *Transport) clientTLS(p *peer) (*tls.Config, error) {
+	cfg := t.tls().Clone()
+	cfg.MinVersion = tls.VersionTLS13
+	if cfg.ServerName == "" {
+		host, _, err := net.SplitHostPort(p.addr)
+		if err != nil {
+			return nil, err
+		}
+		cfg.ServerName = host
 	}
-	server.MinVersion, client.MinVersion = tls.VersionTLS13, tls.VersionTLS13
-	return server, client
+	return cfg, nil
 }
 
 // dial connects to p and introduces itself.
@@ -53,15 +64,10 @@ func (t *Transport) introduce(raw net.Conn, p *peer, kind connKind, number uint3
 		return nil, err
 	}
 	nc := raw
-	if t.clientTLS != nil {
-		cfg := t.clientTLS
-		if cfg.ServerName == "" {
-			host, _, err := net.SplitHostPort(p.addr)
-			if err != nil {
-				return nil, err
-			}
-			cfg = cfg.Clone()
-			cfg.ServerName = host
+	if t.tls != nil {
+		cfg, err := t.clientTLS(p)
+		if err != nil {
+			return nil, err
 		}
 		secured := tls.Client(raw, cfg)
 		if err := secured.HandshakeContext(t.ctx); err != nil {
@@ -138,8 +144,8 @@ func (t *Transport) examine(raw net.Conn) (net.Conn, preamble, error) {
 		return nil, preamble{}, err
 	}
 	nc := raw
-	if t.serverTLS != nil {
-		secured := tls.Server(raw, t.serverTLS)
+	if t.tls != nil {
+		secured := tls.Server(raw, t.serverTLS())
 		if err := secured.HandshakeContext(t.ctx); err != nil {
 			return nil, preamble{}, fmt.Errorf("TLS: %w", err)
 		}

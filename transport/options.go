@@ -23,11 +23,12 @@ type Options struct {
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// Peers maps every node of the cluster, this one too, to its address.
 	Peers map[string]string
-	// TLS turns on mutual TLS. It needs Certificates, RootCAs to check the
+	// TLS turns on mutual TLS. It is asked with each connection, so that
+	// certificates can be replaced. It needs Certificates, RootCAs to check the
 	// peers that are dialed and ClientCAs for those that dial (RootCAs when
 	// nil). A peer's certificate must be valid for ServerName, or for the host
 	// in the peer's address when ServerName is empty.
-	TLS *tls.Config
+	TLS func() *tls.Config
 	// Logger is where refusals and lost peers are told. Default slog.Default().
 	Logger *slog.Logger
 	// Fault lets tests and the fault-injection harness cut connections. Nil
@@ -55,8 +56,10 @@ func (o Options) withDefaults() (Options, error) {
 			return o, fmt.Errorf("transport: the peer id %q must have 1 to %d bytes", id, maxIDBytes)
 		}
 	}
-	if o.TLS != nil && len(o.TLS.Certificates) == 0 && o.TLS.GetCertificate == nil {
-		return o, errors.New("transport: TLS without a certificate")
+	if o.TLS != nil {
+		if cfg := o.TLS(); len(cfg.Certificates) == 0 && cfg.GetCertificate == nil {
+			return o, errors.New("transport: TLS without a certificate")
+		}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -221,7 +221,7 @@ func (a *authority) config(t testing.TB) *tls.Config {
 
 func TestMutualTLS(t *testing.T) {
 	ca := newAuthority(t)
-	c, members := raftCluster(t, func(o *Options) { o.TLS = ca.config(t) })
+	c, members := raftCluster(t, func(o *Options) { o.TLS = fixed(ca.config(t)) })
 	for _, n := range c.nodes {
 		n.Handle(mEcho, echo)
 	}
@@ -239,6 +239,14 @@ func TestMutualTLS(t *testing.T) {
 	}
 }
 
+// fixed is a configuration that never changes.
+func fixed(c *tls.Config) func() *tls.Config {
+	if c == nil {
+		return nil
+	}
+	return func() *tls.Config { return c }
+}
+
 func TestTLSRefusesOutsiders(t *testing.T) {
 	ca, stranger := newAuthority(t), newAuthority(t)
 	for _, tc := range []struct {
@@ -252,8 +260,8 @@ func TestTLSRefusesOutsiders(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := newCluster(t, 2)
-			c.start("n2", func(o *Options) { o.TLS = tc.target }).Handle(mEcho, echo)
-			n1 := c.start("n1", func(o *Options) { o.TLS = tc.dialer })
+			c.start("n2", func(o *Options) { o.TLS = fixed(tc.target) }).Handle(mEcho, echo)
+			n1 := c.start("n1", func(o *Options) { o.TLS = fixed(tc.dialer) })
 			eventually(t, "the refusal is logged", func() bool {
 				return strings.Contains(c.logs.String(), "connection refused") && strings.Contains(c.logs.String(), tc.words)
 			})

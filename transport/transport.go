@@ -18,8 +18,7 @@ type Transport struct {
 	id, cluster string
 	listener    net.Listener
 	connect     func(ctx context.Context, addr string) (net.Conn, error)
-	serverTLS   *tls.Config // nil: none
-	clientTLS   *tls.Config
+	tls         func() *tls.Config // nil: none
 	log         *slog.Logger
 	faults      *Faults
 	clock       clock.Clock
@@ -59,11 +58,10 @@ func New(o Options) (*Transport, error) {
 	}
 	t := &Transport{
 		id: o.NodeID, cluster: o.ClusterID, listener: o.Listener,
-		log: o.Logger, faults: o.Fault, clock: o.Clock, connect: o.Dial, raftTimeout: o.RaftTimeout,
+		log: o.Logger, tls: o.TLS, faults: o.Fault, clock: o.Clock, connect: o.Dial, raftTimeout: o.RaftTimeout,
 		peers: map[string]*peer{}, conns: map[closer]struct{}{}, groups: map[uint32]*Group{},
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
-	t.serverTLS, t.clientTLS = tlsConfigs(o.TLS)
 	t.handlers[methodFetch].Store(&handler{fn: t.parking.fetch, inline: true})
 	for id, addr := range o.Peers {
 		if id != t.id {

@@ -375,9 +375,7 @@ func TestWritesThatTakeNoIdempotencyKey(t *testing.T) {
 }
 
 func TestPassword(t *testing.T) {
-	set := router.DefaultSettings()
-	set.RequirePass = "s3cret"
-	f := newFixture(t, routertest.Options{}, router.Config{Settings: set}, Options{})
+	f := newFixture(t, routertest.Options{}, router.Config{Passwords: []string{"s3cret"}}, Options{})
 	basic := func(s string) string { return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(s)) }
 	for header, status := range map[string]int{
 		"":                              401,

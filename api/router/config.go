@@ -41,8 +41,9 @@ type Config struct {
 	ConfigFile string // for INFO
 	Static     map[string]string
 
-	Settings Settings // what CONFIG SET may change, as it is at start
-	Reloader Reloader // told of each change; nil: none
+	Passwords []string // see SetPasswords
+	Settings  Settings // what CONFIG SET may change, as it is at start
+	Reloader  Reloader // told of each change; nil: none
 
 	Registerer prometheus.Registerer // nil: no metrics are registered
 	Logger     *slog.Logger          // nil: slog.Default

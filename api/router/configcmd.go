@@ -50,11 +50,6 @@ func params() []param {
 			},
 		},
 		intParam("maxmemory-samples", func(s *Settings) *int { return &s.MaxMemorySamples }),
-		{
-			name: "requirepass",
-			get:  func(s *Settings) string { return s.RequirePass },
-			set:  func(s *Settings, v string) string { s.RequirePass = v; return "" },
-		},
 		intParam("slowlog-log-slower-than", func(s *Settings) *int64 { return &s.SlowlogLogSlowerThan }),
 		intParam("slowlog-max-len", func(s *Settings) *int { return &s.SlowlogMaxLen }),
 		intParam("tcp-keepalive", func(s *Settings) *int { return &s.TCPKeepalive }),
@@ -132,6 +127,7 @@ func doConfigGet(r *Router, _ context.Context, _ *Session, args command.Args) re
 	for _, p := range params() {
 		all[p.name] = p.get(set)
 	}
+	all[paramRequirePass] = r.shownPassword()
 	names := make([]string, 0, len(all))
 	for n := range all {
 		names = append(names, n)
@@ -197,6 +193,9 @@ func (r *Router) setParam(next *Settings, name, value string, seen map[string]bo
 	i := slices.IndexFunc(list, func(p param) bool { return p.name == name })
 	failed := func(why string) resp.Value {
 		return resp.Err("ERR CONFIG SET failed (possibly related to argument '" + name + "') - " + why)
+	}
+	if name == paramRequirePass {
+		return failed(whyNotRequirePass)
 	}
 	if i < 0 {
 		if _, fixed := r.static()[name]; fixed {

@@ -2,8 +2,6 @@ package router
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"strconv"
 	"strings"
 
@@ -63,20 +61,6 @@ func doReadwrite(_ *Router, _ context.Context, s *Session, _ command.Args) resp.
 	s.setReadonly(false)
 	return resp.OK
 }
-
-// CheckPassword compares in a time that does not depend on where the two
-// differ, nor on the length of the true password. There is one user, default.
-func (r *Router) CheckPassword(user, password []byte) bool {
-	want := r.settings.Load().RequirePass
-	a, b := sha256.Sum256(password), sha256.Sum256([]byte(want))
-	ok := subtle.ConstantTimeCompare(a[:], b[:]) == 1
-	return string(user) == defaultUser && (ok || want == "")
-}
-
-const defaultUser = "default"
-
-// NeedsPassword reports whether clients have to authenticate.
-func (r *Router) NeedsPassword() bool { return r.settings.Load().RequirePass != "" }
 
 func doAuth(r *Router, _ context.Context, s *Session, args command.Args) resp.Value {
 	user, pass := []byte(defaultUser), args[len(args)-1]

@@ -41,6 +41,7 @@ type Router struct {
 
 	settings   atomic.Pointer[Settings]
 	settingsMu sync.Mutex // one CONFIG SET at a time
+	passwords  atomic.Pointer[passwords]
 
 	sessions    registry
 	nextSession atomic.Int64
@@ -107,6 +108,7 @@ func New(node Node, table *command.Table, cfg Config) (*Router, error) {
 	}
 	settings := cfg.Settings
 	r.settings.Store(&settings)
+	r.SetPasswords(cfg.Passwords)
 	r.buildPlans(table.Specs())
 	if cfg.Registerer != nil {
 		if err := cfg.Registerer.Register(&collector{r}); err != nil {

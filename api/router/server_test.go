@@ -14,9 +14,7 @@ import (
 )
 
 func TestPassword(t *testing.T) {
-	set := router.DefaultSettings()
-	set.RequirePass = "s3cret"
-	r, _, s := newRouter(t, routertest.Options{}, router.Config{Settings: set})
+	r, _, s := newRouter(t, routertest.Options{}, router.Config{Passwords: []string{"s3cret"}})
 	script(t, r, s, `
 		GET a => -NOAUTH Authentication required.
 		NOPE => -ERR unknown command 'NOPE', with args beginning with: 
@@ -39,6 +37,35 @@ func TestPassword(t *testing.T) {
 		CLIENT GETNAME => me
 	`)
 }
+
+// Two passwords are valid while clients change from one to the next. Who came in
+// with the old one is not told the new one, and nobody changes one node alone.
+func TestTwoPasswords(t *testing.T) {
+	r, _, s := newRouter(t, routertest.Options{}, router.Config{Passwords: []string{"old"}})
+	script(t, r, s, "AUTH old => +OK\n")
+	r.SetPasswords([]string{"new", "old"})
+	for _, p := range []string{"new", "old"} {
+		script(t, r, r.NewSession("", router.KindRESP), `
+			GET a => -NOAUTH Authentication required.
+			AUTH newold => -WRONGPASS invalid username-password pair or user is disabled.
+			AUTH `+p+` => +OK
+			CONFIG GET requirepass => [requirepass (redacted)]
+			CONFIG SET requirepass other => -ERR CONFIG SET failed (possibly related to argument 'requirepass') - `+whyNoPassword+`
+		`)
+	}
+	r.SetPasswords([]string{"new"})
+	script(t, r, r.NewSession("", router.KindRESP), `
+		AUTH old => -WRONGPASS invalid username-password pair or user is disabled.
+		AUTH other => -WRONGPASS invalid username-password pair or user is disabled.
+		AUTH new => +OK
+	`)
+	script(t, r, s, "GET a => nil\n") // a connection that has shown one stays
+	r.SetPasswords(nil)
+	script(t, r, r.NewSession("", router.KindRESP), "CONFIG GET requirepass => [requirepass ]\n")
+}
+
+const whyNoPassword = "it would hold on this node alone, and until its next start. Passwords come from the file of --requirepass-file: " +
+	"replace it on every node, it is read again within seconds or on SIGHUP. It may hold two passwords while clients change"
 
 // reloader refuses what it is told to.
 type reloader struct {
@@ -81,12 +108,13 @@ func TestWhatTheServerTellsAboutItself(t *testing.T) {
 		MULTI => +OK
 		GET k => +QUEUED
 		EXEC => [v]
-		CONFIG SET RequirePass '' timeout 0 => +OK
+		CONFIG SET timeout 0 masterauth secret => -ERR Unknown option or number of arguments for CONFIG SET - 'masterauth'
+		CONFIG SET timeout 0 RequirePass secret => -ERR CONFIG SET failed (possibly related to argument 'requirepass') - `+whyNoPassword+`
 	`)
 	info := show(r.Do(context.Background(), s, cmd("INFO everything")))
 	for _, want := range []string{
 		"redis_version:7.0.15\r\n", "connected_clients:1\r\n", "db0:keys=1,expires=0,avg_ttl=0\r\n", "role:master\r\n",
-		"keyspace_hits:2\r\n", "keyspace_misses:1\r\n", "errorstat_ERR:count=2\r\n", "shard0:leader=n1,", "# CPU\r\n",
+		"keyspace_hits:2\r\n", "keyspace_misses:1\r\n", "errorstat_ERR:count=4\r\n", "shard0:leader=n1,", "# CPU\r\n",
 		"cmdstat_get:calls=3,", "rejected_calls=1,failed_calls=0", "cmdstat_incr:calls=1,", "cluster_enabled:0\r\n",
 	} {
 		if !strings.Contains(info, want) {
@@ -97,7 +125,7 @@ func TestWhatTheServerTellsAboutItself(t *testing.T) {
 		t.Log(info)
 	}
 	log := show(r.Do(context.Background(), s, cmd("SLOWLOG GET -1")))
-	for _, want := range []string{"[SET k v]", "[GET k]", "[CONFIG SET slowlog-log-slower-than 0 latency-monitor-threshold 1]", "[CONFIG SET RequirePass (redacted) timeout 0]"} {
+	for _, want := range []string{"[SET k v]", "[GET k]", "[CONFIG SET slowlog-log-slower-than 0 latency-monitor-threshold 1]", "[CONFIG SET timeout 0 RequirePass (redacted)]", "[CONFIG SET timeout 0 masterauth (redacted)]"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("SLOWLOG lacks %q: %s", want, log)
 		}

@@ -123,7 +123,7 @@ func (s *Session) owner() string {
 func (r *Router) NewSession(addr, kind string, opts ...SessionOption) *Session {
 	s := &Session{r: r, id: r.nextSession.Add(1), addr: addr, kind: kind, created: r.now(), proto: 2}
 	s.forward = kind == KindHTTP || r.cfg.Redirect == RedirectForward || !r.sharded
-	s.authed = r.settings.Load().RequirePass == ""
+	s.authed = !r.NeedsPassword()
 	s.queued.Store(-1)
 	s.protoSeen.Store(2)
 	s.seen.Store(s.created.UnixMilli())
@@ -186,7 +186,7 @@ func (s *Session) reset() {
 	s.replies = repliesOn
 	s.noEvict.Store(false)
 	s.noTouch.Store(false)
-	s.authed = s.r.settings.Load().RequirePass == ""
+	s.authed = !s.r.NeedsPassword()
 	s.mu.Lock()
 	s.name = ""
 	s.mu.Unlock()

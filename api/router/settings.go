@@ -20,7 +20,6 @@ type Settings struct {
 	Timeout                 int   // seconds of idleness before a connection is closed; 0: never
 	TCPKeepalive            int   // seconds
 	MaxClients              int
-	RequirePass             string
 }
 
 // DefaultSettings returns Redis's defaults.

@@ -75,15 +75,11 @@ func (r *Router) secret(p *plan, args command.Args) bool {
 	return false
 }
 
-// secretParams are those whose values Redis keeps out of its slow log. A client
-// may send one that is none of ours.
-var secretParams = []string{"requirepass", "masterauth", "masteruser", "tls-key-file-pass", "tls-client-key-file-pass"}
-
 // redacted is a CONFIG SET without secrets.
 func redacted(args command.Args) command.Args {
 	out := slices.Clone(args)
 	for i := 3; i < len(out); i += 2 {
-		if slices.Contains(secretParams, strings.ToLower(string(out[i-1]))) {
+		if secretParam(strings.ToLower(string(out[i-1]))) {
 			out[i] = []byte("(redacted)")
 		}
 	}

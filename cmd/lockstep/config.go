@@ -75,6 +75,7 @@ type RequestConfig struct {
 // SecurityConfig holds secrets and where certificates are.
 type SecurityConfig struct {
 	Password      string
+	PasswordFile  string
 	ClientTLS     TLSFiles // HTTP and Redis protocol; CA set: clients must show a certificate
 	PeerTLS       TLSFiles // between nodes, always mutual
 	InsecurePeers bool
@@ -102,10 +103,12 @@ func (n NodeConfig) MemberMap() map[string]string {
 	return m
 }
 
+func (s SecurityConfig) hasPassword() bool { return s.Password != "" || s.PasswordFile != "" }
+
 // LogValue keeps the password out of logs.
 func (s SecurityConfig) LogValue() slog.Value {
 	return slog.GroupValue(
-		slog.Bool("password", s.Password != ""),
+		slog.Bool("password", s.hasPassword()),
 		slog.Bool("client_tls", s.ClientTLS.Enabled()),
 		slog.Bool("peer_tls", s.PeerTLS.Enabled()),
 	)
@@ -113,5 +116,5 @@ func (s SecurityConfig) LogValue() slog.Value {
 
 // String keeps the password out of %v.
 func (s SecurityConfig) String() string {
-	return fmt.Sprintf("{password:%t client_tls:%t peer_tls:%t}", s.Password != "", s.ClientTLS.Enabled(), s.PeerTLS.Enabled())
+	return fmt.Sprintf("{password:%t client_tls:%t peer_tls:%t}", s.hasPassword(), s.ClientTLS.Enabled(), s.PeerTLS.Enabled())
 }

@@ -10,7 +10,7 @@ import (
 // otherVariables are those of the other programs and commands of Lockstep: a
 // name, or with a '_' at its end a family of names.
 var otherVariables = []string{
-	"LOCKSTEP_CONFIG", "LOCKSTEP_ENDPOINT", "LOCKSTEP_PASSWORD", "LOCKSTEP_LOCK", "LOCKSTEP_FENCE",
+	"LOCKSTEP_CONFIG", "LOCKSTEP_ENDPOINT", "LOCKSTEP_PASSWORD", "LOCKSTEP_PASSWORD_FILE", "LOCKSTEP_LOCK", "LOCKSTEP_FENCE",
 	"LOCKSTEP_CLUSTER_DIR", "LOCKSTEP_BASE_PORT_OFFSET", "LOCKSTEP_BIN",
 	"LOCKSTEP_HARNESS_", "LOCKSTEP_TEST_", "LOCKSTEP_FAILPOINTS",
 	// Kubernetes gives these to every container beside a Service of that name.
@@ -38,5 +38,17 @@ func unknownVariables(flags *pflag.FlagSet, environ []string) []string {
 func isOtherVariable(name string) bool {
 	return slices.ContainsFunc(otherVariables, func(other string) bool {
 		return name == other || strings.HasSuffix(other, "_") && strings.HasPrefix(name, other)
+	})
+}
+
+// secretVariables are not handed to the commands that `lockstep lock` runs: they
+// would be in the environment of everything that those start. A file can be named
+// to them instead (LOCKSTEP_PASSWORD_FILE).
+var secretVariables = []string{"LOCKSTEP_PASSWORD", "LOCKSTEP_REQUIREPASS"}
+
+func withoutSecrets(environ []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(secretVariables, name)
 	})
 }

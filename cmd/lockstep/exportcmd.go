@@ -91,7 +91,7 @@ func exportShard(ctx context.Context, dataDir string, s int, path string, logger
 	}
 	defer os.Remove(file.Name()) // fails once the file has its name
 	did, err := shard.ExportAOF(ctx, dataDir, s, file, logger)
-	if err := errors.Join(err, file.Sync(), file.Chmod(0o644), file.Close()); err != nil {
+	if err := errors.Join(err, file.Sync(), file.Chmod(0o600), file.Close()); err != nil {
 		return err
 	}
 	if err := disk.Rename(file.Name(), path); err != nil {

@@ -30,13 +30,15 @@ const (
 type clientOptions struct {
 	endpoints []string
 	password  string
+	passFile  string
 	cacert    string
 	timeout   time.Duration
 }
 
 func (o *clientOptions) register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.endpoints, "endpoint", nil, "HTTP address of a node, or several to try in turn (LOCKSTEP_ENDPOINT, "+defaultEndpoint+")")
-	fs.StringVar(&o.password, "password", "", "password of the cluster (better in LOCKSTEP_PASSWORD)")
+	fs.StringVar(&o.password, "password", "", "password of the cluster (better in LOCKSTEP_PASSWORD or a file)")
+	fs.StringVar(&o.passFile, "password-file", "", "file whose first line is the password (LOCKSTEP_PASSWORD_FILE)")
 	fs.StringVar(&o.cacert, "cacert", "", "PEM authorities to trust for https endpoints")
 	fs.DurationVar(&o.timeout, "timeout", 10*time.Second, "how long to wait for an answer")
 }
@@ -57,10 +59,11 @@ func newAPIClient(o clientOptions) (*apiClient, error) {
 	if len(endpoints) == 0 {
 		endpoints = []string{defaultEndpoint}
 	}
-	c := &apiClient{password: o.password, http: &http.Client{Timeout: o.timeout}}
-	if c.password == "" {
-		c.password = os.Getenv("LOCKSTEP_PASSWORD")
+	password, err := passwordOf(o.password, o.passFile, os.Getenv, os.Stderr)
+	if err != nil {
+		return nil, withCode(exitUsage, err)
 	}
+	c := &apiClient{password: password, http: &http.Client{Timeout: o.timeout}}
 	for _, e := range endpoints {
 		u, err := parseEndpoint(e)
 		if err != nil {

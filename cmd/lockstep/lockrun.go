@@ -37,7 +37,7 @@ func runHolding(c *lockClient, o lockOptions, path string, args []string) (statu
 	signal.Notify(signals, forwarded...)
 	defer signal.Stop(signals)
 	cmd := &exec.Cmd{Path: path, Args: args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
-	cmd.Env = append(os.Environ(), "LOCKSTEP_LOCK="+c.name, "LOCKSTEP_FENCE="+strconv.FormatUint(c.fence, 10))
+	cmd.Env = append(withoutSecrets(os.Environ()), "LOCKSTEP_LOCK="+c.name, "LOCKSTEP_FENCE="+strconv.FormatUint(c.fence, 10))
 	// A group of its own, so that all that the command starts can be stopped. On a
 	// terminal it is the group in front, which the keys go to.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

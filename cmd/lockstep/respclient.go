@@ -22,6 +22,7 @@ import (
 type respOptions struct {
 	addrs    []string
 	password string
+	passFile string
 	tls      bool
 	cacert   string
 	timeout  time.Duration
@@ -29,7 +30,8 @@ type respOptions struct {
 
 func (o *respOptions) register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.addrs, "resp", []string{"127.0.0.1:7001"}, "Redis protocol address of a node, or several")
-	fs.StringVar(&o.password, "password", "", "password of the cluster (better in LOCKSTEP_PASSWORD)")
+	fs.StringVar(&o.password, "password", "", "password of the cluster (better in LOCKSTEP_PASSWORD or a file)")
+	fs.StringVar(&o.passFile, "password-file", "", "file whose first line is the password (LOCKSTEP_PASSWORD_FILE)")
 	fs.BoolVar(&o.tls, "tls", false, "connect with TLS")
 	fs.StringVar(&o.cacert, "cacert", "", "with --tls: PEM authorities to trust")
 	fs.DurationVar(&o.timeout, "timeout", 10*time.Second, "how long to wait for a connection or a reply")
@@ -60,9 +62,9 @@ func dialRESP(ctx context.Context, o respOptions, addr string) (*respConn, error
 		conn = tls.Client(conn, &tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS12})
 	}
 	c := &respConn{conn: conn, r: bufio.NewReaderSize(conn, 64<<10), timeout: o.timeout}
-	password := o.password
-	if password == "" {
-		password = os.Getenv("LOCKSTEP_PASSWORD")
+	password, err := passwordOf(o.password, o.passFile, os.Getenv, os.Stderr)
+	if err != nil {
+		return nil, errors.Join(withCode(exitUsage, err), c.close())
 	}
 	if password != "" {
 		if _, err := c.command("AUTH", password); err != nil {

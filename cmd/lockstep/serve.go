@@ -11,6 +11,7 @@ import (
 	"os"
 	"reflect"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,9 +31,20 @@ import (
 // finish.
 const shutdownPatience = 5 * time.Second
 
-// runServe runs a node until ctx ends.
-func runServe(ctx context.Context, cfg Config, logger *slog.Logger) error {
+// runServe runs a node until ctx ends. On hup it reads its secrets again.
+func runServe(ctx context.Context, cfg Config, logger *slog.Logger, hup <-chan os.Signal) error {
 	s := &server{cfg: cfg, logger: logger.With("node", cfg.Node.ID), registry: prometheus.NewRegistry(), failed: make(chan error, 8)}
+	var err error
+	if s.secrets, err = openSecrets(cfg.Security, s.logger); err != nil {
+		return withCode(exitUsage, err)
+	}
+	s.secrets.newPasswords = s.adoptPasswords
+	s.registry.MustRegister(s.secrets.reloads, s.secrets.expires)
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { s.secrets.watch(ctx, hup) })
+	defer watching.Wait()
+	defer cancel()
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	defer s.close()
 	if err := s.open(ctx); err != nil {
@@ -53,6 +65,7 @@ type server struct {
 	logger   *slog.Logger
 	registry *prometheus.Registry
 	failed   chan error // the first thing that ended by itself
+	secrets  *secrets
 
 	httpListener, respListener, peerListener net.Listener
 
@@ -66,11 +79,9 @@ func (s *server) open(ctx context.Context) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
-	opt, err := s.shardOptions()
-	if err != nil {
-		return err
-	}
+	opt := s.shardOptions()
 	starting := s.serveHTTP()
+	var err error
 	s.node, err = shard.Open(ctx, opt)
 	if err != nil {
 		s.peerListener.Close()
@@ -81,7 +92,8 @@ func (s *server) open(ctx context.Context) error {
 		return err
 	}
 	s.router.Store(r)
-	if m := s.node.Memory(); m.At > 0 { // another node was told before this one was ready
+	s.adoptPasswords(*s.secrets.passwords.Load()) // which may have changed meanwhile
+	if m := s.node.Memory(); m.At > 0 {           // another node was told before this one was ready
 		s.adoptMemory(m)
 	}
 	s.serveRESP()
@@ -104,28 +116,20 @@ func (s *server) listen() error {
 			return fmt.Errorf("%s: %w", l.name, err)
 		}
 	}
-	tlsConfig, err := clientTLS(s.cfg.Security.ClientTLS)
-	if err != nil {
-		return err
-	}
-	if tlsConfig != nil {
-		s.httpListener = tlsListener(s.httpListener, tlsConfig)
-		s.respListener = tlsListener(s.respListener, tlsConfig)
+	if s.cfg.Security.ClientTLS.Enabled() {
+		s.httpListener = tlsListener(s.httpListener, &s.secrets.clients)
+		s.respListener = tlsListener(s.respListener, &s.secrets.clients)
 	}
 	return nil
 }
 
-func (s *server) shardOptions() (shard.Options, error) {
-	peerTLS, err := peerTLS(s.cfg.Security.PeerTLS)
-	if err != nil {
-		return shard.Options{}, err
-	}
+func (s *server) shardOptions() shard.Options {
 	c := s.cfg
 	opt := shard.Options{
 		NodeID: c.Node.ID, ClusterName: c.Node.ClusterName, Shards: c.Node.Shards,
 		DataDir: c.Node.DataDir, LogEngine: c.Node.LogEngine,
 		HTTPAddr: advertised(c.Listen.HTTP, c.Listen.Peer), RESPAddr: advertised(c.Listen.RESP, c.Listen.Peer),
-		Listener: s.peerListener, PeerTLS: peerTLS, Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
+		Listener: s.peerListener, PeerTLS: s.secrets.peerConfig(), Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
 		Table: command.NewTable(), Memory: memoryOf(s.settings()),
 		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
 		OnceRetention: c.Requests.OnceRetention, OnceBytes: c.Requests.OnceBytes, MaxClockOffset: c.Raft.MaxClockOffset,
@@ -140,7 +144,7 @@ func (s *server) shardOptions() (shard.Options, error) {
 	for _, m := range c.Node.Members {
 		opt.Members = append(opt.Members, shard.Member{ID: m.ID, Peer: m.PeerAddr})
 	}
-	return opt, nil
+	return opt
 }
 
 // advertised returns the address under which clients reach a listener: the
@@ -171,7 +175,6 @@ func (s *server) settings() router.Settings {
 	set.MaxMemoryPolicy = s.cfg.Memory.Policy
 	set.MaxMemorySamples = s.cfg.Memory.Samples
 	set.MaxClients = s.cfg.Requests.MaxClients
-	set.RequirePass = s.cfg.Security.Password
 	set.SlowlogLogSlowerThan = s.cfg.Requests.SlowlogThreshold.Microseconds()
 	return set
 }
@@ -189,13 +192,17 @@ func memoryOf(set router.Settings) shard.Memory {
 // Reload implements router.Reloader for what the shards need to know; the
 // protocols ask the router themselves.
 func (s *server) Reload(_ context.Context, old, next router.Settings) error {
-	if open := s.cfg.openListeners(); next.RequirePass == "" && len(open) > 0 {
-		return fmt.Errorf("--%s %s can be reached from other machines: requirepass must not be empty", open[0].flag, open[0].addr)
-	}
 	if was, is := memoryOf(old), memoryOf(next); !reflect.DeepEqual(was, is) {
 		s.node.SetMemory(is)
 	}
 	return nil
+}
+
+// adoptPasswords tells the router of the passwords that are valid from now on.
+func (s *server) adoptPasswords(list []string) {
+	if r := s.router.Load(); r != nil {
+		r.SetPasswords(list)
+	}
 }
 
 // adoptMemory tells the router of a CONFIG SET on another node.
@@ -218,7 +225,7 @@ func (s *server) routerConfig() router.Config {
 	return router.Config{
 		Redirect: redirect, SpanShards: s.cfg.Requests.AllowCrossShard, RequestTimeout: s.cfg.Requests.Timeout,
 		MaxQueuedBytes: int(max(512<<20, s.cfg.Requests.MaxValueBytes)),
-		Version:        version, Settings: s.settings(), Reloader: s, Registerer: s.registry, Logger: s.logger,
+		Version:        version, Settings: s.settings(), Passwords: *s.secrets.passwords.Load(), Reloader: s, Registerer: s.registry, Logger: s.logger,
 		Static: map[string]string{
 			"dir": s.cfg.Node.DataDir, "port": portOf(s.cfg.Listen.RESP), "bind": hostOf(s.cfg.Listen.RESP),
 			"appendonly": "yes", "appendfsync": "always", "save": "", "databases": "1",

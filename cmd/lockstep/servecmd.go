@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -16,7 +19,8 @@ func newServeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run one node",
-		Long: `Run one node until SIGINT or SIGTERM.
+		Long: `Run one node until SIGINT or SIGTERM. On SIGHUP it reads its passwords and
+certificates again, as it does by itself when their files change.
 
 Every setting is a flag, an environment variable (--data-dir is
 LOCKSTEP_DATA_DIR) and a key of the YAML file that --config names (data-dir); a
@@ -24,6 +28,11 @@ flag wins over the environment, the environment over the file. Sizes are as in
 redis.conf: 1kb is 1024 bytes, 1k is 1000.`,
 		Args: cobra.NoArgs,
 		RunE: action(func(ctx context.Context, cmd *cobra.Command, _ []string) error {
+			hup := make(chan os.Signal, 1)
+			signal.Notify(hup, syscall.SIGHUP)
+			defer signal.Stop(hup)
+			// Whoever reads the log may end before the node does.
+			signal.Ignore(syscall.SIGPIPE)
 			if configPath == "" {
 				configPath = os.Getenv(envName("config"))
 			}
@@ -50,7 +59,10 @@ redis.conf: 1kb is 1024 bytes, 1k is 1000.`,
 				logger.Warn("--lease-duration is longer than an election takes: after a leader's death nobody is served until it is over",
 					"lease", cfg.Raft.LeaseDuration, "heartbeat_timeout", cfg.Raft.HeartbeatTimeout, "election_timeout", cfg.Raft.ElectionTimeout)
 			}
-			return runServe(ctx, cfg, logger)
+			if s.passwordIsInFile(os.Getenv) {
+				warnOfExposure(logger, configPath)
+			}
+			return runServe(ctx, cfg, logger, hup)
 		}),
 	}
 	cmd.Flags().SortFlags = false
@@ -58,6 +70,19 @@ redis.conf: 1kb is 1024 bytes, 1k is 1000.`,
 	cmd.Flags().BoolVar(&printConfig, "print-config", false, "print the settings as they would be used, as YAML, and end")
 	cmd.Flags().AddFlagSet(s.flags)
 	return cmd
+}
+
+// passwordIsInFile: the password itself stands in the file of --config.
+func (s *settings) passwordIsInFile(getenv func(string) string) bool {
+	return s.security.password != "" && !s.flags.Changed("requirepass") && getenv(envName("requirepass")) == ""
+}
+
+func warnOfExposure(logger *slog.Logger, path string) {
+	if info, err := os.Stat(path); err == nil {
+		if why := exposed(path, info.Mode()); why != "" {
+			logger.Warn("--config holds the password: " + why)
+		}
+	}
 }
 
 // indentLines makes one readable block of several mistakes.

@@ -39,6 +39,7 @@ type settings struct {
 	}
 	security struct {
 		password      string
+		passwordFile  string
 		client, peer  TLSFiles
 		insecurePeers bool
 		allowedHosts  hostsValue
@@ -153,7 +154,8 @@ func (s *settings) raftFlags() *pflag.FlagSet {
 
 func (s *settings) securityFlags() *pflag.FlagSet {
 	fs := newFlagSet()
-	fs.StringVar(&s.security.password, "requirepass", "", "password for clients (AUTH; HTTP basic or bearer); better given by environment or file")
+	fs.StringVar(&s.security.password, "requirepass", "", "password for clients (AUTH; HTTP basic or bearer); better given by --requirepass-file")
+	fs.StringVar(&s.security.passwordFile, "requirepass-file", "", "file of the password for clients, read again when it changes; a second line is the old password, valid as well while clients change")
 	fs.Var(&s.security.allowedHosts, "http-allowed-hosts", "names, besides IP addresses and localhost, that HTTP requests may have as Host while no password is set")
 	fs.StringVar(&s.security.client.Cert, "tls-cert", "", "PEM certificate for clients' connections")
 	fs.StringVar(&s.security.client.Key, "tls-key", "", "PEM key of --tls-cert")

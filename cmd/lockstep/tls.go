@@ -3,16 +3,21 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
-	"os"
+	"sync/atomic"
+	"time"
 )
 
-// clientTLS returns the configuration of the ports for clients, nil without TLS.
-// With a CA, clients must show a certificate that it signed.
-func clientTLS(f TLSFiles) (*tls.Config, error) {
-	cfg, pool, err := loadTLS(f)
-	if cfg == nil || err != nil {
+// pemFiles are the contents of TLSFiles.
+type pemFiles struct{ cert, key, ca []byte }
+
+// clientTLS returns the configuration of the ports for clients. With a CA,
+// clients must show a certificate that it signed.
+func clientTLS(f pemFiles, now time.Time) (*tls.Config, error) {
+	cfg, pool, err := buildTLS(f, now)
+	if err != nil {
 		return nil, err
 	}
 	if pool != nil {
@@ -21,41 +26,50 @@ func clientTLS(f TLSFiles) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// peerTLS returns the configuration of the port for other nodes, nil without
-// TLS. Both sides show and check certificates.
-func peerTLS(f TLSFiles) (*tls.Config, error) {
-	cfg, pool, err := loadTLS(f)
-	if cfg == nil || err != nil {
+// peerTLS returns the configuration of the port for other nodes. Both sides show
+// and check certificates.
+func peerTLS(f pemFiles, now time.Time) (*tls.Config, error) {
+	cfg, pool, err := buildTLS(f, now)
+	if err != nil {
 		return nil, err
 	}
 	if pool == nil {
-		return nil, fmt.Errorf("--tls-peer-ca is needed: nodes check each other's certificates")
+		return nil, errors.New("--tls-peer-ca is needed: nodes check each other's certificates")
 	}
 	cfg.RootCAs, cfg.ClientCAs, cfg.ClientAuth = pool, pool, tls.RequireAndVerifyClientCert
 	return cfg, nil
 }
 
-func loadTLS(f TLSFiles) (*tls.Config, *x509.CertPool, error) {
-	if !f.Enabled() {
-		return nil, nil, nil
-	}
-	cert, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+// buildTLS checks all that can be checked before a client does.
+func buildTLS(f pemFiles, now time.Time) (*tls.Config, *x509.CertPool, error) {
+	cert, err := tls.X509KeyPair(f.cert, f.key)
 	if err != nil {
 		return nil, nil, fmt.Errorf("TLS certificate: %w", err)
 	}
+	if cert.Leaf == nil {
+		if cert.Leaf, err = x509.ParseCertificate(cert.Certificate[0]); err != nil {
+			return nil, nil, fmt.Errorf("TLS certificate: %w", err)
+		}
+	}
+	if end := cert.Leaf.NotAfter; now.After(end) {
+		return nil, nil, fmt.Errorf("TLS certificate: it expired at %s", end.UTC().Format(time.RFC3339))
+	}
 	cfg := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	if f.CA == "" {
+	if f.ca == nil {
 		return cfg, nil, nil
 	}
-	pem, err := os.ReadFile(f.CA)
-	if err != nil {
-		return nil, nil, fmt.Errorf("TLS certificate authority: %w", err)
-	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, nil, fmt.Errorf("TLS certificate authority: no certificate in %s", f.CA)
+	if !pool.AppendCertsFromPEM(f.ca) {
+		return nil, nil, errors.New("TLS certificate authority: no certificate in its file")
 	}
 	return cfg, pool, nil
 }
 
-func tlsListener(l net.Listener, cfg *tls.Config) net.Listener { return tls.NewListener(l, cfg) }
+// tlsListener asks for the configuration with every connection, so that
+// certificates can be replaced.
+func tlsListener(l net.Listener, current *atomic.Pointer[tls.Config]) net.Listener {
+	return tls.NewListener(l, &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return current.Load(), nil },
+	})
+}

@@ -36,7 +36,7 @@ func (s *settings) build() (Config, error) {
 			MaxClients: int(s.requests.maxClients), RedirectMoved: s.requests.redirect.value == "moved",
 			AllowCrossShard: s.requests.crossShard, OnceRetention: time.Duration(s.requests.onceRetention), OnceBytes: int64(s.requests.onceMemory),
 			SlowlogThreshold: time.Duration(s.requests.slowlog)},
-		Security: SecurityConfig{Password: s.security.password, ClientTLS: s.security.client,
+		Security: SecurityConfig{Password: s.security.password, PasswordFile: s.security.passwordFile, ClientTLS: s.security.client,
 			PeerTLS: s.security.peer, InsecurePeers: s.security.insecurePeers, AllowedHosts: s.security.allowedHosts},
 		Log: LogConfig{JSON: s.log.format.value == "json"},
 	}
@@ -145,9 +145,12 @@ func (r RequestConfig) crossShardOverHTTPOnly(shards int) bool {
 // checkExposure refuses what would open the data to a network by accident.
 func (c Config) checkExposure() error {
 	var errs []error
-	if c.Security.Password == "" {
+	if c.Security.Password != "" && c.Security.PasswordFile != "" {
+		errs = append(errs, mistake("requirepass-file", "and --requirepass are given both"))
+	}
+	if !c.Security.hasPassword() {
 		for _, l := range c.openListeners() {
-			errs = append(errs, mistake(l.flag, "%s can be reached from other machines and no password is set; set --requirepass (better LOCKSTEP_REQUIREPASS), or listen on 127.0.0.1", l.addr))
+			errs = append(errs, mistake(l.flag, "%s can be reached from other machines and no password is set; set --requirepass-file (or --requirepass), or listen on 127.0.0.1", l.addr))
 		}
 	}
 	errs = append(errs, c.Security.ClientTLS.check("tls", false), c.Security.PeerTLS.check("tls-peer", true))

@@ -1,0 +1,62 @@
+package router
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"slices"
+)
+
+// passwords are the hashes of what clients may show; none: nobody is asked.
+type passwords [][sha256.Size]byte
+
+const (
+	defaultUser      = "default"
+	paramRequirePass = "requirepass"
+
+	// whyNotRequirePass is the answer to CONFIG SET requirepass.
+	whyNotRequirePass = "it would hold on this node alone, and until its next start. " +
+		"Passwords come from the file of --requirepass-file: replace it on every node, " +
+		"it is read again within seconds or on SIGHUP. It may hold two passwords while clients change"
+)
+
+// SetPasswords replaces the passwords that clients may show; none: nobody is
+// asked. Several are valid at a time while clients change from one to the next.
+// Connections that have shown one stay.
+func (r *Router) SetPasswords(list []string) {
+	hashes := make(passwords, len(list))
+	for i, p := range list {
+		hashes[i] = sha256.Sum256([]byte(p))
+	}
+	r.passwords.Store(&hashes)
+}
+
+// NeedsPassword reports whether clients have to authenticate.
+func (r *Router) NeedsPassword() bool { return len(*r.passwords.Load()) > 0 }
+
+// CheckPassword compares in a time that does not depend on where the two
+// differ, on the length of the true password, nor on which of them it is. There
+// is one user, default.
+func (r *Router) CheckPassword(user, password []byte) bool {
+	valid := *r.passwords.Load()
+	shown := sha256.Sum256(password)
+	match := 0
+	for i := range valid {
+		match |= subtle.ConstantTimeCompare(shown[:], valid[i][:])
+	}
+	return string(user) == defaultUser && (match == 1 || len(valid) == 0)
+}
+
+// shownPassword is what CONFIG GET tells: that there is one. Whoever came in
+// with the old of two passwords must not learn the new one.
+func (r *Router) shownPassword() string {
+	if r.NeedsPassword() {
+		return "(redacted)"
+	}
+	return ""
+}
+
+// secretParam: a parameter whose values Redis keeps out of its slow log. A client
+// may send one that is none of ours.
+func secretParam(name string) bool {
+	return slices.Contains([]string{paramRequirePass, "masterauth", "masteruser", "tls-key-file-pass", "tls-client-key-file-pass"}, name)
+}

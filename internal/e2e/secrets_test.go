@@ -1,0 +1,114 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A node gets its password from a file and reads it again on SIGHUP, and by
+// itself; clients on the way to the new password may show either. SIGHUP ends
+// nothing, and neither does a log that nobody reads any more.
+func TestPasswordIsReplacedWhileServing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	replace := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace("first\n")
+	c := NewCluster(t, Options{Nodes: 1, Flags: []string{"--requirepass-file", file}})
+	n := c.Nodes[0]
+	n.bearer = "first"
+	c.StartAll()
+	stays := n.Dial()
+	if got := stays.Do("AUTH", "first"); got != "+OK" {
+		t.Fatalf("AUTH: %s", got)
+	}
+	accepted := func(password, want string) error {
+		if got := n.Dial().Do("AUTH", password); !strings.HasPrefix(got, want) {
+			return fmt.Errorf("AUTH %s: %s", password, got)
+		}
+		return nil
+	}
+	replace("second\nfirst\n")
+	n.Signal(syscall.SIGHUP)
+	Eventually(t, 10*time.Second, func() error { return accepted("second", "+OK") })
+	if err := accepted("first", "+OK"); err != nil {
+		t.Error(err)
+	}
+	replace("") // a mistake changes nothing
+	n.Signal(syscall.SIGHUP)
+	Eventually(t, 10*time.Second, func() error {
+		if !strings.Contains(n.Log(), "the old stays in use") {
+			return fmt.Errorf("no word about the empty file")
+		}
+		return accepted("second", "+OK")
+	})
+	replace("second\n") // found without a signal
+	Eventually(t, 20*time.Second, func() error { return accepted("first", "-WRONGPASS") })
+	if got := stays.Do("PING"); got != "+PONG" {
+		t.Errorf("a connection that was open: %s", got)
+	}
+	if text := n.Log(); strings.Contains(text, "first") || strings.Contains(text, "second\n") {
+		t.Error("a password is in the log")
+	}
+	n.Signal(syscall.SIGTERM)
+	if code := n.Wait(stopPatience); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	exportIsPrivate(t, n)
+}
+
+// What is exported is data of others, as a backup is.
+func exportIsPrivate(t *testing.T, n *Node) {
+	path := filepath.Join(t.TempDir(), "out.aof")
+	if out, err := exec.Command(Binary(t), "export-aof", "--data-dir", n.DataDir, path).CombinedOutput(); err != nil {
+		t.Fatalf("export-aof: %v\n%s", err, out)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("the export has mode %v", info.Mode())
+	}
+}
+
+// A node whose log goes to a program that has ended goes on.
+func TestNodeOutlivesItsLogReader(t *testing.T) {
+	c := NewCluster(t, Options{Nodes: 1})
+	n := c.Nodes[0]
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{cmd: exec.Command(Binary(t), append(n.args, "--log-level", "debug")...), ended: make(chan struct{}), output: n.LogFile}
+	p.cmd.Stderr, p.cmd.Env, p.cmd.Dir = w, cleanEnv(), filepath.Dir(n.DataDir)
+	if err := startCommand(p.cmd); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.ended)
+	}()
+	n.mu.Lock()
+	n.proc = p
+	n.mu.Unlock()
+	w.Close()
+	if _, err := r.Read(make([]byte, 1)); err != nil { // it has begun to write
+		t.Fatal(err)
+	}
+	r.Close()
+	c.WaitWhole()
+	n.Signal(syscall.SIGTERM)
+	if code := n.Wait(stopPatience); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
