@@ -136,17 +136,24 @@ func DecodeEntry(data []byte, e *Entry) error {
 	*e = Entry{Evictions: e.Evictions[:0], Settings: e.Settings[:0], Batches: e.Batches[:0]}
 	e.StampMillis, e.MonoMillis = int64(d.uvarint()), int64(d.uvarint())
 	e.OOMLimit, e.ValueLimit = int64(d.uvarint()), int64(d.uvarint())
-	for range d.count() {
+	for n := d.count(evictionBytes); n > 0 && !d.failed; n-- {
 		e.Evictions = append(e.Evictions, Eviction{Key: d.bytes(), Version: d.uvarint()})
 	}
-	for range d.count() {
+	for n := d.count(settingBytes); n > 0 && !d.failed; n-- {
 		e.Settings = append(e.Settings, SettingChange{Setting: Setting(d.uvarint()), Value: d.uvarint()})
 	}
-	for range d.count() {
+	for n := d.count(batchBytes); n > 0 && !d.failed; n-- {
 		e.Batches = append(e.Batches, d.batch())
 	}
 	return d.finish()
 }
+
+// What the parts of an entry take at least.
+const (
+	evictionBytes = 2
+	settingBytes  = 2
+	batchBytes    = 6
+)
 
 // DecodeBatch decodes a batch from a peer's message. It shares data.
 func DecodeBatch(data []byte) (Batch, error) {
@@ -209,10 +216,11 @@ func (d *decoder) uvarint() uint64 {
 	return v
 }
 
-// count reads the number of things that follow, each at least one byte long.
-func (d *decoder) count() int {
+// count reads the number of things that follow, each at least so many bytes long.
+// A loop over them must end when d has failed.
+func (d *decoder) count(least int) int {
 	v := d.uvarint()
-	if v > uint64(len(d.rest)) {
+	if v > uint64(len(d.rest)/least) {
 		d.fail()
 		return 0
 	}
@@ -220,7 +228,7 @@ func (d *decoder) count() int {
 }
 
 func (d *decoder) bytes() []byte {
-	n := d.count()
+	n := d.count(1)
 	b := d.rest[:n:n]
 	d.rest = d.rest[n:]
 	return b

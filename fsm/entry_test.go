@@ -1,9 +1,14 @@
 package fsm
 
 import (
+	"bytes"
+	"encoding/binary"
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/internal/heapuse"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -32,4 +37,79 @@ func TestValueLimitTravelsWithTheEntry(t *testing.T) {
 	if got := r.apply(entryOf(2, batch("n1", 1, 2, 1, "APPEND k y")))[0].Replies[0]; got.Int != 1025 {
 		t.Errorf("without a limit: %d %q", got.Int, got.Str)
 	}
+}
+
+// What decoding may take in memory for each byte of its input: a batch of batchBytes
+// becomes a Batch in a list that grew, a session of four bytes a map.
+const (
+	entryFactor = 64
+	stateFactor = 256
+)
+
+// A number of things that are not there claims no memory, and the first failure ends
+// the reading.
+func TestEntriesTakeMemoryForWhatIsThere(t *testing.T) {
+	const n = 8 << 20
+	filler := bytes.Repeat([]byte{0xff}, n)
+	head := []byte{FormatVersion, kindBatches, 1, 1, 0, 0}
+	lie := func(zeros int) []byte {
+		b := append(bytes.Clone(head), make([]byte, zeros)...)
+		return append(binary.AppendUvarint(b, n/batchBytes), filler...)
+	}
+	for name, data := range map[string][]byte{"evictions": lie(0), "settings": lie(1), "batches": lie(2)} {
+		var err error
+		used := heapuse.Of(func() { err = DecodeEntry(data, new(Entry)) })
+		if err == nil || used > 1<<20 {
+			t.Errorf("%s: %d bytes allocated, %v", name, used, err)
+		}
+	}
+}
+
+func TestStatesTakeMemoryForWhatIsThere(t *testing.T) {
+	const n = 8 << 20
+	// One session, with one batch that has n replies.
+	b := append([]byte{stateVersion}, make([]byte, 8)...)
+	b = append(b, 1, 1, 'n', 1, 0, 1, 1)
+	b = append(binary.AppendUvarint(b, n), bytes.Repeat([]byte{0xff}, n)...)
+	fresh := newTestFSM()
+	var err error
+	used := heapuse.Of(func() { err = fresh.decodeState(b) })
+	if err == nil || used > 1<<20 {
+		t.Errorf("%d bytes allocated, %v", used, err)
+	}
+}
+
+// The first fragment of an entry tells how long the whole one is: that alone takes
+// no memory.
+func TestFragmentsTakeMemoryForWhatIsThere(t *testing.T) {
+	first := []byte{FormatVersion, kindFragment, 1, 0}
+	first = append(binary.AppendUvarint(first, maxAssembled), 1, 'x')
+	r := &replica{f: newTestFSM()}
+	used := heapuse.Of(func() { r.f.Apply(&raft.Log{Type: raft.LogCommand, Index: 1, Term: 1, Data: first}) })
+	if used > 1<<20 || len(r.f.partial.data) != 1 {
+		t.Errorf("%d bytes allocated, %d bytes kept", used, len(r.f.partial.data))
+	}
+}
+
+func FuzzDecodeBatch(f *testing.F) {
+	b := batch("n1", 1, 2, 1, "SET a b", "ONCE id GET a")
+	f.Add(b.AppendTo(nil))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var b Batch
+		var err error
+		used := heapuse.Exceeds(len(data), entryFactor, func() {
+			if b, err = DecodeBatch(data); err == nil {
+				err = b.Check()
+			}
+		})
+		if used > 0 {
+			t.Fatalf("%d bytes allocated for %d", used, len(data))
+		}
+		if err != nil {
+			return
+		}
+		if _, err := DecodeBatch(b.AppendTo(nil)); err != nil {
+			t.Fatalf("what was decoded and encoded does not decode: %v", err)
+		}
+	})
 }

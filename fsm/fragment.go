@@ -99,7 +99,7 @@ func (a *assembly) add(term uint64, data []byte) (entry []byte, err error) {
 	if err := d.finish(); err != nil {
 		return nil, err
 	}
-	if total > maxAssembled || offset+uint64(len(chunk)) > total {
+	if total > maxAssembled || offset > total || uint64(len(chunk)) > total-offset {
 		return nil, fmt.Errorf("%w: fragment of %d bytes at %d of %d", ErrMalformedEntry, len(chunk), offset, total)
 	}
 	if offset == 0 {
@@ -108,11 +108,7 @@ func (a *assembly) add(term uint64, data []byte) (entry []byte, err error) {
 		*a = assembly{}
 		return nil, nil
 	}
-	if uint64(cap(a.data)) < total { // at the first fragment, and after a restore
-		whole := make([]byte, len(a.data), total)
-		bulk.Copy(whole, a.data)
-		a.data = whole
-	}
+	a.reserve(uint64(len(a.data) + len(chunk)))
 	a.data = bulk.Append(a.data, chunk)
 	if uint64(len(a.data)) < a.total {
 		return nil, nil
@@ -120,4 +116,18 @@ func (a *assembly) add(term uint64, data []byte) (entry []byte, err error) {
 	entry = a.data
 	*a = assembly{}
 	return entry, nil
+}
+
+// assemblyGrowth is how many times what has arrived the memory of an entry may
+// become, whatever its first fragment announces. The larger, the less is copied.
+const assemblyGrowth = 8
+
+// reserve makes room for n bytes of the entry.
+func (a *assembly) reserve(n uint64) {
+	if uint64(cap(a.data)) >= n {
+		return
+	}
+	grown := make([]byte, len(a.data), min(a.total, assemblyGrowth*n))
+	bulk.Copy(grown, a.data)
+	a.data = grown
 }

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/heapuse"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -341,7 +342,11 @@ func FuzzDecodeEntry(f *testing.F) {
 	f.Add(binary.AppendUvarint([]byte{FormatVersion, kindFragment}, 1<<40))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var e Entry
-		if DecodeEntry(data, &e) != nil {
+		var err error
+		if used := heapuse.Exceeds(len(data), entryFactor, func() { err = DecodeEntry(data, &e) }); used > 0 {
+			t.Fatalf("%d bytes allocated for %d", used, len(data))
+		}
+		if err != nil {
 			return
 		}
 		var again Entry
@@ -357,7 +362,9 @@ func FuzzEngineState(f *testing.F) {
 	f.Add(r.f.encodeState())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		fresh := newTestFSM()
-		_ = fresh.decodeState(data) // must neither panic nor take memory without bound
+		if used := heapuse.Exceeds(len(data), stateFactor, func() { _ = fresh.decodeState(data) }); used > 0 {
+			t.Fatalf("%d bytes allocated for %d", used, len(data))
+		}
 	})
 }
 

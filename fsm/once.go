@@ -281,30 +281,30 @@ func (t *onceTable) appendTo(b []byte) []byte {
 }
 
 func (d *decoder) once(t *onceTable) {
-	for range d.count() {
+	for n := d.count(12); n > 0 && !d.failed; n-- {
 		r := &onceRecord{id: string(d.bytes()), owner: string(d.bytes()), at: int64(d.uvarint()), print: d.uint64(), reply: d.value()}
 		if d.failed {
 			return
 		}
 		t.add(r)
 	}
-	for range d.count() {
+	for n := d.count(4); n > 0 && !d.failed; n-- {
 		g := &grave{from: int64(d.uvarint()), last: int64(d.uvarint()), hashes: make(map[uint64]struct{}), byOwner: make(map[string]int64)}
-		for range d.count() {
+		for n := d.count(8); n > 0 && !d.failed; n-- {
 			hash := d.uint64()
 			if d.failed {
 				return
 			}
 			t.inter(g, hash)
 		}
-		for range d.count() {
-			owner, n := string(d.bytes()), int64(d.uvarint())
-			if n < 0 || n > int64(len(g.order)) {
+		for n := d.count(2); n > 0 && !d.failed; n-- {
+			owner, hashes := string(d.bytes()), int64(d.uvarint())
+			if hashes < 0 || hashes > int64(len(g.order)) {
 				d.fail()
 				return
 			}
-			g.byOwner[owner] = n
-			t.charge(owner, n*graveBytes)
+			g.byOwner[owner] = hashes
+			t.charge(owner, hashes*graveBytes)
 		}
 		t.graves = append(t.graves, g)
 	}

@@ -211,13 +211,13 @@ func (f *FSM) decodeState(b []byte) error {
 	f.index, f.term, f.leading, f.clock = d.uvarint(), d.uvarint(), d.uvarint(), int64(d.uvarint())
 	f.mono, f.lease, f.once.keepMillis = int64(d.uvarint()), d.uvarint(), int64(d.uvarint())
 	f.once.budget = int64(d.uvarint())
-	for range d.count() {
+	for n := d.count(4); n > 0 && !d.failed; n-- {
 		node := string(d.bytes())
 		f.sessions[node] = d.session()
 	}
 	d.once(f.once)
 	removed := f.store.RestoreRemovals(d.uvarint())
-	for range d.count() {
+	for n := d.count(2); n > 0 && !d.failed; n-- {
 		slot, revision := d.uvarint(), d.uvarint()
 		if slot >= store.SlotCount {
 			d.fail()
@@ -245,13 +245,9 @@ func (d *decoder) locks(f *FSM) error {
 
 func (d *decoder) session() *session {
 	s := &session{boot: d.uvarint(), acked: d.uvarint(), replies: make(map[uint64][]resp.Value)}
-	for range d.count() {
+	for n := d.count(2); n > 0 && !d.failed; n-- {
 		seq := d.uvarint()
-		replies := make([]resp.Value, d.count())
-		for i := range replies {
-			replies[i] = d.value()
-		}
-		s.replies[seq] = replies
+		s.replies[seq] = d.values(d.count(1))
 	}
 	return s
 }
@@ -264,6 +260,16 @@ func (d *decoder) uint64() uint64 {
 	v := binary.LittleEndian.Uint64(d.rest)
 	d.rest = d.rest[8:]
 	return v
+}
+
+func (d *decoder) values(n int) []resp.Value {
+	list, rest, err := resp.DecodeBinaryList(d.rest, uint64(n))
+	if err != nil {
+		d.fail()
+		return nil
+	}
+	d.rest = rest
+	return list
 }
 
 func (d *decoder) value() resp.Value {

@@ -58,6 +58,15 @@ func DecodeBinary(b []byte) (v Value, rest []byte, err error) {
 	return decodeBinary(b, 0)
 }
 
+// DecodeBinaryList is DecodeBinary for n values in a row. Memory grows with what
+// is really there, not with n.
+func DecodeBinaryList(b []byte, n uint64) (list []Value, rest []byte, err error) {
+	if n > uint64(len(b)) {
+		return nil, nil, badBinary("length")
+	}
+	return decodeList(b, int(n), 0)
+}
+
 func decodeBinary(b []byte, depth int) (Value, []byte, error) {
 	if len(b) == 0 {
 		return Value{}, nil, badBinary("ends early")
@@ -111,17 +120,28 @@ func decodeElems(v Value, b []byte, depth int) (Value, []byte, error) {
 	if v.Kind == KindMap && n%2 != 0 {
 		return Value{}, nil, badBinary("map with an odd number of elements")
 	}
+	if v.Elems, b, err = decodeList(b, n, depth+1); err != nil {
+		return Value{}, nil, err
+	}
+	return v, b, nil
+}
+
+// trustedElems is how many elements are made room for because of their number
+// alone. It is small, because a few bytes can nest maxBinaryDepth numbers.
+const trustedElems = 64
+
+func decodeList(b []byte, n, depth int) (list []Value, rest []byte, err error) {
 	if n > 0 {
-		v.Elems = make([]Value, 0, min(n, 1024))
+		list = make([]Value, 0, min(n, trustedElems))
 	}
 	for range n {
 		var e Value
-		if e, b, err = decodeBinary(b, depth+1); err != nil {
-			return Value{}, nil, err
+		if e, b, err = decodeBinary(b, depth); err != nil {
+			return nil, nil, err
 		}
-		v.Elems = append(v.Elems, e)
+		list = append(list, e)
 	}
-	return v, b, nil
+	return list, b, nil
 }
 
 // binaryCount reads a number of things that take at least a byte each.

@@ -3,10 +3,14 @@ package resp
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unsafe"
+
+	"github.com/lockstepkv/lockstep/internal/heapuse"
 )
 
 // transcript reads all of src and tells what came.
@@ -71,7 +75,12 @@ func FuzzDecodeBinary(f *testing.F) {
 		f.Add(AppendBinary(nil, v))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		v, rest, err := DecodeBinary(in)
+		var v Value
+		var rest []byte
+		var err error
+		if used := heapuse.Exceeds(len(in), binaryFactor, func() { v, rest, err = DecodeBinary(in) }); used > 0 {
+			t.Fatalf("%d bytes allocated for %d", used, len(in))
+		}
 		if err != nil {
 			return
 		}
@@ -83,4 +92,36 @@ func FuzzDecodeBinary(f *testing.F) {
 			t.Fatalf("%+v, then %+v, %q, %v", v, again, rest, err)
 		}
 	})
+}
+
+// binaryFactor is how many times its encoded size a value may take: a nil of one byte
+// becomes a Value, in a list that grew to its length.
+const binaryFactor = 4 * int(unsafe.Sizeof(Value{}))
+
+// A number of values that is not followed by as many takes no memory.
+func TestBinaryNumbersClaimNoMemory(t *testing.T) {
+	lie := append(binary.AppendUvarint([]byte{byte(KindArray)}, 8<<20), bytes.Repeat([]byte{0xff}, 8<<20)...)
+	nested := bytes.Repeat(append([]byte{byte(KindArray)}, binary.AppendUvarint(nil, 1<<20)...), maxBinaryDepth)
+	for name, in := range map[string][]byte{"one level": lie, "every level": append(nested, lie...)} {
+		used := heapuse.Of(func() {
+			if _, _, err := DecodeBinary(in); err == nil {
+				t.Errorf("%s is taken", name)
+			}
+		})
+		if used > 1<<20 {
+			t.Errorf("%s: %d bytes allocated", name, used)
+		}
+	}
+	used := heapuse.Of(func() {
+		if _, _, err := DecodeBinaryList(lie[5:], 8<<20-1); err == nil {
+			t.Error("a list of nothing is taken")
+		}
+	})
+	if used > 1<<20 {
+		t.Errorf("list: %d bytes allocated", used)
+	}
+	list, rest, err := DecodeBinaryList(append(AppendBinary(AppendBinary(nil, OK), Nil), "rest"...), 2)
+	if err != nil || len(list) != 2 || string(rest) != "rest" {
+		t.Errorf("%v, %q, %v", list, rest, err)
+	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/heapuse"
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
 )
@@ -83,7 +84,11 @@ func TestNotesTravel(t *testing.T) {
 func FuzzDecodeNotes(f *testing.F) {
 	f.Add(appendNotes(nil, notesOf{running: []fsm.Note{{Index: 64, Data: 1, State: 2}}}))
 	f.Fuzz(func(t *testing.T, msg []byte) {
-		n, err := decodeNotes(msg)
+		var n notesOf
+		var err error
+		if used := heapuse.Exceeds(len(msg), 8, func() { n, err = decodeNotes(msg) }); used > 0 {
+			t.Fatalf("%d bytes allocated for %d", used, len(msg))
+		}
 		if err == nil && 17*(len(n.running)+len(n.audits)) > len(msg) {
 			t.Fatalf("%d notes from %d bytes", len(n.running)+len(n.audits), len(msg))
 		}

@@ -108,14 +108,15 @@ func decodeResult(msg []byte) (fsm.BatchResult, error) {
 		return fsm.BatchResult{}, fmt.Errorf("%w: outcome %d", errMalformedMessage, msg[0])
 	}
 	n, rest, err := cutUvarint(msg[1:])
-	if err != nil || n > uint64(len(rest)) {
+	if err != nil {
+		return fsm.BatchResult{}, err
+	}
+	replies, rest, err := resp.DecodeBinaryList(rest, n)
+	if err != nil {
+		return fsm.BatchResult{}, err
+	}
+	if len(rest) > 0 {
 		return fsm.BatchResult{}, errMalformedMessage
 	}
-	r := fsm.BatchResult{Replies: make([]resp.Value, n)}
-	for i := range r.Replies {
-		if r.Replies[i], rest, err = resp.DecodeBinary(rest); err != nil {
-			return fsm.BatchResult{}, err
-		}
-	}
-	return r, nil
+	return fsm.BatchResult{Replies: replies}, nil
 }

@@ -3,6 +3,7 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"reflect"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/hashicorp/raft"
 	"pgregory.net/rapid"
+
+	"github.com/lockstepkv/lockstep/internal/heapuse"
 )
 
 func TestFrameHeaderRoundTrip(t *testing.T) {
@@ -53,7 +56,10 @@ func FuzzFrame(f *testing.F) {
 		if h.kind < frameRequest || h.kind > framePong || h.size < 0 || h.size > maxPayload {
 			t.Fatalf("taken: %+v", h)
 		}
-		payload, err := readPayload(br, h.size)
+		var payload []byte
+		if used := heapuse.Exceeds(len(b), 2*growth, func() { payload, err = readPayload(br, h.size) }); used > 0 {
+			t.Fatalf("%d bytes allocated for %d", used, len(b))
+		}
 		if err == nil && len(payload) != h.size {
 			t.Fatalf("%d bytes instead of %d", len(payload), h.size)
 		}
@@ -203,7 +209,14 @@ func FuzzRaftMessage(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, tag uint8, body []byte) {
 		m := newRequest(rpcType(tag))
-		if m == nil || decodeRaft(body, m) != nil {
+		if m == nil {
+			return
+		}
+		var err error
+		if used := heapuse.Exceeds(len(body), raftFactor, func() { err = decodeRaft(body, m) }); used > 0 {
+			t.Fatalf("%d bytes allocated for %d", used, len(body))
+		}
+		if err != nil {
 			return
 		}
 		var enc codec
@@ -216,4 +229,46 @@ func FuzzRaftMessage(f *testing.F) {
 			t.Fatalf("%+v became %+v, %v", m, again, err)
 		}
 	})
+}
+
+// raftFactor is how many times its encoded size a Raft message may take in memory: an
+// entry of entryBytes becomes a raft.Log.
+const raftFactor = 32
+
+// appendAnnouncing encodes an append that announces n entries, followed by body.
+func appendAnnouncing(n uint64, body []byte) []byte {
+	head := make([]byte, 8) // version, id, address, term, leader, previous entry and term, commit index
+	return append(binary.AppendUvarint(head, n), body...)
+}
+
+func TestAppendsTakeMemoryForWhatIsThere(t *testing.T) {
+	filler := make([]byte, 8<<20)
+	for name, body := range map[string][]byte{
+		"8 million entries of a byte":   appendAnnouncing(8<<20-1, filler),
+		"as many entries as would fit":  appendAnnouncing(uint64(len(filler)/entryBytes), filler),
+		"broken at the first entry":     appendAnnouncing(1<<20, bytes.Repeat([]byte{0xff}, 8<<20)),
+		"more entries than Raft sends":  appendAnnouncing(maxEntries+1, make([]byte, (maxEntries+1)*entryBytes)),
+		"fewer bytes than entries take": appendAnnouncing(10, make([]byte, 10*entryBytes-1)),
+	} {
+		var err error
+		used := heapuse.Of(func() { err = decodeRaft(body, new(raft.AppendEntriesRequest)) })
+		if err == nil || used > 1<<20 {
+			t.Errorf("%s: %d bytes allocated, %v", name, used, err)
+		}
+	}
+	var most raft.AppendEntriesRequest
+	if err := decodeRaft(appendAnnouncing(maxEntries, make([]byte, maxEntries*entryBytes)), &most); err != nil || len(most.Entries) != maxEntries {
+		t.Errorf("the largest append: %d entries, %v", len(most.Entries), err)
+	}
+}
+
+func TestAFrameTakesMemoryForWhatArrives(t *testing.T) {
+	used := heapuse.Of(func() {
+		if _, err := readPayload(bytes.NewReader([]byte("short")), maxPayload); err == nil {
+			t.Error("a short payload was taken")
+		}
+	})
+	if used > 2*trustBytes {
+		t.Errorf("%d bytes allocated for 5", used)
+	}
 }

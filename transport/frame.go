@@ -26,7 +26,7 @@ const (
 
 	// trustBytes is how much memory a frame's size alone can claim. Above it
 	// memory grows with what really arrives.
-	trustBytes = 8 << 20
+	trustBytes = 1 << 20
 	// growth is how many times what has arrived the memory may become.
 	growth = 8
 	// stepBytes is how much is read before more memory is made ready.

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/lockstepkv/lockstep/internal/heapuse"
 )
 
 func TestPreambleRoundTrip(t *testing.T) {
@@ -41,7 +43,11 @@ func FuzzPreamble(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.1\r\n"))
 	f.Add([]byte{0x16, 3, 1, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := readPreamble(bytes.NewReader(b))
+		var p preamble
+		var err error
+		if used := heapuse.Exceeds(len(b), 8, func() { p, err = readPreamble(bytes.NewReader(b)) }); used > 0 {
+			t.Fatalf("%d bytes allocated for %d", used, len(b))
+		}
 		if err != nil {
 			return
 		}
@@ -55,7 +61,10 @@ func FuzzVerdict(f *testing.F) {
 	f.Add(appendVerdict(nil, verdictWelcome, ""))
 	f.Add(appendVerdict(nil, verdictCluster, "no"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		err := readVerdict(bytes.NewReader(b))
+		var err error
+		if used := heapuse.Exceeds(len(b), 8, func() { err = readVerdict(bytes.NewReader(b)) }); used > 0 {
+			t.Fatalf("%d bytes allocated for %d", used, len(b))
+		}
 		if err == nil && (len(b) < 8 || b[5] != verdictWelcome) {
 			t.Fatalf("%x is a welcome", b)
 		}

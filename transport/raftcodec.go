@@ -35,6 +35,12 @@ const (
 	// inlineBytes is the size up to which an entry's data is copied into the
 	// message; larger data is written from where it is.
 	inlineBytes = 32 << 10
+
+	// maxEntries is how many entries an append may carry: the Raft library's own
+	// limit of MaxAppendEntries.
+	maxEntries = 1024
+	// entryBytes is what an entry takes at least: six numbers.
+	entryBytes = 6
 )
 
 var errBadRaftMessage = errors.New("malformed Raft message")
@@ -176,7 +182,7 @@ func (c *codec) appendRequest(m *raft.AppendEntriesRequest) {
 	n := uint64(len(m.Entries))
 	c.uint64(&n)
 	if c.decoding {
-		if n > uint64(len(c.buf)) { // an entry takes at least a byte
+		if n > maxEntries || n > uint64(len(c.buf))/entryBytes {
 			c.fail()
 			return
 		}
@@ -187,7 +193,9 @@ func (c *codec) appendRequest(m *raft.AppendEntriesRequest) {
 		}
 	}
 	for _, l := range m.Entries {
-		c.log(l)
+		if c.log(l); c.err != nil {
+			return
+		}
 	}
 }
 

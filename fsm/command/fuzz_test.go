@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/lockstepkv/lockstep/internal/heapuse"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -71,6 +72,21 @@ func checkError(t *testing.T, args Args, text string) {
 	}
 }
 
+// unitFactor is how many times its encoded size a unit may take in memory: an argument
+// of a byte becomes a slice in a list that grew.
+const unitFactor = 128
+
+// readUnits decodes until the first failure.
+func readUnits(body []byte) {
+	var r UnitReader
+	var u Unit
+	for r.Reset(body); !r.Done(); {
+		if r.Next(&u) != nil {
+			return
+		}
+	}
+}
+
 // FuzzUnit: no bytes make the decoder or RunUnit panic, and what decodes
 // survives another round.
 func FuzzUnit(f *testing.F) {
@@ -84,6 +100,9 @@ func FuzzUnit(f *testing.F) {
 	f.Add([]byte{1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1})
 	table := NewTable()
 	f.Fuzz(func(t *testing.T, body []byte) {
+		if used := heapuse.Exceeds(len(body), unitFactor, func() { readUnits(body) }); used > 0 {
+			t.Fatalf("%d bytes allocated for %d", used, len(body))
+		}
 		var r UnitReader
 		r.Reset(body)
 		ctx := newCtx()

@@ -165,7 +165,7 @@ func (r *UnitReader) Next(u *Unit) error {
 }
 
 func (r *UnitReader) multi(u *Unit) error {
-	n, err := r.count()
+	n, err := r.count(watchBytes)
 	if err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func (r *UnitReader) multi(u *Unit) error {
 		}
 		u.Watches = append(u.Watches, w)
 	}
-	if n, err = r.count(); err != nil {
+	if n, err = r.count(commandBytes); err != nil {
 		return err
 	}
 	for range n {
@@ -193,7 +193,7 @@ func (r *UnitReader) multi(u *Unit) error {
 }
 
 func (r *UnitReader) command(dst Args) (Args, error) {
-	n, err := r.count()
+	n, err := r.count(1)
 	if err != nil {
 		return nil, err
 	}
@@ -228,20 +228,26 @@ func (r *UnitReader) uvarint() (uint64, error) {
 	return v, nil
 }
 
-// count reads a number of things that take at least one byte each.
-func (r *UnitReader) count() (int, error) {
+// What the parts of a transaction take at least.
+const (
+	watchBytes   = 2
+	commandBytes = 2
+)
+
+// count reads a number of things that take at least so many bytes each.
+func (r *UnitReader) count(least int) (int, error) {
 	v, err := r.uvarint()
 	if err != nil {
 		return 0, err
 	}
-	if v > uint64(len(r.rest)) {
+	if v > uint64(len(r.rest)/least) {
 		return 0, fmt.Errorf("%w: count %d exceeds what follows", ErrMalformedUnit, v)
 	}
 	return int(v), nil
 }
 
 func (r *UnitReader) bytes() ([]byte, error) {
-	n, err := r.count()
+	n, err := r.count(1)
 	if err != nil {
 		return nil, err
 	}

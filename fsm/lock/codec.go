@@ -71,11 +71,11 @@ func Decode(b []byte, collectEvents bool) (t *Table, rest []byte, err error) {
 	if mutant.On(mutant.FenceRestarts) {
 		t.lastFence = 0
 	}
-	for range d.count() {
+	for n := d.count(7); n > 0 && !d.failed; n-- {
 		t.decodeLock(&d)
 	}
 	t.marks.forgotten = d.uvarint()
-	for range d.count() {
+	for n := d.count(18); n > 0 && !d.failed; n-- {
 		var key [16]byte
 		copy(key[:], d.take(16))
 		fence, used := d.uvarint(), d.uvarint()
@@ -107,7 +107,7 @@ func (t *Table) decodeLock(d *decoder) {
 	t.bytes += cost(l.name, l.token, l.owner)
 	l.timer = timer{name: l.name, lock: l, index: -1}
 	t.schedule(&l.timer, ends)
-	for range d.count() {
+	for n := d.count(6); n > 0 && !d.failed; n-- {
 		w := &waiter{lock: l, token: d.string(), owner: d.string(), ttl: int64(d.uvarint())}
 		deadline := int64(d.uvarint())
 		w.from = NodeBoot{Node: d.string(), Boot: d.uvarint()}
@@ -135,17 +135,18 @@ func (d *decoder) uvarint() uint64 {
 	return v
 }
 
-// count reads a number of things that take at least one byte each.
-func (d *decoder) count() int {
+// count reads a number of things that take at least so many bytes each. A loop over
+// them must end when d has failed.
+func (d *decoder) count(least int) int {
 	v := d.uvarint()
-	if v > uint64(len(d.rest)) {
+	if v > uint64(len(d.rest)/least) {
 		d.failed, d.rest = true, nil
 		return 0
 	}
 	return int(v)
 }
 
-func (d *decoder) string() string { return string(d.take(d.count())) }
+func (d *decoder) string() string { return string(d.take(d.count(1))) }
 
 func (d *decoder) take(n int) []byte {
 	if n > len(d.rest) {

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/lockstepkv/lockstep/internal/heapuse"
 )
 
 // naive is a lock table as one would write it without any thought of speed.
@@ -214,7 +216,12 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add(tab.AppendTo(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if tab, _, err := Decode(data, false); err == nil {
+		var tab *Table
+		var err error
+		if used := heapuse.Exceeds(len(data), 256, func() { tab, _, err = Decode(data, false) }); used > 0 {
+			t.Fatalf("%d bytes allocated for %d", used, len(data))
+		}
+		if err == nil {
 			if _, _, err := Decode(tab.AppendTo(nil), false); err != nil {
 				t.Fatalf("what was decoded and encoded does not decode: %v", err)
 			}

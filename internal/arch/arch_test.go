@@ -32,6 +32,7 @@ func mayImport() map[string][]string {
 		"internal/bulk":       {},
 		"store":               {"internal/invariant", "internal/bulk"},
 		"internal/clock":      {},
+		"internal/heapuse":    {}, // for tests alone
 		"internal/disk":       {},
 		"internal/failpoint":  {},
 		"internal/invariant":  {},

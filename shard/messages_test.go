@@ -1,0 +1,71 @@
+package shard
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"reflect"
+	"testing"
+
+	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/internal/heapuse"
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// resultFactor is how many times its encoded size a result may take in memory: a reply
+// of a byte becomes a resp.Value, in a list that grew to its length.
+const resultFactor = 256
+
+func TestResultsTravel(t *testing.T) {
+	want := fsm.BatchResult{Replies: []resp.Value{resp.OK, resp.Nil, resp.Array(resp.Int(1), resp.BulkString("x"))}}
+	msg := encodeResult(want, nil)
+	if got, err := decodeResult(msg); err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for cut := range msg {
+		if _, err := decodeResult(msg[:cut]); err == nil {
+			t.Errorf("cut to %d bytes it is read", cut)
+		}
+	}
+	if _, err := decodeResult(append(msg, 0)); !errors.Is(err, errMalformedMessage) {
+		t.Errorf("a byte too many: %v", err)
+	}
+}
+
+func TestResultsTakeMemoryForWhatIsThere(t *testing.T) {
+	const n = 8 << 20
+	msg := append(binary.AppendUvarint([]byte{resultApplied}, n), bytes.Repeat([]byte{0xff}, n)...)
+	var err error
+	used := heapuse.Of(func() { _, err = decodeResult(msg) })
+	if err == nil || used > 1<<20 {
+		t.Errorf("%d bytes allocated, %v", used, err)
+	}
+}
+
+func FuzzDecodeResult(f *testing.F) {
+	f.Add(encodeResult(fsm.BatchResult{Replies: []resp.Value{resp.OK, resp.Nil}}, nil))
+	f.Add(encodeResult(fsm.BatchResult{Err: fsm.ErrStaleBoot}, nil))
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		if used := heapuse.Exceeds(len(msg), resultFactor, func() { _, _ = decodeResult(msg) }); used > 0 {
+			t.Fatalf("%d bytes allocated for %d", used, len(msg))
+		}
+	})
+}
+
+func FuzzDecodeNoted(f *testing.F) {
+	f.Add(appendNoted(nil, noted{term: 3, index: 9, stamp: fsm.Stamp{Wall: 5, Mono: 6}}, 12))
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		var n noted
+		var last uint64
+		var err error
+		if used := heapuse.Exceeds(len(msg), 8, func() { n, last, err = decodeNoted(msg) }); used > 0 {
+			t.Fatalf("%d bytes allocated for %d", used, len(msg))
+		}
+		if err != nil {
+			return
+		}
+		if again, l, err := decodeNoted(appendNoted(nil, n, last)); err != nil || again != n || l != last {
+			t.Fatalf("%+v, %d became %+v, %d, %v", n, last, again, l, err)
+		}
+	})
+}
