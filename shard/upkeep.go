@@ -18,13 +18,14 @@ const (
 )
 
 // upkeep does what no request asks for: it expires keys that nobody touches,
-// keeps the age of this replica known, takes snapshots when the log has grown,
+// evicts what a lower limit leaves no room for, keeps the age of this replica known, takes snapshots when the log has grown,
 // and ends a quarantine.
 func (g *Group) upkeep(ctx context.Context) {
 	lastRefresh, absent := time.Duration(0), make(map[string]time.Duration)
 	every(ctx, upkeepEvery, func() {
 		if g.Serving() {
 			g.expire(ctx)
+			g.relieve(ctx)
 		}
 		g.switchReadLog()
 		g.dropAbsentWaiters(ctx, absent)
@@ -95,13 +96,41 @@ func (g *Group) expire(ctx context.Context) {
 		if !due {
 			return
 		}
-		tctx, cancel := context.WithTimeout(ctx, time.Second)
-		_, err := g.Propose(tctx, command.Batch{})
-		cancel()
-		if err != nil {
+		if g.proposeNothing(ctx) != nil {
 			return
 		}
 	}
+}
+
+// relieve evicts what is over the limit when no write does it on its way: the limit was
+// lowered, or a policy chosen, or the node has started with less. Each entry evicts at most
+// store.MaxVictims keys. A round lasts no longer than the time between two, so that the
+// rest of upkeep gets its turn.
+func (g *Group) relieve(ctx context.Context) {
+	for started := time.Now(); ctx.Err() == nil && g.Serving() && g.mustEvict(); {
+		if g.proposeNothing(ctx) != nil || time.Since(started) >= upkeepEvery {
+			return
+		}
+	}
+}
+
+// mustEvict reports whether an entry would evict something now.
+func (g *Group) mustEvict() (must bool) {
+	limit, evicts := g.memoryLimit()
+	if !evicts {
+		return false
+	}
+	g.fsm.Inspect(func(s *store.Store, _ int64) { must = s.Used() > limit && s.Evictable() > 0 })
+	return must
+}
+
+// proposeNothing has an entry logged for what every entry brings along: the time, and
+// what the leader evicts.
+func (g *Group) proposeNothing(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_, err := g.Propose(ctx, command.Batch{})
+	return err
 }
 
 // expiryClock is the time that expiry waits for: that which an entry would be

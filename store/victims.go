@@ -47,6 +47,17 @@ func (s *Store) Victims(nowMillis int64, need int64, pick *Picker) []Victim {
 	return c.out
 }
 
+// Evictable returns how many entries the policy may evict.
+func (s *Store) Evictable() int {
+	switch {
+	case s.opt.Policy == NoEviction:
+		return 0
+	case s.opt.Policy.VolatileOnly():
+		return s.expiry.len()
+	}
+	return s.n
+}
+
 // choice is one call of Victims.
 type choice struct {
 	s     *Store
@@ -59,15 +70,7 @@ type choice struct {
 }
 
 func (c *choice) done() bool {
-	return c.freed >= c.need || len(c.out) >= MaxVictims || len(c.out) >= c.candidates()
-}
-
-// candidates returns how many entries may be evicted at all.
-func (c *choice) candidates() int {
-	if c.s.opt.Policy.VolatileOnly() {
-		return c.s.expiry.len()
-	}
-	return c.s.n
+	return c.freed >= c.need || len(c.out) >= MaxVictims || len(c.out) >= c.s.Evictable()
 }
 
 func (c *choice) take(e *Entry) bool {
