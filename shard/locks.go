@@ -81,7 +81,7 @@ func (g *Group) dropAbsentWaiters(ctx context.Context, absent map[string]time.Du
 			b.Add(command.Args{[]byte("LS.LOCKDROP"), []byte(n.Node), strconv.AppendUint(nil, n.Boot, 10)})
 			dctx, cancel := context.WithTimeout(ctx, time.Second)
 			if _, err := g.Propose(dctx, b); err == nil {
-				g.logger.Info("clients of a node that is gone no longer wait for locks", "node", n.Node)
+				g.logger.Info("clients of a node that is gone no longer wait for locks", "gone", n.Node)
 			}
 			cancel()
 		}

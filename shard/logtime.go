@@ -161,7 +161,7 @@ func (n *Node) tellClocks(a logclock.Agreement, told string) string {
 		log.Warn("clocks differ from those of a quorum", "off", differ)
 	default:
 		log.Warn("clocks differ and no quorum can tell which is right; the log goes on by its leader's monotonic clock",
-			"off from this node's", differ)
+			"off_from_this_node", differ)
 	}
 	return state
 }

@@ -75,7 +75,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	if err := n.openGroups(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
-	for _, loop := range []func(context.Context){n.exchange, n.balance, n.watchClocks} {
+	for _, loop := range []func(context.Context){n.exchange, n.balance, n.watchClocks, n.watchMajority} {
 		n.wg.Go(func() { loop(loops) })
 	}
 	return n, nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -161,7 +162,8 @@ func (g *Group) admit(ctx context.Context, n *Node) error {
 		}
 		if time.Since(told) > 5*time.Second {
 			told = time.Now()
-			g.logger.Warn("waiting for other nodes before this replica may start", "answered", len(known), "of", len(g.peers))
+			g.logger.Info("waiting for other nodes before this replica may start",
+				"answered", len(known), "of", len(g.peers), "not_connected", strings.Join(n.missing(), ","))
 		}
 		pause(ctx, admissionPoll)
 		if ctx.Err() != nil {

@@ -87,17 +87,16 @@ func (l *link) setDown(cause error) {
 // run dials, reads until the connection ends, and begins again.
 func (l *link) run() {
 	backoff := minBackoff
-	var told string // the last reason that was logged, to log each once
+	var news linkNews
 	for l.p.t.ctx.Err() == nil {
 		began := time.Now()
-		err := l.runOnce(func() { told = "" })
+		err := l.runOnce(news.connected)
 		if l.p.t.ctx.Err() != nil {
 			return
 		}
 		l.setDown(err)
-		if l.class == linkControl && err.Error() != told {
-			told = err.Error()
-			l.p.t.log.Log(l.p.t.ctx, levelOf(err), "no connection to node",
+		if l.class == linkControl {
+			l.p.t.log.Log(l.p.t.ctx, news.lost(err), "no connection to node",
 				"peer", l.p.id, "address", l.p.addr, "error", err)
 		}
 		if time.Since(began) > maxBackoff+dialTimeout {
@@ -105,6 +104,32 @@ func (l *link) run() {
 		}
 		backoff = l.wait(backoff)
 	}
+}
+
+// linkNews decides how loud the loss of a connection is: once each time, and not at all
+// loud for a peer that has not been there yet, as when nodes start one after the other.
+type linkNews struct {
+	been    bool   // connected at some time
+	told    bool   // since it was connected last
+	refusal string // the newest one that was told
+}
+
+func (n *linkNews) connected() { *n = linkNews{been: true} }
+
+func (n *linkNews) lost(err error) slog.Level {
+	level := levelOf(err)
+	switch {
+	case level == slog.LevelError && err.Error() != n.refusal:
+		n.refusal, n.told = err.Error(), true
+		return level
+	case n.told:
+		return slog.LevelDebug
+	case n.been:
+		n.told = true
+		return level
+	}
+	n.told = true
+	return slog.LevelInfo
 }
 
 // levelOf tells mistakes of configuration, which stay until somebody acts,

@@ -143,27 +143,36 @@ func TestConfigNeverShowsThePassword(t *testing.T) {
 	}
 }
 
-// What --print-config writes is read back to the same settings.
+// What --print-config writes is read back to the same settings: the defaults, and
+// values that YAML would take for something else.
 func TestConfigRoundTrip(t *testing.T) {
-	s := newSettings()
-	args := strings.Fields("--id n2 --initial-cluster n1=127.0.0.1:9001,n2=127.0.0.1:9002 --maxmemory 100 --slowlog-log-slower-than -1 --allow-cross-shard --cluster-name 0x10 --http-allowed-hosts a.example,b.example")
-	if err := s.flags.Parse(args); err != nil {
-		t.Fatal(err)
-	}
-	text, err := effectiveConfig(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again := newSettings()
-	path := filepath.Join(t.TempDir(), "c.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := loadConfig(again, path, func(string) string { return "" }); err != nil {
-		t.Fatal(err)
-	}
-	if second, err := effectiveConfig(again); err != nil || second != text {
-		t.Errorf("%v\n%s\n%s", err, text, second)
+	for _, args := range [][]string{
+		nil,
+		strings.Fields("--id n2 --initial-cluster n1=127.0.0.1:9001,n2=127.0.0.1:9002 --maxmemory 100 " +
+			"--slowlog-log-slower-than -1 --allow-cross-shard --cluster-name 0x10 --http-allowed-hosts a.example,b.example"),
+		{"--audit-interval", "0", "--cluster-name", "null", "--data-dir", "~"},
+		{"--cluster-name", " two: words # and\nlines", "--id", "1e3", "--data-dir", "yes"},
+	} {
+		s := newSettings()
+		if err := s.flags.Parse(args); err != nil {
+			t.Fatal(err)
+		}
+		text, err := effectiveConfig(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := newSettings()
+		path := filepath.Join(t.TempDir(), "c.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := loadConfig(again, path, func(string) string { return "" }); err != nil {
+			t.Errorf("%q: %v\n%s", args, err, text)
+			continue
+		}
+		if second, err := effectiveConfig(again); err != nil || second != text {
+			t.Errorf("%q: %v\n%s\n%s", args, err, text, second)
+		}
 	}
 }
 

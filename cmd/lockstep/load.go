@@ -141,7 +141,7 @@ func effectiveConfig(s *settings) (string, error) {
 		var errs []error
 		section.flags.VisitAll(func(f *pflag.Flag) {
 			if f.Name == "requirepass" {
-				fmt.Fprintf(&b, "# requirepass is %s\n", map[bool]string{true: "set", false: "not set"}[f.Value.String() != ""])
+				b.WriteString(passwordLine(f.Value.String() != ""))
 				return
 			}
 			line, err := yaml.Marshal(map[string]*yaml.Node{f.Name: yamlScalar(f)})
@@ -155,9 +155,20 @@ func effectiveConfig(s *settings) (string, error) {
 	return b.String(), nil
 }
 
+// passwordLine stands for the password, which belongs to no output.
+func passwordLine(set bool) string {
+	if set {
+		return "# requirepass is set; give it again, as " + envName("requirepass") + "\n"
+	}
+	return "# requirepass is not set\n"
+}
+
 // yamlScalar leaves the quoting of words to the YAML encoder.
 func yamlScalar(f *pflag.Flag) *yaml.Node {
 	node := &yaml.Node{Kind: yaml.ScalarNode, Value: f.Value.String()}
+	if f.Value.Type() == "string" {
+		node.Tag = "!!str" // a name that looks like a number or like nothing is quoted
+	}
 	if node.Value == "" {
 		node.Style = yaml.DoubleQuotedStyle
 	}

@@ -25,9 +25,10 @@ type settings struct {
 		samples intValue
 	}
 	raft struct {
-		heartbeat, election, stall, clockOffset, lease, audit durationValue
-		snapshotLogBytes                                      sizeValue
-		readMode                                              choiceValue
+		heartbeat, election, stall, clockOffset, lease durationValue
+		audit                                          spanValue
+		snapshotLogBytes                               sizeValue
+		readMode                                       choiceValue
 	}
 	requests struct {
 		timeout, onceRetention durationValue
@@ -145,7 +146,7 @@ func (s *settings) raftFlags() *pflag.FlagSet {
 	fs.Var(&s.raft.snapshotLogBytes, "snapshot-log-bytes", "size of a shard's log after which it is compacted into a snapshot")
 	s.raft.clockOffset = durationValue(500 * time.Millisecond)
 	fs.Var(&s.raft.clockOffset, "max-clock-offset", "a node whose clock is further from a quorum's gives leadership away")
-	s.raft.audit = durationValue(10 * time.Minute)
+	s.raft.audit = spanValue(10 * time.Minute)
 	fs.Var(&s.raft.audit, "audit-interval", "time between two readings of all data in memory, whose results the replicas compare; 0: never")
 	s.raft.stall = durationValue(3 * time.Second)
 	fs.Var(&s.raft.stall, "disk-stall-timeout", "a write to disk that lasts longer counts as a failed disk")

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 )
@@ -189,13 +188,4 @@ func tlsNeeds(prefix string, needCA bool) string {
 		return fmt.Sprintf("--%s-cert, --%s-key and --%s-ca together", prefix, prefix, prefix)
 	}
 	return fmt.Sprintf("--%s-cert and --%s-key together", prefix, prefix)
-}
-
-// newLogger writes the node's own log to standard error.
-func (l LogConfig) newLogger(w interface{ Write([]byte) (int, error) }) *slog.Logger {
-	options := &slog.HandlerOptions{Level: l.Level}
-	if l.JSON {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
 }

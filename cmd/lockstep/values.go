@@ -127,6 +127,20 @@ func (v *durationValue) Set(s string) error {
 func (v *durationValue) String() string { return formatDuration(time.Duration(*v)) }
 func (*durationValue) Type() string     { return "duration" }
 
+// spanValue is a time.Duration that may be 0, which turns something off.
+type spanValue time.Duration
+
+func (v *spanValue) Set(s string) error {
+	if d, err := time.ParseDuration(s); err == nil && d == 0 {
+		*v = 0
+		return nil
+	}
+	return (*durationValue)(v).Set(s)
+}
+
+func (v *spanValue) String() string { return formatDuration(time.Duration(*v)) }
+func (*spanValue) Type() string     { return "duration" }
+
 // formatDuration drops the zero parts that time.Duration prints: 10m, not 10m0s.
 func formatDuration(d time.Duration) string {
 	s := d.String()
@@ -205,7 +219,12 @@ func isLoopback(addr string) bool {
 // membersValue is a list id=host:port,...
 type membersValue []Member
 
+// Set takes an empty list too, which is the default: this node alone.
 func (v *membersValue) Set(s string) error {
+	if s == "" {
+		*v = nil
+		return nil
+	}
 	members, err := parseMembers(s)
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ func recoverWAL(o Options, meta *walMeta, watermark uint64, rec *Recovery, onEnt
 		wal.WithMetaStore(meta),
 		wal.WithSegmentFiler(e.files),
 		wal.WithSegmentSize(o.SegmentBytes),
-		wal.WithLogger(hclogTo(o.Logger)),
+		wal.WithLogger(Hclog(o.Logger, "raft-wal", quiet)),
 	)
 	e.files.scans = nil
 	return e, err

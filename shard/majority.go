@@ -1,0 +1,57 @@
+package shard
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+const (
+	majorityEvery = 100 * time.Millisecond
+	// majorityGrace is how long a majority may be away before that is told: a connection
+	// that is made anew, or nodes that start one after the other, are no news.
+	majorityGrace = time.Second
+	bootGrace     = 15 * time.Second
+)
+
+// missing lists the nodes that this one is not connected to.
+func (n *Node) missing() (list []string) {
+	for _, m := range n.opt.Members {
+		if m.ID != n.opt.NodeID && !n.net.Health(m.ID).Connected {
+			list = append(list, m.ID)
+		}
+	}
+	return list
+}
+
+// watchMajority says once when too few nodes are left, and once when they are back.
+func (n *Node) watchMajority(ctx context.Context) {
+	w := majorityWatch{logger: n.opt.Logger, nodes: len(n.opt.Members), grace: bootGrace, whole: n.opt.Clock.Mono()}
+	every(ctx, majorityEvery, func() { w.look(n.missing(), n.opt.Clock.Mono()) })
+}
+
+type majorityWatch struct {
+	logger *slog.Logger
+	nodes  int
+	grace  time.Duration
+	whole  time.Duration // when there was a majority last
+	told   bool
+}
+
+func (w *majorityWatch) look(missing []string, now time.Duration) {
+	there := w.nodes - len(missing)
+	if there > w.nodes/2 {
+		if w.told {
+			w.logger.Info("a majority of the nodes is back", "after", (now - w.whole).Round(time.Millisecond).String())
+		}
+		w.whole, w.told, w.grace = now, false, majorityGrace
+		return
+	}
+	if w.told || now-w.whole < w.grace {
+		return
+	}
+	w.told = true
+	w.logger.Error("the majority is lost: no writes and no linearizable reads until more nodes are connected",
+		"missing", strings.Join(missing, ","), "connected", there, "of", w.nodes)
+}
