@@ -11,10 +11,8 @@ import (
 // TestHostsWithoutAPassword: a page of evil.example whose name is pointed at this node
 // has the same origin, so that nothing but the Host tells it from an own one.
 func TestHostsWithoutAPassword(t *testing.T) {
-	set := router.DefaultSettings()
-	set.RequirePass = "s3cret"
 	open := newFixture(t, routertest.Options{}, router.Config{}, Options{AllowedHosts: []string{"Cache.example"}})
-	guarded := newFixture(t, routertest.Options{}, router.Config{Settings: set}, Options{})
+	guarded := newFixture(t, routertest.Options{}, router.Config{Passwords: []string{"s3cret"}}, Options{})
 	for host, own := range map[string]bool{
 		"127.0.0.1": true, "127.0.0.1:8001": true, "10.1.2.3:8001": true, "[::1]:8001": true, "[::1]": true, "127.0.0.1:": true,
 		"localhost": true, "LOCALHOST:8001": true, "localhost.": true, "cache.example:80": true, "CACHE.example.": true, "": true,
