@@ -243,7 +243,7 @@ func (f *FSM) applyBatch(e *Entry, position int) (BatchResult, error) {
 	if !fresh {
 		return BatchResult{Replies: recorded}, nil
 	}
-	replies, size := make([]resp.Value, 0, min(b.Units, len(b.Body))), 0
+	replies := make([]resp.Value, 0, min(b.Units, len(b.Body)))
 	f.reader.Reset(b.Body)
 	for n := uint64(0); !f.reader.Done(); n++ {
 		if err := f.reader.Next(&f.unit); err != nil {
@@ -252,13 +252,10 @@ func (f *FSM) applyBatch(e *Entry, position int) (BatchResult, error) {
 		f.cmdCtx = command.Ctx{
 			Table: f.opt.Table, Store: f.store, Once: f.once, Locks: f.locks,
 			Now: f.clock, Wall: f.clock, Mono: f.mono, MonoAhead: f.mono, InLog: true, Owner: f.unit.Owner,
-			OOMLimit: e.OOMLimit, ValueLimit: e.ValueLimit, Seed: f.index<<24 ^ uint64(position)<<20 ^ n,
+			OOMLimit: e.OOMLimit, ValueLimit: e.ValueLimit, ReplyBytes: s.held, Seed: f.index<<24 ^ uint64(position)<<20 ^ n,
 		}
 		reply := f.runUnit()
-		if size += reply.Size(); size > maxReplyBytes && f.onlyReads(&f.unit) {
-			size -= reply.Size()
-			reply = replyTooLarge
-		}
+		s.held += command.ReplyCost(reply)
 		replies = append(replies, reply)
 	}
 	s.replies[b.Seq] = replies
@@ -270,24 +267,6 @@ func (f *FSM) runUnit() resp.Value {
 		return f.runTorn()
 	}
 	return f.opt.Table.RunUnit(&f.cmdCtx, &f.unit)
-}
-
-// maxReplyBytes bounds what the reads of one batch may answer. Their replies are
-// kept on every replica until the batch is resolved; the router sends reads here
-// only when they stand between writes. The replies of writes have no bound but
-// the size of a value.
-const maxReplyBytes = 32 << 20
-
-var replyTooLarge = resp.Err("ERR reply too large: this read stands between writes in a pipeline or MULTI, send it on its own")
-
-// onlyReads reports whether u changes nothing, so that its reply can be refused.
-func (f *FSM) onlyReads(u *command.Unit) bool {
-	for _, args := range u.Cmds {
-		if sp := f.opt.Table.Lookup(args[0]); sp != nil && sp.Flags.Has(command.Write) {
-			return false
-		}
-	}
-	return true
 }
 
 // View runs fn on the state machine's store under the read lock, whatever its

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -22,6 +23,20 @@ type session struct {
 	boot    uint64
 	acked   uint64
 	replies map[uint64][]resp.Value // by sequence number, all > acked
+	held    int                     // what replies take; see command.MaxReplyBytes
+}
+
+// drop forgets the replies of a batch.
+func (s *session) drop(seq uint64) {
+	s.held -= costOf(s.replies[seq])
+	delete(s.replies, seq)
+}
+
+func costOf(replies []resp.Value) (n int) {
+	for _, v := range replies {
+		n += command.ReplyCost(v)
+	}
+	return n
 }
 
 // sessions holds one session per node, by node id.
@@ -45,7 +60,7 @@ func (ss sessions) admit(b *Batch) (s *session, recorded []resp.Value, fresh boo
 		s.acked = b.Acked
 		for seq := range s.replies {
 			if seq <= s.acked {
-				delete(s.replies, seq)
+				s.drop(seq)
 			}
 		}
 	}

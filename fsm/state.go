@@ -247,7 +247,9 @@ func (d *decoder) session() *session {
 	s := &session{boot: d.uvarint(), acked: d.uvarint(), replies: make(map[uint64][]resp.Value)}
 	for n := d.count(2); n > 0 && !d.failed; n-- {
 		seq := d.uvarint()
-		s.replies[seq] = d.values(d.count(1))
+		replies := d.values(d.count(1))
+		s.replies[seq] = replies
+		s.held += costOf(replies)
 	}
 	return s
 }

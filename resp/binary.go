@@ -52,6 +52,16 @@ func AppendBinary(dst []byte, v Value) []byte {
 	return dst
 }
 
+// BinarySize returns how many bytes AppendBinary appends at most, so that room for
+// them is made once.
+func (v Value) BinarySize() int {
+	n := 1 + binary.MaxVarintLen64 + len(v.Str)
+	for i := range v.Elems {
+		n += v.Elems[i].BinarySize()
+	}
+	return n
+}
+
 // DecodeBinary reads one value from the front of b and returns what follows
 // it. The Value shares b. The error wraps ErrMalformedBinary.
 func DecodeBinary(b []byte) (v Value, rest []byte, err error) {

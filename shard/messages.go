@@ -82,7 +82,11 @@ func encodeResult(r fsm.BatchResult, err error) []byte {
 	case r.Err != nil:
 		return []byte{resultStale}
 	}
-	b := make([]byte, 0, 16+8*len(r.Replies))
+	size := 1 + binary.MaxVarintLen64
+	for _, v := range r.Replies {
+		size += v.BinarySize()
+	}
+	b := make([]byte, 0, size)
 	b = binary.AppendUvarint(append(b, resultApplied), uint64(len(r.Replies)))
 	for _, v := range r.Replies {
 		b = resp.AppendBinary(b, v)

@@ -43,6 +43,10 @@ type Ctx struct {
 	// node is configured to accept may differ, and the replicas must not.
 	ValueLimit int64
 
+	// ReplyBytes is what the replies take that the state machine keeps for the node
+	// that asks, with those of this batch so far. It counts in the log only.
+	ReplyBytes int
+
 	// Seed makes Rand the same on every replica. It comes from the log index
 	// and the position within the entry.
 	Seed uint64
@@ -66,6 +70,8 @@ type Ctx struct {
 	// Hits and Misses count the keys that reads found and did not find, as
 	// Redis's keyspace_hits and keyspace_misses do.
 	Hits, Misses int
+
+	inMulti bool // a transaction runs
 
 	rng     *rand.Rand
 	rngSeed uint64

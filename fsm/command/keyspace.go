@@ -22,14 +22,18 @@ type keysOp struct{ pattern []byte }
 
 func (op keysOp) Run(ctx *Ctx) resp.Value {
 	var keys []resp.Value
-	pattern := string(op.pattern)
+	pattern, room := string(op.pattern), ctx.replyRoom()
 	ctx.Store.Each(func(e *store.Entry) bool {
 		key := e.Key()
 		if MatchGlob(pattern, key) && ctx.Live(e) {
+			room -= valueBytes + len(key)
 			keys = append(keys, resp.BulkString(key))
 		}
-		return true
+		return room >= 0
 	})
+	if room < 0 {
+		return replyTooLarge
+	}
 	return resp.Array(keys...)
 }
 
@@ -103,11 +107,20 @@ func parseCursor(b []byte) (uint64, bool) {
 
 func (op *scanOp) Run(ctx *Ctx) resp.Value {
 	var keys []resp.Value
+	room := ctx.replyRoom()
 	next := ctx.Store.Scan(op.cursor, op.count, func(e *store.Entry) {
-		if op.wants(e) && ctx.Live(e) {
-			keys = append(keys, resp.BulkString(e.Key()))
+		if room < 0 || !op.wants(e) || !ctx.Live(e) {
+			return
 		}
+		if room -= valueBytes + len(e.Key()); room < 0 {
+			keys = nil
+			return
+		}
+		keys = append(keys, resp.BulkString(e.Key()))
 	})
+	if room < 0 {
+		return replyTooLarge
+	}
 	return resp.Array(resp.Bulk(strconv.AppendUint(nil, next, 10)), resp.Array(keys...))
 }
 

@@ -74,6 +74,9 @@ func (op *onceOp) Run(ctx *Ctx) resp.Value {
 	case is == OnceDone && seen != print:
 		return errorReply(errOnceMismatch)
 	case is == OnceDone:
+		if v, no := ctx.refusal(ReplyCost(reply), 1); no {
+			return v
+		}
 		return reply
 	case is == OnceForgotten:
 		return errorReply(errOnceForgotten)
@@ -88,6 +91,9 @@ func (op *onceOp) Run(ctx *Ctx) resp.Value {
 	inner, err := op.spec.Parse(op.inner)
 	if err != nil {
 		return errorReply(err)
+	}
+	if v, no := ctx.refused(inner); no {
+		return v
 	}
 	reply = inner.Run(ctx)
 	ctx.Once.Finish(op.id, ctx.Owner, ctx.Mono, print, reply)

@@ -147,11 +147,16 @@ func (op getrangeOp) Run(ctx *Ctx) resp.Value {
 	if e == nil {
 		return resp.Bulk([]byte{})
 	}
-	v := e.Bytes()
-	n := int64(len(v))
+	from, to := op.within(len(e.Bytes()))
+	return resp.Bulk(e.Bytes()[from:to])
+}
+
+// within returns the part of a string of that length that op means.
+func (op getrangeOp) within(length int) (from, to int) {
+	n := int64(length)
 	start, end := op.start, op.end
 	if start < 0 && end < 0 && start > end {
-		return resp.Bulk([]byte{})
+		return 0, 0
 	}
 	if start < 0 {
 		start = max(start+n, 0)
@@ -161,7 +166,7 @@ func (op getrangeOp) Run(ctx *Ctx) resp.Value {
 	}
 	end = min(end, n-1)
 	if start > end {
-		return resp.Bulk([]byte{})
+		return 0, 0
 	}
-	return resp.Bulk(v[start : end+1])
+	return int(start), int(end + 1)
 }

@@ -150,7 +150,11 @@ func (t *Table) Exec(ctx *Ctx, args Args) resp.Value {
 	if sp.Flags.Has(DenyOOM) && ctx.outOfMemory() {
 		return errorReply(errOOM)
 	}
-	return sp.exec(ctx, args)
+	op, err := sp.Parse(args)
+	if err != nil {
+		return errorReply(err)
+	}
+	return sp.run(ctx, op)
 }
 
 // checkData is Check for what may run against a store.
@@ -165,12 +169,12 @@ func (t *Table) checkData(args Args) (*Spec, error) {
 	return sp, nil
 }
 
-func (sp *Spec) exec(ctx *Ctx, args Args) resp.Value {
-	op, err := sp.Parse(args)
-	if err != nil {
-		return errorReply(err)
+// run runs a parsed command, if there is room for its reply.
+func (sp *Spec) run(ctx *Ctx, op Op) resp.Value {
+	if v, no := ctx.refused(op); no {
+		return v
 	}
-	return op.Run(ctx)
+	return ctx.charge(sp, op, op.Run(ctx))
 }
 
 // outOfMemory reports whether the memory limit forbids commands that may need more.

@@ -278,23 +278,52 @@ func (t *Table) RunUnit(ctx *Ctx, u *Unit) resp.Value {
 			return resp.NilArray
 		}
 	}
-	replies := make([]resp.Value, len(u.Cmds))
-	for i, args := range u.Cmds {
-		replies[i] = t.execQueued(ctx, args)
+	run := t.prepare(u)
+	if v, no := ctx.refusedUnit(run.ops); no {
+		return v
 	}
+	replies := make([]resp.Value, len(u.Cmds))
+	ctx.inMulti = true
+	for i, op := range run.ops {
+		if op == nil {
+			replies[i] = run.wrong[i]
+			continue
+		}
+		replies[i] = run.specs[i].run(ctx, op)
+	}
+	ctx.inMulti = false
 	return resp.Array(replies...)
 }
 
-// execQueued runs one command of a transaction.
-func (t *Table) execQueued(ctx *Ctx, args Args) resp.Value {
-	sp, err := t.checkData(args)
-	if err != nil {
-		return errorReply(err)
+// prepared are the commands of a transaction as they run.
+type prepared struct {
+	ops   []Op // nil where a command cannot run
+	specs []*Spec
+	wrong map[int]resp.Value // why it cannot
+}
+
+// prepare parses the commands of a transaction.
+func (t *Table) prepare(u *Unit) prepared {
+	out := prepared{ops: make([]Op, len(u.Cmds)), specs: make([]*Spec, len(u.Cmds))}
+	for i, args := range u.Cmds {
+		sp, err := t.checkData(args)
+		if err == nil && sp.Flags.Has(NoMulti) {
+			err = errNotInMulti
+		}
+		var op Op
+		if err == nil {
+			op, err = sp.Parse(args)
+		}
+		if err != nil {
+			if out.wrong == nil {
+				out.wrong = make(map[int]resp.Value)
+			}
+			out.wrong[i] = errorReply(err)
+			continue
+		}
+		out.ops[i], out.specs[i] = op, sp
 	}
-	if sp.Flags.Has(NoMulti) {
-		return errorReply(errNotInMulti)
-	}
-	return sp.exec(ctx, args)
+	return out
 }
 
 func (t *Table) needsMemory(u *Unit) bool {

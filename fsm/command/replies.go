@@ -1,0 +1,188 @@
+package command
+
+import (
+	"math"
+	"strings"
+
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+const (
+	// MaxReplyBytes bounds what the replies to the batches of one node take that the
+	// state machine keeps: on every replica, and in its snapshots.
+	MaxReplyBytes = 32 << 20
+	// smallReplies is up to which sum of other replies a single value is answered
+	// whatever its length: what a client may store, it may also get back.
+	smallReplies = 1 << 20
+	// valueBytes is what a resp.Value takes besides its string.
+	valueBytes = 64
+)
+
+// What becomes of a command in the log whose reply would be too large. It was not
+// run in any of these cases.
+var (
+	replyTooLarge = resp.Err("ERR reply too large: the replies of a command or transaction in the log may take 32 MiB together; " +
+		"this command was not run")
+	execTooLarge = resp.Err("EXECABORT Transaction discarded because of: its replies would take more than 32 MiB")
+	repliesFull  = resp.Err(codeRepliesFull + "many large replies of this node are not fetched yet, this command was not run")
+)
+
+const codeRepliesFull = "TRYAGAIN replies: "
+
+// RepliesFull reports whether v says that a command or a transaction was not run
+// because of the replies to others, so that it may have room when it comes again.
+func RepliesFull(v resp.Value) bool {
+	return v.Kind == resp.KindError && strings.HasPrefix(string(v.Str), codeRepliesFull)
+}
+
+// sizer is an Op whose reply has values from the store in it. replySize tells from
+// the state before Run how long they are together, and how many there are.
+type sizer interface {
+	replySize(ctx *Ctx) (bytes, values int)
+}
+
+// ReplyCost returns what v takes in memory.
+func ReplyCost(v resp.Value) int {
+	n := valueBytes + len(v.Str)
+	for i := range v.Elems {
+		n += ReplyCost(v.Elems[i])
+	}
+	return n
+}
+
+// replyRoom is how many bytes a reply may have that is made piece by piece.
+func (c *Ctx) replyRoom() int {
+	if !c.InLog {
+		return math.MaxInt
+	}
+	return MaxReplyBytes - c.ReplyBytes
+}
+
+// fits reports whether a reply with so many bytes in so many values may be kept
+// beside what takes held bytes already.
+func fits(held, bytes, values int) bool {
+	return held+bytes <= MaxReplyBytes || values == 1 && held <= smallReplies
+}
+
+// refused returns the error that op answers instead of running, or false. Whether
+// the error is for good depends on what would happen if op came alone.
+func (c *Ctx) refused(op Op) (resp.Value, bool) {
+	s, ok := op.(sizer)
+	if !ok || !c.InLog {
+		return resp.Value{}, false
+	}
+	bytes, values := s.replySize(c)
+	return c.refusal(bytes, values)
+}
+
+func (c *Ctx) refusal(bytes, values int) (resp.Value, bool) {
+	switch {
+	case bytes == 0 || fits(c.ReplyBytes, bytes, values):
+		return resp.Value{}, false
+	case c.inMulti || !fits(0, bytes, values):
+		return replyTooLarge, true
+	}
+	return repliesFull, true
+}
+
+// charge counts the reply of a command. One that only reads and could not tell the
+// length of its reply before it ran is refused now.
+func (c *Ctx) charge(sp *Spec, op Op, reply resp.Value) resp.Value {
+	if !c.InLog {
+		return reply
+	}
+	cost := ReplyCost(reply)
+	if _, told := op.(sizer); !told && sp.Flags.Has(ReadOnly) {
+		values := 2
+		if reply.Kind == resp.KindBulk {
+			values = 1
+		}
+		if len(reply.Elems)+len(reply.Str) > 0 {
+			if v, no := c.refusal(cost, values); no {
+				return v
+			}
+		}
+	}
+	c.ReplyBytes += cost
+	return reply
+}
+
+// refusedUnit is refused for all commands of a transaction, by the state before any
+// of them ran. What they do to each other's replies is not known then; each is
+// asked once more when its turn comes.
+func (c *Ctx) refusedUnit(ops []Op) (resp.Value, bool) {
+	if !c.InLog {
+		return resp.Value{}, false
+	}
+	total, count := 0, 0
+	beside, alone := true, true
+	for _, op := range ops {
+		s, ok := op.(sizer)
+		if !ok {
+			continue
+		}
+		bytes, values := s.replySize(c)
+		if bytes == 0 {
+			continue
+		}
+		beside = beside && fits(c.ReplyBytes+total, bytes, values)
+		alone = alone && fits(total, bytes, values)
+		total += bytes
+		if count++; !alone {
+			return execTooLarge, true
+		}
+	}
+	if !beside {
+		return repliesFull, true
+	}
+	return resp.Value{}, false
+}
+
+// valueSize is replySize for the value of one key.
+func (c *Ctx) valueSize(key []byte) (bytes, values int) {
+	if e := c.Peek(key); e != nil {
+		return valueBytes + len(e.Bytes()), 1
+	}
+	return 0, 1
+}
+
+func (op getOp) replySize(ctx *Ctx) (bytes, values int)    { return ctx.valueSize(op.key) }
+func (op *getexOp) replySize(ctx *Ctx) (bytes, values int) { return ctx.valueSize(op.key) }
+func (op getdelOp) replySize(ctx *Ctx) (bytes, values int) { return ctx.valueSize(op.key) }
+func (op lsGetOp) replySize(ctx *Ctx) (bytes, values int)  { return ctx.valueSize(op.key) }
+
+func (op *setOp) replySize(ctx *Ctx) (bytes, values int) {
+	if !op.get {
+		return 0, 0
+	}
+	return ctx.valueSize(op.key)
+}
+
+// replySize counts absent keys too: a null takes as much as what holds a value.
+func (op mgetOp) replySize(ctx *Ctx) (bytes, values int) {
+	for _, k := range op.keys {
+		n, _ := ctx.valueSize(k)
+		bytes += max(n, valueBytes)
+	}
+	return bytes, len(op.keys)
+}
+
+func (op getrangeOp) replySize(ctx *Ctx) (bytes, values int) {
+	e := ctx.Peek(op.key)
+	if e == nil {
+		return 0, 1
+	}
+	from, to := op.within(len(e.Bytes()))
+	return valueBytes + to - from, 1
+}
+
+func (op *fencedOp) replySize(ctx *Ctx) (bytes, values int) {
+	inner, err := op.spec.Parse(op.inner)
+	if err != nil {
+		return 0, 0
+	}
+	if s, ok := inner.(sizer); ok {
+		return s.replySize(ctx)
+	}
+	return 0, 0
+}
