@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -395,6 +396,9 @@ func TestPassword(t *testing.T) {
 		if w.Code != status {
 			t.Errorf("%q: got %d, want %d", header, w.Code, status)
 		}
+		if status == 401 && w.Header().Get("Connection") != "close" {
+			t.Errorf("%q: the connection stays", header)
+		}
 		if status == 401 && (checkProblem(t, w).Code != "unauthorized" || len(w.Header().Values("WWW-Authenticate")) != 2) {
 			t.Errorf("%q: %v", header, w.Header())
 		}
@@ -404,6 +408,17 @@ func TestPassword(t *testing.T) {
 	}
 	if w := f.call("POST", "/v1/commands", `["GET","k"]`, "Authorization: Bearer s3cret"); w.Code != 200 {
 		t.Errorf("a command after authentication: %d %s", w.Code, w.Body)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // nobody waits for the answers
+	for range 100 {
+		f.router.Login(ctx, "192.0.2.1:1234", router.KindHTTP, nil, nil) // the address of httptest's requests
+	}
+	if w := f.call("GET", "/v1/cluster", "", "Authorization: Bearer wrong"); w.Code != 429 || checkProblem(t, w).Code != "too_many_failed_logins" {
+		t.Errorf("one guess too many: %d %s", w.Code, w.Body)
+	}
+	if w := f.call("GET", "/v1/cluster", ""); w.Code != 401 {
+		t.Errorf("no guess at all: %d %s", w.Code, w.Body)
 	}
 }
 

@@ -2,6 +2,8 @@ package respapi
 
 import (
 	"bytes"
+	"container/list"
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -49,6 +51,9 @@ type conn struct {
 	heldRead  atomic.Int64  // bytes of the read buffers when the read began
 	heldWrite atomic.Int64  // bytes of the write buffer after the last flush
 
+	strange *list.Element // in srv.strangers; guarded by srv.mu
+	met     uint32        // tick since which it is a stranger; guarded by srv.mu
+
 	bytesIn  int64 // since the last report
 	bytesOut int64 // guarded by outMu
 }
@@ -73,8 +78,17 @@ func newConn(s *Server, nc net.Conn) *conn {
 // serve runs the connection to its end.
 func (c *conn) serve() {
 	defer c.finish()
+	if err := c.greet(); err != nil {
+		c.srv.opt.Logger.Debug("closing a client", "client", c.nc.RemoteAddr(), "reason", err)
+		return
+	}
+	stranger := true
 	for !c.srv.closing() {
 		auth := c.sess.NeedsAuth()
+		if auth != stranger {
+			stranger = auth
+			c.srv.encounter(c, stranger)
+		}
 		c.r.Restrict(auth)
 		first, err := c.r.ReadCommand()
 		switch {
@@ -255,5 +269,9 @@ func (c *conn) inspect(now, idle, stall uint32) {
 
 func (c *conn) expel(why string) {
 	c.srv.opt.Logger.Debug("closing a client", "client", c.nc.RemoteAddr(), "reason", why)
+	if secured, ok := c.nc.(*tls.Conn); ok {
+		_ = secured.NetConn().Close() // without the farewell, which could wait for the client
+		return
+	}
 	_ = c.nc.Close()
 }

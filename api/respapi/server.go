@@ -1,7 +1,9 @@
 package respapi
 
 import (
+	"container/list"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -25,6 +27,9 @@ type Options struct {
 	// request of which nothing more comes, or replies that nobody reads.
 	// Default 2 minutes.
 	StallTimeout time.Duration
+	// AuthTimeout ends a connection that has not shown its certificate and its
+	// password by then. Default 30 s.
+	AuthTimeout time.Duration
 	// Tick is how often connections are inspected. Default 1 s.
 	Tick time.Duration
 }
@@ -48,6 +53,9 @@ func (o Options) withDefaults() Options {
 	if o.StallTimeout <= 0 {
 		o.StallTimeout = 2 * time.Minute
 	}
+	if o.AuthTimeout <= 0 {
+		o.AuthTimeout = 30 * time.Second
+	}
 	if o.Tick <= 0 {
 		o.Tick = time.Second
 	}
@@ -69,6 +77,8 @@ type Server struct {
 
 	mu    sync.Mutex
 	conns map[*conn]struct{} // guarded by mu; nil once Close has begun
+	// strangers are the conns that have yet to authenticate, the oldest first.
+	strangers list.List // guarded by mu
 }
 
 // New returns a Server that is not accepting yet.
@@ -172,13 +182,15 @@ func (s *Server) spawn(fn func()) bool {
 // admit starts a connection, or refuses it when there are too many.
 func (s *Server) admit(nc net.Conn) {
 	t := s.opt.Backend.Tuning()
-	if t.MaxClients > 0 && s.opt.Backend.Clients() >= t.MaxClients {
+	if !s.mayEnter(t.MaxClients) {
 		s.opt.Backend.CountRejectedConnection()
 		s.refuse(nc)
 		return
 	}
 	keepAlive(nc, t.KeepAlive)
 	c := newConn(s, nc)
+	_, secured := nc.(*tls.Conn)
+	s.encounter(c, secured || c.sess.NeedsAuth())
 	s.mu.Lock()
 	if s.conns != nil {
 		s.conns[c] = struct{}{}
@@ -194,6 +206,10 @@ func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	if c.strange != nil {
+		s.strangers.Remove(c.strange)
+		c.strange = nil
+	}
 }
 
 // refuse answers in Redis's words. It does not wait for the client; when too
@@ -235,6 +251,10 @@ func (s *Server) janitor() {
 		stall := s.ticksOf(s.opt.StallTimeout)
 		s.mu.Lock()
 		for c := range s.conns {
+			if c.late(now, s.opt.AuthTimeout) {
+				c.expel("it has not authenticated in time")
+				continue
+			}
 			c.inspect(now, idle, stall)
 		}
 		s.mu.Unlock()

@@ -62,7 +62,7 @@ func doReadwrite(_ *Router, _ context.Context, s *Session, _ command.Args) resp.
 	return resp.OK
 }
 
-func doAuth(r *Router, _ context.Context, s *Session, args command.Args) resp.Value {
+func doAuth(r *Router, ctx context.Context, s *Session, args command.Args) resp.Value {
 	user, pass := []byte(defaultUser), args[len(args)-1]
 	switch {
 	case len(args) > 3:
@@ -72,24 +72,22 @@ func doAuth(r *Router, _ context.Context, s *Session, args command.Args) resp.Va
 	case !r.NeedsPassword():
 		return resp.Err("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?")
 	}
-	if !r.CheckPassword(user, pass) {
-		return errWrongPass
+	if refuse := r.login(ctx, s, user, pass); refuse.IsError() {
+		return refuse
 	}
-	s.authed = true
 	return resp.OK
 }
 
 // doHello is HELLO [protover [AUTH user pass] [SETNAME name]].
-func doHello(r *Router, _ context.Context, s *Session, args command.Args) resp.Value {
+func doHello(r *Router, ctx context.Context, s *Session, args command.Args) resp.Value {
 	h, refuse := parseHello(args)
 	if refuse.IsError() {
 		return refuse
 	}
 	if h.auth != nil {
-		if !r.CheckPassword(h.auth[0], h.auth[1]) {
-			return errWrongPass
+		if refuse := r.login(ctx, s, h.auth[0], h.auth[1]); refuse.IsError() {
+			return refuse
 		}
-		s.authed = true
 	}
 	if !s.authed {
 		return resp.Err("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")

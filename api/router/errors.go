@@ -15,6 +15,7 @@ var (
 	errSyntax      = resp.Err("ERR syntax error")
 	errNotInteger  = resp.Err("ERR value is not an integer or out of range")
 	errNoAuth      = resp.Err("NOAUTH Authentication required.")
+	errManyLogins  = resp.Err("TRYAGAIN too many failed logins from this address, the password was not looked at")
 	errWrongPass   = resp.Err("WRONGPASS invalid username-password pair or user is disabled.")
 	errCrossSlot   = resp.Err("CROSSSLOT Keys in request don't hash to the same slot")
 	errNotServed   = resp.Err("CLUSTERDOWN Hash slot not served")

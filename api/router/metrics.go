@@ -78,6 +78,7 @@ type collector struct{ r *Router }
 type metricDescs struct {
 	calls, rejected, failed, latency, errors *prometheus.Desc
 	clients, hits, misses                    *prometheus.Desc
+	failedLogins, refusedLogins              *prometheus.Desc
 }
 
 func descs() metricDescs {
@@ -93,13 +94,16 @@ func descs() metricDescs {
 		clients:  d("connected_clients", "Client connections."),
 		hits:     d("keyspace_hits_total", "GETs that found their key."),
 		misses:   d("keyspace_misses_total", "GETs that did not find their key."),
+
+		failedLogins:  d("failed_logins_total", "Wrong passwords, by protocol.", "protocol"),
+		refusedLogins: d("refused_logins_total", "Passwords not looked at, after too many failures of an address, by protocol.", "protocol"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	d := descs()
-	for _, desc := range []*prometheus.Desc{d.calls, d.rejected, d.failed, d.latency, d.errors, d.clients, d.hits, d.misses} {
+	for _, desc := range []*prometheus.Desc{d.calls, d.rejected, d.failed, d.latency, d.errors, d.clients, d.hits, d.misses, d.failedLogins, d.refusedLogins} {
 		ch <- desc
 	}
 }
@@ -123,6 +127,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, e := range c.r.errs.list() {
 		counter(d.errors, e.count, e.code)
+	}
+	for kind, n := range c.r.logins.failed {
+		counter(d.failedLogins, n.Load(), kind)
+		counter(d.refusedLogins, c.r.logins.turned[kind].Load(), kind)
 	}
 	counter(d.hits, c.r.counters.hits.Load())
 	counter(d.misses, c.r.counters.misses.Load())

@@ -42,6 +42,7 @@ type Router struct {
 	settings   atomic.Pointer[Settings]
 	settingsMu sync.Mutex // one CONFIG SET at a time
 	passwords  atomic.Pointer[passwords]
+	logins     *logins
 
 	sessions    registry
 	nextSession atomic.Int64
@@ -109,6 +110,7 @@ func New(node Node, table *command.Table, cfg Config) (*Router, error) {
 	settings := cfg.Settings
 	r.settings.Store(&settings)
 	r.SetPasswords(cfg.Passwords)
+	r.logins = newLogins(cfg.Logger)
 	r.buildPlans(table.Specs())
 	if cfg.Registerer != nil {
 		if err := cfg.Registerer.Register(&collector{r}); err != nil {

@@ -38,6 +38,51 @@ func TestPassword(t *testing.T) {
 	`)
 }
 
+// Many guesses at a time from one address are refused unseen, and counted like
+// those that were seen; another address is not concerned.
+func TestGuessingIsSlow(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	r, _, _ := newRouter(t, routertest.Options{}, router.Config{Passwords: []string{"s3cret"}, Registerer: reg})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // nobody waits for the answers
+	outcomes := make(map[string]int)
+	for range 100 {
+		outcomes[show(r.Do(ctx, r.NewSession("10.0.0.1:1", router.KindRESP), cmd("AUTH wrong")))]++
+	}
+	wrong, refused := outcomes["-WRONGPASS invalid username-password pair or user is disabled."],
+		outcomes["-TRYAGAIN too many failed logins from this address, the password was not looked at"]
+	if wrong+refused != 100 || wrong < 32 || wrong > 50 {
+		t.Errorf("%v", outcomes)
+	}
+	if got := show(r.Do(ctx, r.NewSession("10.0.0.1:1", router.KindRESP), cmd("HELLO 3 AUTH default wrong"))); !strings.HasPrefix(got, "-TRYAGAIN") {
+		t.Errorf("HELLO: %s", got)
+	}
+	if got := r.Login(ctx, "10.0.0.2:1", router.KindHTTP, []byte("default"), []byte("wrong")); got != router.LoginWrong {
+		t.Errorf("another address: %v", got)
+	}
+	started := time.Now()
+	if got := r.Login(context.Background(), "10.0.0.2:1", router.KindHTTP, []byte("default"), []byte("wrong")); got != router.LoginWrong || time.Since(started) < 50*time.Millisecond {
+		t.Errorf("%v after %v", got, time.Since(started))
+	}
+	script(t, r, r.NewSession("10.0.0.2:1", router.KindRESP), "AUTH s3cret => +OK\n")
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]float64)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if strings.HasSuffix(f.GetName(), "_logins_total") {
+				seen[f.GetName()+" "+m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+			}
+		}
+	}
+	if seen["lockstep_failed_logins_total resp"] != float64(wrong) || seen["lockstep_failed_logins_total http"] != 2 ||
+		seen["lockstep_refused_logins_total resp"] != float64(refused+1) {
+		t.Errorf("%v", seen)
+	}
+}
+
 // Two passwords are valid while clients change from one to the next. Who came in
 // with the old one is not told the new one, and nobody changes one node alone.
 func TestTwoPasswords(t *testing.T) {

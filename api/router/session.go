@@ -2,8 +2,6 @@ package router
 
 import (
 	"cmp"
-	"net"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -97,27 +95,8 @@ func WithReadOptions(o command.ReadOptions) SessionOption {
 // WithAuthenticated marks a client that has shown its password already.
 func WithAuthenticated() SessionOption { return func(s *Session) { s.authed = true } }
 
-// owner is to whom counts what the state machine keeps for this client: its
-// address, without the port. Of IPv6 it is the network, since a client has as many
-// addresses as it likes there.
-func (s *Session) owner() string {
-	host, _, err := net.SplitHostPort(s.addr)
-	if err != nil {
-		return ""
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return ""
-	}
-	if addr = addr.Unmap(); addr.Is4() {
-		return addr.String()
-	}
-	network, err := addr.WithZone("").Prefix(64)
-	if err != nil {
-		return ""
-	}
-	return network.String()
-}
+// owner is to whom counts what the state machine keeps for this client.
+func (s *Session) owner() string { return networkOf(s.addr) }
 
 // NewSession starts the session of a client at addr.
 func (r *Router) NewSession(addr, kind string, opts ...SessionOption) *Session {

@@ -76,6 +76,7 @@ type RequestConfig struct {
 type SecurityConfig struct {
 	Password      string
 	PasswordFile  string
+	AuthTimeout   time.Duration
 	ClientTLS     TLSFiles // HTTP and Redis protocol; CA set: clients must show a certificate
 	PeerTLS       TLSFiles // between nodes, always mutual
 	InsecurePeers bool

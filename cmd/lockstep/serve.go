@@ -240,7 +240,7 @@ func hostOf(addr string) string { host, _, _ := net.SplitHostPort(addr); return 
 func (s *server) serveRESP() {
 	s.resp = respapi.New(respapi.Options{
 		Listener: s.respListener, Backend: respapi.FromRouter(s.router.Load()), Logger: s.logger,
-		Limits: resp.Limits{MaxBulk: s.cfg.Requests.MaxValueBytes},
+		Limits: resp.Limits{MaxBulk: s.cfg.Requests.MaxValueBytes}, AuthTimeout: s.cfg.Security.AuthTimeout,
 	})
 	go func() { s.report("redis protocol", s.resp.Serve()) }()
 }
@@ -250,7 +250,7 @@ func (s *server) serveRESP() {
 func (s *server) serveHTTP() *httpapi.Starting {
 	handler := new(httpapi.Starting)
 	s.http = &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute,
+		Handler: handler, ReadHeaderTimeout: min(10*time.Second, s.cfg.Security.AuthTimeout), IdleTimeout: 5 * time.Minute,
 		MaxHeaderBytes: 128 << 10, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 	}
 	go func() { s.report("http", httpapi.Serve(s.http, s.httpListener)) }()

@@ -41,6 +41,7 @@ type settings struct {
 	security struct {
 		password      string
 		passwordFile  string
+		authTimeout   durationValue
 		client, peer  TLSFiles
 		insecurePeers bool
 		allowedHosts  hostsValue
@@ -158,6 +159,8 @@ func (s *settings) securityFlags() *pflag.FlagSet {
 	fs.StringVar(&s.security.password, "requirepass", "", "password for clients (AUTH; HTTP basic or bearer); better given by --requirepass-file")
 	fs.StringVar(&s.security.passwordFile, "requirepass-file", "", "file of the password for clients, read again when it changes; a second line is the old password, valid as well while clients change")
 	fs.Var(&s.security.allowedHosts, "http-allowed-hosts", "names, besides IP addresses and localhost, that HTTP requests may have as Host while no password is set")
+	s.security.authTimeout = durationValue(30 * time.Second)
+	fs.Var(&s.security.authTimeout, "auth-timeout", "how long a client of the Redis protocol may take to show its certificate and its password; HTTP gives the header of a request as long, at most 10s")
 	fs.StringVar(&s.security.client.Cert, "tls-cert", "", "PEM certificate for clients' connections")
 	fs.StringVar(&s.security.client.Key, "tls-key", "", "PEM key of --tls-cert")
 	fs.StringVar(&s.security.client.CA, "tls-ca", "", "PEM authorities; when given, clients must show a certificate of theirs")

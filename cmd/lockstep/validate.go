@@ -35,7 +35,8 @@ func (s *settings) build() (Config, error) {
 			MaxClients: int(s.requests.maxClients), RedirectMoved: s.requests.redirect.value == "moved",
 			AllowCrossShard: s.requests.crossShard, OnceRetention: time.Duration(s.requests.onceRetention), OnceBytes: int64(s.requests.onceMemory),
 			SlowlogThreshold: time.Duration(s.requests.slowlog)},
-		Security: SecurityConfig{Password: s.security.password, PasswordFile: s.security.passwordFile, ClientTLS: s.security.client,
+		Security: SecurityConfig{Password: s.security.password, PasswordFile: s.security.passwordFile,
+			AuthTimeout: time.Duration(s.security.authTimeout), ClientTLS: s.security.client,
 			PeerTLS: s.security.peer, InsecurePeers: s.security.insecurePeers, AllowedHosts: s.security.allowedHosts},
 		Log: LogConfig{JSON: s.log.format.value == "json"},
 	}
