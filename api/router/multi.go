@@ -59,7 +59,7 @@ func (s *Session) endTx() {
 }
 
 func (s *Session) unwatch() {
-	s.watches = nil
+	s.watches, s.watchedKeys = nil, nil
 	s.watching.Store(0)
 }
 
@@ -105,11 +105,13 @@ func doWatch(r *Router, ctx context.Context, s *Session, args command.Args) resp
 
 // watch adds a key unless it is watched already: the first version counts.
 func (s *Session) watch(key []byte, version uint64) {
-	for _, w := range s.watches {
-		if string(w.Key) == string(key) {
-			return
-		}
+	if _, dup := s.watchedKeys[string(key)]; dup {
+		return
 	}
+	if s.watchedKeys == nil {
+		s.watchedKeys = make(map[string]struct{})
+	}
+	s.watchedKeys[string(key)] = struct{}{}
 	w := command.Watch{Key: append([]byte(nil), key...), Version: version}
 	s.watches = append(s.watches, watched{w, int(store.Slot(key))})
 	s.watching.Store(int64(len(s.watches)))

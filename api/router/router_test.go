@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
@@ -126,4 +127,35 @@ func TestEveryCommandRuns(t *testing.T) {
 		}
 	}
 	walk(command.NewTable().Specs())
+}
+
+// TestWatchOfManyKeysIsNotQuadratic: a key that is watched already is not watched again.
+func TestWatchOfManyKeysIsNotQuadratic(t *testing.T) {
+	r, _, s := newRouter(t, routertest.Options{}, router.Config{RequestTimeout: time.Minute})
+	args := cmd("WATCH")
+	for i := range 100_000 {
+		args = append(args, fmt.Appendf(nil, "key:%d", i))
+	}
+	started := time.Now()
+	for range 2 {
+		if v := r.Do(context.Background(), s, args); v.IsError() {
+			t.Fatalf("%s", v.Str)
+		}
+	}
+	if took := time.Since(started); took > 3*time.Second {
+		t.Errorf("took %v", took)
+	}
+	if v := r.Do(context.Background(), s, cmd("CLIENT INFO")); !strings.Contains(string(v.Str), " watch=100000 ") {
+		t.Errorf("%s", v.Str)
+	}
+	script(t, r, s, `
+		UNWATCH => +OK
+		SET k 1 => +OK
+		WATCH k k => +OK
+		SET k 2 => +OK
+		MULTI => +OK
+		SET k 3 => +QUEUED
+		EXEC => nilarray
+		GET k => 2
+	`)
 }

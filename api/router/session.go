@@ -36,10 +36,12 @@ type Session struct {
 	readonly bool
 	tx       *txn
 	watches  []watched
-	replies  replyMode
-	muted    bool
-	read     command.ReadOptions
-	lastRead command.ReadInfo
+	// watchedKeys are those of watches.
+	watchedKeys map[string]struct{}
+	replies     replyMode
+	muted       bool
+	read        command.ReadOptions
+	lastRead    command.ReadInfo
 
 	runs   []*run // by shard; made when first needed
 	active []*run

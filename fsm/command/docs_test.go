@@ -94,6 +94,7 @@ const notes = `
 - ` + "`OBJECT REFCOUNT`" + ` of a copied small integer is that of a shared object.
 - ` + "`MEMORY USAGE`" + ` answers the bytes that Lockstep accounts for, the same on every replica.
 - ` + "`SCAN`" + ` walks in an order of its own, with the same guarantees; the cursor stays valid on every replica. One call looks at no more than 1048576 keys.
+- A pattern of ` + "`KEYS` and `SCAN`" + ` has 65536 bytes at most, and one that takes very many steps on the keys is refused: several stars with long texts after them, on long keys.
 - ` + "`DBSIZE`" + ` never counts a key whose time is up.
 - ` + "`WATCH`" + ` compares versions, and survives a change of leader. A key that was absent, came and went again has changed, as in Redis; so has an absent key of which another key of the same slot was removed meanwhile.
 - The texts of ` + "`HELP`" + ` subcommands are Lockstep's own.

@@ -1,11 +1,13 @@
 package command
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
@@ -63,7 +65,7 @@ func TestGlobAsRedis(t *testing.T) {
 		want := sorted(redis.main.do(Args{[]byte("KEYS"), []byte(pattern)}))
 		var got []string
 		for k := range keys {
-			if MatchGlob(pattern, k) {
+			if matchGlob(pattern, k) {
 				got = append(got, k)
 			}
 		}
@@ -74,9 +76,53 @@ func TestGlobAsRedis(t *testing.T) {
 	}
 }
 
+// matchGlob matches one string.
+func matchGlob(pattern, s string) bool {
+	g, err := newGlob([]byte(pattern))
+	if err != nil {
+		return false
+	}
+	run := g.start()
+	return run.match(s)
+}
+
 func TestGlobTakesNoExponentialTime(t *testing.T) {
-	if MatchGlob(strings.Repeat("a*", 50)+"b", strings.Repeat("a", 5000)) {
+	if matchGlob(strings.Repeat("a*", 50)+"b", strings.Repeat("a", 5000)) {
 		t.Error("must not match")
+	}
+}
+
+// TestWorkOfAPatternIsBounded: a small request must not keep a shard busy.
+func TestWorkOfAPatternIsBounded(t *testing.T) {
+	ctx := newCtx()
+	for i := range 2_000 {
+		ctx.Store.Put(fmt.Appendf(nil, "%s%d", strings.Repeat("a", 100), i), nil, 0, false)
+	}
+	class := "[^" + strings.Repeat("b", 50<<10) + "]*"
+	stars := strings.Repeat("*a", 1000) + "*b"
+	text := "*" + strings.Repeat("a", 20_000) + "b"
+	for _, pattern := range []string{class, strings.Repeat(class[:20]+"]", 1000), stars, text} {
+		for _, args := range []Args{
+			{[]byte("KEYS"), []byte(pattern)},
+			{[]byte("SCAN"), []byte("0"), []byte("MATCH"), []byte(pattern), []byte("COUNT"), []byte("1000000")},
+		} {
+			started := time.Now()
+			v := ctx.Table.Exec(ctx, args)
+			if took := time.Since(started); v.IsError() || took > 2*time.Second {
+				t.Errorf("%s with %.20s... of %d bytes: %v after %v", args[0], pattern, len(pattern), v.IsError(), took)
+			}
+		}
+	}
+	ctx.Store.Put(bytes.Repeat([]byte("a"), 1<<20), nil, 0, false)
+	for pattern, want := range map[string]string{text: errGlobTooSlow.Error(), strings.Repeat("a", maxGlobLen+1): errGlobTooLong.Error()} {
+		for _, line := range []string{"KEYS ", "SCAN 0 COUNT 1000000 MATCH "} {
+			if v := do(ctx, line+pattern); !v.IsError() || string(v.Str) != want {
+				t.Errorf("%s%.20s...: %.80q, want %q", line, pattern, v.Str, want)
+			}
+		}
+	}
+	if v := do(ctx, "KEYS *1"); len(v.Elems) != 200 { // the budget is that of one command
+		t.Errorf("%d keys", len(v.Elems))
 	}
 }
 

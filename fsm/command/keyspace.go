@@ -15,23 +15,34 @@ var specKeys = &Spec{
 	Flags: ReadOnly | AllShards, ACL: []string{"keyspace", "read", "slow", "dangerous"},
 	Summary: "Answers all keys that match a glob pattern.",
 	Syntax:  "pattern",
-	Parse:   func(args Args) (Op, error) { return keysOp{args[1]}, nil },
+	Parse:   parseKeys,
 }
 
-type keysOp struct{ pattern []byte }
+type keysOp struct{ pattern *glob }
+
+func parseKeys(args Args) (Op, error) {
+	pattern, err := newGlob(args[1])
+	if err != nil {
+		return nil, err
+	}
+	return keysOp{pattern}, nil
+}
 
 func (op keysOp) Run(ctx *Ctx) resp.Value {
 	var keys []resp.Value
-	pattern, room := string(op.pattern), ctx.replyRoom()
+	pattern, room := op.pattern.start(), ctx.replyRoom()
 	ctx.Store.Each(func(e *store.Entry) bool {
 		key := e.Key()
-		if MatchGlob(pattern, key) && ctx.Live(e) {
+		if pattern.match(key) && ctx.Live(e) {
 			room -= valueBytes + len(key)
 			keys = append(keys, resp.BulkString(key))
 		}
-		return room >= 0
+		return room >= 0 && !pattern.slow
 	})
-	if room < 0 {
+	switch {
+	case pattern.slow:
+		return errorReply(errGlobTooSlow)
+	case room < 0:
 		return replyTooLarge
 	}
 	return resp.Array(keys...)
@@ -50,7 +61,7 @@ const maxScanCount = 1 << 20
 
 type scanOp struct {
 	cursor   uint64
-	pattern  string
+	pattern  *glob
 	count    int
 	typeName []byte // nil means any
 }
@@ -60,13 +71,16 @@ func parseScan(args Args) (Op, error) {
 	if !ok {
 		return nil, errCursor
 	}
-	op := &scanOp{cursor: cursor, count: 10, pattern: "*"}
+	op := &scanOp{cursor: cursor, count: 10, pattern: globAll}
+	var err error
 	for i := 2; i < len(args); i += 2 {
 		switch {
 		case i+1 == len(args):
 			return nil, errSyntax
 		case isWord(args[i], "MATCH"):
-			op.pattern = string(args[i+1])
+			if op.pattern, err = newGlob(args[i+1]); err != nil {
+				return nil, err
+			}
 		case isWord(args[i], "TYPE"):
 			op.typeName = args[i+1]
 		case isWord(args[i], "COUNT"):
@@ -107,9 +121,9 @@ func parseCursor(b []byte) (uint64, bool) {
 
 func (op *scanOp) Run(ctx *Ctx) resp.Value {
 	var keys []resp.Value
-	room := ctx.replyRoom()
+	pattern, room := op.pattern.start(), ctx.replyRoom()
 	next := ctx.Store.Scan(op.cursor, op.count, func(e *store.Entry) {
-		if room < 0 || !op.wants(e) || !ctx.Live(e) {
+		if room < 0 || !op.wants(e) || !pattern.match(e.Key()) || !ctx.Live(e) {
 			return
 		}
 		if room -= valueBytes + len(e.Key()); room < 0 {
@@ -118,17 +132,17 @@ func (op *scanOp) Run(ctx *Ctx) resp.Value {
 		}
 		keys = append(keys, resp.BulkString(e.Key()))
 	})
-	if room < 0 {
+	switch {
+	case pattern.slow:
+		return errorReply(errGlobTooSlow)
+	case room < 0:
 		return replyTooLarge
 	}
 	return resp.Array(resp.Bulk(strconv.AppendUint(nil, next, 10)), resp.Array(keys...))
 }
 
 func (op *scanOp) wants(e *store.Entry) bool {
-	if op.typeName != nil && !equalFold(op.typeName, e.Type().String()) {
-		return false
-	}
-	return MatchGlob(op.pattern, e.Key())
+	return op.typeName == nil || equalFold(op.typeName, e.Type().String())
 }
 
 // equalFold reports whether b is word (lower case) in any case.
