@@ -26,12 +26,13 @@ type Export struct {
 
 // ExportAOF writes one shard of a stopped node as an append-only file: the
 // newest snapshot as its preamble, then the effects of the log after it. The
-// data directory is only read.
+// data directory is only read. progress, if not nil, is told how many of the entries are
+// through.
 //
 // The whole log is written. Its last entries may be such that this node does not
 // know whether they were committed; a file without them could lack acknowledged
 // writes, which is worse than holding one that is still in doubt.
-func ExportAOF(ctx context.Context, dataDir string, shard int, w io.Writer, logger *slog.Logger) (Export, error) {
+func ExportAOF(ctx context.Context, dataDir string, shard int, w io.Writer, logger *slog.Logger, progress func(done, of uint64)) (Export, error) {
 	dir := groupDir(dataDir, uint32(shard))
 	var recorder snapshot.Recorder
 	machine := fsm.New(fsm.Options{
@@ -52,6 +53,9 @@ func ExportAOF(ctx context.Context, dataDir string, shard int, w io.Writer, logg
 		return out, err
 	}
 	err = log.Each(out.SnapshotIndex+1, func(l *raft.Log) error {
+		if progress != nil {
+			progress(l.Index-out.SnapshotIndex, out.LastIndex-out.SnapshotIndex)
+		}
 		if l.Type != raft.LogCommand {
 			return ctx.Err()
 		}

@@ -70,6 +70,7 @@ type Group struct {
 	auditing    chan audit // capacity 1
 	handout     handout
 	snapshotAt  atomic.Uint64 // index of the newest snapshot
+	openedWith  uint64        // index of the newest log entry when the replica was opened
 
 	logClock  logclock.Clock
 	appliedAt atomic.Int64 // monotonic time at which the newest entry was applied; 0: none yet
@@ -159,7 +160,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	if err != nil {
 		return errors.Join(err, g.log.Close())
 	}
-	g.raft = r
+	g.raft, g.openedWith = r, r.LastIndex()
 	g.wire.Attach(r)
 	g.told.open(r.CurrentTerm)
 	g.noteSnapshot()

@@ -79,9 +79,18 @@ func (g *Group) compactionDue() bool {
 	if g.diverged.Load() || g.undecided.Load() {
 		return false // what is wrong must not replace what may be right
 	}
+	if g.replaying() {
+		return false // it would hold a part of what the log holds, and be due again soon
+	}
 	threshold := g.opt.SnapshotLogBytes
 	g.fsm.Inspect(func(s *store.Store, _ int64) { threshold = max(threshold, s.Used()/2) })
 	return g.log.BytesAfter(g.snapshotAt.Load()) >= threshold
+}
+
+// replaying reports whether this replica has yet to apply what its log held when it was
+// opened. What of that was never committed may have been replaced by something shorter.
+func (g *Group) replaying() bool {
+	return g.raft.AppliedIndex() < min(g.openedWith, g.raft.LastIndex())
 }
 
 // expire moves the log clock as long as there are keys whose time is up, so

@@ -104,9 +104,15 @@ func (r *Router) check(s *Session, p *plan, args command.Args) resp.Value {
 		return errNoAuth
 	case s.tx != nil && p.spec.Flags.Has(command.NoMulti):
 		return errNotInTx
+	case p.forData() && r.draining.Load():
+		return errDraining
 	}
 	return resp.Value{}
 }
+
+// forData tells commands that see or change data from those that concern the connection
+// or the node.
+func (p *plan) forData() bool { return p.h.run == nil || p.name == "lock" || p.name == "watch" }
 
 // reject counts a command that was refused before it ran. Within MULTI it
 // spoils the transaction.

@@ -51,6 +51,7 @@ type Router struct {
 	background  sync.WaitGroup // what goes on when its client is gone
 	stopping    chan struct{}
 	stopOnce    sync.Once
+	draining    atomic.Bool
 	errs        errorStats
 	slowlog     slowlog
 	latency     latencyMonitor
@@ -146,6 +147,9 @@ func newPlan(sp *command.Spec, hs map[string]handler) *plan {
 		runnable: sp.Parse != nil || hs[name].run != nil || name == nameExec,
 	}
 }
+
+// Drain refuses new requests for data from now on; those that have begun are answered.
+func (r *Router) Drain() { r.draining.Store(true) }
 
 // Stop ends what clients wait for, such as locks and streams of events. Other
 // commands still run.

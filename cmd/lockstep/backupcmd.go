@@ -21,6 +21,7 @@ type backupOptions struct {
 	client clientOptions
 	output string
 	force  bool
+	shard  int // -1: every shard
 }
 
 func newBackupCommand() *cobra.Command {
@@ -32,17 +33,21 @@ func newBackupCommand() *cobra.Command {
 "lockstep restore" load. With one shard OUTPUT is the file; with several it is a
 directory with one file per shard, shard-0.rdb and so on. Each file is one
 linearizable state of its shard, newer than the beginning of the command; files
-of different shards may be of slightly different times.`,
+of different shards may be of slightly different times.
+
+OUTPUT - is standard output, for one shard: the only one, or that of --shard. What
+was written there is whole if the command ends with exit code 0.`,
 		Args: cobra.ExactArgs(1),
 		RunE: action(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 			o.output = args[0]
-			return runBackup(ctx, o, cmd.OutOrStdout())
+			return runBackup(ctx, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		}),
 	}
 	o.client.register(cmd.Flags())
 	// A backup lasts as long as its data is large.
 	setDefault(cmd, "timeout", time.Hour.String())
 	cmd.Flags().BoolVar(&o.force, "force", false, "replace files that exist")
+	cmd.Flags().IntVar(&o.shard, "shard", -1, "one shard only; -1: all")
 	return cmd
 }
 
@@ -55,7 +60,7 @@ func setDefault(cmd *cobra.Command, flag, value string) {
 	}
 }
 
-func runBackup(ctx context.Context, o backupOptions, out io.Writer) error {
+func runBackup(ctx context.Context, o backupOptions, out, errs io.Writer) error {
 	client, err := newAPIClient(o.client)
 	if err != nil {
 		return err
@@ -64,21 +69,72 @@ func runBackup(ctx context.Context, o backupOptions, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if len(status.Shards) == 0 {
-		return errors.New("the cluster names no shards")
+	shards, err := o.shardsOf(status)
+	if err != nil {
+		return err
 	}
-	for _, s := range status.Shards {
-		path := o.output
-		if len(status.Shards) > 1 {
-			path = filepath.Join(o.output, fmt.Sprintf("shard-%d.rdb", s.ID))
+	for _, shard := range shards {
+		path, said := o.output, out
+		if len(shards) > 1 {
+			path = filepath.Join(o.output, fmt.Sprintf("shard-%d.rdb", shard))
 		}
-		keys, bytes, err := backupShard(ctx, client, s.ID, path, o.force)
+		var keys int
+		var bytes int64
+		if path == "-" {
+			said = errs
+			keys, bytes, err = streamBackup(ctx, client, shard, out)
+		} else {
+			keys, bytes, err = backupShard(ctx, client, shard, path, o.force)
+		}
 		if err != nil {
-			return fmt.Errorf("back up shard %d: %w", s.ID, err)
+			return fmt.Errorf("back up shard %d: %w", shard, err)
 		}
-		fmt.Fprintf(out, "shard %d: %d keys, %d bytes in %s\n", s.ID, keys, bytes, path)
+		fmt.Fprintf(said, "shard %d: %d keys, %d bytes in %s\n", shard, keys, bytes, path)
 	}
 	return nil
+}
+
+// shardsOf lists what is to be saved.
+func (o backupOptions) shardsOf(c clusterStatus) ([]int, error) {
+	var list []int
+	for _, s := range c.Shards {
+		if o.shard < 0 || o.shard == s.ID {
+			list = append(list, s.ID)
+		}
+	}
+	switch {
+	case len(c.Shards) == 0:
+		return nil, errors.New("the cluster names no shards")
+	case len(list) == 0:
+		return nil, withCode(exitUsage, mistake("shard", "%d: the cluster has shards 0 to %d", o.shard, len(c.Shards)-1))
+	case o.output == "-" && len(list) > 1:
+		return nil, withCode(exitUsage, fmt.Errorf("standard output takes one shard, and there are %d: say which with --shard", len(list)))
+	}
+	return list, nil
+}
+
+// streamBackup writes a shard to out and checks it on its way.
+func streamBackup(ctx context.Context, client *apiClient, shard int, out io.Writer) (keys int, bytes int64, err error) {
+	res, err := client.do(ctx, backupRequest(shard))
+	if err != nil {
+		return 0, 0, err
+	}
+	defer res.Body.Close()
+	shown := newProgress(fmt.Sprintf("shard %d", shard), 0)
+	defer shown.end()
+	body := io.TeeReader(shown.reader(res.Body), out)
+	info, err := snapshot.Scan(body, snapshot.ReadOptions{File: "-"}, func(store.Item) error { return nil })
+	if err == nil {
+		_, err = io.Copy(io.Discard, body)
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("what was written is of no use: %w", err)
+	}
+	return info.Keys, info.Bytes, nil
+}
+
+func backupRequest(shard int) apiRequest {
+	return apiRequest{method: http.MethodGet, path: fmt.Sprintf("/v1/shards/%d/backup", shard)}
 }
 
 // backupShard writes to a temporary file beside path, reads it back whole to
@@ -90,7 +146,7 @@ func backupShard(ctx context.Context, client *apiClient, shard int, path string,
 	if err := disk.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return 0, 0, err
 	}
-	res, err := client.do(ctx, apiRequest{method: http.MethodGet, path: fmt.Sprintf("/v1/shards/%d/backup", shard)})
+	res, err := client.do(ctx, backupRequest(shard))
 	if err != nil {
 		return 0, 0, err
 	}
@@ -101,7 +157,10 @@ func backupShard(ctx context.Context, client *apiClient, shard int, path string,
 	}
 	defer os.Remove(file.Name()) // fails after the rename, as it should
 	defer file.Close()
-	if _, err := io.Copy(file, res.Body); err != nil {
+	shown := newProgress(fmt.Sprintf("shard %d", shard), 0)
+	_, err = io.Copy(file, shown.reader(res.Body))
+	shown.end()
+	if err != nil {
 		return 0, 0, fmt.Errorf("the connection broke: %w", err)
 	}
 	info, err := checkRDB(file, path)

@@ -63,6 +63,7 @@ type RaftConfig struct {
 // RequestConfig is about what clients may ask for.
 type RequestConfig struct {
 	Timeout          time.Duration
+	Drain            time.Duration // how long new requests are refused before the listeners close
 	MaxValueBytes    int64
 	MaxClients       int
 	RedirectMoved    bool // --redirect moved; has an effect with more than one shard only

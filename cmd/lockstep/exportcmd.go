@@ -90,7 +90,9 @@ func exportShard(ctx context.Context, dataDir string, s int, path string, logger
 		return err
 	}
 	defer os.Remove(file.Name()) // fails once the file has its name
-	did, err := shard.ExportAOF(ctx, dataDir, s, file, logger)
+	shown := newProgress(fmt.Sprintf("shard %d", s), 0)
+	did, err := shard.ExportAOF(ctx, dataDir, s, file, logger, shown.entries)
+	shown.end()
 	if err := errors.Join(err, file.Sync(), file.Chmod(0o600), file.Close()); err != nil {
 		return err
 	}

@@ -78,8 +78,10 @@ func runRestore(ctx context.Context, o restoreOptions, out io.Writer) error {
 	if err := loader.raiseFence(ctx, fence); err != nil {
 		return err
 	}
+	loader.shown = newProgress("restore", totalSize(files))
 	for _, path := range files {
 		info, err := loader.load(ctx, path)
+		loader.shown.end()
 		if err != nil {
 			err = fmt.Errorf("%s: stopped after %d keys, which are in the cluster now: %w", path, loader.loaded, err)
 			if loader.refused(err) {
@@ -134,6 +136,15 @@ func restoreFiles(args []string) ([]string, error) {
 		files = append(files, found...)
 	}
 	return files, nil
+}
+
+func totalSize(files []string) (bytes int64) {
+	for _, path := range files {
+		if info, err := os.Stat(path); err == nil { // opening it tells what is wrong
+			bytes += info.Size()
+		}
+	}
+	return bytes
 }
 
 func withFile(path string, fn func(*os.File) error) error {

@@ -32,6 +32,7 @@ type restoreLoader struct {
 	waiting []restoreCommand
 	bytes   int // of waiting
 	loaded  int // keys that the cluster acknowledged
+	shown   *progress
 
 	// unanswered: some commands were sent and their outcome is not known yet.
 	unanswered bool
@@ -127,7 +128,7 @@ func (l *restoreLoader) load(ctx context.Context, path string) (*snapshot.Info, 
 	var info *snapshot.Info
 	err := withFile(path, func(f *os.File) error {
 		var err error
-		info, err = snapshot.Scan(f, options, func(item store.Item) error { return l.add(ctx, item) })
+		info, err = snapshot.Scan(l.shown.reader(f), options, func(item store.Item) error { return l.add(ctx, item) })
 		return err
 	})
 	if err != nil {

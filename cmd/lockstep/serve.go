@@ -69,6 +69,8 @@ type server struct {
 
 	httpListener, respListener, peerListener net.Listener
 
+	draining atomic.Bool
+
 	node   *shard.Node
 	router atomic.Pointer[router.Router]
 	resp   *respapi.Server
@@ -259,7 +261,7 @@ func (s *server) serveHTTP() *httpapi.Starting {
 
 func (s *server) openHTTP(starting *httpapi.Starting) error {
 	handler, err := httpapi.New(httpapi.Options{
-		Router: s.router.Load(), Gatherer: s.registry, Ready: s.node.Ready, Notices: s.node.Notices, Backup: s.backup, Digest: s.digest,
+		Router: s.router.Load(), Gatherer: s.registry, Ready: s.ready, Notices: s.node.Notices, Backup: s.backup, Digest: s.digest,
 		MaxValueBytes: s.cfg.Requests.MaxValueBytes, AllowedHosts: s.cfg.Security.AllowedHosts, Logger: s.logger,
 	})
 	if err != nil {
@@ -307,18 +309,46 @@ func (s *server) report(what string, err error) {
 	}
 }
 
-// close stops in the order of the data's way: no new requests, then leadership
-// to others, then the shards.
-func (s *server) close() {
+// handOver gives the leaderships to other nodes, while this one still takes requests.
+func (s *server) handOver() {
+	if s.node == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownPatience)
 	defer cancel()
-	if s.node != nil {
-		s.node.HandOver(ctx)
+	s.node.HandOver(ctx)
+}
+
+// ready is what /readyz tells.
+func (s *server) ready() error {
+	if s.draining.Load() {
+		return errors.New("this node is stopping")
 	}
+	return s.node.Ready()
+}
+
+// drain refuses new requests, and keeps doing so until load balancers and clients have
+// noticed. Requests under way are answered meanwhile.
+func (s *server) drain(r *router.Router) {
+	s.draining.Store(true)
+	r.Drain()
+	r.Stop()
+	if s.cfg.Requests.Drain > 0 {
+		s.logger.Info("refusing new requests before the ports close", "for", s.cfg.Requests.Drain.String())
+		time.Sleep(s.cfg.Requests.Drain)
+	}
+}
+
+// close stops in the order of the data's way: leadership to others, no new requests, then
+// the shards.
+func (s *server) close() {
+	s.handOver()
 	router := s.router.Load()
 	if router != nil {
-		router.Stop()
+		s.drain(router)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownPatience)
+	defer cancel()
 	if s.http != nil {
 		if err := s.http.Shutdown(ctx); err != nil {
 			s.http.Close()

@@ -32,6 +32,7 @@ type settings struct {
 	}
 	requests struct {
 		timeout, onceRetention durationValue
+		drain                  spanValue
 		maxValue, onceMemory   sizeValue
 		maxClients             intValue
 		redirect               choiceValue
@@ -117,6 +118,7 @@ func (s *settings) requestFlags() *pflag.FlagSet {
 	fs := newFlagSet()
 	s.requests.timeout = durationValue(5 * time.Second)
 	fs.Var(&s.requests.timeout, "request-timeout", "how long a request may wait for its shard before it fails")
+	fs.Var(&s.requests.drain, "drain", "on SIGTERM, how long new requests are refused with an error that is definite, and /readyz answers 503, before the ports close; what has begun is answered")
 	s.requests.maxValue = 64 << 20
 	fs.Var(&s.requests.maxValue, "max-value-size", "largest value accepted, and grown to by APPEND and SETRANGE, 1kb to 512mb; the same on every node")
 	s.requests.maxClients = 10000

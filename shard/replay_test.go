@@ -1,0 +1,44 @@
+package shard
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/lockstepkv/lockstep/store"
+)
+
+// A node that starts again with a log does not take a snapshot before it has applied it:
+// the data that make a snapshot due, or not, are not there yet.
+func TestNoSnapshotBeforeTheLogIsApplied(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	for i := range 100 {
+		c.want(c.leader(), fmt.Sprintf("SET key%d value", i), "+OK\r\n")
+	}
+	for _, id := range c.ids {
+		c.stop(id)
+	}
+	c.modify = func(o *Options) { o.SnapshotLogBytes = 1 }
+	c.start("n1") // alone, it cannot know what of its log is committed
+	g := c.group("n1")
+	if last := g.raft.LastIndex(); last < 50 || g.raft.AppliedIndex() >= last {
+		t.Fatalf("the log ends at %d, and %d of it are applied", last, g.raft.AppliedIndex())
+	}
+	if g.compactionDue() {
+		t.Error("a snapshot is due before anything is applied")
+	}
+	c.start("n2", "n3")
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	every(ctx, 10*time.Millisecond, func() {
+		if g.snapshotAt.Load() >= g.openedWith {
+			cancel()
+		}
+	})
+	g.fsm.Inspect(func(s *store.Store, _ int64) {
+		if g.snapshotAt.Load() < g.openedWith || s.Len() != 100 {
+			t.Errorf("once all is applied, the snapshot is of %d, and there are %d keys", g.snapshotAt.Load(), s.Len())
+		}
+	})
+}
