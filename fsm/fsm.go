@@ -96,6 +96,7 @@ type FSM struct {
 	evicted  atomic.Uint64
 	expired  atomic.Uint64
 	peak     atomic.Int64 // most bytes that the store has used
+	used     atomic.Int64 // what it uses since the newest entry
 	restores atomic.Uint64
 }
 
@@ -144,7 +145,7 @@ func (f *FSM) applyLog(l *raft.Log) any {
 	f.reached.Store(f.reachedLocked())
 	events := f.locks.TakeEvents()
 	f.noteLocksDue()
-	f.peak.Store(max(f.peak.Load(), f.store.Used()))
+	f.noteUsed()
 	f.mu.Unlock()
 	if f.opt.Applied != nil {
 		f.opt.Applied(time.Since(started))
@@ -446,6 +447,16 @@ func (f *FSM) WaitReached(ctx context.Context, index uint64) error {
 // Counters returns how many keys were evicted and expired by entries, since the
 // process started.
 func (f *FSM) Counters() (evicted, expired uint64) { return f.evicted.Load(), f.expired.Load() }
+
+func (f *FSM) noteUsed() {
+	used := f.store.Used()
+	f.used.Store(used)
+	f.peak.Store(max(f.peak.Load(), used))
+}
+
+// Used returns the bytes that the store uses, without waiting for an entry that is
+// being applied.
+func (f *FSM) Used() int64 { return f.used.Load() }
 
 // UsedPeak returns the most bytes that the store has used after an entry, since
 // the process started.

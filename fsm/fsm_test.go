@@ -402,10 +402,11 @@ func TestWatchedKeyThatCameAndWent(t *testing.T) {
 				b.AddMulti([]command.Watch{{Key: []byte("k"), Version: version}}, []command.Args{{[]byte("GET"), []byte("x")}})
 				return r.apply(entryOf(3000, Batch{Node: "n2", Boot: 1, Seq: seq, Acked: seq - 1, Units: 1, Body: b.Body}))[0].Replies[0]
 			}
+			r.apply(entryOf(1500, batch("n1", 1, 2, 1, "FLUSHALL"))) // k is not among what that removes
 			if v := exec(restored(t, r), 1); v.IsNil() {
 				t.Error("EXEC failed though nothing had changed")
 			}
-			r.apply(entryOf(2000, batch("n1", 1, 2, 1, change...)))
+			r.apply(entryOf(2000, batch("n1", 1, 3, 2, change...)))
 			if v := exec(restored(t, r), 1); !v.IsNil() {
 				t.Error("EXEC ran on a restored replica")
 			}

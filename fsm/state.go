@@ -145,6 +145,7 @@ func (f *FSM) read(r io.Reader) (next *FSM, sound bool, err error) {
 func (f *FSM) become(next *FSM) {
 	next.store.Reconfigure(f.store.Options()) // the policy may have changed meanwhile
 	f.store, f.clock, f.index, f.term, f.lease = next.store, next.clock, next.index, next.term, next.lease
+	f.noteUsed()
 	f.mono, f.restored, f.notes = next.mono, next.restored, next.notes
 	f.sessions, f.once, f.partial = next.sessions, next.once, next.partial
 	f.locks, f.leading = next.locks, next.leading

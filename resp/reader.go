@@ -157,6 +157,15 @@ func (r *Reader) Held() int64 {
 	return r.retired + int64(len(r.buf)) + argBytes*int64(cap(r.args))
 }
 
+// Filled returns the part of Held that requests fill: those returned since Release,
+// and what is not parsed yet.
+func (r *Reader) Filled() int64 {
+	if r.pinned || len(r.args) > 0 {
+		return r.retired + int64(r.w)
+	}
+	return int64(r.w - r.r)
+}
+
 // Close gives back the Reader's share of the budget. It does not close the
 // underlying reader.
 func (r *Reader) Close() {

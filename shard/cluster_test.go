@@ -548,6 +548,11 @@ func TestMemoryLimit(t *testing.T) {
 				t.Errorf("refused: %v", refused)
 			}
 			c.agree()
+			for _, id := range c.ids {
+				if got := c.group(id).OutOfMemory(); got != refused {
+					t.Errorf("%s: out of memory: %v", id, got)
+				}
+			}
 			c.group("n1").fsm.Inspect(func(s *store.Store, _ int64) {
 				if s.Used() > 110_000 {
 					t.Errorf("%d bytes used, limit 100000", s.Used())

@@ -241,6 +241,14 @@ func (g *Group) memoryLimit() (bytes int64, evicts bool) {
 	return max(m.MaxBytes/int64(g.opt.Shards), 1), m.Eviction.Policy != store.NoEviction
 }
 
+// OutOfMemory reports whether this replica uses more than the limit and no key may
+// be evicted: a command that needs memory would be refused. The log decides; this
+// is for those who ask before.
+func (g *Group) OutOfMemory() bool {
+	limit, evicts := g.memoryLimit()
+	return limit > 0 && !evicts && g.fsm.Used() > limit
+}
+
 // settingsToPropose returns the replicated settings that differ from this
 // node's configuration.
 func (g *Group) settingsToPropose() []fsm.SettingChange {

@@ -6,8 +6,8 @@ package store
 // slot share a memory, so that it has a fixed size; a watcher may be told of the
 // removal of another key, and tries again.
 type removals struct {
-	cleared uint64   // revision of the newest Clear
-	bySlot  []uint64 // revision of the newest other removal since; nil until the first
+	cleared uint64   // everything was removed at this revision; of states written before slots told that too
+	bySlot  []uint64 // revision of the newest removal; nil until the first
 }
 
 func (r *removals) note(slot uint16, revision uint64) {
@@ -15,6 +15,16 @@ func (r *removals) note(slot uint16, revision uint64) {
 		r.bySlot = make([]uint64, SlotCount)
 	}
 	r.bySlot[slot] = revision
+}
+
+// noteAll notes the removal of everything: keys tells how many each slot had. A
+// slot that had none has lost none.
+func (r *removals) noteAll(keys []uint32, revision uint64) {
+	for slot, n := range keys {
+		if n > 0 {
+			r.note(uint16(slot), revision)
+		}
+	}
 }
 
 // RemovedSince reports whether key, or another one of its slot, was removed after
@@ -26,8 +36,8 @@ func (s *Store) RemovedSince(key []byte, revision uint64) bool {
 	return s.removals.bySlot != nil && s.removals.bySlot[Slot(key)] > revision
 }
 
-// Removals calls fn for each slot that has lost a key since everything was last
-// removed, which was at revision cleared, with the revision of the newest loss.
+// Removals calls fn for each slot that has lost a key, with the revision of the
+// newest loss. At revision cleared everything was removed, if that is not 0.
 func (s *Store) Removals(fn func(slot uint16, revision uint64)) (cleared uint64) {
 	for slot, revision := range s.removals.bySlot {
 		if revision != 0 {

@@ -216,13 +216,13 @@ func (s *Store) Evict(key []byte, version uint64) bool {
 
 // Clear removes everything. Snapshots keep what they hold.
 func (s *Store) Clear() {
+	s.revision++
+	s.removals.noteAll(s.slots, s.revision)
 	s.dir = directory{}
 	s.slots = make([]uint32, SlotCount)
 	s.sums = newSums()
 	s.expiry = expiryIndex{}
 	s.n, s.used = 0, 0
-	s.revision++
-	s.removals = removals{cleared: s.revision}
 	s.resetSieve()
 	if s.opt.OnChange != nil {
 		s.opt.OnChange(nil, nil)

@@ -12,8 +12,9 @@ import (
 type Backend interface {
 	// Open starts the session of a client. kill, called from any goroutine,
 	// closes the client's connection without waiting. gone, called during a
-	// DoPipeline, reports whether the client has closed its end.
-	Open(remoteAddr, localAddr string, kill func(), gone func() bool) Session
+	// DoPipeline, reports whether the client has closed its end. memory, called
+	// from any goroutine, tells what the connection holds.
+	Open(remoteAddr, localAddr string, kill func(), gone func() bool, memory func() Memory) Session
 	// Clients returns the number of open sessions.
 	Clients() int
 	// Tuning returns the settings that may change while the server runs.
@@ -37,6 +38,14 @@ type Session interface {
 	// NeedsAuth: the client has a password to show first.
 	NeedsAuth() bool
 	Close()
+}
+
+// Memory is what a connection holds, in bytes.
+type Memory struct {
+	Query, QueryFree int64 // the query buffer: what is in it, and its room for more
+	Args             int64 // arguments of commands that are being run, within the query buffer
+	Reply            int64 // the reply buffer
+	Total            int64 // all of it, with what the connection takes besides
 }
 
 // Tuning is the reloadable part of the listener's configuration.

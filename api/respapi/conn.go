@@ -48,7 +48,9 @@ type conn struct {
 	phase     atomic.Uint32
 	since     atomic.Uint32 // tick at which the read began that is blocked now
 	writing   atomic.Uint32 // likewise for a write, plus one; 0: no write is blocked
-	heldRead  atomic.Int64  // bytes of the read buffers when the read began
+	heldRead  atomic.Int64  // bytes of the read buffers when the read, or the chunk, began
+	query     atomic.Int64  // the part of heldRead that requests fill
+	args      atomic.Int64  // the part of query that belongs to the chunk that runs
 	heldWrite atomic.Int64  // bytes of the write buffer after the last flush
 
 	strange *list.Element // in srv.strangers; guarded by srv.mu
@@ -71,8 +73,26 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.r = resp.NewReader(source{c}, s.opt.Limits)
 	c.w = resp.NewWriter(sink{c})
 	kill := func() { _ = nc.Close() }
-	c.sess = s.opt.Backend.Open(nc.RemoteAddr().String(), nc.LocalAddr().String(), kill, func() bool { return peerGone(nc) })
+	c.sess = s.opt.Backend.Open(nc.RemoteAddr().String(), nc.LocalAddr().String(), kill, func() bool { return peerGone(nc) }, c.memory)
 	return c
+}
+
+// restBytes is about what a connection takes besides its buffers: its goroutine's
+// stack, the socket, the session.
+const restBytes = 6 << 10
+
+// noteMemory is called before a read and before a chunk of args bytes runs.
+func (c *conn) noteMemory(args int) {
+	c.heldRead.Store(c.r.Held())
+	c.query.Store(c.r.Filled())
+	c.args.Store(int64(args))
+}
+
+// memory tells CLIENT LIST what the connection holds. Safe from any goroutine: the
+// figures may be of different moments.
+func (c *conn) memory() Memory {
+	read, filled, reply := c.heldRead.Load(), c.query.Load(), c.heldWrite.Load()
+	return Memory{Query: filled, QueryFree: max(read-filled, 0), Args: c.args.Load(), Reply: reply, Total: read + reply + restBytes}
 }
 
 // serve runs the connection to its end.
@@ -141,13 +161,15 @@ func (c *conn) gather(b *batch, first [][]byte, auth bool) (hostile bool) {
 			size += len(arg)
 		}
 		if auth || len(b.cmds) == chunkCommands || size >= chunkBytes || !c.r.Buffered() {
-			return false
+			break
 		}
 		var err error
 		if cmd, err = c.r.ReadCommand(); err != nil {
-			return false // it comes again once these commands are answered
+			break // it comes again once these commands are answered
 		}
 	}
+	c.noteMemory(size)
+	return false
 }
 
 // isHTTP recognizes the first words that Redis takes for an attack.

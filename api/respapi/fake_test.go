@@ -33,7 +33,7 @@ type fake struct {
 	last func() // kill of the newest session; guarded by mu
 }
 
-func (f *fake) Open(_, _ string, kill func(), _ func() bool) Session {
+func (f *fake) Open(_, _ string, kill func(), _ func() bool, _ func() Memory) Session {
 	f.clients.Add(1)
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -13,8 +13,9 @@ func FromRouter(r *router.Router) Backend { return routerBackend{r} }
 
 type routerBackend struct{ *router.Router }
 
-func (b routerBackend) Open(remoteAddr, localAddr string, kill func(), gone func() bool) Session {
-	s := b.NewSession(remoteAddr, router.KindRESP, router.WithKill(kill), router.WithGone(gone), router.WithLocalAddr(localAddr))
+func (b routerBackend) Open(remoteAddr, localAddr string, kill func(), gone func() bool, memory func() Memory) Session {
+	s := b.NewSession(remoteAddr, router.KindRESP, router.WithKill(kill), router.WithGone(gone), router.WithLocalAddr(localAddr),
+		router.WithMemory(func() router.Memory { return router.Memory(memory()) }))
 	return routerSession{Session: s, router: b.Router}
 }
 

@@ -41,22 +41,15 @@ func doClientID(_ *Router, _ context.Context, s *Session, _ command.Args) resp.V
 	return resp.Int(s.id)
 }
 
-func doClientSetinfo(_ *Router, _ context.Context, s *Session, args command.Args) resp.Value {
-	var field *string
-	switch {
-	case isWord(args[2], "lib-name"):
-		field = &s.libName
-	case isWord(args[2], "lib-ver"):
-		field = &s.libVer
-	default:
+// doClientSetinfo takes what newer clients tell of themselves. CLIENT LIST of the
+// announced version has no place for it.
+func doClientSetinfo(_ *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
+	if !isWord(args[2], "lib-name") && !isWord(args[2], "lib-ver") {
 		return resp.Err("ERR Unrecognized option '" + clip(args[2], 128) + "'")
 	}
 	if !validName(args[3]) {
 		return resp.Err("ERR " + strings.ToLower(string(args[2])) + " cannot contain spaces, newlines or special characters.")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	*field = string(args[3])
 	return resp.OK
 }
 
@@ -103,8 +96,9 @@ func doClientInfo(r *Router, _ context.Context, s *Session, _ command.Args) resp
 	return resp.Verbatim(r.describe(s) + "\n")
 }
 
-// describe is one line of CLIENT LIST. Fields that have no meaning here have
-// the value that they have in Redis when nothing happens.
+// describe is one line of CLIENT LIST. It has the fields of redisVersion and no
+// others: clients refuse what they do not know. Those that have no meaning here
+// have the value that they have in Redis when nothing happens.
 func (r *Router) describe(s *Session) string {
 	now := r.now()
 	flags := "N"
@@ -124,13 +118,15 @@ func (r *Router) describe(s *Session) string {
 	if p := s.last.Load(); p != nil {
 		cmd = p.name
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d watch=%d "+
-		"qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=%s user=default redir=-1 resp=%d "+
-		"lib-name=%s lib-ver=%s tot-cmds=%d",
-		s.id, s.addr, s.laddr, s.name, int64(now.Sub(s.created).Seconds()), int64(now.Sub(s.LastSeen()).Seconds()), flags,
-		s.queued.Load(), s.watching.Load(), cmd, s.protoSeen.Load(), s.libName, s.libVer, s.commands.Load())
+	var m Memory
+	if s.memory != nil {
+		m = s.memory()
+	}
+	multi := s.queuedMem.Load() + s.watchMem.Load()
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d "+
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=0 oll=0 omem=0 tot-mem=%d events=r cmd=%s user=default redir=-1 resp=%d",
+		s.id, s.addr, s.laddr, s.getName(), int64(now.Sub(s.created).Seconds()), int64(now.Sub(s.LastSeen()).Seconds()), flags,
+		s.queued.Load(), m.Query, m.QueryFree, m.Args, multi, m.Reply, m.Reply, m.Total+multi, cmd, s.protoSeen.Load())
 }
 
 func doClientList(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {

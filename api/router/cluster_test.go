@@ -172,7 +172,8 @@ func TestHalfOfAFanOutIsInDoubt(t *testing.T) {
 
 func TestClientReply(t *testing.T) {
 	r, _, s := newRouter(t, routertest.Options{}, router.Config{})
-	cmds := [][][]byte{cmd("PING"), cmd("CLIENT REPLY SKIP"), cmd("PING"), cmd("PING"), cmd("CLIENT REPLY OFF"), cmd("PING"), cmd("CLIENT REPLY ON"), cmd("HELLO 3"), cmd("PING")}
+	cmds := [][][]byte{cmd("PING"), cmd("CLIENT REPLY SKIP"), cmd("PING"), cmd("PING"), cmd("CLIENT REPLY OFF"), cmd("PING"), cmd("CLIENT REPLY ON"), cmd("HELLO 3"), cmd("PING"),
+		cmd("CLIENT REPLY OFF"), cmd("PING"), cmd("RESET"), cmd("PING"), cmd("CLIENT REPLY SKIP"), cmd("RESET"), cmd("PING")}
 	var seen []string
 	for len(cmds) > 0 {
 		out := r.DoPipeline(context.Background(), s, cmds, nil)
@@ -184,7 +185,7 @@ func TestClientReply(t *testing.T) {
 			seen = append(seen, fmt.Sprintf("%d%.5s", s.Proto(), show(v)))
 		}
 	}
-	if got, want := strings.Join(seen, " "), "2+PONG 2+PONG 2+OK 3[serv 3+PONG"; got != want {
+	if got, want := strings.Join(seen, " "), "2+PONG 2+PONG 2+OK 3[serv 3+PONG 2+RESE 2+PONG 2+PONG"; got != want {
 		t.Errorf("the client saw %s, want %s", got, want)
 	}
 }

@@ -178,7 +178,7 @@ func doCommandList(r *Router, _ context.Context, _ *Session, args command.Args) 
 	keep := func(*plan) bool { return true }
 	switch {
 	case len(args) == 2:
-		keep = func(p *plan) bool { return !strings.Contains(p.name, "|") }
+		// Subcommands too, as in Redis.
 	case len(args) != 5 || !isWord(args[2], "FILTERBY"):
 		return errSyntax
 	case isWord(args[3], "MODULE"):

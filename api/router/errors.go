@@ -19,6 +19,7 @@ var (
 	errWrongPass   = resp.Err("WRONGPASS invalid username-password pair or user is disabled.")
 	errCrossSlot   = resp.Err("CROSSSLOT Keys in request don't hash to the same slot")
 	errNotServed   = resp.Err("CLUSTERDOWN Hash slot not served")
+	errOOM         = resp.Err("OOM command not allowed when used memory > 'maxmemory'.")
 	errExecAbort   = resp.Err("EXECABORT Transaction discarded because of previous errors.")
 	errUnsupported = resp.Err("ERR this node does not run that command")
 	errNotInTx     = resp.Err("ERR Command not allowed inside a transaction")

@@ -132,9 +132,7 @@ func doLatencyHistogram(r *Router, _ context.Context, _ *Session, args command.A
 	if len(args) > 2 {
 		wanted = nil
 		for _, name := range args[2:] {
-			if p := r.byFullName(string(name)); p != nil {
-				wanted = append(wanted, p)
-			}
+			wanted = append(wanted, r.withSubcommands(r.byFullName(string(name)))...)
 		}
 	}
 	var out []resp.Value
@@ -157,6 +155,18 @@ func doLatencyHistogram(r *Router, _ context.Context, _ *Session, args command.A
 			resp.BulkString("histogram_usec"), resp.Map(hist...)))
 	}
 	return resp.Map(out...)
+}
+
+// withSubcommands returns p, unless nil, and its subcommands by name.
+func (r *Router) withSubcommands(p *plan) []*plan {
+	if p == nil {
+		return nil
+	}
+	list := []*plan{p}
+	for _, sub := range p.spec.Sub {
+		list = append(list, r.byFullName(sub.Name))
+	}
+	return list
 }
 
 // byFullName finds "get" or "config|get", in any case.

@@ -55,12 +55,30 @@ func doDiscard(_ *Router, _ context.Context, s *Session, _ command.Args) resp.Va
 func (s *Session) endTx() {
 	s.tx = nil
 	s.queued.Store(-1)
+	s.queuedMem.Store(0)
 	s.unwatch()
 }
 
 func (s *Session) unwatch() {
 	s.watches, s.watchedKeys = nil, nil
-	s.watching.Store(0)
+	s.watchMem.Store(0)
+}
+
+// What the bookkeeping of a queued command, of one of its arguments and of a
+// watched key takes.
+const (
+	queuedBytes  = 32
+	argBytes     = 24
+	watchedBytes = 40
+)
+
+// sizeOf is the memory that a copy of args takes.
+func sizeOf(args command.Args) int64 {
+	n := argBytes * int64(len(args))
+	for _, a := range args {
+		n += int64(len(a))
+	}
+	return n
 }
 
 func doUnwatch(_ *Router, _ context.Context, s *Session, _ command.Args) resp.Value {
@@ -114,12 +132,13 @@ func (s *Session) watch(key []byte, version uint64) {
 	s.watchedKeys[string(key)] = struct{}{}
 	w := command.Watch{Key: append([]byte(nil), key...), Version: version}
 	s.watches = append(s.watches, watched{w, int(store.Slot(key))})
-	s.watching.Store(int64(len(s.watches)))
+	s.watchMem.Add(int64(watchedBytes + len(key)))
 }
 
 // queue adds a command to the transaction.
 func (r *Router) queue(s *Session, p *plan, args command.Args) resp.Value {
 	t := s.tx
+	shard := 0
 	if p.h.run == nil && r.sharded {
 		if p.spec.Flags.Has(command.AllShards) {
 			return r.reject(s, p, errTxAllShards)
@@ -135,7 +154,11 @@ func (r *Router) queue(s *Session, p *plan, args command.Args) resp.Value {
 				return r.reject(s, p, to.refuse)
 			}
 			t.joinSlot(slot)
+			shard = int(r.slots[slot])
 		}
+	}
+	if p.write && r.shards[shard].OutOfMemory() && r.table.NeedsMemory(args) {
+		return r.reject(s, p, errOOM)
 	}
 	size := commandSize(args)
 	if t.size+size > r.cfg.MaxQueuedBytes {
@@ -144,6 +167,7 @@ func (r *Router) queue(s *Session, p *plan, args command.Args) resp.Value {
 	t.size += size
 	t.cmds = append(t.cmds, queuedCommand{p, copyArgs(args)})
 	s.queued.Store(int64(len(t.cmds)))
+	s.queuedMem.Add(queuedBytes + sizeOf(args))
 	return resp.Queued
 }
 

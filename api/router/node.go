@@ -21,6 +21,10 @@ type Shard interface {
 	// after it returned. The replies that fn makes may be kept, entries not.
 	Read(ctx context.Context, opt command.ReadOptions, fn func(*command.Ctx)) (command.ReadInfo, error)
 
+	// OutOfMemory reports whether commands that need memory would be refused as
+	// far as this node can tell. Must be cheap.
+	OutOfMemory() bool
+
 	// Origin names this life of this node, which requests for locks carry.
 	Origin() (node string, boot uint64)
 	// ExpectGrant listens for what becomes of a request for a lock with the

@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
@@ -51,7 +52,6 @@ func (r *Router) DoPipeline(ctx context.Context, s *Session, cmds [][][]byte, ou
 		}
 	}
 	r.flush(ctx, s, replies)
-	s.commands.Add(int64(n))
 	s.seen.Store(r.now().UnixMilli())
 	return out[:base+n]
 }
@@ -66,6 +66,9 @@ func (s *Session) skipped(p *plan) {
 // step runs, queues or refuses one command.
 func (r *Router) step(ctx context.Context, s *Session, i int, p *plan, args command.Args, out []resp.Value) {
 	if v := r.check(s, p, args); v.Kind == resp.KindError {
+		if p != nil && p.name == nameExec {
+			v = s.abortExec(v)
+		}
 		out[i] = r.reject(s, p, v)
 		return
 	}
@@ -114,6 +117,13 @@ func (r *Router) check(s *Session, p *plan, args command.Args) resp.Value {
 // or the node.
 func (p *plan) forData() bool { return p.h.run == nil || p.name == "lock" || p.name == "watch" }
 
+// abortExec answers an EXEC that was refused: as in Redis the transaction is over
+// all the same, and so are its watches.
+func (s *Session) abortExec(why resp.Value) resp.Value {
+	s.endTx()
+	return resp.Err("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(string(why.Str), "ERR "))
+}
+
 // reject counts a command that was refused before it ran. Within MULTI it
 // spoils the transaction.
 func (r *Router) reject(s *Session, p *plan, v resp.Value) resp.Value {
@@ -128,15 +138,6 @@ func (r *Router) reject(s *Session, p *plan, v resp.Value) resp.Value {
 }
 
 func (r *Router) runHandler(ctx context.Context, s *Session, p *plan, args command.Args) resp.Value {
-	if p.h.inline {
-		v := p.h.run(r, ctx, s, args)
-		p.stats.calls.Add(1)
-		if v.Kind == resp.KindError {
-			p.stats.failed.Add(1)
-			r.errs.count(v)
-		}
-		return v
-	}
 	start := r.now()
 	v := p.h.run(r, ctx, s, args)
 	r.observe(s, p, args, v, r.now().Sub(start))

@@ -237,6 +237,40 @@ const redisLines = `
 0 EXEC
 0 MULTI
 0 EXEC
+0 EXEC x
+0 MULTI
+0 SET a 1
+0 EXEC x
+0 EXEC
+0 WATCH q
+0 MULTI
+0 EXEC x
+0 SET q 1
+0 MULTI
+0 GET q
+0 EXEC
+0 MULTI
+0 DISCARD x
+0 EXEC
+0 MULTI
+0 WATCH
+0 EXEC
+0 WATCH absent
+1 FLUSHALL
+0 MULTI
+0 EXEC
+0 WATCH absent
+1 FLUSHALL
+1 SET other 1
+1 FLUSHALL
+0 MULTI
+0 EXEC
+0 WATCH absent
+1 SET absent 1
+1 FLUSHALL
+0 MULTI
+0 EXEC
+0 SET a 5
 0 MULTI
 0 SET s text
 0 INCR s
@@ -306,8 +340,7 @@ const redisLines = `
 `
 
 // TestTransactionsAsRedis runs random transactions of three clients. The keys
-// always exist: a key that was absent, came and went is unchanged to our WATCH
-// (DESIGN.md), changed to that of Redis.
+// always exist: for an absent one, a removal in its slot is a change to our WATCH.
 func TestTransactionsAsRedis(t *testing.T) {
 	r, _, _ := newRouter(t, routertest.Options{}, router.Config{})
 	socket := startRedis(t)

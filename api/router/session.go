@@ -29,6 +29,7 @@ type Session struct {
 	forward bool // never redirect this client
 	kill    func()
 	gone    func() bool // the client has closed its end; nil: not known
+	memory  func() Memory
 	created time.Time
 
 	proto    int
@@ -50,19 +51,17 @@ type Session struct {
 
 	closing    atomic.Bool  // the connection is to be closed after its replies
 	queued     atomic.Int64 // commands in MULTI, -1 outside; for CLIENT LIST
-	watching   atomic.Int64
+	queuedMem  atomic.Int64 // bytes that those take
+	watchMem   atomic.Int64 // bytes that the watched keys take
 	seen       atomic.Int64 // when the client last sent something, Unix ms
-	commands   atomic.Int64
 	protoSeen  atomic.Int64
 	readonlyOn atomic.Bool
 	last       atomic.Pointer[plan]
 	noEvict    atomic.Bool
 	noTouch    atomic.Bool
 
-	mu      sync.Mutex // guards name, libName, libVer
-	name    string
-	libName string
-	libVer  string
+	mu   sync.Mutex // guards name
+	name string
 }
 
 type replyMode uint8
@@ -88,6 +87,19 @@ func WithGone(gone func() bool) SessionOption { return func(s *Session) { s.gone
 
 // WithLocalAddr tells CLIENT LIST which address the client connected to.
 func WithLocalAddr(addr string) SessionOption { return func(s *Session) { s.laddr = addr } }
+
+// Memory is what a connection holds for its client, in bytes, as CLIENT LIST shows
+// it.
+type Memory struct {
+	Query, QueryFree int64 // the query buffer: what is in it, and its room for more
+	Args             int64 // arguments of commands that are being run
+	Reply            int64 // the reply buffer
+	Total            int64 // all of it, with what the connection takes besides
+}
+
+// WithMemory tells CLIENT LIST what the connection holds. memory is called from any
+// goroutine.
+func WithMemory(memory func() Memory) SessionOption { return func(s *Session) { s.memory = memory } }
 
 // WithReadOptions sets the terms of all reads of the session.
 func WithReadOptions(o command.ReadOptions) SessionOption {
@@ -159,11 +171,12 @@ func (s *Session) killed() {
 
 // reset is RESET: the session as it was when the client connected.
 func (s *Session) reset() {
-	s.tx = nil
-	s.unwatch()
-	s.queued.Store(-1)
+	s.endTx()
 	s.setReadonly(false)
 	s.setProto(2)
+	if s.replies == repliesOff { // RESET itself is answered then, but not after SKIP
+		s.muted = false
+	}
 	s.replies = repliesOn
 	s.noEvict.Store(false)
 	s.noTouch.Store(false)

@@ -47,9 +47,7 @@ func (r *Router) slow(s *Session, p *plan, args command.Args, n int, elapsed tim
 		set.SlowlogMaxLen == 0 || r.secret(p, args) {
 		return
 	}
-	if p.name == "config|set" {
-		args = redacted(args)
-	}
+	args = redacted(p, args)
 	e := slowEntry{at: r.now().Unix(), micros: elapsed.Microseconds(), args: slowArgs(args, n),
 		addr: s.addr, name: s.getName(), command: p.name}
 	r.slowlog.add(e, set.SlowlogMaxLen)
@@ -75,11 +73,24 @@ func (r *Router) secret(p *plan, args command.Args) bool {
 	return false
 }
 
-// redacted is a CONFIG SET without secrets.
-func redacted(args command.Args) command.Args {
+// redacted is a command without the secrets that it may have, as Redis shows it.
+func redacted(p *plan, args command.Args) command.Args {
+	var hide func(i int) bool
+	switch p.name {
+	case "config|set":
+		hide = func(i int) bool {
+			return i%2 == 1 && i > 2 && secretParam(strings.ToLower(string(args[i-1])))
+		}
+	case "auth":
+		hide = func(i int) bool { return i > 0 }
+	case "hello":
+		hide = func(i int) bool { return i > 2 && (isWord(args[i-1], "AUTH") || i > 3 && isWord(args[i-2], "AUTH")) }
+	default:
+		return args
+	}
 	out := slices.Clone(args)
-	for i := 3; i < len(out); i += 2 {
-		if secretParam(strings.ToLower(string(out[i-1]))) {
+	for i := range out {
+		if hide(i) {
 			out[i] = []byte("(redacted)")
 		}
 	}

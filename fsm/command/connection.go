@@ -93,7 +93,7 @@ var specClient = &Spec{
 		{
 			Name: "client|setinfo", Group: "connection", Arity: 4, Since: "7.2.0",
 			Flags: Connection | NoScript | Loading | StaleOK, ACL: []string{"slow", "connection"},
-			Summary: "Names the client library, for CLIENT LIST.",
+			Summary: "Takes the name and version of the client library.",
 			Syntax:  "LIB-NAME name | LIB-VER version",
 		},
 		{

@@ -97,6 +97,8 @@ const notes = `
 - A pattern of ` + "`KEYS` and `SCAN`" + ` has 65536 bytes at most, and one that takes very many steps on the keys is refused: several stars with long texts after them, on long keys.
 - ` + "`DBSIZE`" + ` never counts a key whose time is up.
 - ` + "`WATCH`" + ` compares versions, and survives a change of leader. A key that was absent, came and went again has changed, as in Redis; so has an absent key of which another key of the same slot was removed meanwhile.
+- ` + "`MULTI`" + `: while memory is short, commands that need more are refused when they are queued; Redis refuses reads and DEL then, too.
+- ` + "`CLIENT SETINFO`" + ` (of Redis 7.2, which newer clients send) is answered; ` + "`CLIENT LIST`" + ` has the fields of Redis 7.0 and no place for it.
 - The texts of ` + "`HELP`" + ` subcommands are Lockstep's own.
 - ` + "`ONCE`" + ` keeps the reply of the first run for the retention time of the cluster. The same id with another command answers
   ` + "`ONCEMISMATCH`" + `, an id whose reply was dropped ` + "`ONCEEXPIRED`" + `, a new one for which there is no memory ` + "`ONCEFULL`" + ` or, if

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/lockstepkv/lockstep/internal/bulk"
 	"github.com/lockstepkv/lockstep/internal/mutant"
@@ -326,11 +327,20 @@ func (t *Table) prepare(u *Unit) prepared {
 	return out
 }
 
-func (t *Table) needsMemory(u *Unit) bool {
-	for _, args := range u.Cmds {
-		if sp, err := t.checkData(args); err == nil && sp.Flags.Has(DenyOOM) {
-			return true
-		}
+func (t *Table) needsMemory(u *Unit) bool { return slices.ContainsFunc(u.Cmds, t.NeedsMemory) }
+
+// NeedsMemory reports whether args are refused when memory is short, also for the
+// sake of the command within FENCED or ONCE.
+func (t *Table) NeedsMemory(args Args) bool {
+	sp, err := t.checkData(args)
+	if err != nil {
+		return false
 	}
-	return false
+	switch sp.Name {
+	case "fenced":
+		sp, _, err = t.checkFenced(args)
+	case "once":
+		sp, err = t.checkOnce(args)
+	}
+	return err == nil && sp.Flags.Has(DenyOOM)
 }

@@ -169,6 +169,7 @@ type Shard struct {
 	locks *lock.Table  // guarded by mu
 	hub   *lockHub
 	fail  error // guarded by mu
+	limit int64 // guarded by mu
 
 	// Proposals and Reads count the calls, Units the proposed units.
 	Proposals, Reads, Units atomic.Int64
@@ -188,6 +189,20 @@ func (s *Shard) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fail = err
+}
+
+// SetLimit bounds the memory of the shard; 0 is no limit.
+func (s *Shard) SetLimit(bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit = bytes
+}
+
+// OutOfMemory implements router.Shard.
+func (s *Shard) OutOfMemory() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.limit > 0 && s.store.Used() > s.limit
 }
 
 func (s *Shard) ctx() *command.Ctx {
@@ -220,7 +235,7 @@ func (s *Shard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, err
 			return nil, err
 		}
 		c := s.ctx()
-		c.InLog, c.Once, c.Seed = true, s.once, s.applied.Add(1)
+		c.InLog, c.Once, c.Seed, c.OOMLimit = true, s.once, s.applied.Add(1), s.limit
 		out = append(out, s.table.RunUnit(c, &u))
 		s.Units.Add(1)
 	}
