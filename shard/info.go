@@ -41,7 +41,7 @@ func (m *Memory) info() memoryInfo {
 // adopt takes over a memory setting that is newer than this node's.
 func (n *Node) adopt(i memoryInfo) {
 	policy, err := store.ParsePolicy(i.Policy)
-	if i.At <= n.memory.Load().At || err != nil {
+	if i.At <= n.memory.Load().At || i.At > n.opt.Clock.WallMillis()+maxClockMillis || err != nil {
 		return
 	}
 	m := Memory{At: i.At, MaxBytes: i.MaxBytes, Eviction: store.Options{

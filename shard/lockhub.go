@@ -3,10 +3,12 @@ package shard
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/transport"
 )
 
 // watchBuffer is how many events a watcher may be behind.
@@ -214,6 +216,9 @@ func (g *Group) answerGranted(msg []byte) error {
 	term, rest, err := cutUvarint(msg)
 	if err != nil {
 		return err
+	}
+	if !transport.PlausibleTerm(g.raft.CurrentTerm(), term) {
+		return fmt.Errorf("%w: term %d", errMalformedMessage, term)
 	}
 	fence, rest, err := cutUvarint(rest)
 	if err != nil {

@@ -55,7 +55,7 @@ func decodeNoted(msg []byte) (n noted, last uint64, err error) {
 			return noted{}, 0, err
 		}
 	}
-	if len(msg) > 0 {
+	if len(msg) > 0 || max(v[0], v[1], v[4]) > transport.MaxNumber {
 		return noted{}, 0, errMalformedMessage
 	}
 	return noted{term: v[0], index: v[1], stamp: fsm.Stamp{Wall: int64(v[2]), Mono: int64(v[3])}}, v[4], nil

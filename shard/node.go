@@ -64,7 +64,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	n.memory.Store(&opt.Memory)
 	n.net, err = transport.New(transport.Options{
 		NodeID: opt.NodeID, ClusterID: meta.ClusterID(), Listener: opt.Listener, Peers: peers,
-		TLS: opt.PeerTLS, Logger: opt.Logger, Fault: opt.Faults, Clock: opt.Clock, Dial: opt.Dial,
+		TLS: opt.PeerTLS, Secret: opt.Secret, Logger: opt.Logger, Fault: opt.Faults, Clock: opt.Clock, Dial: opt.Dial,
 	})
 	if err != nil {
 		return nil, errors.Join(err, meta.Close())
@@ -224,13 +224,16 @@ func (n *Node) handle() {
 	n.net.Handle(methodAdmission, n.answerAdmission)
 }
 
-func (n *Node) answerPropose(ctx context.Context, _ string, req []byte) ([]byte, error) {
+func (n *Node) answerPropose(ctx context.Context, from string, req []byte) ([]byte, error) {
 	g, rest, err := n.groupOf(req)
 	if err != nil {
 		return encodeResult(fsm.BatchResult{}, errNotServing), nil
 	}
 	batch, err := fsm.DecodeBatch(rest)
 	if err != nil {
+		return nil, err
+	}
+	if err := plausibleBatch(batch, from, n.opt.Clock.WallMillis()); err != nil {
 		return nil, err
 	}
 	if err := batch.Check(); err != nil {

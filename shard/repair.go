@@ -15,6 +15,7 @@ import (
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/snapshot"
+	"github.com/lockstepkv/lockstep/transport"
 )
 
 // A replica that lost its log, its snapshots or its whole directory has lost
@@ -205,13 +206,25 @@ func (g *Group) poll(ctx context.Context) ([]seniority, error) {
 		if err != nil {
 			continue
 		}
-		var s seniority
-		if err := json.Unmarshal(reply, &s); err != nil {
-			return nil, fmt.Errorf("%w: %w", errMalformedMessage, err)
+		s, err := decodeSeniority(reply, g.clock.WallMillis())
+		if err != nil {
+			return nil, err
 		}
 		known = append(known, s)
 	}
 	return known, nil
+}
+
+// decodeSeniority reads a peer's answer. This node has nothing of the group, so its own
+// term is 0.
+func decodeSeniority(reply []byte, wallMillis int64) (s seniority, err error) {
+	if err := json.Unmarshal(reply, &s); err != nil {
+		return s, fmt.Errorf("%w: %w", errMalformedMessage, err)
+	}
+	if !transport.PlausibleTerm(0, s.Term) || !plausibleBoot(s.Boot, wallMillis) {
+		return s, fmt.Errorf("%w: term %d, start %d", errMalformedMessage, s.Term, s.Boot)
+	}
+	return s, nil
 }
 
 // judge decides from the answers of all other voters whether the group exists

@@ -75,11 +75,14 @@ func (t *Transport) introduce(raw net.Conn, p *peer, kind connKind, number uint3
 		}
 		nc = secured
 	}
-	hello := appendPreamble(nil, preamble{kind: kind, number: number, cluster: t.cluster, from: t.id, to: p.id})
-	if _, err := nc.Write(hello); err != nil {
+	pre := preamble{kind: kind, number: number, cluster: t.cluster, from: t.id, to: p.id}
+	if t.secret != nil {
+		pre.nonce = newNonce()
+	}
+	if _, err := nc.Write(appendPreamble(nil, pre)); err != nil {
 		return nil, err
 	}
-	if err := readVerdict(nc); err != nil {
+	if err := t.respond(nc, pre); err != nil {
 		return nil, fmt.Errorf("refused: %w", err)
 	}
 	return nc, raw.SetDeadline(time.Time{})
@@ -108,14 +111,14 @@ func (t *Transport) accept() {
 func (t *Transport) welcome(raw net.Conn) {
 	defer raw.Close()
 	stop := context.AfterFunc(t.ctx, func() { raw.Close() })
-	nc, pre, err := t.examine(raw)
+	nc, pre, proof, err := t.examine(raw)
 	if err == nil {
 		nc, err = t.faults.wrap(nc, pre.from, Inbound)
 	}
 	if err == nil {
 		// An injected fault may hold the bytes back until the connection ends.
 		release := context.AfterFunc(t.ctx, func() { nc.Close() })
-		_, err = nc.Write(appendVerdict(nil, verdictWelcome, ""))
+		_, err = nc.Write(appendVerdict(nil, verdictWelcome, string(proof)))
 		release()
 	}
 	if err == nil {
@@ -138,34 +141,37 @@ func (t *Transport) welcome(raw net.Conn) {
 }
 
 // examine is the acceptor's half of the handshake, up to the verdict when that
-// is a welcome.
-func (t *Transport) examine(raw net.Conn) (net.Conn, preamble, error) {
+// is a welcome, which carries the proof.
+func (t *Transport) examine(raw net.Conn) (nc net.Conn, pre preamble, proof []byte, err error) {
 	if err := raw.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
-		return nil, preamble{}, err
+		return nil, preamble{}, nil, err
 	}
-	nc := raw
+	nc = raw
 	if t.tls != nil {
 		secured := tls.Server(raw, t.serverTLS())
 		if err := secured.HandshakeContext(t.ctx); err != nil {
-			return nil, preamble{}, fmt.Errorf("TLS: %w", err)
+			return nil, preamble{}, nil, fmt.Errorf("TLS: %w", err)
 		}
 		nc = secured
 	}
-	pre, err := readPreamble(nc)
-	if err == nil {
-		err = t.judge(pre)
+	trusted := t.tls != nil
+	if pre, err = readPreamble(nc); err == nil {
+		if proof, err = t.challenge(nc, pre); err == nil {
+			trusted = trusted || proof != nil
+			err = t.judge(pre)
+		}
 	}
 	if err != nil {
 		if errors.Is(err, ErrNotLockstep) {
-			return nil, pre, err // it would not understand the verdict
+			return nil, pre, nil, err // it would not understand the verdict
 		}
-		_, _ = nc.Write(appendVerdict(nil, verdictOf(err), "node "+t.id+": "+err.Error()))
+		_, _ = nc.Write(refusal(err, t.id, trusted))
 	}
-	return nc, pre, err
+	return nc, pre, proof, err
 }
 
-// judge decides whether to take a connection. Its errors are worded for the
-// dialer too.
+// judge decides whether to take a connection. Its errors are worded for a dialer of
+// this cluster too; what others are told, refusal decides.
 func (t *Transport) judge(pre preamble) error {
 	switch {
 	case pre.cluster != t.cluster:

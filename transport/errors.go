@@ -39,6 +39,8 @@ var (
 	ErrWrongCluster = errors.New("peer belongs to another cluster")
 	ErrWrongNode    = errors.New("another node answers at this address")
 	ErrUnknownGroup = errors.New("peer does not serve this Raft group")
+	ErrRefused      = errors.New("peer refuses this node; the peer's own log says why")
+	ErrSecret       = errors.New("no proof of a common cluster secret")
 	ErrNotLockstep  = errors.New("peer does not speak Lockstep's peer protocol")
 )
 

@@ -29,6 +29,9 @@ type Options struct {
 	// nil). A peer's certificate must be valid for ServerName, or for the host
 	// in the peer's address when ServerName is empty.
 	TLS func() *tls.Config
+	// Secret is known to all nodes of the cluster, which prove that to each other; at
+	// least MinSecretBytes. Nil: they do not.
+	Secret []byte
 	// Logger is where refusals and lost peers are told. Default slog.Default().
 	Logger *slog.Logger
 	// Fault lets tests and the fault-injection harness cut connections. Nil
@@ -60,6 +63,9 @@ func (o Options) withDefaults() (Options, error) {
 		if cfg := o.TLS(); len(cfg.Certificates) == 0 && cfg.GetCertificate == nil {
 			return o, errors.New("transport: TLS without a certificate")
 		}
+	}
+	if o.Secret != nil && len(o.Secret) < MinSecretBytes {
+		return o, fmt.Errorf("transport: the secret has %d bytes, it must have at least %d", len(o.Secret), MinSecretBytes)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

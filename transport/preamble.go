@@ -10,17 +10,21 @@ import (
 // Whoever dials sends a preamble, and the acceptor answers with a verdict.
 //
 //	preamble = magic:4 version:1 size:u16 body
-//	body     = kind:1 number:u32 str8(cluster) str8(from) str8(to)
+//	body     = kind:1 number:u32 str8(nonce) str8(cluster) str8(from) str8(to)
 //	verdict  = magic:4 version:1 code:1 str16(text)
+//
+// The nonce is empty when the dialer has no cluster secret; see secret.go for what
+// comes between preamble and verdict when there is one.
+//
 //	strN     = length:N bits octets
 //
 // Both begin alike in every version, so that versions can refuse each other
 // by name. Numbers are big endian.
 const (
 	preambleMagic   = "LSTP"
-	preambleVersion = 1
+	preambleVersion = 2
 	maxIDBytes      = 255
-	maxBodyBytes    = 5 + 3*(1+maxIDBytes)
+	maxBodyBytes    = 5 + 4*(1+maxIDBytes)
 	maxVerdictText  = 4096
 )
 
@@ -35,6 +39,7 @@ const (
 type preamble struct {
 	kind              connKind
 	number            uint32
+	nonce             string
 	cluster, from, to string
 }
 
@@ -46,6 +51,9 @@ const (
 	verdictNode
 	verdictStranger
 	verdictGroup
+	verdictRefused   // nothing is told to a stranger
+	verdictSecret    // the proof is missing or wrong
+	verdictChallenge // the text is the acceptor's nonce
 )
 
 var verdictErrors = map[uint8]error{
@@ -54,6 +62,8 @@ var verdictErrors = map[uint8]error{
 	verdictNode:     ErrWrongNode,
 	verdictStranger: ErrUnknownPeer,
 	verdictGroup:    ErrUnknownGroup,
+	verdictRefused:  ErrRefused,
+	verdictSecret:   ErrSecret,
 }
 
 func verdictOf(err error) uint8 {
@@ -65,13 +75,30 @@ func verdictOf(err error) uint8 {
 	return verdictVersion
 }
 
+// refusal is what a dialer is told. Those who have shown that they belong to the cluster
+// learn everything. A stranger learns the version of the format and whether a secret is
+// asked for; one who names the cluster's id, which nodes only tell each other, learns
+// which part of the rest is wrong, but no right one.
+func refusal(err error, node string, trusted bool) []byte {
+	code := verdictOf(err)
+	switch {
+	case trusted:
+		return appendVerdict(nil, code, "node "+node+": "+err.Error())
+	case code == verdictVersion:
+		return appendVerdict(nil, code, err.Error())
+	case code == verdictCluster:
+		code = verdictRefused
+	}
+	return appendVerdict(nil, code, "")
+}
+
 func appendPreamble(dst []byte, p preamble) []byte {
 	dst = append(append(dst, preambleMagic...), preambleVersion)
-	size := 5 + 3 + len(p.cluster) + len(p.from) + len(p.to)
+	size := 5 + 4 + len(p.nonce) + len(p.cluster) + len(p.from) + len(p.to)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(size))
 	dst = append(dst, byte(p.kind))
 	dst = binary.BigEndian.AppendUint32(dst, p.number)
-	for _, s := range []string{p.cluster, p.from, p.to} {
+	for _, s := range []string{p.nonce, p.cluster, p.from, p.to} {
 		dst = append(append(dst, byte(len(s))), s...)
 	}
 	return dst
@@ -117,7 +144,7 @@ func parseBody(body []byte) (preamble, error) {
 	}
 	p := preamble{kind: connKind(body[0]), number: binary.BigEndian.Uint32(body[1:])}
 	rest := body[5:]
-	for _, field := range []*string{&p.cluster, &p.from, &p.to} {
+	for _, field := range []*string{&p.nonce, &p.cluster, &p.from, &p.to} {
 		if len(rest) == 0 || len(rest) < 1+int(rest[0]) {
 			return preamble{}, fmt.Errorf("%w: short preamble", ErrNotLockstep)
 		}
@@ -137,30 +164,33 @@ func appendVerdict(dst []byte, code uint8, text string) []byte {
 	return append(dst, text...)
 }
 
-// readVerdict returns nil when the acceptor takes the connection.
-func readVerdict(r io.Reader) error {
+// readVerdict returns a welcome or a challenge with its text; a refusal is an error.
+func readVerdict(r io.Reader) (code uint8, text string, err error) {
 	var head [8]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return err
+		return 0, "", err
 	}
 	// A refusal because of the version comes from another version's node.
 	if err := checkHead(head[:5]); err != nil && !errors.Is(err, ErrWrongVersion) {
-		return err
+		return 0, "", err
 	}
 	size := int(binary.BigEndian.Uint16(head[6:]))
 	if size > maxVerdictText {
-		return fmt.Errorf("%w: verdict of %d bytes", ErrNotLockstep, size)
+		return 0, "", fmt.Errorf("%w: verdict of %d bytes", ErrNotLockstep, size)
 	}
-	text := make([]byte, size)
-	if _, err := io.ReadFull(r, text); err != nil {
-		return err
+	body := make([]byte, size)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return 0, "", err
 	}
-	if head[5] == verdictWelcome {
-		return checkHead(head[:5])
+	if head[5] == verdictWelcome || head[5] == verdictChallenge {
+		return head[5], string(body), checkHead(head[:5])
 	}
 	reason, ok := verdictErrors[head[5]]
 	if !ok {
 		reason = ErrNotLockstep
 	}
-	return fmt.Errorf("%w: it says: %s", reason, text)
+	if size == 0 {
+		return 0, "", reason
+	}
+	return 0, "", fmt.Errorf("%w: it says: %s", reason, body)
 }

@@ -25,9 +25,9 @@ func TestPreambleRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		id := rapid.StringN(0, 60, maxIDBytes)
 		want := preamble{
-			kind:    rapid.SampledFrom([]connKind{kindRaft, kindRPC}).Draw(t, "kind"),
-			number:  rapid.Uint32().Draw(t, "number"),
-			cluster: id.Draw(t, "cluster"), from: id.Draw(t, "from"), to: id.Draw(t, "to"),
+			kind:   rapid.SampledFrom([]connKind{kindRaft, kindRPC}).Draw(t, "kind"),
+			number: rapid.Uint32().Draw(t, "number"),
+			nonce:  id.Draw(t, "nonce"), cluster: id.Draw(t, "cluster"), from: id.Draw(t, "from"), to: id.Draw(t, "to"),
 		}
 		r := bytes.NewReader(append(appendPreamble(nil, want), "rest"...))
 		got, err := readPreamble(r)
@@ -62,17 +62,18 @@ func FuzzVerdict(f *testing.F) {
 	f.Add(appendVerdict(nil, verdictCluster, "no"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var err error
-		if used := heapuse.Exceeds(len(b), 8, func() { err = readVerdict(bytes.NewReader(b)) }); used > 0 {
+		if used := heapuse.Exceeds(len(b), 8, func() { _, _, err = readVerdict(bytes.NewReader(b)) }); used > 0 {
 			t.Fatalf("%d bytes allocated for %d", used, len(b))
 		}
-		if err == nil && (len(b) < 8 || b[5] != verdictWelcome) {
+		if err == nil && (len(b) < 8 || b[5] != verdictWelcome && b[5] != verdictChallenge) {
 			t.Fatalf("%x is a welcome", b)
 		}
 	})
 }
 
-// Strangers are refused by name, in the caller's error and in both logs.
-func TestStrangersAreRefusedByName(t *testing.T) {
+// Who belongs to the cluster and is wrong all the same is refused by name, in the
+// caller's error and in both logs.
+func TestMembersAreRefusedByName(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		change func(o *Options) // of the dialer, n1
@@ -87,12 +88,12 @@ func TestStrangersAreRefusedByName(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := newCluster(t, 2)
-			c.start("n2")
+			c.start("n2", withSecret(testSecret))
 			to := "n2"
 			if tc.name == "node" {
 				to = "n3"
 			}
-			n1 := c.start("n1", tc.change)
+			n1 := c.start("n1", withSecret(testSecret), tc.change)
 			var err error
 			eventually(t, "the refusal reaches the caller", func() bool {
 				_, err = n1.Call(context.Background(), to, mEcho, nil)
@@ -171,7 +172,7 @@ func TestOtherVersionsAndProtocolsAreRefusedByName(t *testing.T) {
 		if _, err := nc.Write(hello); err != nil {
 			t.Fatal(err)
 		}
-		err = readVerdict(nc)
+		_, _, err = readVerdict(nc)
 		if !errors.Is(err, ErrWrongVersion) || !strings.Contains(err.Error(), "9") {
 			t.Fatal(err)
 		}

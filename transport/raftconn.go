@@ -118,7 +118,10 @@ func (c *raftConn) receive(m any) error {
 	if tag == raftError {
 		return &raftRemoteError{text: string(body)}
 	}
-	return decodeRaft(body, m)
+	if err := decodeRaft(body, m); err != nil {
+		return err
+	}
+	return c.g.plausible(m)
 }
 
 func readRaft(br *bufio.Reader) (tag uint8, body []byte, err error) {

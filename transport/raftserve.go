@@ -66,6 +66,9 @@ func (s *raftStream) serveOne() error {
 	if err := decodeRaft(body, req); err != nil {
 		return err
 	}
+	if err := s.g.plausible(req); err != nil {
+		return err
+	}
 	resp, err := s.handle(req)
 	if err != nil {
 		return err

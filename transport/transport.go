@@ -19,6 +19,7 @@ type Transport struct {
 	listener    net.Listener
 	connect     func(ctx context.Context, addr string) (net.Conn, error)
 	tls         func() *tls.Config // nil: none
+	secret      []byte             // nil: none
 	log         *slog.Logger
 	faults      *Faults
 	clock       clock.Clock
@@ -58,7 +59,7 @@ func New(o Options) (*Transport, error) {
 	}
 	t := &Transport{
 		id: o.NodeID, cluster: o.ClusterID, listener: o.Listener,
-		log: o.Logger, tls: o.TLS, faults: o.Fault, clock: o.Clock, connect: o.Dial, raftTimeout: o.RaftTimeout,
+		secret: o.Secret, log: o.Logger, tls: o.TLS, faults: o.Fault, clock: o.Clock, connect: o.Dial, raftTimeout: o.RaftTimeout,
 		peers: map[string]*peer{}, conns: map[closer]struct{}{}, groups: map[uint32]*Group{},
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())

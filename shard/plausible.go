@@ -1,0 +1,34 @@
+package shard
+
+import (
+	"fmt"
+
+	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/transport"
+)
+
+// Numbers that only ever grow, and that every replica remembers, must not be taken from
+// a peer when no cluster can come to them: the owner could never get past them.
+
+// maxClockMillis is how far ahead of this node's clock a time may be on which such a
+// number rests: a hundred years, so that a node whose clock was once set to nonsense
+// still belongs to the cluster.
+const maxClockMillis = 100 * 365 * 24 * 3600 * 1000
+
+// plausibleBatch checks a batch that the node from proposes.
+func plausibleBatch(b fsm.Batch, from string, wallMillis int64) error {
+	switch {
+	case b.Node != from:
+		return fmt.Errorf("%w: node %q proposes for %q", errMalformedMessage, from, b.Node)
+	case b.Seq > transport.MaxNumber || b.Acked > b.Seq:
+		return fmt.Errorf("%w: batch %d of node %q, resolved up to %d", errMalformedMessage, b.Seq, from, b.Acked)
+	case !plausibleBoot(b.Boot, wallMillis):
+		return fmt.Errorf("%w: start %d of node %q", errMalformedMessage, b.Boot, from)
+	}
+	return nil
+}
+
+// plausibleBoot checks the number of a start; see nextBoot for what it is made of.
+func plausibleBoot(boot uint64, wallMillis int64) bool {
+	return boot>>20 <= uint64(wallMillis+maxClockMillis)
+}
