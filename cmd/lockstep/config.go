@@ -80,6 +80,7 @@ type SecurityConfig struct {
 	AuthTimeout   time.Duration
 	ClientTLS     TLSFiles // HTTP and Redis protocol; CA set: clients must show a certificate
 	PeerTLS       TLSFiles // between nodes, always mutual
+	PeerSecret    string   // file; empty: none
 	InsecurePeers bool
 	AllowedHosts  []string // of HTTP requests while there is no password
 }
@@ -113,10 +114,13 @@ func (s SecurityConfig) LogValue() slog.Value {
 		slog.Bool("password", s.hasPassword()),
 		slog.Bool("client_tls", s.ClientTLS.Enabled()),
 		slog.Bool("peer_tls", s.PeerTLS.Enabled()),
+		slog.Bool("peer_secret", s.PeerSecret != ""),
 	)
 }
 
 // String keeps the password out of %v.
 func (s SecurityConfig) String() string {
 	return fmt.Sprintf("{password:%t client_tls:%t peer_tls:%t}", s.hasPassword(), s.ClientTLS.Enabled(), s.PeerTLS.Enabled())
+	return fmt.Sprintf("{password:%t client_tls:%t peer_tls:%t peer_secret:%t}",
+		s.Password != "", s.ClientTLS.Enabled(), s.PeerTLS.Enabled(), s.PeerSecret != "")
 }

@@ -94,6 +94,8 @@ func TestConfigMistakes(t *testing.T) {
 		{args: "--resp [::]:7001", want: "can be reached from other machines"},
 		{args: "--http example.com:8001", want: "can be reached from other machines"},
 		{args: "--peer 10.0.0.1:9001", want: "--insecure-peers"},
+		{args: "--peer 10.0.0.1:9001", want: "--peer-secret-file"},
+		{args: "--requirepass x --initial-cluster n1=127.0.0.1:9001,n2=127.0.0.1:9002", want: "pass by --requirepass; set --peer-secret-file"},
 		{args: "--peer 10.0.0.1:9001 --tls-peer-cert c --tls-peer-key k", want: "--tls-peer-ca: is missing"},
 		{args: "--tls-cert c", want: "--tls-key: is missing"},
 		{args: "--id n4 --initial-cluster n1=127.0.0.1:9001,n2=127.0.0.1:9002", want: "lists n1, n2 but not this node, n4"},
@@ -257,5 +259,51 @@ func TestConfigurationDoc(t *testing.T) {
 	}
 	if string(got) != want {
 		t.Errorf("%s does not fit the flags; run: go test ./cmd/lockstep -run TestConfigurationDoc -update", path)
+	}
+}
+
+// Peers that know each other need nothing more, and a node that is alone takes none.
+func TestPeersMustKnowEachOther(t *testing.T) {
+	for _, args := range []string{
+		"--requirepass x",
+		"--initial-cluster n1=127.0.0.1:9001,n2=127.0.0.1:9002",
+		"--requirepass x --initial-cluster n1=127.0.0.1:9001,n2=127.0.0.1:9002 --peer-secret-file f",
+		"--requirepass x --initial-cluster n1=127.0.0.1:9001,n2=127.0.0.1:9002 --insecure-peers",
+		"--requirepass x --initial-cluster n1=127.0.0.1:9001,n2=127.0.0.1:9002 --tls-peer-cert c --tls-peer-key k --tls-peer-ca a",
+		"--peer 10.0.0.1:9001 --initial-cluster n1=10.0.0.1:9001,n2=10.0.0.2:9001 --peer-secret-file f",
+	} {
+		if _, err := load(t, strings.Fields(args), nil, ""); err != nil {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+}
+
+func TestPeerSecretFile(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, size int, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, make([]byte, size), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	if secret, err := peerSecret(write("good", 32, 0o600)); err != nil || len(secret) != 32 {
+		t.Errorf("%d bytes, %v", len(secret), err)
+	}
+	if secret, err := peerSecret(""); err != nil || secret != nil {
+		t.Errorf("no file: %v, %v", secret, err)
+	}
+	for path, want := range map[string]string{
+		write("short", 31, 0o600):             "fewer than 32",
+		write("open", 32, 0o644):              "can be read or changed by every user",
+		write("huge", maxSecretFile+1, 0o600): "more than",
+		filepath.Join(dir, "none"):            "no such file",
+	} {
+		if _, err := peerSecret(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
 	}
 }

@@ -45,13 +45,19 @@ every new leader waits for as long as the old one may still answer.
 
 ## What a network may see
 
-Servers listen on loopback. A node refuses another address for HTTP or the Redis protocol while no password is set, and
-another peer address without ` + "`--tls-peer-*`" + `, unless ` + "`--insecure-peers`" + ` says that the network is trusted. Only names and
+Servers listen on loopback. A node refuses another address for HTTP or the Redis protocol while no password is set. As soon
+as a password is set or the peer address is not loopback, nodes must know each other: by ` + "`--tls-peer-*`" + ` or by a cluster secret,
+unless ` + "`--insecure-peers`" + ` says that the network is trusted. A node that is alone on loopback needs neither. Only names and
 addresses that are certainly loopback count as such; no name server is asked.
 
 Without a password HTTP answers requests only whose Host is an IP address, localhost or one of ` + "`--http-allowed-hosts`" + `: a web
 page can point its own name at a node that its visitor can reach, and would then be of the same origin. Requests that a browser
 sends for a page of another origin are refused in any case, whatever their method.
+
+A cluster secret is a file with the same bytes on every node, 32 or more: ` + "`head -c 32 /dev/urandom | base64 > peer-secret`" + `, mode 600,
+given as ` + "`--peer-secret-file`" + `. Each side of a connection proves that it knows the secret, which itself is never sent. What
+nodes send each other after that is not encrypted; on a network that others can listen on, use TLS. To change the secret, stop
+all nodes.
 `)
 	return b.String()
 }

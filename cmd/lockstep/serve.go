@@ -81,9 +81,12 @@ func (s *server) open(ctx context.Context) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
-	opt := s.shardOptions()
+	opt, err := s.shardOptions()
+	if err != nil {
+		s.peerListener.Close()
+		return err
+	}
 	starting := s.serveHTTP()
-	var err error
 	s.node, err = shard.Open(ctx, opt)
 	if err != nil {
 		s.peerListener.Close()
@@ -125,13 +128,17 @@ func (s *server) listen() error {
 	return nil
 }
 
-func (s *server) shardOptions() shard.Options {
+func (s *server) shardOptions() (shard.Options, error) {
+	secret, err := peerSecret(s.cfg.Security.PeerSecret)
+	if err != nil {
+		return shard.Options{}, err
+	}
 	c := s.cfg
 	opt := shard.Options{
 		NodeID: c.Node.ID, ClusterName: c.Node.ClusterName, Shards: c.Node.Shards,
 		DataDir: c.Node.DataDir, LogEngine: c.Node.LogEngine,
 		HTTPAddr: advertised(c.Listen.HTTP, c.Listen.Peer), RESPAddr: advertised(c.Listen.RESP, c.Listen.Peer),
-		Listener: s.peerListener, PeerTLS: s.secrets.peerConfig(), Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
+		Listener: s.peerListener, PeerTLS: s.secrets.peerConfig(), Secret: secret, Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
 		Table: command.NewTable(), Memory: memoryOf(s.settings()),
 		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
 		OnceRetention: c.Requests.OnceRetention, OnceBytes: c.Requests.OnceBytes, MaxClockOffset: c.Raft.MaxClockOffset,
@@ -146,7 +153,7 @@ func (s *server) shardOptions() shard.Options {
 	for _, m := range c.Node.Members {
 		opt.Members = append(opt.Members, shard.Member{ID: m.ID, Peer: m.PeerAddr})
 	}
-	return opt
+	return opt, nil
 }
 
 // advertised returns the address under which clients reach a listener: the

@@ -44,6 +44,7 @@ type settings struct {
 		passwordFile  string
 		authTimeout   durationValue
 		client, peer  TLSFiles
+		peerSecret    string
 		insecurePeers bool
 		allowedHosts  hostsValue
 	}
@@ -169,7 +170,8 @@ func (s *settings) securityFlags() *pflag.FlagSet {
 	fs.StringVar(&s.security.peer.Cert, "tls-peer-cert", "", "PEM certificate of this node for the other nodes")
 	fs.StringVar(&s.security.peer.Key, "tls-peer-key", "", "PEM key of --tls-peer-cert")
 	fs.StringVar(&s.security.peer.CA, "tls-peer-ca", "", "PEM authorities that sign the nodes' certificates")
-	fs.BoolVar(&s.security.insecurePeers, "insecure-peers", false, "allow a peer address that is not loopback without TLS (a trusted network)")
+	fs.StringVar(&s.security.peerSecret, "peer-secret-file", "", "file of 32 random bytes or more, the same bytes on every node, by which nodes know each other; not readable by others")
+	fs.BoolVar(&s.security.insecurePeers, "insecure-peers", false, "let nodes come in without TLS or a secret though a password is set or the peer address is not loopback (a trusted network)")
 	return fs
 }
 

@@ -37,7 +37,8 @@ func (s *settings) build() (Config, error) {
 			SlowlogThreshold: time.Duration(s.requests.slowlog)},
 		Security: SecurityConfig{Password: s.security.password, PasswordFile: s.security.passwordFile,
 			AuthTimeout: time.Duration(s.security.authTimeout), ClientTLS: s.security.client,
-			PeerTLS: s.security.peer, InsecurePeers: s.security.insecurePeers, AllowedHosts: s.security.allowedHosts},
+			PeerTLS: s.security.peer, PeerSecret: s.security.peerSecret, InsecurePeers: s.security.insecurePeers,
+			AllowedHosts: s.security.allowedHosts},
 		Log: LogConfig{JSON: s.log.format.value == "json"},
 	}
 	if err := cfg.Log.Level.UnmarshalText([]byte(s.log.level.value)); err != nil {
@@ -154,10 +155,25 @@ func (c Config) checkExposure() error {
 		}
 	}
 	errs = append(errs, c.Security.ClientTLS.check("tls", false), c.Security.PeerTLS.check("tls-peer", true))
-	if !isLoopback(c.Listen.Peer) && !c.Security.PeerTLS.Enabled() && !c.Security.InsecurePeers {
-		errs = append(errs, mistake("peer", "%s can be reached from other machines and anybody there could join in; set --tls-peer-cert, --tls-peer-key and --tls-peer-ca, or --insecure-peers on a network that you trust", c.Listen.Peer))
+	if why := c.peersOpen(); why != "" {
+		errs = append(errs, mistake("peer", "%s; set --peer-secret-file, or --tls-peer-cert, --tls-peer-key and --tls-peer-ca, or --insecure-peers on a network that you trust", why))
 	}
 	return errors.Join(errs...)
+}
+
+// peersOpen says who could come in by the peer port around what protects the data;
+// empty when nobody. A node that is alone takes no peers, so a password needs nothing
+// more there.
+func (c Config) peersOpen() string {
+	switch {
+	case c.Security.PeerTLS.Enabled() || c.Security.PeerSecret != "" || c.Security.InsecurePeers:
+		return ""
+	case !isLoopback(c.Listen.Peer):
+		return c.Listen.Peer + " can be reached from other machines and anybody there could join in"
+	case c.Security.hasPassword() && len(c.Node.Members) > 1:
+		return "anybody who reaches " + c.Listen.Peer + " could join in and pass by --requirepass"
+	}
+	return ""
 }
 
 type clientListener struct{ flag, addr string }

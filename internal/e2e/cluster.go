@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -75,13 +76,17 @@ func NewCluster(t testing.TB, opt Options) *Cluster {
 		members = append(members, n.ID+"="+n.Peer)
 		c.Nodes = append(c.Nodes, n)
 	}
+	secret := filepath.Join(c.dir, "peer-secret")
+	if err := os.WriteFile(secret, bytes.Repeat([]byte("s"), 32), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, n := range c.Nodes {
 		n.args = append([]string{"serve", "--id", n.ID, "--data-dir", n.DataDir, "--http", n.HTTP, "--resp", n.RESP, "--peer", n.Peer}, opt.Flags...)
 		if opt.Nodes > 1 {
 			n.args = append(n.args, "--initial-cluster", strings.Join(members, ","))
 		}
 		if opt.Password != "" {
-			n.args = append(n.args, "--requirepass", opt.Password)
+			n.args = append(n.args, "--requirepass", opt.Password, "--peer-secret-file", secret)
 		}
 		if opt.NodeArgs != nil {
 			n.args = append(n.args, opt.NodeArgs(n.ID)...)
