@@ -157,7 +157,7 @@ func str(s string) []byte { return append([]byte{byte(len(s))}, s...) }
 
 func TestUnknownVersionsAreNamed(t *testing.T) {
 	for want, file := range map[string]string{
-		"RDB version 12":                   "REDIS0012\xff",
+		"RDB version 0":                    "REDIS0000\xff",
 		"Lockstep snapshot format 2":       "REDIS0010\xfa\x0flockstep-format\x012\xff",
 		"format 9 of field " + auxVersions: "REDIS0010\xfa\x0flockstep-format\x011\xfa\x11lockstep-versions\x03\x09\x00\x00\xff",
 	} {
@@ -168,11 +168,45 @@ func TestUnknownVersionsAreNamed(t *testing.T) {
 	}
 }
 
+// TestNewerVersionsLoadWhileAllIsKnown: Redis 7.4 and later count the version up for things
+// that a file of strings does not hold.
+func TestNewerVersionsLoadWhileAllIsKnown(t *testing.T) {
+	const slot, sums = "\xf4\x05\x02\x01", "\xff\x00\x00\x00\x00\x00\x00\x00\x00"
+	for _, header := range []string{"REDIS0011", "REDIS0012", "REDIS0013", "REDIS9999", "VALKEY080"} {
+		file := header + "\xfe\x00" + slot + "\xfb\x01\x00\x00\x01k\x01v" + sums
+		s, info, err := ReadWith(strings.NewReader(file), store.DefaultOptions(), ReadOptions{})
+		if err != nil || s.Get([]byte("k")) == nil || info.Keys != 1 {
+			t.Errorf("%s: %v", header, err)
+		}
+	}
+	for want, body := range map[string]string{
+		`key "h" is a hash whose fields may expire (RDB type 25)`:         "\x19\x01h",
+		`key "s" is a stream (RDB type 26)`:                               "\x1a\x01s",
+		`key "a" is an array (RDB type 28)`:                               "\x1c\x01a",
+		"unknown opcode or type 99 in a file of RDB version 12":           "\x63",
+		"unknown opcode or type 242 in a file of RDB version 12":          "\xf2",
+		"opcode 243 (metadata of a key, or an import of slots) in a file": "\xf3",
+		"unknown string encoding 9 in a file of RDB version 12":           "\x00\xc9",
+		"unknown length encoding 0x85 in a file of RDB version 12":        "\x00\x85",
+		"unsupported content: a function library":                         "\xf5",
+	} {
+		_, _, err := Read(strings.NewReader("REDIS0012"+body+sums), store.DefaultOptions())
+		if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	// In a version that is known, what is not is damage.
+	if _, _, err := Read(strings.NewReader("REDIS0011\x63"+sums), store.DefaultOptions()); !errors.Is(err, ErrDamaged) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add(smallFile(f))
 	f.Add(encode(f, store.New(store.DefaultOptions()), nil, WriteOptions{}))
 	f.Add([]byte("REDIS0003\xfe\x00\xfd\xff\xff\xff\x7f\x00\x01k\x01v\xff"))
 	f.Add([]byte("REDIS0009\xfc\x00\x00\x00\x00\x00\x00\x00\x00\xf9\x05\x00\xc0\x05\xc3\x04\x0a\x01aa\xe0\x00\x01\xff\x00\x00\x00\x00\x00\x00\x00\x00"))
+	f.Add([]byte("VALKEY080\xf4\x05\x02\x01\x00\x01k\x01v\xff\x00\x00\x00\x00\x00\x00\x00\x00"))
 	f.Add([]byte("REDIS0011\xf8\x40\xff\x00\xc1\x00\x01\xc2\x00\x01\x00\x00\xff\x00\x00\x00\x00\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		// A sum that fits lets the fuzzer reach what comes after it.

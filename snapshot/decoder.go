@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"strconv"
@@ -25,19 +26,31 @@ func (d *decoder) header() error {
 	if err != nil {
 		return err
 	}
-	if string(p[:len(rdbMagic)]) != rdbMagic {
+	digits, ok := bytes.CutPrefix(p, []byte(rdbMagic))
+	if !ok {
+		digits, ok = bytes.CutPrefix(p, []byte(rdbMagicValkey))
+	}
+	if !ok {
 		return damaged("not an RDB file: it begins with %q", p)
 	}
-	for _, c := range p[len(rdbMagic):] {
+	for _, c := range digits {
 		if c < '0' || c > '9' {
-			return damaged("not an RDB file: its version is %q", p[len(rdbMagic):])
+			return damaged("not an RDB file: its version is %q", digits)
 		}
 		d.version = d.version*10 + int(c-'0')
 	}
-	if d.version < 1 || d.version > rdbVersionMax {
-		return unsupported("RDB version %d; known are 1 to %d", d.version, rdbVersionMax)
+	if d.version < 1 {
+		return unsupported("RDB version %d", d.version)
 	}
 	return nil
+}
+
+// unknown is the error for a code that is not known: the file is newer, or damaged.
+func (d *decoder) unknown(format string, args ...any) error {
+	if d.version > rdbVersionKnown {
+		return unsupported(format+" in a file of RDB version %d", append(args, d.version)...)
+	}
+	return damaged(format, args...)
 }
 
 // length reads a length, or with encoded true how a string is encoded.
@@ -69,7 +82,7 @@ func (d *decoder) length() (n uint64, encoded bool, err error) {
 		}
 		return binary.BigEndian.Uint64(p), false, nil
 	}
-	return 0, false, damaged("unknown length encoding 0x%02x", b)
+	return 0, false, d.unknown("unknown length encoding 0x%02x", b)
 }
 
 // plainLength reads a length that must not be a string encoding.
@@ -96,7 +109,7 @@ func (d *decoder) string(scratch *[]byte) ([]byte, error) {
 	case encLZF:
 		return d.lzfString(scratch)
 	}
-	return nil, damaged("unknown string encoding %d", n)
+	return nil, d.unknown("unknown string encoding %d", n)
 }
 
 func (d *decoder) intString(scratch *[]byte, size int) ([]byte, error) {

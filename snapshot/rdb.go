@@ -2,19 +2,22 @@ package snapshot
 
 // The RDB format as far as Lockstep uses it. A file is
 //
-//	"REDIS" version:4 decimal digits
+//	"REDIS" version:4 decimal digits | "VALKEY" version:3 decimal digits
 //	( opcode ... | value-type key value )*
 //	EOF-opcode crc64:8 bytes, little endian (0: not computed; absent before version 5)
 const (
 	rdbMagic          = "REDIS"
+	rdbMagicValkey    = "VALKEY" // since Valkey 9, version 80
 	rdbHeaderLen      = len(rdbMagic) + 4
 	rdbVersionWritten = 10 // what redis-server 7.0 writes and the oldest one that all of 7.x reads
-	rdbVersionMax     = 11 // redis-server 7.2
+	rdbVersionKnown   = 11 // redis-server 7.2: what is unknown up to here is damage, later it is new
 	rdbVersionCRC     = 5  // the first version that ends with a checksum
 )
 
 // Opcodes: bytes in place of a value type.
 const (
+	opKeyMeta    = 243 // Redis: metadata of a key; Valkey: an import of slots
+	opSlotInfo   = 244 // sizes of a slot, in cluster mode
 	opFunction2  = 245
 	opFunctionRC = 246 // only release candidates of 7.0 wrote it
 	opModuleAux  = 247
@@ -50,24 +53,25 @@ const (
 	encLZF   = 3
 )
 
-// typeName names a value type for error messages.
+// typeName names a value type for error messages; "" if it is not known.
 func typeName(t byte) string {
 	switch t {
-	case 1, 10, 18:
-		return "list"
+	case 1, 10, 14, 18:
+		return "a list"
 	case 2, 11, 20:
-		return "set"
+		return "a set"
 	case 3, 5, 12, 17:
-		return "sorted set"
+		return "a sorted set"
 	case 4, 9, 13, 16:
-		return "hash"
+		return "a hash"
+	case 22, 23, 24, 25: // of Redis 7.4 and later, 22 also of Valkey 9
+		return "a hash whose fields may expire"
 	case 6, 7:
-		return "module value"
-	case 14:
-		return "list"
-	case 15, 19, 21:
-		return "stream"
-	default:
-		return "unknown type"
+		return "a module value"
+	case 15, 19, 21, 26, 27:
+		return "a stream"
+	case 28:
+		return "an array"
 	}
+	return ""
 }

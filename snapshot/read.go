@@ -35,8 +35,8 @@ type Info struct {
 	Bytes      int64  // size of the file
 }
 
-// Read fills a new store from an RDB file of Lockstep or of Redis (version 11 at
-// most) and returns the AUX fields. It reads r to its end. Nothing is returned
+// Read fills a new store from an RDB file of Lockstep or of Redis (of any
+// version, as long as all that is in it is known) and returns the AUX fields. It reads r to its end. Nothing is returned
 // unless the whole file was read and its checksum is right. Every error is a
 // *CorruptError, which wraps ErrDamaged, ErrUnsupported or r's own error.
 //
@@ -141,6 +141,15 @@ func (f *fileReader) part(op byte) error {
 		}
 		_, err := f.plainLength()
 		return err
+	case opSlotInfo: // hints too: number of the slot, keys, keys that expire
+		for range 3 {
+			if _, err := f.plainLength(); err != nil {
+				return err
+			}
+		}
+		return nil
+	case opKeyMeta:
+		return f.unknown("opcode %d (metadata of a key, or an import of slots)", op)
 	case opFunction2, opFunctionRC:
 		return unsupported("a function library")
 	case opModuleAux:
@@ -266,14 +275,14 @@ func (f *fileReader) auxNumber(name string) (uint64, error) {
 
 // otherType names the key of a value that cannot be stored.
 func (f *fileReader) otherType(t byte) error {
-	if typeName(t) == "unknown type" {
-		return damaged("unknown opcode or type %d", t)
+	if typeName(t) == "" {
+		return f.unknown("unknown opcode or type %d", t)
 	}
 	key, err := f.key()
 	if err != nil {
 		return err
 	}
-	return unsupported("key %q is a %s (RDB type %d); only strings are known", key[:min(len(key), 256)], typeName(t), t)
+	return unsupported("key %q is %s (RDB type %d); only strings are known", key[:min(len(key), 256)], typeName(t), t)
 }
 
 func (f *fileReader) end() error {
