@@ -620,3 +620,11 @@ func TestMemorySettingReachesEveryNode(t *testing.T) {
 		}
 	})
 }
+
+// TestOwnPeerAddressIsTheOneTold: the one in the identity may be a wildcard.
+func TestOwnPeerAddressIsTheOneTold(t *testing.T) {
+	c := newCluster(t, 1, func(o *Options) { o.PeerAddr = "cache.example:9001" })
+	if r := c.node("n1").Replicas()[0]; r.Peer != "cache.example:9001" {
+		t.Errorf("%+v", r)
+	}
+}

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -115,7 +116,7 @@ func (n *Node) Replicas() []Replica {
 	for _, m := range n.opt.Members {
 		r := Replica{NodeInfo: n.peers[m.ID], Peer: m.Peer, Up: true}
 		if m.ID == self.ID {
-			r.NodeInfo = self
+			r.NodeInfo, r.Peer = self, cmp.Or(n.opt.PeerAddr, m.Peer)
 		} else {
 			r.Up = n.net.Health(m.ID).Connected
 		}

@@ -57,6 +57,7 @@ type Options struct {
 
 	HTTPAddr string // where clients reach this node, told to the other nodes
 	RESPAddr string
+	PeerAddr string // this node's own, to be shown; empty: as in Members
 
 	Listener net.Listener       // the peer port
 	PeerTLS  func() *tls.Config // asked with each connection; nil: plain TCP

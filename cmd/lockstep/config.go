@@ -9,13 +9,14 @@ import (
 // Config is everything that `lockstep serve` was told, checked. It never changes
 // after loadConfig.
 type Config struct {
-	Node     NodeConfig
-	Listen   ListenConfig
-	Memory   MemoryConfig
-	Raft     RaftConfig
-	Requests RequestConfig
-	Security SecurityConfig
-	Log      LogConfig
+	Node      NodeConfig
+	Listen    ListenConfig
+	Advertise ListenConfig // what others are told; empty: see advertised
+	Memory    MemoryConfig
+	Raft      RaftConfig
+	Requests  RequestConfig
+	Security  SecurityConfig
+	Log       LogConfig
 }
 
 // NodeConfig is who the node is. It is fixed at the first start on a data directory.
@@ -120,7 +121,6 @@ func (s SecurityConfig) LogValue() slog.Value {
 
 // String keeps the password out of %v.
 func (s SecurityConfig) String() string {
-	return fmt.Sprintf("{password:%t client_tls:%t peer_tls:%t}", s.hasPassword(), s.ClientTLS.Enabled(), s.PeerTLS.Enabled())
 	return fmt.Sprintf("{password:%t client_tls:%t peer_tls:%t peer_secret:%t}",
-		s.Password != "", s.ClientTLS.Enabled(), s.PeerTLS.Enabled(), s.PeerSecret != "")
+		s.hasPassword(), s.ClientTLS.Enabled(), s.PeerTLS.Enabled(), s.PeerSecret != "")
 }

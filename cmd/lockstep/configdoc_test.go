@@ -43,6 +43,13 @@ id; together with ` + "`--id` and `--log-engine`" + ` they are written to ` + "`
 refused and says which differ. ` + "`--read-mode` and `--lease-duration`" + ` must be the same on every node: a lease is safe because
 every new leader waits for as long as the old one may still answer.
 
+## What others are told
+
+Clients learn the addresses of nodes from ` + "`-MOVED`, `CLUSTER SLOTS` and `/v1/cluster`" + `. A node tells what ` + "`--advertise-http`" + ` and
+` + "`--advertise-resp`" + ` say, by default the address that it listens on. A wildcard (` + "`0.0.0.0`, `::`" + `, no host) is never told: the
+host of the node's entry in ` + "`--initial-cluster`" + ` stands in for it, and for a node alone an address of its machine. Host names
+are told as they are.
+
 ## What a network may see
 
 Servers listen on loopback. A node refuses another address for HTTP or the Redis protocol while no password is set. As soon

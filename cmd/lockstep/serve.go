@@ -134,10 +134,11 @@ func (s *server) shardOptions() (shard.Options, error) {
 		return shard.Options{}, err
 	}
 	c := s.cfg
+	told := c.advertised(localHost)
 	opt := shard.Options{
 		NodeID: c.Node.ID, ClusterName: c.Node.ClusterName, Shards: c.Node.Shards,
 		DataDir: c.Node.DataDir, LogEngine: c.Node.LogEngine,
-		HTTPAddr: advertised(c.Listen.HTTP, c.Listen.Peer), RESPAddr: advertised(c.Listen.RESP, c.Listen.Peer),
+		HTTPAddr: told.HTTP, RESPAddr: told.RESP, PeerAddr: told.Peer,
 		Listener: s.peerListener, PeerTLS: s.secrets.peerConfig(), Secret: secret, Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
 		Table: command.NewTable(), Memory: memoryOf(s.settings()),
 		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
@@ -154,21 +155,6 @@ func (s *server) shardOptions() (shard.Options, error) {
 		opt.Members = append(opt.Members, shard.Member{ID: m.ID, Peer: m.PeerAddr})
 	}
 	return opt, nil
-}
-
-// advertised returns the address under which clients reach a listener: the
-// listener's own unless that is a wildcard, then the host of the peer address.
-func advertised(listen, peer string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return listen
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		if h, _, err := net.SplitHostPort(peer); err == nil {
-			host = h
-		}
-	}
-	return net.JoinHostPort(host, port)
 }
 
 // fatal ends the process without ceremony: the disk cannot be trusted, so nothing
@@ -275,7 +261,8 @@ func (s *server) openHTTP(starting *httpapi.Starting) error {
 		return err
 	}
 	starting.Open(handler)
-	s.logger.Info("ready for clients", "http", s.cfg.Listen.HTTP, "resp", s.cfg.Listen.RESP, "peer", s.cfg.Listen.Peer,
+	told := s.cfg.advertised(localHost)
+	s.logger.Info("ready for clients", "told_http", told.HTTP, "told_resp", told.RESP, "http", s.cfg.Listen.HTTP, "resp", s.cfg.Listen.RESP, "peer", s.cfg.Listen.Peer,
 		"shards", s.cfg.Node.Shards, "cluster", s.node.ClusterID(), "version", version, "go", runtime.Version())
 	return nil
 }

@@ -18,8 +18,9 @@ type settings struct {
 		shards      intValue
 		logEngine   choiceValue
 	}
-	listen struct{ http, resp, peer addrValue }
-	memory struct {
+	listen    struct{ http, resp, peer addrValue }
+	advertise struct{ http, resp, peer advertiseValue }
+	memory    struct {
 		max     sizeValue
 		policy  choiceValue
 		samples intValue
@@ -97,6 +98,9 @@ func (s *settings) listenFlags() *pflag.FlagSet {
 	fs.Var(&s.listen.http, "http", "address for HTTP")
 	fs.Var(&s.listen.resp, "resp", "address for the Redis protocol")
 	fs.Var(&s.listen.peer, "peer", "address for the other nodes")
+	fs.Var(&s.advertise.http, "advertise-http", "address for HTTP that others are told; default: that of --http, and for 0.0.0.0 the host of this node's entry in --initial-cluster")
+	fs.Var(&s.advertise.resp, "advertise-resp", "address for the Redis protocol that others are told, in -MOVED too; default: likewise, from --resp")
+	fs.Var(&s.advertise.peer, "advertise-peer", "address that the other nodes use; default and, where it is given, the same: this node's entry in --initial-cluster")
 	return fs
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,8 +26,9 @@ func (s *settings) build() (Config, error) {
 	cfg := Config{
 		Node: NodeConfig{ID: s.node.id, DataDir: s.node.dataDir, ClusterName: s.node.clusterName,
 			Members: s.node.members, Shards: int(s.node.shards), LogEngine: s.node.logEngine.value},
-		Listen: ListenConfig{HTTP: string(s.listen.http), RESP: string(s.listen.resp), Peer: string(s.listen.peer)},
-		Memory: MemoryConfig{MaxBytes: int64(s.memory.max), Policy: s.memory.policy.value, Samples: int(s.memory.samples)},
+		Listen:    ListenConfig{HTTP: string(s.listen.http), RESP: string(s.listen.resp), Peer: string(s.listen.peer)},
+		Advertise: ListenConfig{HTTP: string(s.advertise.http), RESP: string(s.advertise.resp), Peer: string(s.advertise.peer)},
+		Memory:    MemoryConfig{MaxBytes: int64(s.memory.max), Policy: s.memory.policy.value, Samples: int(s.memory.samples)},
 		Raft: RaftConfig{HeartbeatTimeout: time.Duration(s.raft.heartbeat), ElectionTimeout: time.Duration(s.raft.election),
 			SnapshotLogBytes: int64(s.raft.snapshotLogBytes), DiskStallTimeout: time.Duration(s.raft.stall),
 			MaxClockOffset: time.Duration(s.raft.clockOffset), LeaseReads: s.raft.readMode.value == "lease",
@@ -45,10 +47,10 @@ func (s *settings) build() (Config, error) {
 		return Config{}, mistake("log-level", "%v", err)
 	}
 	if len(cfg.Node.Members) == 0 {
-		cfg.Node.Members = []Member{{ID: cfg.Node.ID, PeerAddr: cfg.Listen.Peer}}
+		cfg.Node.Members = []Member{{ID: cfg.Node.ID, PeerAddr: cmp.Or(cfg.Advertise.Peer, cfg.Listen.Peer)}}
 	}
 	if err := errors.Join(cfg.Node.check(), cfg.Listen.check(), cfg.Memory.check(),
-		cfg.Raft.check(), cfg.Requests.check(), cfg.checkExposure()); err != nil {
+		cfg.Raft.check(), cfg.Requests.check(), cfg.checkExposure(), cfg.checkAdvertised()); err != nil {
 		return Config{}, err
 	}
 	return cfg, nil
