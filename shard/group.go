@@ -57,20 +57,21 @@ type Group struct {
 	told     told
 	metrics  *groupMetrics
 
-	serving     atomic.Uint64 // the term in which this node answers as leader; 0 if it does not
-	servingFrom atomic.Int64  // monotonic time at which it began to
-	lease       lease
-	transfers   transfers
-	preferred   atomic.Uint64
-	freshAt     atomic.Int64 // monotonic time; see age
-	quarantined atomic.Bool
-	diverged    atomic.Bool // the state is wrong; see compare.go
-	undecided   atomic.Bool // replicas differ, and nobody can tell which is right
-	audits      audits
-	auditing    chan audit // capacity 1
-	handout     handout
-	snapshotAt  atomic.Uint64 // index of the newest snapshot
-	openedWith  uint64        // index of the newest log entry when the replica was opened
+	serving        atomic.Uint64 // the term in which this node answers as leader; 0 if it does not
+	servingFrom    atomic.Int64  // monotonic time at which it began to
+	lease          lease
+	transfers      transfers
+	preferred      atomic.Uint64
+	freshAt        atomic.Int64 // monotonic time; see age
+	quarantined    atomic.Bool
+	diverged       atomic.Bool // the state is wrong; see compare.go
+	undecided      atomic.Bool // replicas differ, and nobody can tell which is right
+	audits         audits
+	auditing       chan audit // capacity 1
+	handout        handout
+	snapshotAt     atomic.Uint64 // index of the newest snapshot
+	snapshotMillis atomic.Int64  // Unix time of that snapshot; 0: none
+	openedWith     uint64        // index of the newest log entry when the replica was opened
 
 	logClock  logclock.Clock
 	appliedAt atomic.Int64 // monotonic time at which the newest entry was applied; 0: none yet

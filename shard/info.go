@@ -22,6 +22,9 @@ type NodeInfo struct {
 	RESP   string      `json:"resp"`
 	Groups []GroupInfo `json:"groups"`
 	Memory memoryInfo  `json:"memory"`
+
+	Version string            `json:"version,omitempty"`
+	Limits  map[string]string `json:"limits,omitempty"`
 }
 
 // memoryInfo is Memory as nodes tell it.
@@ -69,7 +72,8 @@ type GroupInfo struct {
 
 // Info describes this node.
 func (n *Node) Info() NodeInfo {
-	info := NodeInfo{ID: n.opt.NodeID, HTTP: n.opt.HTTPAddr, RESP: n.opt.RESPAddr, Memory: n.memory.Load().info()}
+	info := NodeInfo{ID: n.opt.NodeID, HTTP: n.opt.HTTPAddr, RESP: n.opt.RESPAddr, Memory: n.memory.Load().info(),
+		Version: n.opt.Version, Limits: n.opt.Limits}
 	for _, g := range n.Groups() {
 		info.Groups = append(info.Groups, g.Info())
 	}

@@ -36,6 +36,7 @@ func (g *Group) lead(ctx context.Context) {
 
 // campaignWon begins to establish this node as leader, and returns how to end that.
 func (g *Group) campaignWon(ctx context.Context) (withdraw context.CancelFunc) {
+	g.metrics.node.operator.elections.WithLabelValues(g.metrics.label, "won").Inc()
 	ctx, withdraw = context.WithCancel(ctx)
 	g.wg.Go(func() { g.establish(ctx) })
 	return withdraw
@@ -149,12 +150,20 @@ func (g *Group) resign(ctx context.Context, term uint64) {
 	}
 }
 
-// watchLeader wakes the sender whenever this node learns of another leader.
+// watchLeader wakes the sender whenever this node learns of another leader, and counts
+// the elections that this node starts.
 func (g *Group) watchLeader(ctx context.Context) {
 	changes := make(chan raft.Observation, 16)
 	observer := raft.NewObserver(changes, false, func(o *raft.Observation) bool {
-		_, ok := o.Data.(raft.LeaderObservation)
-		return ok
+		switch data := o.Data.(type) {
+		case raft.LeaderObservation:
+			return true
+		case raft.RaftState:
+			if data == raft.Candidate {
+				g.metrics.node.operator.elections.WithLabelValues(g.metrics.label, "started").Inc()
+			}
+		}
+		return false
 	})
 	g.raft.RegisterObserver(observer)
 	defer g.raft.DeregisterObserver(observer)

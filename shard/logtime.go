@@ -80,6 +80,8 @@ func (n *Node) agreement() logclock.Agreement {
 		if h := n.net.Health(m.ID); h.Connected && h.ClockKnown {
 			others = append(others, logclock.Reading{Node: m.ID, Wall: h.WallMillis})
 			n.metrics.clockOffset.WithLabelValues(m.ID).Set(h.ClockOffset.Seconds())
+		} else {
+			n.metrics.clockOffset.DeleteLabelValues(m.ID) // what it was once says nothing
 		}
 	}
 	a := logclock.Agree(own, others, len(n.opt.Members), n.opt.MaxClockOffset)

@@ -51,6 +51,7 @@ type nodeMetrics struct {
 	auditSeconds  *prometheus.HistogramVec
 	clockOffPeers prometheus.Gauge
 	clockOffset   *prometheus.GaugeVec
+	operator      operatorMetrics
 }
 
 func newNodeMetrics(reg prometheus.Registerer) *nodeMetrics {
@@ -105,6 +106,7 @@ func newNodeMetrics(reg prometheus.Registerer) *nodeMetrics {
 		clockOffPeers: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "lockstep", Name: "clock_off_peers", Help: "Nodes whose clock differs by more than the allowed offset from a quorum's, or, where no quorum agrees, from this node's."}),
 		clockOffset:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "lockstep", Name: "clock_offset_seconds", Help: "How far a peer's clock is ahead of this node's."}, []string{"peer"}),
 	}
+	m.operator = newOperatorMetrics(reg)
 	reg.MustRegister(m.clockOffPeers, m.clockOffset)
 	return m
 }
@@ -164,9 +166,8 @@ func (m *groupMetrics) disk(op string, took time.Duration, bytes int) {
 	m.node.diskBytes.WithLabelValues(m.label, op).Add(float64(bytes))
 }
 
-func (m *groupMetrics) snapshot(took time.Duration, bytes int64) {
+func (m *groupMetrics) snapshot(took time.Duration) {
 	m.node.snapSeconds.WithLabelValues(m.label).Observe(took.Seconds())
-	m.node.snapBytes.WithLabelValues(m.label).Set(float64(bytes))
 }
 
 // compared shows what a comparison of replicas has found.
@@ -198,6 +199,7 @@ func (m *groupMetrics) lockEvent(e lock.Event) {
 
 // observe sets the gauges.
 func (g *Group) observe() {
+	g.observeForOperators()
 	m, l := g.metrics.node, g.metrics.label
 	serving := 0.0
 	if g.Serving() {

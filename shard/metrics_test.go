@@ -2,6 +2,7 @@ package shard
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,4 +33,65 @@ func TestExpiredKeysAreACounter(t *testing.T) {
 	if got := c.group("n1").Figures(); got.Expired != 5 || got.UsedPeak == 0 {
 		t.Errorf("%+v", got)
 	}
+}
+
+// What docs/operations.md promises, and what operators need, is there and tells something.
+func TestMetricsForOperators(t *testing.T) {
+	registries := map[string]*prometheus.Registry{}
+	c := newCluster(t, 3, func(o *Options) {
+		o.SnapshotLogBytes = 1000
+		registries[o.NodeID] = o.Metrics.(*prometheus.Registry)
+	})
+	c.want("n1", "SET k "+strings.Repeat("v", 2000), "+OK\r\n")
+	leader := c.leader()
+	want := map[string]func(float64) bool{
+		"lockstep_shard_elections_total outcome=won shard=0":     func(v float64) bool { return v >= 1 },
+		"lockstep_shard_elections_total outcome=started shard=0": func(v float64) bool { return v >= 1 },
+		"lockstep_shard_log_bytes shard=0":                       func(v float64) bool { return v > 0 },
+		"lockstep_shard_snapshot_bytes shard=0":                  func(v float64) bool { return v > 100 },
+		"lockstep_shard_snapshot_age_seconds shard=0":            func(v float64) bool { return v >= 0 && v < 60 },
+	}
+	for _, peer := range c.others(leader) {
+		want["lockstep_peer_connected peer="+peer] = func(v float64) bool { return v == 1 }
+		want["lockstep_clock_offset_seconds peer="+peer] = func(v float64) bool { return v < 1 }
+		want["lockstep_shard_follower_lag_entries peer="+peer+" shard=0"] = func(v float64) bool { return v == 0 }
+	}
+	c.eventually(func() error {
+		got := gathered(t, registries[leader])
+		for name, ok := range want {
+			if v, there := got[name]; !there || !ok(v) {
+				return fmt.Errorf("%s: %v, %t", name, v, there)
+			}
+		}
+		return nil
+	})
+	gone := c.others(leader)[0]
+	c.stop(gone)
+	c.eventually(func() error {
+		got := gathered(t, registries[leader])
+		if _, there := got["lockstep_clock_offset_seconds peer="+gone]; there || got["lockstep_peer_connected peer="+gone] != 0 {
+			return fmt.Errorf("a node that is gone is shown as if it were there")
+		}
+		return nil
+	})
+}
+
+// gathered returns gauges and counters by their names and labels.
+func gathered(t *testing.T, reg *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			name := f.GetName()
+			for _, l := range m.Label {
+				name += " " + l.GetName() + "=" + l.GetValue()
+			}
+			out[name] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+	}
+	return out
 }

@@ -69,6 +69,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	if err != nil {
 		return nil, errors.Join(err, meta.Close())
 	}
+	watchPeers(opt.Metrics, n.net, opt.NodeID, opt.Members)
 	n.handle()
 	loops, stop := context.WithCancel(context.Background())
 	n.stop = stop
@@ -114,6 +115,9 @@ func (n *Node) Groups() []*Group {
 
 // Ring returns the assignment of slots to shards.
 func (n *Node) Ring() *Ring { return n.ring }
+
+// PeerConnections returns the number of open connections with other nodes.
+func (n *Node) PeerConnections() int { return n.net.Connections() }
 
 // ClusterID returns the cluster's id.
 func (n *Node) ClusterID() string { return n.meta.ClusterID() }

@@ -55,6 +55,10 @@ type Options struct {
 	DataDir     string
 	LogEngine   string // raftlog.EngineWAL or raftlog.EngineBolt
 
+	// Version and Limits are told to the other nodes, which show where they differ.
+	Version string
+	Limits  map[string]string
+
 	HTTPAddr string // where clients reach this node, told to the other nodes
 	RESPAddr string
 	PeerAddr string // this node's own, to be shown; empty: as in Members

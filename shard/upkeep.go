@@ -176,7 +176,7 @@ func (g *Group) takeSnapshot() {
 	}
 	if newest := g.noteSnapshot(); newest != nil {
 		g.logger.Info("snapshot taken", "index", newest.Index, "bytes", newest.Size, "took", time.Since(started))
-		g.metrics.snapshot(time.Since(started), newest.Size)
+		g.metrics.snapshot(time.Since(started))
 	}
 }
 
@@ -187,6 +187,8 @@ func (g *Group) noteSnapshot() *raft.SnapshotMeta {
 		return nil
 	}
 	g.snapshotAt.Store(list[0].Index)
+	g.snapshotMillis.Store(takenMillis(list[0].ID))
+	g.metrics.node.snapBytes.WithLabelValues(g.metrics.label).Set(float64(list[0].Size))
 	return list[0]
 }
 

@@ -147,6 +147,13 @@ func (t *Transport) start(fn func()) bool {
 	return !t.closed
 }
 
+// Connections returns the number of open connections of peers, in either direction.
+func (t *Transport) Connections() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.conns)
+}
+
 // register counts c among the open connections; false when t is closed.
 func (t *Transport) register(c closer) bool {
 	t.mu.Lock()

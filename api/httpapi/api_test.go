@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
@@ -433,6 +435,21 @@ func TestCluster(t *testing.T) {
 	}
 	if len(c.Shards) != 2 || c.Shards[1].Leader != "n2" || c.Shards[0].Slots[0] != [2]uint16{0, 8191} {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestRequestsAreCounted by what was answered; a client cannot make labels.
+func TestRequestsAreCounted(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	f := newFixture(t, routertest.Options{}, router.Config{}, Options{Registerer: reg, Gatherer: reg})
+	f.call("PUT", "/v1/keys/a", "1", "Content-Type: application/octet-stream")
+	f.call("GET", "/v1/keys/b", "")
+	f.call("BREW", "/v1/keys/b", "")
+	text := f.call("GET", "/metrics", "").Body.String()
+	for _, want := range []string{`{method="PUT",status="200"} 1`, `{method="GET",status="404"} 1`, `{method="other",status="405"} 1`} {
+		if !strings.Contains(text, "lockstep_http_requests_total"+want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
 	}
 }
 

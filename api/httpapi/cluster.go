@@ -19,6 +19,16 @@ type nodeJSON struct {
 	RESP  string `json:"resp"`
 	Peer  string `json:"peer"`
 	State string `json:"state"`
+
+	Version string            `json:"version"`
+	Limits  map[string]string `json:"limits"`
+}
+
+type replicaJSON struct {
+	Node         string `json:"node"`
+	Role         string `json:"role"`
+	AppliedIndex uint64 `json:"applied_index"`
+	Lag          uint64 `json:"lag"`
 }
 
 type shardJSON struct {
@@ -28,6 +38,8 @@ type shardJSON struct {
 	Slots        [][2]uint16 `json:"slots"`
 	AppliedIndex uint64      `json:"applied_index"`
 	Term         uint64      `json:"term"`
+
+	States []replicaJSON `json:"states"`
 }
 
 func (a *api) cluster(w http.ResponseWriter, r *http.Request) {
@@ -43,11 +55,18 @@ func (a *api) cluster(w http.ResponseWriter, r *http.Request) {
 		Shards []shardJSON `json:"shards"`
 	}{ID: c.ID, Self: c.Self, Nodes: []nodeJSON{}, Shards: []shardJSON{}}
 	for _, n := range c.Nodes {
+		if n.Limits == nil {
+			n.Limits = map[string]string{}
+		}
 		out.Nodes = append(out.Nodes, nodeJSON(n))
 	}
 	for _, s := range c.Shards {
+		states := []replicaJSON{}
+		for _, r := range s.States {
+			states = append(states, replicaJSON{Node: r.Node, Role: r.Role, AppliedIndex: r.Applied, Lag: r.Lag})
+		}
 		out.Shards = append(out.Shards, shardJSON{
-			ID: s.ID, Leader: s.Leader, Replicas: s.Replicas, Slots: s.Slots, AppliedIndex: s.AppliedIndex, Term: s.Term,
+			States: states, ID: s.ID, Leader: s.Leader, Replicas: s.Replicas, Slots: s.Slots, AppliedIndex: s.AppliedIndex, Term: s.Term,
 		})
 	}
 	reply(w, http.StatusOK, out)

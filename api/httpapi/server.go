@@ -20,8 +20,10 @@ import (
 type Options struct {
 	Router   *router.Router
 	Gatherer prometheus.Gatherer // for /metrics; nil: an empty page
-	Ready    func() error        // nil error: every shard of this node serves
-	Notices  func() []string     // what an operator should know though the node is ready; nil: nothing
+	// Registerer gets the metrics of requests. Nil: there are none.
+	Registerer prometheus.Registerer
+	Ready      func() error    // nil error: every shard of this node serves
+	Notices    func() []string // what an operator should know though the node is ready; nil: nothing
 	// Backup writes a shard as an RDB file. Nil: backups are refused.
 	Backup func(ctx context.Context, shard int, w io.Writer) error
 	// Digest hashes this node's replica of a shard. Nil: digests are refused.
@@ -94,6 +96,9 @@ func New(o Options) (http.Handler, error) {
 		a.hosts[hostName(name)] = true
 	}
 	a.held = newBudget(max(o.MaxHeldBytes, a.maxJSON, 4*(o.MaxValueBytes+maxOverhead)))
+	if o.Registerer != nil {
+		return counted(a.handler(), o.Registerer), nil
+	}
 	return a.handler(), nil
 }
 

@@ -64,6 +64,9 @@ type NodeInfo struct {
 	RESP  string
 	Peer  string
 	State string // "up" or "down"
+
+	Version string
+	Limits  map[string]string // settings that ought to be the same on all nodes
 }
 
 // ShardInfo describes one shard.
@@ -74,10 +77,19 @@ type ShardInfo struct {
 	Slots        [][2]uint16 // ranges, both ends included
 	AppliedIndex uint64
 	Term         uint64
+	States       []ReplicaState
 
 	// Of this node's replica, since the process started.
 	Evicted, Expired uint64 // keys
 	UsedPeak         int64  // bytes
+}
+
+// ReplicaState is what a node has told of its replica of a shard.
+type ReplicaState struct {
+	Node    string
+	Role    string // such as "leader" and "follower"
+	Applied uint64
+	Lag     uint64 // entries that this node's replica has applied and that one has not
 }
 
 // node returns the node with the given id, or nil.

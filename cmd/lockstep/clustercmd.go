@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -24,6 +26,9 @@ type clusterStatus struct {
 		RESP  string `json:"resp"`
 		Peer  string `json:"peer"`
 		State string `json:"state"`
+
+		Version string            `json:"version"`
+		Limits  map[string]string `json:"limits"`
 	} `json:"nodes"`
 	Shards []struct {
 		ID           int         `json:"id"`
@@ -32,6 +37,13 @@ type clusterStatus struct {
 		Slots        [][2]uint16 `json:"slots"`
 		AppliedIndex uint64      `json:"applied_index"`
 		Term         uint64      `json:"term"`
+
+		States []struct {
+			Node         string `json:"node"`
+			Role         string `json:"role"`
+			AppliedIndex uint64 `json:"applied_index"`
+			Lag          uint64 `json:"lag"`
+		} `json:"states"`
 	} `json:"shards"`
 }
 
@@ -54,6 +66,18 @@ func (c clusterStatus) problems() []string {
 	return list
 }
 
+// leaderless is an error when a shard has no leader: nobody serves it.
+func (c clusterStatus) leaderless() error {
+	for _, s := range c.Shards {
+		if s.Leader == "" {
+			return withCode(exitUnavailable, fmt.Errorf("shard %d has no leader", s.ID))
+		}
+	}
+	return nil
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
 func newClusterCommand() *cobra.Command {
 	cmd := newContainerCommand("cluster", "Look at the cluster")
 	cmd.AddCommand(newClusterStatusCommand())
@@ -67,7 +91,9 @@ func newClusterStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show nodes, shards, leaders and slots",
-		Long: `Show nodes, shards, leaders and slots as one node sees them.
+		Long: `Show nodes, shards, leaders and slots as one node sees them, the replicas and how
+many entries they lag behind that node's, and the limits that are not the same on
+all nodes. It ends with exit code 5 when a shard has no leader.
 
 With --wait it asks until every node is up and every shard has a leader, and
 ends with exit code 5 when that takes longer.`,
@@ -82,9 +108,9 @@ ends with exit code 5 when that takes longer.`,
 				return err
 			}
 			if asJSON {
-				return writeLine(cmd.OutOrStdout(), raw)
+				return errors.Join(writeLine(cmd.OutOrStdout(), raw), status.leaderless())
 			}
-			return printStatus(cmd.OutOrStdout(), status)
+			return errors.Join(printStatus(cmd.OutOrStdout(), status), status.leaderless())
 		}),
 	}
 	o.register(cmd.Flags())
@@ -129,9 +155,9 @@ func retriable(err error) bool { return err == nil || exitCode(err) == exitUnava
 
 func printStatus(out io.Writer, c clusterStatus) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "NODE\tSTATE\tHTTP\tREDIS\tPEER")
+	fmt.Fprintln(w, "NODE\tSTATE\tVERSION\tHTTP\tREDIS\tPEER")
 	for _, n := range c.Nodes {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", n.ID, n.State, n.HTTP, n.RESP, n.Peer)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", n.ID, n.State, n.Version, n.HTTP, n.RESP, n.Peer)
 	}
 	fmt.Fprintln(w)
 	fmt.Fprintln(w, "SHARD\tLEADER\tREPLICAS\tSLOTS\tTERM\tAPPLIED")
@@ -145,6 +171,19 @@ func printStatus(out io.Writer, c clusterStatus) error {
 			slots += int(r[1]) - int(r[0]) + 1
 		}
 		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%d\t%d\n", s.ID, leader, strings.Join(s.Replicas, ","), slots, s.Term, s.AppliedIndex)
+	}
+	fmt.Fprintln(w)
+	fmt.Fprintln(w, "SHARD\tNODE\tROLE\tAPPLIED\tLAG")
+	for _, s := range c.Shards {
+		for _, r := range s.States {
+			fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%d\n", s.ID, r.Node, r.Role, r.AppliedIndex, r.Lag)
+		}
+	}
+	if list := c.differences(); len(list) > 0 {
+		fmt.Fprintln(w)
+		for _, text := range list {
+			fmt.Fprintln(w, text)
+		}
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("print status: %w", err)

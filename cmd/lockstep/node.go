@@ -40,20 +40,34 @@ func (a *node) TransferLeadership(ctx context.Context, shard int, node string) e
 func (a *node) Cluster() router.ClusterInfo {
 	info := router.ClusterInfo{ID: a.ClusterID(), Self: a.self}
 	var ids []string
-	for _, r := range a.Replicas() {
+	replicas := a.Replicas()
+	for _, r := range replicas {
 		state := "up"
 		if !r.Up {
 			state = "down"
 		}
 		ids = append(ids, r.ID)
-		info.Nodes = append(info.Nodes, router.NodeInfo{ID: r.ID, HTTP: r.HTTP, RESP: r.RESP, Peer: r.Peer, State: state})
+		info.Nodes = append(info.Nodes, router.NodeInfo{ID: r.ID, HTTP: r.HTTP, RESP: r.RESP, Peer: r.Peer, State: state, Version: r.Version, Limits: r.Limits})
 	}
 	for i, g := range a.Groups() {
 		gi, figures := g.Info(), g.Figures()
 		info.Shards = append(info.Shards, router.ShardInfo{
 			ID: gi.ID, Leader: gi.Leader, Replicas: ids, Slots: a.slots[i], AppliedIndex: gi.Applied, Term: gi.Term,
-			Evicted: figures.Evicted, Expired: figures.Expired, UsedPeak: figures.UsedPeak,
+			Evicted: figures.Evicted, Expired: figures.Expired, UsedPeak: figures.UsedPeak, States: statesOf(replicas, i, gi.Applied),
 		})
 	}
 	return info
+}
+
+// statesOf lists what the nodes have told of their replicas of a shard.
+func statesOf(replicas []shard.Replica, shard int, applied uint64) (list []router.ReplicaState) {
+	for _, r := range replicas {
+		s := router.ReplicaState{Node: r.ID, Role: "unknown"}
+		if r.Up && shard < len(r.Groups) {
+			g := r.Groups[shard]
+			s.Role, s.Applied, s.Lag = g.Role(r.ID), g.Applied, applied-min(applied, g.Applied)
+		}
+		list = append(list, s)
+	}
+	return list
 }

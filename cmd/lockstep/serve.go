@@ -46,6 +46,7 @@ func runServe(ctx context.Context, cfg Config, logger *slog.Logger, hup <-chan o
 	defer watching.Wait()
 	defer cancel()
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.registry.MustRegister(newNodeCollector(s))
 	defer s.close()
 	if err := s.open(ctx); err != nil {
 		return err
@@ -69,7 +70,8 @@ type server struct {
 
 	httpListener, respListener, peerListener net.Listener
 
-	draining atomic.Bool
+	draining  atomic.Bool
+	httpConns atomic.Int64
 
 	node   *shard.Node
 	router atomic.Pointer[router.Router]
@@ -96,6 +98,7 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.resp = s.newRESP(r)
 	s.router.Store(r)
 	s.adoptPasswords(*s.secrets.passwords.Load()) // which may have changed meanwhile
 	if m := s.node.Memory(); m.At > 0 {           // another node was told before this one was ready
@@ -138,6 +141,7 @@ func (s *server) shardOptions() (shard.Options, error) {
 	opt := shard.Options{
 		NodeID: c.Node.ID, ClusterName: c.Node.ClusterName, Shards: c.Node.Shards,
 		DataDir: c.Node.DataDir, LogEngine: c.Node.LogEngine,
+		Version: version, Limits: c.limits(),
 		HTTPAddr: told.HTTP, RESPAddr: told.RESP, PeerAddr: told.Peer,
 		Listener: s.peerListener, PeerTLS: s.secrets.peerConfig(), Secret: secret, Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
 		Table: command.NewTable(), Memory: memoryOf(s.settings()),
@@ -232,11 +236,14 @@ func (s *server) routerConfig() router.Config {
 func portOf(addr string) string { _, port, _ := net.SplitHostPort(addr); return port }
 func hostOf(addr string) string { host, _, _ := net.SplitHostPort(addr); return host }
 
-func (s *server) serveRESP() {
-	s.resp = respapi.New(respapi.Options{
-		Listener: s.respListener, Backend: respapi.FromRouter(s.router.Load()), Logger: s.logger,
+func (s *server) newRESP(r *router.Router) *respapi.Server {
+	return respapi.New(respapi.Options{
+		Listener: s.respListener, Backend: respapi.FromRouter(r), Logger: s.logger,
 		Limits: resp.Limits{MaxBulk: s.cfg.Requests.MaxValueBytes}, AuthTimeout: s.cfg.Security.AuthTimeout,
 	})
+}
+
+func (s *server) serveRESP() {
 	go func() { s.report("redis protocol", s.resp.Serve()) }()
 }
 
@@ -245,7 +252,7 @@ func (s *server) serveRESP() {
 func (s *server) serveHTTP() *httpapi.Starting {
 	handler := new(httpapi.Starting)
 	s.http = &http.Server{
-		Handler: handler, ReadHeaderTimeout: min(10*time.Second, s.cfg.Security.AuthTimeout), IdleTimeout: 5 * time.Minute,
+		Handler: handler, ConnState: s.countHTTP, ReadHeaderTimeout: min(10*time.Second, s.cfg.Security.AuthTimeout), IdleTimeout: 5 * time.Minute,
 		MaxHeaderBytes: 128 << 10, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 	}
 	go func() { s.report("http", httpapi.Serve(s.http, s.httpListener)) }()
@@ -254,7 +261,7 @@ func (s *server) serveHTTP() *httpapi.Starting {
 
 func (s *server) openHTTP(starting *httpapi.Starting) error {
 	handler, err := httpapi.New(httpapi.Options{
-		Router: s.router.Load(), Gatherer: s.registry, Ready: s.ready, Notices: s.node.Notices, Backup: s.backup, Digest: s.digest,
+		Router: s.router.Load(), Gatherer: s.registry, Registerer: s.registry, Ready: s.ready, Notices: s.node.Notices, Backup: s.backup, Digest: s.digest,
 		MaxValueBytes: s.cfg.Requests.MaxValueBytes, AllowedHosts: s.cfg.Security.AllowedHosts, Logger: s.logger,
 	})
 	if err != nil {

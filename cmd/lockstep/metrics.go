@@ -1,0 +1,136 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
+)
+
+// limits are the settings that a cluster's nodes ought to have in common, as
+// `cluster status` compares them.
+func (c Config) limits() map[string]string {
+	size := func(n int64) string { v := sizeValue(n); return v.String() }
+	return map[string]string{
+		"maxclients": strconv.Itoa(c.Requests.MaxClients), "max-value-size": size(c.Requests.MaxValueBytes),
+		"once-memory": size(c.Requests.OnceBytes), "once-retention": formatDuration(c.Requests.OnceRetention),
+		"request-timeout": formatDuration(c.Requests.Timeout), "snapshot-log-bytes": size(c.Raft.SnapshotLogBytes),
+		"max-clock-offset": formatDuration(c.Raft.MaxClockOffset), "heartbeat-timeout": formatDuration(c.Raft.HeartbeatTimeout),
+		"election-timeout": formatDuration(c.Raft.ElectionTimeout), "lease-reads": strconv.FormatBool(c.Raft.LeaseReads),
+		"lease-duration": formatDuration(c.Raft.LeaseDuration),
+	}
+}
+
+// nodeCollector shows what belongs to the process and its machine. It is read when scraped.
+type nodeCollector struct {
+	s                                    *server
+	build, limit, conns, disk, dataBytes *prometheus.Desc
+}
+
+func newNodeCollector(s *server) *nodeCollector {
+	d := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("lockstep_"+name, help, labels, nil)
+	}
+	return &nodeCollector{
+		s:         s,
+		build:     d("build_info", "Always 1; the labels say what runs.", "version", "go", "raft", "commit"),
+		limit:     d("limit", "Limits in force; 0: none. Sizes are in bytes.", "limit"),
+		conns:     d("connections", "Open connections, by listener.", "listener"),
+		disk:      d("disk_bytes", "The file system of the data directory.", "kind"),
+		dataBytes: d("data_dir_bytes", "Size of the files in the data directory."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{c.build, c.limit, c.conns, c.disk, c.dataBytes} {
+		ch <- desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, n float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, n, labels...)
+	}
+	v := currentVersion()
+	gauge(c.build, 1, v.Version, v.Go, v.Raft, v.Commit)
+	set := c.s.settings()
+	if r := c.s.router.Load(); r != nil {
+		set = r.Settings()
+		gauge(c.conns, float64(c.s.resp.Connections()), "resp")
+		gauge(c.conns, float64(c.s.node.PeerConnections()), "peer")
+	}
+	gauge(c.conns, float64(c.s.httpConns.Load()), "http")
+	gauge(c.limit, float64(set.MaxMemory), "maxmemory")
+	gauge(c.limit, float64(set.MaxClients), "maxclients")
+	gauge(c.limit, float64(c.s.cfg.Requests.MaxValueBytes), "max-value-size")
+	gauge(c.limit, float64(c.s.cfg.Requests.OnceBytes), "once-memory")
+	gauge(c.limit, float64(c.s.cfg.Raft.SnapshotLogBytes), "snapshot-log-bytes")
+	var disk unix.Statfs_t
+	if err := unix.Statfs(c.s.cfg.Node.DataDir, &disk); err == nil {
+		gauge(c.disk, float64(disk.Blocks)*float64(disk.Bsize), "size")
+		gauge(c.disk, float64(disk.Bavail)*float64(disk.Bsize), "free")
+	}
+	gauge(c.dataBytes, float64(dirBytes(c.s.cfg.Node.DataDir)))
+}
+
+// dirBytes sums the sizes of files; those that go meanwhile count nothing.
+func dirBytes(dir string) (bytes int64) {
+	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return nil
+		}
+		if info, err := e.Info(); err == nil {
+			bytes += info.Size()
+		}
+		return nil
+	})
+	return bytes
+}
+
+// countHTTP follows the connections of the HTTP listener.
+func (s *server) countHTTP(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.httpConns.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.httpConns.Add(-1)
+	}
+}
+
+// differences lists the limits and versions that are not the same on all nodes.
+func (c clusterStatus) differences() (list []string) {
+	values := map[string]map[string][]string{} // limit -> value -> nodes
+	note := func(name, value, node string) {
+		if values[name] == nil {
+			values[name] = map[string][]string{}
+		}
+		values[name][value] = append(values[name][value], node)
+	}
+	for _, n := range c.Nodes {
+		if n.Version == "" {
+			continue // not heard of yet
+		}
+		note("version", n.Version, n.ID)
+		for name, value := range n.Limits {
+			note(name, value, n.ID)
+		}
+	}
+	for _, name := range sortedKeys(values) {
+		if len(values[name]) < 2 {
+			continue
+		}
+		text := name + " differs:"
+		for _, value := range sortedKeys(values[name]) {
+			text += fmt.Sprintf(" %s on %v", value, values[name][value])
+		}
+		list = append(list, text)
+	}
+	return list
+}

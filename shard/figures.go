@@ -1,0 +1,110 @@
+package shard
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/lockstepkv/lockstep/transport"
+)
+
+// operatorMetrics tell how elections, snapshots, the log and the other nodes are.
+type operatorMetrics struct {
+	elections   *prometheus.CounterVec
+	snapshotAge *prometheus.GaugeVec
+	logBytes    *prometheus.GaugeVec
+	followerLag *prometheus.GaugeVec
+}
+
+func newOperatorMetrics(reg prometheus.Registerer) operatorMetrics {
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "lockstep", Subsystem: "shard", Name: name, Help: help}, labels)
+	}
+	m := operatorMetrics{
+		elections: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "lockstep", Subsystem: "shard", Name: "elections_total",
+			Help: "Elections of this node: started, also those that ended with the question whether others would vote for it, and won."},
+			[]string{"shard", "outcome"}),
+		snapshotAge: gauge("snapshot_age_seconds", "How long ago the newest snapshot was taken.", "shard"),
+		logBytes:    gauge("log_bytes", "Size of the entries in the log.", "shard"),
+		followerLag: gauge("follower_lag_entries", "Entries that a follower has yet to apply, as this shard's leader was told within the last second.",
+			"shard", "peer"),
+	}
+	reg.MustRegister(m.elections, m.snapshotAge, m.logBytes, m.followerLag)
+	return m
+}
+
+// watchPeers shows connections between nodes, read when they are asked for.
+func watchPeers(reg prometheus.Registerer, net *transport.Transport, self string, members []Member) {
+	for _, m := range members {
+		if m.ID == self {
+			continue
+		}
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "lockstep", Name: "peer_connected",
+			Help: "1 while this node is connected to a peer.", ConstLabels: prometheus.Labels{"peer": m.ID}},
+			func() float64 { return number(net.Health(m.ID).Connected) }))
+	}
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// observeForOperators sets the gauges of operatorMetrics.
+func (g *Group) observeForOperators() {
+	m, l := g.metrics.node.operator, g.metrics.label
+	m.logBytes.WithLabelValues(l).Set(float64(g.log.BytesAfter(0)))
+	if at := g.snapshotMillis.Load(); at > 0 {
+		m.snapshotAge.WithLabelValues(l).Set(max(time.Since(time.UnixMilli(at)).Seconds(), 0))
+	}
+	for _, peer := range g.peers {
+		lag, known := g.node.lagOf(peer, g)
+		if !g.Serving() || !known {
+			m.followerLag.DeleteLabelValues(l, peer)
+			continue
+		}
+		m.followerLag.WithLabelValues(l, peer).Set(float64(lag))
+	}
+}
+
+// lagOf tells how many entries a peer has applied less than this node's replica.
+func (n *Node) lagOf(peer string, g *Group) (entries uint64, known bool) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	groups := n.peers[peer].Groups
+	if int(g.id) >= len(groups) {
+		return 0, false
+	}
+	applied := g.fsm.Applied()
+	return applied - min(applied, groups[g.id].Applied), true
+}
+
+// takenMillis is when a snapshot was taken, which is the end of its id; 0 if that says nothing.
+func takenMillis(id string) int64 {
+	millis, err := strconv.ParseInt(id[strings.LastIndexByte(id, '-')+1:], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return millis
+}
+
+// Role says what a replica is for its shard.
+func (i GroupInfo) Role(node string) string {
+	switch {
+	case i.Diverged:
+		return "diverged"
+	case i.Repair:
+		return "repairing"
+	case i.Serving:
+		return "leader"
+	case i.Leader == node:
+		return "starting to lead"
+	case i.Leader == "":
+		return "without leader"
+	}
+	return "follower"
+}
