@@ -21,6 +21,10 @@ type Backend interface {
 	Tuning() Tuning
 	CountRejectedConnection()
 	CountNetwork(in, out int64)
+	// CountUnread adds to the bytes of replies that are kept for clients.
+	CountUnread(bytes int64)
+	// CountOutputCut counts a client that was cut off since it did not read its replies.
+	CountOutputCut()
 }
 
 // Session is one client. Its methods are called by one goroutine.

@@ -44,6 +44,7 @@ type conn struct {
 
 	outMu sync.Mutex
 	w     *resp.Writer // guarded by outMu
+	out   *output      // written to under outMu
 
 	phase     atomic.Uint32
 	since     atomic.Uint32 // tick at which the read began that is blocked now
@@ -71,7 +72,8 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{srv: s, nc: nc}
 	c.since.Store(s.ticks.Load())
 	c.r = resp.NewReader(source{c}, s.opt.Limits)
-	c.w = resp.NewWriter(sink{c})
+	c.out = newOutput(c)
+	c.w = resp.NewWriter(c.out)
 	kill := func() { _ = nc.Close() }
 	c.sess = s.opt.Backend.Open(nc.RemoteAddr().String(), nc.LocalAddr().String(), kill, func() bool { return peerGone(nc) }, c.memory)
 	return c
@@ -123,7 +125,9 @@ func (c *conn) serve() {
 	}
 }
 
+// finish lets the client have its replies, though it sends nothing any more.
 func (c *conn) finish() {
+	_ = c.out.finish()
 	c.srv.forget(c)
 	c.sess.Close()
 	c.r.Close()
@@ -248,7 +252,7 @@ func (c *conn) fail(err error) {
 // bow sends the last replies so that the client can read them: a socket that is
 // closed with unread input would reset the connection and might take them along.
 func (c *conn) bow() {
-	if c.flush() == nil {
+	if c.flush() == nil && c.out.finish() == nil {
 		c.phase.Store(phaseRun)
 		linger(c.nc, lingerPatience)
 	}

@@ -28,6 +28,8 @@ type fake struct {
 	calls    atomic.Int64
 	largest  atomic.Int64 // most commands in one DoPipeline
 	in, out  atomic.Int64
+	unread   atomic.Int64
+	cuts     atomic.Int64
 
 	mu   sync.Mutex
 	last func() // kill of the newest session; guarded by mu
@@ -43,6 +45,8 @@ func (f *fake) Open(_, _ string, kill func(), _ func() bool, _ func() Memory) Se
 func (f *fake) Clients() int               { return int(f.clients.Load()) }
 func (f *fake) Tuning() Tuning             { return f.tuning }
 func (f *fake) CountRejectedConnection()   { f.rejected.Add(1) }
+func (f *fake) CountUnread(n int64)        { f.unread.Add(n) }
+func (f *fake) CountOutputCut()            { f.cuts.Add(1) }
 func (f *fake) CountNetwork(in, out int64) { f.in.Add(in); f.out.Add(out) }
 
 type fakeSession struct {

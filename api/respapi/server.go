@@ -30,6 +30,12 @@ type Options struct {
 	// AuthTimeout ends a connection that has not shown its certificate and its
 	// password by then. Default 30 s.
 	AuthTimeout time.Duration
+	// OutputLimit is how many bytes of replies are kept for a client that does not
+	// read them yet, default 128 MiB, OutputTotal for all of them together, default
+	// 256 MiB. At the limit a client may take OutputPatience, default 10 s, before it
+	// reads on; then it is cut off.
+	OutputLimit, OutputTotal int64
+	OutputPatience           time.Duration
 	// Tick is how often connections are inspected. Default 1 s.
 	Tick time.Duration
 }
@@ -38,6 +44,10 @@ const (
 	defaultMaxBulk = 64 << 20
 	minBudget      = 256 << 20
 	budgetPatience = 5 * time.Second
+
+	defaultOutput         = 128 << 20
+	defaultOutputTotal    = 256 << 20
+	defaultOutputPatience = 10 * time.Second
 )
 
 func (o Options) withDefaults() Options {
@@ -56,6 +66,15 @@ func (o Options) withDefaults() Options {
 	if o.AuthTimeout <= 0 {
 		o.AuthTimeout = 30 * time.Second
 	}
+	if o.OutputLimit <= 0 {
+		o.OutputLimit = defaultOutput
+	}
+	if o.OutputTotal <= 0 {
+		o.OutputTotal = defaultOutputTotal
+	}
+	if o.OutputPatience <= 0 {
+		o.OutputPatience = defaultOutputPatience
+	}
 	if o.Tick <= 0 {
 		o.Tick = time.Second
 	}
@@ -68,6 +87,7 @@ type Server struct {
 	ctx     context.Context // of all commands; ended when Close loses its patience
 	cancel  context.CancelFunc
 	ticks   atomic.Uint32 // counts Options.Tick; the clock of all timeouts here
+	unread  atomic.Int64  // bytes of replies kept for clients
 	batches sync.Pool     // of *batch
 	refusal chan struct{} // bounds the refusals being written
 

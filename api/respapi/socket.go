@@ -24,18 +24,6 @@ func (s source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// sink is the connection as the Writer sees it; outMu is held.
-type sink struct{ c *conn }
-
-func (s sink) Write(p []byte) (int, error) {
-	c := s.c
-	c.writing.Store(c.srv.ticks.Load() + 1)
-	n, err := c.nc.Write(p)
-	c.writing.Store(0)
-	c.bytesOut += int64(n)
-	return n, err
-}
-
 // linger ends our direction of the connection and waits for the client to end
 // its own, discarding what it still sends.
 func linger(nc net.Conn, patience time.Duration) {

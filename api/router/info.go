@@ -228,6 +228,7 @@ func infoStats(t *infoText) {
 	t.line("total_net_input_bytes", c.netIn.Load())
 	t.line("total_net_output_bytes", c.netOut.Load())
 	t.line("rejected_connections", c.rejectedConns.Load())
+	t.line("client_output_buffer_limit_disconnections", c.outputCuts.Load())
 	var evicted, expired uint64
 	for _, sh := range t.cluster.Shards {
 		evicted, expired = evicted+sh.Evicted, expired+sh.Expired

@@ -17,6 +17,8 @@ type counters struct {
 	rejectedConns atomic.Int64
 	hits, misses  atomic.Int64
 	netIn, netOut atomic.Int64
+	outputCuts    atomic.Int64
+	unread        atomic.Int64 // now; not a total
 }
 
 // maxErrorCodes bounds the distinct error codes that are counted; commands
@@ -79,6 +81,7 @@ type metricDescs struct {
 	calls, rejected, failed, latency, errors *prometheus.Desc
 	clients, hits, misses                    *prometheus.Desc
 	failedLogins, refusedLogins              *prometheus.Desc
+	unread, cuts                             *prometheus.Desc
 }
 
 func descs() metricDescs {
@@ -97,13 +100,17 @@ func descs() metricDescs {
 
 		failedLogins:  d("failed_logins_total", "Wrong passwords, by protocol.", "protocol"),
 		refusedLogins: d("refused_logins_total", "Passwords not looked at, after too many failures of an address, by protocol.", "protocol"),
+		unread:        d("client_output_bytes", "Replies kept for clients that have not read them yet."),
+		cuts:          d("client_output_limit_disconnections_total", "Clients cut off because they did not read their replies."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	d := descs()
-	for _, desc := range []*prometheus.Desc{d.calls, d.rejected, d.failed, d.latency, d.errors, d.clients, d.hits, d.misses, d.failedLogins, d.refusedLogins} {
+	for _, desc := range []*prometheus.Desc{
+		d.calls, d.rejected, d.failed, d.latency, d.errors, d.clients, d.hits, d.misses, d.failedLogins, d.refusedLogins, d.unread, d.cuts,
+	} {
 		ch <- desc
 	}
 }
@@ -134,6 +141,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(d.hits, c.r.counters.hits.Load())
 	counter(d.misses, c.r.counters.misses.Load())
+	counter(d.cuts, c.r.counters.outputCuts.Load())
+	ch <- prometheus.MustNewConstMetric(d.unread, prometheus.GaugeValue, float64(c.r.counters.unread.Load()))
 	ch <- prometheus.MustNewConstMetric(d.clients, prometheus.GaugeValue, float64(c.r.ClientCount()))
 }
 
@@ -152,7 +161,7 @@ func (c *collector) histogram(ch chan<- prometheus.Metric, desc *prometheus.Desc
 }
 
 func (c *counters) reset() {
-	for _, n := range []*atomic.Int64{&c.connections, &c.rejectedConns, &c.hits, &c.misses, &c.netIn, &c.netOut} {
+	for _, n := range []*atomic.Int64{&c.connections, &c.rejectedConns, &c.hits, &c.misses, &c.netIn, &c.netOut, &c.outputCuts} {
 		n.Store(0)
 	}
 }

@@ -177,6 +177,12 @@ func (r *Router) CountNetwork(in, out int64) {
 	r.counters.netOut.Add(out)
 }
 
+// CountUnread adds to the bytes of replies that are kept for clients to read.
+func (r *Router) CountUnread(bytes int64) { r.counters.unread.Add(bytes) }
+
+// CountOutputCut counts a client that was cut off since it did not read its replies.
+func (r *Router) CountOutputCut() { r.counters.outputCuts.Add(1) }
+
 // find returns the plan of a command, or nil when there is none or its
 // subcommand is unknown.
 func (r *Router) find(args command.Args) *plan {
