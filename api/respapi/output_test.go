@@ -95,7 +95,7 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 		f := &fake{}
 		_, addr := start(t, f, func(o *Options) { plain(o); o.OutputLimit = 256 << 10 })
 		c := dial(t, addr)
-		const n = 40_000
+		const n = 20_000
 		go func() {
 			for i := range n {
 				if _, err := c.Write(resp.AppendCommand(nil, [][]byte{[]byte("ECHO"), fmt.Appendf(nil, "%01000d", i)})); err != nil {
@@ -103,7 +103,7 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 				}
 			}
 		}()
-		r := bufio.NewReaderSize(c, 64)
+		r := bufio.NewReaderSize(c, 1024)
 		for i := range n {
 			v, err := resp.ReadValue(r)
 			if want := fmt.Sprintf("%01000d", i); err != nil || string(v.Str) != want {
