@@ -144,10 +144,14 @@ func (r *Router) runPart(ctx context.Context, s *Session, p *plan, pt *part) {
 		return
 	}
 	if _, err = shard.Read(ctx, s.read, func(c *command.Ctx) {
-		pt.reply = op.Run(c)
+		c.BoundReplies, c.ReplyBytes = s.kind == KindHTTP, int(s.replyBytes.Load())
+		pt.reply = p.spec.Run(c, op)
 		pt.size = c.Store.Len()
 	}); err != nil {
 		pt.reply = readError(err)
+	}
+	if s.kind == KindHTTP {
+		s.replyBytes.Add(int64(command.ReplyCost(pt.reply)))
 	}
 }
 

@@ -31,7 +31,10 @@ type run struct {
 	lo, hi int // the items that the current Read answers
 	done   int // items[:done] have their replies
 
-	noTouch      bool
+	noTouch    bool
+	bound      bool // the replies to reads have a bound; see Session.replyBytes
+	held, made int  // what replies take before and after the current Read
+
 	hits, misses int // of the current Read
 	readFn       func(*command.Ctx)
 	info         command.ReadInfo
@@ -130,6 +133,8 @@ func (ru *run) reads(ctx context.Context, s *Session, from, to int) bool {
 func (ru *run) readSome(ctx context.Context, s *Session, from, to int) bool {
 	ru.lo, ru.hi, ru.done = from, to, to
 	ru.noTouch = s.noTouch.Load()
+	ru.bound, ru.held = s.kind == KindHTTP, int(s.replyBytes.Load())
+	ru.made = ru.held
 	start := ru.r.now()
 	var err error
 	if ru.parse() {
@@ -140,6 +145,7 @@ func (ru *run) readSome(ctx context.Context, s *Session, from, to int) bool {
 		if ru.info, err = ru.shard.Read(ctx, opt, ru.readFn); err != nil {
 			ru.failReads(err)
 		} else {
+			s.replyBytes.Add(int64(ru.made - ru.held))
 			ru.r.counters.hits.Add(int64(ru.hits))
 			ru.r.counters.misses.Add(int64(ru.misses))
 		}
@@ -180,6 +186,7 @@ func (ru *run) failReads(err error) {
 // answer runs under the store's read lock, maybe more than once.
 func (ru *run) answer(ctx *command.Ctx) {
 	ctx.NoTouch = ru.noTouch
+	ctx.BoundReplies, ctx.ReplyBytes = ru.bound, ru.held
 	hits, misses := ctx.Hits, ctx.Misses
 	for i := ru.lo; i < ru.hi; i++ {
 		it := &ru.items[i]
@@ -187,9 +194,10 @@ func (ru *run) answer(ctx *command.Ctx) {
 		case it.tx != nil:
 			ru.out[it.out] = ru.r.table.RunUnit(ctx, &it.tx.unit)
 		case it.op != nil:
-			ru.out[it.out] = it.op.Run(ctx)
+			ru.out[it.out] = it.p.spec.Run(ctx, it.op)
 		}
 	}
+	ru.made = ctx.ReplyBytes
 	ru.hits, ru.misses = ctx.Hits-hits, ctx.Misses-misses
 }
 

@@ -49,6 +49,10 @@ type Session struct {
 	one    [1][][]byte
 	oneOut [1]resp.Value
 
+	// replyBytes is what the replies to the reads of an HTTP request take so far. They
+	// are made as a whole before the client gets the first byte.
+	replyBytes atomic.Int64
+
 	closing    atomic.Bool  // the connection is to be closed after its replies
 	queued     atomic.Int64 // commands in MULTI, -1 outside; for CLIENT LIST
 	queuedMem  atomic.Int64 // bytes that those take

@@ -44,8 +44,10 @@ type Ctx struct {
 	ValueLimit int64
 
 	// ReplyBytes is what the replies take that the state machine keeps for the node
-	// that asks, with those of this batch so far. It counts in the log only.
-	ReplyBytes int
+	// that asks, with those of this batch so far. It counts in the log, and outside
+	// of it with BoundReplies: for clients whose replies are made as a whole.
+	ReplyBytes   int
+	BoundReplies bool
 
 	// Seed makes Rand the same on every replica. It comes from the log index
 	// and the position within the entry.

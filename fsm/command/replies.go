@@ -21,10 +21,10 @@ const (
 // What becomes of a command in the log whose reply would be too large. It was not
 // run in any of these cases.
 var (
-	replyTooLarge = resp.Err("ERR reply too large: the replies of a command or transaction in the log may take 32 MiB together; " +
+	replyTooLarge = resp.Err("ERR reply too large: together with those of the same transaction or request it may take 32 MiB; " +
 		"this command was not run")
 	execTooLarge = resp.Err("EXECABORT Transaction discarded because of: its replies would take more than 32 MiB")
-	repliesFull  = resp.Err(codeRepliesFull + "many large replies of this node are not fetched yet, this command was not run")
+	repliesFull  = resp.Err(codeRepliesFull + "there is no room for this one beside others, the command was not run")
 )
 
 const codeRepliesFull = "TRYAGAIN replies: "
@@ -50,9 +50,12 @@ func ReplyCost(v resp.Value) int {
 	return n
 }
 
+// bounded reports whether replies are held to a bound.
+func (c *Ctx) bounded() bool { return c.InLog || c.BoundReplies }
+
 // replyRoom is how many bytes a reply may have that is made piece by piece.
 func (c *Ctx) replyRoom() int {
-	if !c.InLog {
+	if !c.bounded() {
 		return math.MaxInt
 	}
 	return MaxReplyBytes - c.ReplyBytes
@@ -68,7 +71,7 @@ func fits(held, bytes, values int) bool {
 // the error is for good depends on what would happen if op came alone.
 func (c *Ctx) refused(op Op) (resp.Value, bool) {
 	s, ok := op.(sizer)
-	if !ok || !c.InLog {
+	if !ok || !c.bounded() {
 		return resp.Value{}, false
 	}
 	bytes, values := s.replySize(c)
@@ -88,7 +91,7 @@ func (c *Ctx) refusal(bytes, values int) (resp.Value, bool) {
 // charge counts the reply of a command. One that only reads and could not tell the
 // length of its reply before it ran is refused now.
 func (c *Ctx) charge(sp *Spec, op Op, reply resp.Value) resp.Value {
-	if !c.InLog {
+	if !c.bounded() {
 		return reply
 	}
 	cost := ReplyCost(reply)
@@ -111,7 +114,7 @@ func (c *Ctx) charge(sp *Spec, op Op, reply resp.Value) resp.Value {
 // of them ran. What they do to each other's replies is not known then; each is
 // asked once more when its turn comes.
 func (c *Ctx) refusedUnit(ops []Op) (resp.Value, bool) {
-	if !c.InLog {
+	if !c.bounded() {
 		return resp.Value{}, false
 	}
 	total, count := 0, 0

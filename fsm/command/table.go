@@ -154,7 +154,7 @@ func (t *Table) Exec(ctx *Ctx, args Args) resp.Value {
 	if err != nil {
 		return errorReply(err)
 	}
-	return sp.run(ctx, op)
+	return sp.Run(ctx, op)
 }
 
 // checkData is Check for what may run against a store.
@@ -169,8 +169,8 @@ func (t *Table) checkData(args Args) (*Spec, error) {
 	return sp, nil
 }
 
-// run runs a parsed command, if there is room for its reply.
-func (sp *Spec) run(ctx *Ctx, op Op) resp.Value {
+// Run runs a parsed command, if there is room for its reply.
+func (sp *Spec) Run(ctx *Ctx, op Op) resp.Value {
 	if v, no := ctx.refused(op); no {
 		return v
 	}

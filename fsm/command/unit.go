@@ -290,7 +290,7 @@ func (t *Table) RunUnit(ctx *Ctx, u *Unit) resp.Value {
 			replies[i] = run.wrong[i]
 			continue
 		}
-		replies[i] = run.specs[i].run(ctx, op)
+		replies[i] = run.specs[i].Run(ctx, op)
 	}
 	ctx.inMulti = false
 	return resp.Array(replies...)
