@@ -67,6 +67,7 @@ type RequestConfig struct {
 	Drain            time.Duration // how long new requests are refused before the listeners close
 	MaxValueBytes    int64
 	MaxClients       int
+	OutputBytes      int64
 	RedirectMoved    bool // --redirect moved; has an effect with more than one shard only
 	AllowCrossShard  bool
 	OnceRetention    time.Duration

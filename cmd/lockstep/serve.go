@@ -240,6 +240,7 @@ func (s *server) newRESP(r *router.Router) *respapi.Server {
 	return respapi.New(respapi.Options{
 		Listener: s.respListener, Backend: respapi.FromRouter(r), Logger: s.logger,
 		Limits: resp.Limits{MaxBulk: s.cfg.Requests.MaxValueBytes}, AuthTimeout: s.cfg.Security.AuthTimeout,
+		OutputLimit: s.cfg.Requests.OutputBytes, OutputTotal: 2 * s.cfg.Requests.OutputBytes,
 	})
 }
 

@@ -35,6 +35,7 @@ type settings struct {
 		timeout, onceRetention durationValue
 		drain                  spanValue
 		maxValue, onceMemory   sizeValue
+		output                 sizeValue
 		maxClients             intValue
 		redirect               choiceValue
 		crossShard             bool
@@ -128,6 +129,8 @@ func (s *settings) requestFlags() *pflag.FlagSet {
 	fs.Var(&s.requests.maxValue, "max-value-size", "largest value accepted, and grown to by APPEND and SETRANGE, 1kb to 512mb; the same on every node")
 	s.requests.maxClients = 10000
 	fs.Var(&s.requests.maxClients, "maxclients", "largest number of client connections of the Redis protocol")
+	s.requests.output = 128 << 20
+	fs.Var(&s.requests.output, "client-output-limit", "how much of the replies is kept for a client of the Redis protocol that has not read them yet, twice as much for all together; then the client is waited for, and cut off when it reads nothing for 10 s")
 	s.requests.redirect = choiceValue{"moved", []string{"moved", "forward"}}
 	fs.Var(&s.requests.redirect, "redirect", "with several shards: answer -MOVED as Redis Cluster does, or forward for clients that do not know it")
 	fs.BoolVar(&s.requests.crossShard, "allow-cross-shard", false, "let MGET, MSET, DEL, EXISTS, UNLINK and TOUCH span shards, atomic per shard only; over the Redis protocol with --redirect forward only, over HTTP always")

@@ -11,6 +11,7 @@ import (
 const (
 	maxShards          = 256
 	minMaxValueBytes   = 1 << 10
+	minOutputBytes     = 1 << 20
 	maxMaxValueBytes   = 512 << 20 // Redis's own limit of a string
 	minRaftTimeout     = 50 * time.Millisecond
 	minAuditInterval   = time.Second
@@ -34,7 +35,7 @@ func (s *settings) build() (Config, error) {
 			MaxClockOffset: time.Duration(s.raft.clockOffset), LeaseReads: s.raft.readMode.value == "lease",
 			LeaseDuration: time.Duration(s.raft.lease), AuditInterval: time.Duration(s.raft.audit)},
 		Requests: RequestConfig{Timeout: time.Duration(s.requests.timeout), Drain: time.Duration(s.requests.drain), MaxValueBytes: int64(s.requests.maxValue),
-			MaxClients: int(s.requests.maxClients), RedirectMoved: s.requests.redirect.value == "moved",
+			MaxClients: int(s.requests.maxClients), OutputBytes: int64(s.requests.output), RedirectMoved: s.requests.redirect.value == "moved",
 			AllowCrossShard: s.requests.crossShard, OnceRetention: time.Duration(s.requests.onceRetention), OnceBytes: int64(s.requests.onceMemory),
 			SlowlogThreshold: time.Duration(s.requests.slowlog)},
 		Security: SecurityConfig{Password: s.security.password, PasswordFile: s.security.passwordFile,
@@ -126,6 +127,9 @@ func (r RequestConfig) check() error {
 	}
 	if r.OnceBytes < minOnceBytes {
 		errs = append(errs, mistake("once-memory", "%d bytes is less than %d", r.OnceBytes, minOnceBytes))
+	}
+	if r.OutputBytes < minOutputBytes {
+		errs = append(errs, mistake("client-output-limit", "%d bytes is less than %d", r.OutputBytes, minOutputBytes))
 	}
 	if r.MaxClients < 1 {
 		errs = append(errs, mistake("maxclients", "%d is less than 1", r.MaxClients))
