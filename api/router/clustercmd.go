@@ -182,7 +182,7 @@ func doClusterInfo(r *Router, _ context.Context, _ *Session, _ command.Args) res
 	}
 	var b strings.Builder
 	line := func(name string, v any) { fmt.Fprintf(&b, "%s:%v\r\n", name, v) }
-	line("cluster_enabled", boolInt(r.sharded))
+	line("cluster_enabled", boolInt(r.cluster))
 	line("cluster_state", state)
 	line("cluster_slots_assigned", slotCount)
 	line("cluster_slots_ok", served)

@@ -21,16 +21,33 @@ const (
 	RedirectForward Redirect = "forward"
 )
 
+// ClusterProtocol says whether a node shows itself to clients as one of a Redis
+// Cluster: CLUSTER answers, and HELLO and INFO say cluster. Without it a node looks
+// like a plain Redis, which is what a client expects of one whose commands may name
+// any keys.
+type ClusterProtocol string
+
+const (
+	// ClusterAuto is on with several shards and off with one.
+	ClusterAuto ClusterProtocol = "auto"
+	// ClusterOn shows a cluster with a single shard, too.
+	ClusterOn ClusterProtocol = "on"
+	// ClusterOff shows a plain Redis; several shards need RedirectForward then.
+	ClusterOff ClusterProtocol = "off"
+)
+
 // Errors of Config.Validate and Settings.Validate.
 var (
 	ErrBadRedirect = errors.New("router: redirect must be moved or forward")
+	ErrBadCluster  = errors.New("router: cluster protocol must be auto, on or off; with off several shards need redirect forward")
 	ErrBadSetting  = errors.New("router: bad setting")
 )
 
 // Config is fixed for the life of a Router.
 type Config struct {
-	Redirect   Redirect // default RedirectMoved; without effect on a single shard
-	SpanShards bool     // MGET, MSET, DEL, UNLINK, EXISTS, TOUCH may name keys of several shards
+	Redirect   Redirect        // default RedirectMoved; without effect on a single shard
+	Cluster    ClusterProtocol // default ClusterAuto
+	SpanShards bool            // MGET, MSET, DEL, UNLINK, EXISTS, TOUCH may name keys of several shards
 
 	RequestTimeout time.Duration // how long one run may take; default 10 s
 	MaxBatchBytes  int           // of one Propose; default 1 MiB (a larger command travels alone)
@@ -59,6 +76,9 @@ type Reloader interface {
 func (c Config) withDefaults() Config {
 	if c.Redirect == "" {
 		c.Redirect = RedirectMoved
+	}
+	if c.Cluster == "" {
+		c.Cluster = ClusterAuto
 	}
 	if c.RequestTimeout == 0 {
 		c.RequestTimeout = 10 * time.Second
@@ -91,6 +111,9 @@ func (c Config) withDefaults() Config {
 func (c Config) Validate() error {
 	if c.Redirect != RedirectMoved && c.Redirect != RedirectForward {
 		return fmt.Errorf("%w, not %q", ErrBadRedirect, c.Redirect)
+	}
+	if c.Cluster != ClusterAuto && c.Cluster != ClusterOn && c.Cluster != ClusterOff {
+		return fmt.Errorf("%w, not %q", ErrBadCluster, c.Cluster)
 	}
 	return c.Settings.Validate()
 }

@@ -105,7 +105,7 @@ func parseMemory(s string) (int64, bool) {
 func (r *Router) static() map[string]string {
 	out := map[string]string{
 		"appendfsync": "always", "appendonly": "yes", "save": "", "databases": "1",
-		"cluster-enabled": yesNo(r.sharded), "redirect": string(r.cfg.Redirect),
+		"cluster-enabled": yesNo(r.cluster), "cluster-protocol": string(r.cfg.Cluster), "redirect": string(r.cfg.Redirect),
 		"proto-max-bulk-len": strconv.Itoa(512 << 20),
 	}
 	for k, v := range r.cfg.Static {

@@ -34,7 +34,7 @@ func doSelect(r *Router, _ context.Context, _ *Session, args command.Args) resp.
 		return errNotInteger
 	case n != int64(int32(n)):
 		return resp.Err("ERR value is out of range, value must between -2147483648 and 2147483647")
-	case n != 0 && r.sharded:
+	case n != 0 && r.cluster:
 		return resp.Err("ERR SELECT is not allowed in cluster mode")
 	case n != 0:
 		return resp.Err("ERR DB index is out of range")
@@ -152,7 +152,7 @@ func isWord(arg []byte, word string) bool {
 
 // mode is redis_mode of INFO.
 func (r *Router) mode() string {
-	if r.sharded {
+	if r.cluster {
 		return "cluster"
 	}
 	return "standalone"

@@ -20,6 +20,7 @@ var (
 	errCrossSlot   = resp.Err("CROSSSLOT Keys in request don't hash to the same slot")
 	errNotServed   = resp.Err("CLUSTERDOWN Hash slot not served")
 	errOOM         = resp.Err("OOM command not allowed when used memory > 'maxmemory'.")
+	errNoCluster   = resp.Err("ERR This instance has cluster support disabled")
 	errExecAbort   = resp.Err("EXECABORT Transaction discarded because of previous errors.")
 	errUnsupported = resp.Err("ERR this node does not run that command")
 	errNotInTx     = resp.Err("ERR Command not allowed inside a transaction")

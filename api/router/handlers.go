@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"strings"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
@@ -48,6 +49,17 @@ func handlers() map[string]handler {
 		hs[container+"|help"] = handler{run: helpOf(container), inline: true}
 	}
 	return hs
+}
+
+// withoutCluster replaces what runs CLUSTER by Redis's refusal. READONLY stays: it is
+// how a connection asks for reads of this node's memory.
+func withoutCluster(hs map[string]handler) {
+	refuse := func(*Router, context.Context, *Session, command.Args) resp.Value { return errNoCluster }
+	for name := range hs {
+		if strings.HasPrefix(name, "cluster|") {
+			hs[name] = handler{run: refuse, inline: true}
+		}
+	}
 }
 
 func helpOf(container string) handlerFunc {

@@ -55,7 +55,7 @@ func infoSections() []infoSection {
 		{"commandstats", true, infoCommandstats},
 		{"errorstats", false, infoErrorstats},
 		{"latencystats", true, infoLatencystats},
-		{"cluster", false, func(t *infoText) { t.line("cluster_enabled", boolInt(t.r.sharded)) }},
+		{"cluster", false, func(t *infoText) { t.line("cluster_enabled", boolInt(t.r.cluster)) }},
 		{"keyspace", false, infoKeyspace},
 		{"locks", false, infoLocks},
 		{"lockstep", false, infoLockstep},

@@ -35,6 +35,7 @@ type Router struct {
 	shards  []Shard
 	slots   [slotCount]uint16 // shard of each slot
 	sharded bool
+	cluster bool // shown to clients as a node of a Redis Cluster
 
 	plans map[string]*plan // by lower-case name
 	all   []*plan          // every command and subcommand, by name
@@ -101,6 +102,10 @@ func New(node Node, table *command.Table, cfg Config) (*Router, error) {
 		runID: newRunID(), stopping: make(chan struct{}), shards: node.Shards(), plans: make(map[string]*plan),
 	}
 	r.sharded = len(r.shards) > 1
+	r.cluster = cfg.Cluster == ClusterOn || cfg.Cluster == ClusterAuto && r.sharded
+	if r.sharded && !r.cluster && cfg.Redirect != RedirectForward {
+		return nil, ErrBadCluster
+	}
 	for i := range r.slots {
 		shard := node.ShardOfSlot(uint16(i))
 		if shard < 0 || shard >= len(r.shards) {
@@ -123,6 +128,9 @@ func New(node Node, table *command.Table, cfg Config) (*Router, error) {
 
 func (r *Router) buildPlans(specs []*command.Spec) {
 	hs := handlers()
+	if !r.cluster {
+		withoutCluster(hs)
+	}
 	for _, sp := range specs {
 		p := newPlan(sp, hs)
 		r.plans[p.name] = p

@@ -103,6 +103,8 @@ func TestConfigMistakes(t *testing.T) {
 		{args: "--initial-cluster n1=127.0.0.1:9001,n2=127.0.0.1:9001", want: "have the same address"},
 		{args: "--initial-cluster n1", want: "is not id=host:port"},
 		{args: "--shards 0", want: "0 is not within 1 to 256"},
+		{args: "--shards 2 --cluster-protocol off", want: "--cluster-protocol: off needs --redirect forward"},
+		{args: "--cluster-protocol yes", want: "is not one of auto, on, off"},
 		{args: "--shards many", want: `"many" is not a whole number`},
 		{args: "--maxmemory 1zb", want: "is not a size"},
 		{args: "--maxmemory 99999999999gb", want: "too large"},
@@ -127,6 +129,14 @@ func TestConfigMistakes(t *testing.T) {
 	}
 	if _, err := load(t, strings.Fields("--http 0.0.0.0:8001 --resp 0.0.0.0:7001 --peer 0.0.0.0:9001 --requirepass x --insecure-peers"), nil, ""); err != nil {
 		t.Errorf("with a password: %v", err)
+	}
+	for _, args := range []string{"--cluster-protocol off", "--cluster-protocol on", "--shards 2 --cluster-protocol off --redirect forward"} {
+		if _, err := load(t, strings.Fields(args), nil, ""); err != nil {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+	if cfg, err := load(t, nil, nil, "cluster-protocol: on"); err != nil || cfg.Requests.ClusterProtocol != "on" {
+		t.Errorf("cluster-protocol: on in a file: %v, %v", cfg.Requests.ClusterProtocol, err)
 	}
 }
 

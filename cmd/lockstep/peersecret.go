@@ -32,4 +32,3 @@ func peerSecret(path string) ([]byte, error) {
 	}
 	return secret, nil
 }
-

@@ -222,7 +222,7 @@ func (s *server) routerConfig() router.Config {
 		redirect = router.RedirectMoved
 	}
 	return router.Config{
-		Redirect: redirect, SpanShards: s.cfg.Requests.AllowCrossShard, RequestTimeout: s.cfg.Requests.Timeout,
+		Redirect: redirect, Cluster: router.ClusterProtocol(s.cfg.Requests.ClusterProtocol), SpanShards: s.cfg.Requests.AllowCrossShard, RequestTimeout: s.cfg.Requests.Timeout,
 		MaxQueuedBytes: int(max(512<<20, s.cfg.Requests.MaxValueBytes)),
 		Version:        version, Settings: s.settings(), Passwords: *s.secrets.passwords.Load(), Reloader: s, Registerer: s.registry, Logger: s.logger,
 		Static: map[string]string{

@@ -37,7 +37,7 @@ type settings struct {
 		maxValue, onceMemory   sizeValue
 		output                 sizeValue
 		maxClients             intValue
-		redirect               choiceValue
+		redirect, cluster      choiceValue
 		crossShard             bool
 		slowlog                slowlogValue
 	}
@@ -133,6 +133,8 @@ func (s *settings) requestFlags() *pflag.FlagSet {
 	fs.Var(&s.requests.output, "client-output-limit", "how much of the replies is kept for a client of the Redis protocol that has not read them yet, twice as much for all together; then the client is waited for, and cut off when it reads nothing for 10 s")
 	s.requests.redirect = choiceValue{"moved", []string{"moved", "forward"}}
 	fs.Var(&s.requests.redirect, "redirect", "with several shards: answer -MOVED as Redis Cluster does, or forward for clients that do not know it")
+	s.requests.cluster = choiceValue{"auto", []string{"auto", "on", "off"}}
+	fs.Var(&s.requests.cluster, "cluster-protocol", "whether clients see a node of a Redis Cluster (CLUSTER SLOTS and the like) or a plain Redis; auto: a cluster with several shards only; off with several shards needs --redirect forward")
 	fs.BoolVar(&s.requests.crossShard, "allow-cross-shard", false, "let MGET, MSET, DEL, EXISTS, UNLINK and TOUCH span shards, atomic per shard only; over the Redis protocol with --redirect forward only, over HTTP always")
 	s.requests.onceRetention = durationValue(10 * time.Minute)
 	fs.Var(&s.requests.onceRetention, "once-retention", "how long the outcome of a request with an idempotency key is kept; the key itself is refused for half an hour more")

@@ -35,7 +35,7 @@ func (s *settings) build() (Config, error) {
 			MaxClockOffset: time.Duration(s.raft.clockOffset), LeaseReads: s.raft.readMode.value == "lease",
 			LeaseDuration: time.Duration(s.raft.lease), AuditInterval: time.Duration(s.raft.audit)},
 		Requests: RequestConfig{Timeout: time.Duration(s.requests.timeout), Drain: time.Duration(s.requests.drain), MaxValueBytes: int64(s.requests.maxValue),
-			MaxClients: int(s.requests.maxClients), OutputBytes: int64(s.requests.output), RedirectMoved: s.requests.redirect.value == "moved",
+			MaxClients: int(s.requests.maxClients), OutputBytes: int64(s.requests.output), RedirectMoved: s.requests.redirect.value == "moved", ClusterProtocol: s.requests.cluster.value,
 			AllowCrossShard: s.requests.crossShard, OnceRetention: time.Duration(s.requests.onceRetention), OnceBytes: int64(s.requests.onceMemory),
 			SlowlogThreshold: time.Duration(s.requests.slowlog)},
 		Security: SecurityConfig{Password: s.security.password, PasswordFile: s.security.passwordFile,
@@ -51,7 +51,7 @@ func (s *settings) build() (Config, error) {
 		cfg.Node.Members = []Member{{ID: cfg.Node.ID, PeerAddr: cmp.Or(cfg.Advertise.Peer, cfg.Listen.Peer)}}
 	}
 	if err := errors.Join(cfg.Node.check(), cfg.Listen.check(), cfg.Memory.check(),
-		cfg.Raft.check(), cfg.Requests.check(), cfg.checkExposure(), cfg.checkAdvertised()); err != nil {
+		cfg.Raft.check(), cfg.Requests.check(), cfg.Requests.checkCluster(cfg.Node.Shards), cfg.checkExposure(), cfg.checkAdvertised()); err != nil {
 		return Config{}, err
 	}
 	return cfg, nil
@@ -135,6 +135,14 @@ func (r RequestConfig) check() error {
 		errs = append(errs, mistake("maxclients", "%d is less than 1", r.MaxClients))
 	}
 	return errors.Join(errs...)
+}
+
+// checkCluster: a client that takes the node for a plain Redis cannot be redirected.
+func (r RequestConfig) checkCluster(shards int) error {
+	if r.ClusterProtocol == "off" && r.RedirectMoved && shards > 1 {
+		return mistake("cluster-protocol", "off needs --redirect forward with several shards: a client of a plain Redis knows no -MOVED")
+	}
+	return nil
 }
 
 // leaseOutlastsElection: every failover then waits for leases that are no use any

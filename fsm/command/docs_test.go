@@ -97,6 +97,7 @@ const notes = `
 - A pattern of ` + "`KEYS` and `SCAN`" + ` has 65536 bytes at most, and one that takes very many steps on the keys is refused: several stars with long texts after them, on long keys.
 - ` + "`DBSIZE`" + ` never counts a key whose time is up.
 - ` + "`WATCH`" + ` compares versions, and survives a change of leader. A key that was absent, came and went again has changed, as in Redis; so has an absent key of which another key of the same slot was removed meanwhile.
+- ` + "`CLUSTER`" + ` is refused with one shard, as by a Redis without cluster support, unless ` + "`--cluster-protocol on`" + `; ` + "`READONLY`" + ` is not.
 - ` + "`MULTI`" + `: while memory is short, commands that need more are refused when they are queued; Redis refuses reads and DEL then, too.
 - ` + "`CLIENT SETINFO`" + ` (of Redis 7.2, which newer clients send) is answered; ` + "`CLIENT LIST`" + ` has the fields of Redis 7.0 and no place for it.
 - The texts of ` + "`HELP`" + ` subcommands are Lockstep's own.
