@@ -28,6 +28,7 @@ const reapPerEntry = 2048
 // BatchResult is what became of one batch of an entry.
 type BatchResult struct {
 	Replies []resp.Value // one per unit
+	Index   uint64       // of the entry that was applied, or of a later one if that is not known any more
 	Err     error        // ErrStaleBatch
 }
 
@@ -242,7 +243,7 @@ func (f *FSM) applyBatch(e *Entry, position int) (BatchResult, error) {
 		return BatchResult{Err: err}, nil
 	}
 	if !fresh {
-		return BatchResult{Replies: recorded}, nil
+		return BatchResult{Replies: recorded, Index: f.index}, nil
 	}
 	replies := make([]resp.Value, 0, min(b.Units, len(b.Body)))
 	f.reader.Reset(b.Body)
@@ -260,7 +261,7 @@ func (f *FSM) applyBatch(e *Entry, position int) (BatchResult, error) {
 		replies = append(replies, reply)
 	}
 	s.replies[b.Seq] = replies
-	return BatchResult{Replies: replies}, nil
+	return BatchResult{Replies: replies, Index: f.index}, nil
 }
 
 func (f *FSM) runUnit() resp.Value {

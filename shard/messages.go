@@ -82,12 +82,13 @@ func encodeResult(r fsm.BatchResult, err error) []byte {
 	case r.Err != nil:
 		return []byte{resultStale}
 	}
-	size := 1 + binary.MaxVarintLen64
+	size := 1 + 2*binary.MaxVarintLen64
 	for _, v := range r.Replies {
 		size += v.BinarySize()
 	}
 	b := make([]byte, 0, size)
-	b = binary.AppendUvarint(append(b, resultApplied), uint64(len(r.Replies)))
+	b = binary.AppendUvarint(append(b, resultApplied), r.Index)
+	b = binary.AppendUvarint(b, uint64(len(r.Replies)))
 	for _, v := range r.Replies {
 		b = resp.AppendBinary(b, v)
 	}
@@ -111,7 +112,11 @@ func decodeResult(msg []byte) (fsm.BatchResult, error) {
 	default:
 		return fsm.BatchResult{}, fmt.Errorf("%w: outcome %d", errMalformedMessage, msg[0])
 	}
-	n, rest, err := cutUvarint(msg[1:])
+	index, rest, err := cutUvarint(msg[1:])
+	if err != nil {
+		return fsm.BatchResult{}, err
+	}
+	n, rest, err := cutUvarint(rest)
 	if err != nil {
 		return fsm.BatchResult{}, err
 	}
@@ -122,5 +127,5 @@ func decodeResult(msg []byte) (fsm.BatchResult, error) {
 	if len(rest) > 0 {
 		return fsm.BatchResult{}, errMalformedMessage
 	}
-	return fsm.BatchResult{Replies: replies}, nil
+	return fsm.BatchResult{Index: index, Replies: replies}, nil
 }

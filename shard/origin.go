@@ -55,7 +55,16 @@ type proposal struct {
 	gone    bool // the caller gave up; guarded by origin.mu
 	done    chan struct{}
 	replies []resp.Value
+	index   uint64 // see command.Batch.Index
 	err     error
+}
+
+// answer is what Propose returns once p is done.
+func (p *proposal) answer() ([]resp.Value, error) {
+	if p.batch.Index != nil && p.err == nil {
+		*p.batch.Index = p.index
+	}
+	return p.replies, p.err
 }
 
 // flight is a numbered batch on its way.
@@ -89,7 +98,7 @@ func (o *origin) propose(ctx context.Context, b command.Batch) ([]resp.Value, er
 	o.kick()
 	select {
 	case <-p.done:
-		return p.replies, p.err
+		return p.answer()
 	case <-ctx.Done():
 		return o.abandon(ctx, p)
 	}
@@ -101,7 +110,7 @@ func (o *origin) abandon(ctx context.Context, p *proposal) ([]resp.Value, error)
 	defer o.mu.Unlock()
 	select {
 	case <-p.done:
-		return p.replies, p.err
+		return p.answer()
 	default:
 	}
 	p.gone = true
@@ -183,13 +192,14 @@ func (o *origin) resolve(f *flight, result fsm.BatchResult) {
 		if errors.Is(result.Err, fsm.ErrStaleBoot) {
 			o.outlived()
 		}
-		o.finish(f, nil, fmt.Errorf("%w: %v", command.ErrInDoubt, result.Err))
+		o.finish(f, fsm.BatchResult{}, fmt.Errorf("%w: %v", command.ErrInDoubt, result.Err))
 		return
 	}
-	o.finish(f, result.Replies, nil)
+	o.finish(f, result, nil)
 }
 
-func (o *origin) finish(f *flight, replies []resp.Value, err error) {
+func (o *origin) finish(f *flight, result fsm.BatchResult, err error) {
+	replies := result.Replies
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	i := slices.Index(o.flights, f)
@@ -203,6 +213,7 @@ func (o *origin) finish(f *flight, replies []resp.Value, err error) {
 			p.err = err
 		} else {
 			p.replies, replies = replies[:p.batch.N:p.batch.N], replies[p.batch.N:]
+			p.index = result.Index
 		}
 		close(p.done)
 		p.late()
@@ -285,6 +296,6 @@ func (o *origin) close() {
 		close(p.done)
 	}
 	for _, f := range flights {
-		o.finish(f, nil, fmt.Errorf("%w: this node is stopping", command.ErrInDoubt))
+		o.finish(f, fsm.BatchResult{}, fmt.Errorf("%w: this node is stopping", command.ErrInDoubt))
 	}
 }

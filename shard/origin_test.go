@@ -177,9 +177,9 @@ func TestOverloadIsRefusedForCertain(t *testing.T) {
 }
 
 func TestResultSurvivesTheWire(t *testing.T) {
-	want := fsm.BatchResult{Replies: []resp.Value{resp.OK, resp.Int(7), resp.Nil, resp.Array(resp.BulkString("a"), resp.NilArray)}}
+	want := fsm.BatchResult{Index: 1 << 40, Replies: []resp.Value{resp.OK, resp.Int(7), resp.Nil, resp.Array(resp.BulkString("a"), resp.NilArray)}}
 	got, err := decodeResult(encodeResult(want, nil))
-	if err != nil || fmt.Sprint(got.Replies) != fmt.Sprint(want.Replies) {
+	if err != nil || got.Index != want.Index || fmt.Sprint(got.Replies) != fmt.Sprint(want.Replies) {
 		t.Fatalf("%v %v, want %v", got, err, want)
 	}
 	if _, err := decodeResult(encodeResult(fsm.BatchResult{}, errNotServing)); !errors.Is(err, errNotServing) {
@@ -201,7 +201,7 @@ func TestLateOutcome(t *testing.T) {
 			o.resolve(o.take(1000), fsm.BatchResult{Replies: []resp.Value{resp.One}})
 		}, nil},
 		"refused":          {func(o *origin, f *flight) { o.fail(f, false) }, command.ErrUnavailable},
-		"unknown for ever": {func(o *origin, f *flight) { o.finish(f, nil, command.ErrInDoubt) }, command.ErrInDoubt},
+		"unknown for ever": {func(o *origin, f *flight) { o.finish(f, fsm.BatchResult{}, command.ErrInDoubt) }, command.ErrInDoubt},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := testOrigin()

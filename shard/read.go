@@ -42,8 +42,11 @@ var (
 // Read runs fn on the shard's state. See command.ReadOptions for the terms. fn
 // may run several times and must not keep entries.
 func (g *Group) Read(ctx context.Context, opt command.ReadOptions, fn func(*command.Ctx)) (command.ReadInfo, error) {
-	if opt.Consistency == command.Stale {
-		return g.readStale(opt, fn)
+	if opt.Consistency == command.Stale && g.fsm.Reached() >= opt.MinIndex {
+		info, done, err := g.readStale(opt, fn)
+		if done {
+			return info, err
+		}
 	}
 	index, due, err := g.readLinearizable(ctx, fn)
 	if err == nil && due {
@@ -345,14 +348,16 @@ func (g *Group) age() time.Duration {
 	return g.clock.Mono() - time.Duration(g.freshAt.Load())
 }
 
-func (g *Group) readStale(opt command.ReadOptions, fn func(*command.Ctx)) (command.ReadInfo, error) {
+// readStale answers from what is here. It is not done when the state has not reached
+// the index that is asked for, or was taken back behind it.
+func (g *Group) readStale(opt command.ReadOptions, fn func(*command.Ctx)) (info command.ReadInfo, done bool, err error) {
 	age := g.age()
 	if opt.MaxStaleness > 0 && age > opt.MaxStaleness {
-		return command.ReadInfo{Age: age}, fmt.Errorf("%w: %v", command.ErrTooStale, age)
+		return command.ReadInfo{Age: age}, true, fmt.Errorf("%w: %v", command.ErrTooStale, age)
 	}
-	index, _ := g.fsm.View(fsm.Stamp{}, fn)
-	if !g.sound() {
-		return command.ReadInfo{Age: age}, fmt.Errorf("%w: %w", command.ErrUnavailable, errDiverged)
+	index, _, ok := g.fsm.ViewAt(opt.MinIndex, fsm.Stamp{}, fn)
+	if ok && !g.sound() {
+		return command.ReadInfo{Age: age}, true, fmt.Errorf("%w: %w", command.ErrUnavailable, errDiverged)
 	}
-	return command.ReadInfo{Index: index, Age: age}, nil
+	return command.ReadInfo{Index: index, Age: age}, ok, nil
 }

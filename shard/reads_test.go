@@ -1,11 +1,16 @@
 package shard
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/transport"
 )
 
 // TestKeysReadFromAFollowerAreNotEvicted: the leader, which chooses what to
@@ -57,4 +62,60 @@ func TestReportOfReadsIsNotTrusted(t *testing.T) {
 		c.group("n1").countReads(make([]byte, n))
 	}
 	c.want("n1", "GET k", "$1\r\nv\r\n")
+}
+
+// set writes through a node and returns the index that it was told.
+func (c *cluster) set(id, key, value string) (index uint64) {
+	c.t.Helper()
+	b := command.Batch{Index: &index}
+	b.Add(command.Args{[]byte("SET"), []byte(key), []byte(value)})
+	if _, err := c.group(id).Propose(c.t.Context(), b); err != nil {
+		c.t.Fatal(err)
+	}
+	return index
+}
+
+func (c *cluster) staleGet(id, key string, min uint64, patience time.Duration) (value string, info command.ReadInfo, err error) {
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	info, err = c.group(id).Read(ctx, command.ReadOptions{Consistency: command.Stale, MinIndex: min}, func(ctx *command.Ctx) {
+		if e := ctx.Peek([]byte(key)); e != nil {
+			value = string(e.Bytes())
+		}
+	})
+	return value, info, err
+}
+
+// TestStaleReadsSeeTheWriteThatTheyName, through whatever nodes either goes.
+func TestStaleReadsSeeTheWriteThatTheyName(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	leader := c.leader()
+	nodes := append(c.others(leader), leader)
+	for i := range 60 {
+		from, to, want := nodes[i%3], nodes[(i/3)%3], fmt.Sprint(i)
+		index := c.set(from, "k", want)
+		got, info, err := c.staleGet(to, "k", index, 10*time.Second)
+		if err != nil || got != want || info.Index < index {
+			t.Fatalf("written through %s at %d, read through %s: %q at %d, %v", from, index, to, got, info.Index, err)
+		}
+	}
+	follower := nodes[0]
+	seen := c.set(follower, "k", "seen")
+	c.want(follower, "GET k", "$4\r\nseen\r\n")
+	for _, p := range c.others(follower) {
+		c.faults[follower].Set(p, transport.Inbound, transport.Drop)
+		c.faults[follower].Set(p, transport.Outbound, transport.Drop)
+	}
+	unseen := c.set(c.leader(), "k", "unseen")
+	if got, _, err := c.staleGet(follower, "k", seen, 10*time.Second); err != nil || got != "seen" {
+		t.Errorf("what is here: %q, %v", got, err)
+	}
+	if _, _, err := c.staleGet(follower, "k", unseen, 300*time.Millisecond); !errors.Is(err, command.ErrUnavailable) {
+		t.Errorf("what is not here was answered: %v", err)
+	}
+	c.faults[follower].Heal()
+	// An index that no entry of this shard has yet: the newest state answers.
+	if got, _, err := c.staleGet(follower, "k", unseen+1000, 10*time.Second); err != nil || got != "unseen" {
+		t.Errorf("after the cut: %q, %v", got, err)
+	}
 }

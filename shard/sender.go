@@ -130,7 +130,7 @@ func (s *sender) send(ctx context.Context, leader string, f *flight) {
 		if remote := new(transport.RemoteError); errors.As(err, &remote) {
 			// The leader got the batch and cannot answer it, now or ever: its
 			// reply exceeds what nodes can send each other.
-			s.g.origin.finish(f, nil, fmt.Errorf("%w: %w", command.ErrInDoubt, err))
+			s.g.origin.finish(f, fsm.BatchResult{}, fmt.Errorf("%w: %w", command.ErrInDoubt, err))
 			s.kick()
 			return
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -129,6 +130,42 @@ func TestIndexIsReported(t *testing.T) {
 	}
 }
 
+// TestWritesTellTheirIndex: a read that names it sees the write.
+func TestWritesTellTheirIndex(t *testing.T) {
+	f := newFixture(t, routertest.Options{}, router.Config{}, Options{})
+	for i, c := range []struct{ method, path, body string }{
+		{"PUT", "/v1/keys/n", `{"value":"1"}`},
+		{"POST", "/v1/keys/n/incr", ``},
+		{"PUT", "/v1/keys/n", `{"value":"x","if":"absent"}`}, // refused in the log
+		{"DELETE", "/v1/keys/n", ``},
+		{"POST", "/v1/commands", `["SET","k","v"]`},
+		{"POST", "/v1/locks/l", `{"ttl_ms":60000}`},
+		{"POST", "/v1/locks/l", `{"ttl_ms":60000}`}, // held
+		{"PUT", "/v1/locks/l", `{"ttl_ms":60000,"token":"t"}`},
+		{"DELETE", "/v1/locks/l", `{"token":"t"}`},
+		{"POST", "/v1/commands", `["FLUSHALL"]`},
+	} {
+		if got := f.call(c.method, c.path, c.body).Header().Get(indexHeader); got != strconv.Itoa(i+1) {
+			t.Errorf("%s %s %s: index %q, want %d", c.method, c.path, c.body, got, i+1)
+		}
+	}
+	if w := f.call("POST", "/v1/commands", `[["SET","k","v"],["GET","k"],["SET","k","w"]]`); w.Header().Get(indexHeader) != "13" {
+		t.Errorf("several commands: %v", w.Header())
+	}
+	f.call("GET", "/v1/keys/k?consistency=stale&min_index=13", "")
+	if got := f.node.Shard(0).MinIndex(); got != 13 {
+		t.Errorf("the shard was asked for index %d", got)
+	}
+	f.node.Shard(0).Fail(command.ErrInDoubt)
+	if got := f.call("PUT", "/v1/keys/n", `{"value":"1"}`).Header().Get(indexHeader); got != "" {
+		t.Errorf("a write in doubt has index %q", got)
+	}
+	many := newFixture(t, routertest.Options{Shards: 4}, router.Config{SpanShards: true}, Options{})
+	if got := many.call("POST", "/v1/commands", `["MSET","a","1","b","2","c","3","d","4"]`).Header().Get(indexHeader); got != "1" {
+		t.Errorf("over several shards: %q", got)
+	}
+}
+
 func TestRawValues(t *testing.T) {
 	f := newFixture(t, routertest.Options{}, router.Config{}, Options{MaxValueBytes: 100})
 	value := "\x00\xff\r\n"
@@ -211,6 +248,7 @@ func TestBadRequests(t *testing.T) {
 		{"GET", "/v1/keys/a?consistency=", ``, "", 400, "bad_parameter"},
 		{"GET", "/v1/keys/a?consistency", ``, "", 400, "bad_parameter"},
 		{"GET", "/v1/locks/a?watch", ``, "", 400, "bad_parameter"},
+		{"GET", "/v1/keys/a?min_index=-1", ``, "", 400, "bad_parameter"},
 		{"GET", "/v1/keys/a?max_staleness_ms=1", ``, "", 400, "bad_parameter"},
 		{"GET", "/v1/keys/a?consistency=stale&consistency=stale", ``, "", 400, "bad_parameter"},
 		{"DELETE", "/v1/keys/a?if_version=x", ``, "", 400, "bad_parameter"},

@@ -33,6 +33,7 @@ func (a *api) commands(w http.ResponseWriter, r *http.Request) {
 	}
 	s := a.session(r)
 	out := a.router.DoAll(r.Context(), s, cmds)
+	tellIndex(w, s)
 	if several {
 		results := make([]any, len(out))
 		for i := range out {

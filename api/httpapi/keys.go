@@ -27,8 +27,18 @@ func pathKey(r *http.Request) ([]byte, error) {
 	return []byte(key), nil
 }
 
+// indexHeader has the log index that an answer is from.
+const indexHeader = "X-Lockstep-Index"
+
+// tellIndex says which index a read must have reached to see what s has written.
+func tellIndex(w http.ResponseWriter, s *router.Session) {
+	if index := s.WriteIndex(); index > 0 {
+		w.Header().Set(indexHeader, strconv.FormatUint(index, 10))
+	}
+}
+
 // mutate runs a write, under its Idempotency-Key when it has one.
-func (a *api) mutate(r *http.Request, args command.Args) (resp.Value, error) {
+func (a *api) mutate(w http.ResponseWriter, r *http.Request, args command.Args) (resp.Value, error) {
 	id, ok, err := idempotencyKey(r, maxIdempotencyKey)
 	if err != nil {
 		return resp.Value{}, err
@@ -36,7 +46,9 @@ func (a *api) mutate(r *http.Request, args command.Args) (resp.Value, error) {
 	if ok {
 		args = append(command.Args{[]byte("ONCE"), []byte(id)}, args...)
 	}
-	v := a.router.Do(r.Context(), a.session(r), args)
+	s := a.session(r)
+	v := a.router.Do(r.Context(), s, args)
+	tellIndex(w, s)
 	if v.IsError() {
 		return v, problemOf(v)
 	}
@@ -82,7 +94,7 @@ func (a *api) getKey(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	info := s.ReadInfo()
-	w.Header().Set("X-Lockstep-Index", strconv.FormatUint(info.Index, 10))
+	w.Header().Set(indexHeader, strconv.FormatUint(info.Index, 10))
 	if opt.Consistency == command.Stale {
 		w.Header().Set("X-Lockstep-Age-Ms", strconv.FormatInt(info.Age.Milliseconds(), 10))
 	}
@@ -144,7 +156,7 @@ func (a *api) deleteKey(w http.ResponseWriter, r *http.Request) {
 	if terms.version != "" {
 		args = append(args, []byte("IFVERSION"), []byte(terms.version))
 	}
-	v, err := a.mutate(r, terms.fence.wrap(args))
+	v, err := a.mutate(w, r, terms.fence.wrap(args))
 	if err == nil && terms.present && v.Int == 0 {
 		err = conditionFailed("there is no such key")
 	}
@@ -166,7 +178,7 @@ func (a *api) incrKey(w http.ResponseWriter, r *http.Request) {
 		failWith(w, err)
 		return
 	}
-	v, err := a.mutate(r, fence.wrap(command.Args{[]byte("LS.INCR"), key, itoa(by)}))
+	v, err := a.mutate(w, r, fence.wrap(command.Args{[]byte("LS.INCR"), key, itoa(by)}))
 	if err != nil {
 		failWith(w, err)
 		return
@@ -231,7 +243,7 @@ func orNull(n, none int64) any {
 
 // readOptions reads the terms of a GET from the query.
 func readOptions(u *url.URL) (opt command.ReadOptions, err error) {
-	q, err := query(u, "consistency", "max_staleness_ms")
+	q, err := query(u, "consistency", "max_staleness_ms", "min_index")
 	if err != nil {
 		return opt, err
 	}
@@ -251,6 +263,11 @@ func readOptions(u *url.URL) (opt command.ReadOptions, err error) {
 			return opt, badParameter("max_staleness_ms", "an integer greater than 0")
 		}
 		opt.MaxStaleness = time.Duration(n) * time.Millisecond
+	}
+	if s, ok := q["min_index"]; ok {
+		if opt.MinIndex, err = strconv.ParseUint(s, 10, 64); err != nil {
+			return opt, badParameter("min_index", "an integer of at least 0")
+		}
 	}
 	return opt, nil
 }

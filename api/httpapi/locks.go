@@ -140,6 +140,7 @@ func (a *api) acquireLock(w http.ResponseWriter, r *http.Request) {
 	}
 	s := a.session(r)
 	got := a.router.Lock(r.Context(), s, req, id)
+	tellIndex(w, s)
 	switch {
 	case got.Err.IsError():
 		fail(w, problemOf(got.Err))
@@ -191,7 +192,7 @@ func (a *api) renewLock(w http.ResponseWriter, r *http.Request) {
 		failWith(w, err)
 		return
 	}
-	v, err := a.mutate(r, command.Args{[]byte("LS.LOCKRENEW"), []byte(name), []byte(*q.token), itoa(*q.ttlMillis)})
+	v, err := a.mutate(w, r, command.Args{[]byte("LS.LOCKRENEW"), []byte(name), []byte(*q.token), itoa(*q.ttlMillis)})
 	switch {
 	case err != nil:
 		failWith(w, err)
@@ -218,7 +219,7 @@ func (a *api) releaseLock(w http.ResponseWriter, r *http.Request) {
 		failWith(w, err)
 		return
 	}
-	v, err := a.mutate(r, command.Args{[]byte("UNLOCK"), []byte(name), []byte(*q.token)})
+	v, err := a.mutate(w, r, command.Args{[]byte("UNLOCK"), []byte(name), []byte(*q.token)})
 	switch {
 	case err != nil:
 		failWith(w, err)

@@ -42,7 +42,7 @@ func (a *api) putKey(w http.ResponseWriter, r *http.Request) {
 		failWith(w, err)
 		return
 	}
-	v, err := a.mutate(r, req.fence.wrap(args))
+	v, err := a.mutate(w, r, req.fence.wrap(args))
 	if err != nil {
 		failWith(w, err)
 		return

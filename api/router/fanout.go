@@ -127,7 +127,10 @@ func (r *Router) runPart(ctx context.Context, s *Session, p *plan, pt *part) {
 	if p.write {
 		var b command.Batch
 		b.Add(pt.args)
+		var index uint64
+		b.Index = &index
 		replies, err := shard.Propose(ctx, b)
+		s.noteWrite(index)
 		if err == nil && len(replies) != 1 {
 			err = command.ErrInDoubt
 		}

@@ -187,9 +187,11 @@ func itoa(n int64) []byte { return strconv.AppendInt(nil, n, 10) }
 func (l *lockRequest) propose(ctx context.Context, args command.Args, late func([]resp.Value, error)) (v resp.Value, doubt bool) {
 	ctx, cancel := context.WithTimeout(ctx, l.r.cfg.RequestTimeout)
 	defer cancel()
-	b := command.Batch{Late: late}
+	var index uint64
+	b := command.Batch{Late: late, Index: &index}
 	b.AddOwned(l.s.owner(), args)
 	replies, err := l.shard.Propose(ctx, b)
+	l.s.noteWrite(index)
 	switch {
 	case err != nil:
 		v = writeError(err)
@@ -295,6 +297,7 @@ func (l *lockRequest) stop(ctx context.Context) LockResult {
 func (l *lockRequest) ended(ctx context.Context, e lock.Event) (LockResult, bool) {
 	switch {
 	case e.Kind == lock.EventGranted:
+		l.s.noteWrite(e.Index) // unknown, 0, when another node told of it
 		return l.granted(lock.Grant{Fence: e.Fence, ExpiresAt: e.ExpiresAt}), true
 	case e.Kind == lock.EventWaiterGone && e.Reason == lock.NodeGone:
 		return LockResult{Err: errLostPlace}, true

@@ -226,11 +226,14 @@ func (ru *run) writes(ctx context.Context, s *Session, from, to int) bool {
 func (ru *run) propose(ctx context.Context, s *Session, b command.Batch, from, to int) bool {
 	start := ru.r.now()
 	ru.done = to
+	var index uint64
+	b.Index = &index
 	replies, err := ru.shard.Propose(ctx, b)
 	for err == nil && b.N == 1 && len(replies) == 1 && command.RepliesFull(replies[0]) && ctx.Err() == nil {
 		// The replies to others were in the way, and have gone by now.
 		replies, err = ru.shard.Propose(ctx, b)
 	}
+	s.noteWrite(index)
 	if err == nil && len(replies) != to-from {
 		ru.r.log.Error("a shard returned the wrong number of replies",
 			"shard", ru.shard.ID(), "want", to-from, "got", len(replies))

@@ -43,6 +43,7 @@ type Session struct {
 	muted       bool
 	read        command.ReadOptions
 	lastRead    command.ReadInfo
+	wrote       atomic.Uint64 // see WriteIndex
 
 	runs   []*run // by shard; made when first needed
 	active []*run
@@ -158,6 +159,19 @@ func (s *Session) Closing() bool { return s.closing.Load() }
 
 // ReadInfo tells what the last read of this session was answered from.
 func (s *Session) ReadInfo() command.ReadInfo { return s.lastRead }
+
+// WriteIndex returns the largest log index of what this session has written, 0 when it
+// has written nothing that was answered for certain. Safe from any goroutine.
+func (s *Session) WriteIndex() uint64 { return s.wrote.Load() }
+
+func (s *Session) noteWrite(index uint64) {
+	for {
+		old := s.wrote.Load()
+		if index <= old || s.wrote.CompareAndSwap(old, index) {
+			return
+		}
+	}
+}
 
 // LastSeen returns when the client last sent a command. Safe from any goroutine.
 func (s *Session) LastSeen() time.Time { return time.UnixMilli(s.seen.Load()) }

@@ -69,7 +69,6 @@ type RequestConfig struct {
 	MaxClients       int
 	OutputBytes      int64
 	RedirectMoved    bool   // --redirect moved; has an effect with more than one shard only
-	RedirectMoved    bool   // --redirect moved; has an effect with more than one shard only
 	ClusterProtocol  string // "auto", "on" or "off"
 	AllowCrossShard  bool
 	OnceRetention    time.Duration

@@ -37,6 +37,11 @@ const (
 type ReadOptions struct {
 	Consistency  Consistency
 	MaxStaleness time.Duration // Stale only; 0 means any age
+
+	// MinIndex, Stale only, is the index of a write that the read must see: a replica
+	// that has not reached it reads as a linearizable read does. That also serves where
+	// the index is that of another shard.
+	MinIndex uint64
 }
 
 // ReadInfo tells what a read was answered from.

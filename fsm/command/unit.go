@@ -74,6 +74,10 @@ type Batch struct {
 	// nobody will ever know; any other says that nothing happened and nothing
 	// will. It must not block.
 	Late func(replies []resp.Value, err error)
+
+	// Index, if not nil, is set to the index of the log entry that b was applied by, or
+	// a later one, when Propose answers without an error.
+	Index *uint64
 }
 
 // Add appends a single command to b. It copies args.

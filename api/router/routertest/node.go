@@ -175,7 +175,12 @@ type Shard struct {
 	Proposals, Reads, Units atomic.Int64
 	// StaleReads counts the reads that asked for local data.
 	StaleReads atomic.Int64
+
+	minIndex atomic.Uint64
 }
+
+// MinIndex is what the last read asked for.
+func (s *Shard) MinIndex() uint64 { return s.minIndex.Load() }
 
 func newShard(id int, table *command.Table, now func() time.Time) *Shard {
 	return &Shard{id: id, table: table, now: now, store: store.New(store.DefaultOptions()), once: onceTable{}, locks: lock.NewTable(true), hub: newLockHub()}
@@ -239,6 +244,9 @@ func (s *Shard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, err
 		out = append(out, s.table.RunUnit(c, &u))
 		s.Units.Add(1)
 	}
+	if b.Index != nil {
+		*b.Index = s.applied.Load()
+	}
 	return out, nil
 }
 
@@ -250,6 +258,7 @@ func (s *Shard) Read(ctx context.Context, opt command.ReadOptions, fn func(*comm
 		return command.ReadInfo{}, err
 	}
 	s.Reads.Add(1)
+	s.minIndex.Store(opt.MinIndex)
 	if opt.Consistency == command.Stale {
 		s.StaleReads.Add(1)
 	}
