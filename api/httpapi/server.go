@@ -113,6 +113,7 @@ func (a *api) routes() []route {
 		{"PUT", "/v1/locks/{key}", false, a.renewLock},
 		{"DELETE", "/v1/locks/{key}", false, a.releaseLock},
 		{"GET", "/v1/locks/{key}", false, a.readLock},
+		{"POST", "/v1/fences", false, a.raiseFences},
 		{"GET", "/v1/cluster", false, a.cluster},
 		{"POST", "/v1/shards/{id}/leader", false, a.moveLeader},
 		{"GET", "/v1/shards/{id}/backup", false, a.backupShard},

@@ -50,14 +50,12 @@ type part struct {
 }
 
 // fanOut runs a command on every shard that the client sees through this node:
-// all of them, or the ones this node leads when clients are redirected. What an
-// administrator does to the cluster concerns all of them in any case.
+// all of them, or the ones this node leads when clients are redirected.
 func (r *Router) fanOut(ctx context.Context, s *Session, p *plan, args command.Args) resp.Value {
 	start := r.now()
 	var parts []part
-	everywhere := s.forward || p.spec.Flags.Has(command.Admin)
 	for i := range r.shards {
-		if everywhere || r.node.IsLeader(i) {
+		if s.forward || r.node.IsLeader(i) {
 			parts = append(parts, part{shard: i, args: args})
 		}
 	}
@@ -125,20 +123,9 @@ func (r *Router) runParts(ctx context.Context, s *Session, p *plan, parts []part
 func (r *Router) runPart(ctx context.Context, s *Session, p *plan, pt *part) {
 	shard := r.shards[pt.shard]
 	if p.write {
-		var b command.Batch
-		b.Add(pt.args)
 		var index uint64
-		b.Index = &index
-		replies, err := shard.Propose(ctx, b)
+		pt.reply, index = proposeOne(ctx, shard, pt.args)
 		s.noteWrite(index)
-		if err == nil && len(replies) != 1 {
-			err = command.ErrInDoubt
-		}
-		if err != nil {
-			pt.reply = writeError(err)
-			return
-		}
-		pt.reply = replies[0]
 		return
 	}
 	op, err := p.spec.Parse(pt.args)

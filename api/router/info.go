@@ -332,6 +332,11 @@ func infoLockstep(t *infoText) {
 	t.line("lockstep_version", t.r.cfg.Version)
 	t.line("cluster_id", t.cluster.ID)
 	t.line("node_id", t.cluster.Self)
+	for _, n := range t.cluster.Nodes {
+		if n.ID == t.cluster.Self {
+			t.line("http_address", n.HTTP)
+		}
+	}
 	t.line("nodes", len(t.cluster.Nodes))
 	t.line("shards", len(t.r.shards))
 	for _, sh := range t.cluster.Shards {

@@ -353,14 +353,44 @@ func TestLockGoesToTheShardOfItsName(t *testing.T) {
 
 // TestFencesAreRaisedOnEveryShard through a node that does not lead them all.
 func TestFencesAreRaisedOnEveryShard(t *testing.T) {
-	r, _, s := newRouter(t, halves(), router.Config{})
-	const floor = "4000000000000000"
-	script(t, r, s, "LS.FENCEFLOOR "+floor+" => +OK\n")
+	r, _, _ := newRouter(t, halves(), router.Config{})
+	floor := uint64(time.Now().Add(24*time.Hour).UnixMilli()-1577836800000) << 12
+	if v := r.RaiseFences(context.Background(), floor); v.IsError() {
+		t.Fatal(show(v))
+	}
 	for _, name := range []string{"a", "b", "c", "d"} {
 		v := r.Do(context.Background(), r.NewSession("", router.KindHTTP), cmd("LOCK "+name+" 1000"))
-		if tokenOf(t, v); v.Elems[1].Int <= 4000000000000000 {
+		if tokenOf(t, v); uint64(v.Elems[1].Int) <= floor {
 			t.Errorf("lock %s: fence %d", name, v.Elems[1].Int)
 		}
+	}
+}
+
+// TestInternalOperationsAreNoCommands, neither alone nor within others.
+func TestInternalOperationsAreNoCommands(t *testing.T) {
+	r, _, s := newRouter(t, routertest.Options{}, router.Config{})
+	for _, args := range []string{"LS.FENCEFLOOR 4611686018427387904", "ls.lockdrop n1 9", "LS.LOCK l 1000 o 0 t n1 1", "LS.LOCKCANCEL l t FORGET id"} {
+		name, _, _ := strings.Cut(args, " ")
+		want := "-ERR unknown command '" + name + "'"
+		for _, outer := range []string{"", "ONCE id ", "FENCED l 1 ", "ONCE id FENCED l 1 ", "FENCED l 1 ONCE id ", "MULTI|"} {
+			var v resp.Value
+			for c := range strings.SplitSeq(outer+args, "|") {
+				v = r.Do(context.Background(), s, cmd(c))
+			}
+			if got := show(v); !strings.HasPrefix(got, want) {
+				t.Errorf("%s%s: %s", outer, args, got)
+			}
+			r.Do(context.Background(), s, cmd("DISCARD"))
+		}
+		if got := show(r.Do(context.Background(), s, cmd("COMMAND INFO "+name))); got != "[nil]" && got != "[[]]" && !strings.Contains(got, "nil") {
+			t.Errorf("COMMAND INFO %s: %s", name, got)
+		}
+	}
+	if list := show(r.Do(context.Background(), s, cmd("COMMAND LIST"))); strings.Contains(list, "fencefloor") || strings.Contains(list, "ls.lock ") || !strings.Contains(list, "ls.put") {
+		t.Errorf("COMMAND LIST: %s", list)
+	}
+	if v := r.RaiseFences(context.Background(), 1<<62); !strings.HasPrefix(show(v), "-ERR fence is more than 30 days ahead") {
+		t.Errorf("a fence that no clock allows: %s", show(v))
 	}
 }
 

@@ -97,10 +97,15 @@ func (r *Router) step(ctx context.Context, s *Session, i int, p *plan, args comm
 // check applies the rules that hold for every command, in Redis's order.
 func (r *Router) check(s *Session, p *plan, args command.Args) resp.Value {
 	if p == nil || !p.arityOK(len(args)) || !p.runnable {
-		if _, err := r.table.Check(args); err != nil {
+		if _, err := r.table.CheckClient(args); err != nil {
 			return resp.Err(err.Error())
 		}
 		return errUnsupported
+	}
+	if p.wraps {
+		if _, err := r.table.CheckClient(args); err != nil {
+			return resp.Err(err.Error())
+		}
 	}
 	switch {
 	case !s.authed && !p.spec.Flags.Has(command.NoAuth):

@@ -67,6 +67,7 @@ type plan struct {
 	split splitKind
 	write bool
 	isGet bool // counts hits and misses
+	wraps bool // ONCE, FENCED: another command is within
 	stats *cmdStats
 
 	// runnable: a handler or a Parse exists. False for a bare container.
@@ -151,7 +152,7 @@ func newPlan(sp *command.Spec, hs map[string]handler) *plan {
 	name := sp.Name
 	return &plan{
 		spec: sp, name: name, h: hs[name], stats: new(cmdStats),
-		write: sp.Flags.Has(command.Write), split: splitOf(name),
+		write: sp.Flags.Has(command.Write), wraps: name == "once" || name == "fenced", split: splitOf(name),
 		runnable: sp.Parse != nil || hs[name].run != nil || name == nameExec,
 	}
 }

@@ -19,8 +19,11 @@ import (
 type restoreOptions struct {
 	resp  respOptions
 	files []string
-	flush bool
-	merge bool
+	// endpoints are for what restore asks over HTTP; empty: the node says where.
+	endpoints     []string
+	withoutFences bool
+	flush         bool
+	merge         bool
 }
 
 func newRestoreCommand() *cobra.Command {
@@ -46,6 +49,8 @@ the keys over those that are there.`,
 	o.resp.register(cmd.Flags())
 	cmd.Flags().BoolVar(&o.flush, "flush", false, "delete every key of the cluster first")
 	cmd.Flags().BoolVar(&o.merge, "merge", false, "keep the cluster's keys and overwrite those that the files hold too")
+	cmd.Flags().StringSliceVar(&o.endpoints, "endpoint", nil, "HTTP address of a node, if the one that the node of --resp tells cannot be reached from here")
+	cmd.Flags().BoolVar(&o.withoutFences, "without-fences", false, "let the cluster's locks have fences that the backup's cluster gave out before")
 	cmd.MarkFlagsMutuallyExclusive("flush", "merge")
 	return cmd
 }
@@ -72,10 +77,7 @@ func runRestore(ctx context.Context, o restoreOptions, out io.Writer) error {
 	if err := loader.checkFits(ctx, largest); err != nil {
 		return err
 	}
-	if err := loader.prepare(ctx, o); err != nil {
-		return err
-	}
-	if err := loader.raiseFence(ctx, fence); err != nil {
+	if err := loader.beginWith(ctx, o, fence); err != nil {
 		return err
 	}
 	loader.shown = newProgress("restore", totalSize(files))

@@ -106,23 +106,6 @@ func (l *restoreLoader) prepare(ctx context.Context, o restoreOptions) error {
 	}
 }
 
-// raiseFence makes every shard's further fences higher than those of the files:
-// a lock of the cluster that the backup is of must not be mistaken for a newer
-// one. Any node does this for all shards, whoever leads them.
-func (l *restoreLoader) raiseFence(ctx context.Context, fence uint64) error {
-	if fence == 0 {
-		return nil
-	}
-	conn, err := l.conn(ctx, l.slots.addrs[0])
-	if err != nil {
-		return err
-	}
-	if _, err := conn.command("LS.FENCEFLOOR", strconv.FormatUint(fence, 10)); err != nil {
-		return fmt.Errorf("raise the fences: %w", err)
-	}
-	return nil
-}
-
 func (l *restoreLoader) load(ctx context.Context, path string) (*snapshot.Info, error) {
 	options := snapshot.ReadOptions{File: path, NowMillis: time.Now().UnixMilli(), DropExpired: true}
 	var info *snapshot.Info

@@ -24,11 +24,12 @@ const (
 	errNoLocks   = resp.Error("ERR locks are not at hand here")
 	errNode      = resp.Error("ERR no such start of a node")
 	errLocksFull = resp.Error("OOM too many locks and waiters on this shard")
-	errFloor     = resp.Error("ERR fence must be 0 to 4611686018427387904")
+	errFloor     = resp.Error("ERR fence must be 0 to 9223372036854775807")
+	// errFloorAhead keeps fences where readers of JSON can tell them apart.
+	errFloorAhead = resp.Error("ERR fence is more than 30 days ahead of the cluster's clock")
 )
 
-// maxFloor leaves room for fences above any floor.
-const maxFloor = 1 << 62
+const nameFenceFloor = "ls.fencefloor"
 
 // specLock is run by the router, which makes the token and waits: LS.LOCK and
 // LS.LOCKCANCEL are what it logs.
@@ -195,7 +196,7 @@ const (
 
 var specLSLock = &Spec{
 	Name: "ls.lock", Group: "lockstep", Arity: 8, Since: "0.2.0",
-	Flags: Write | SkipSlowlog, ACL: []string{"write", "slow"}, Keys: oneKey, PrintArgs: 4,
+	Flags: Write | SkipSlowlog | Internal, Keys: oneKey, PrintArgs: 4,
 	Summary: "What LOCK logs: answers status (0 held, 1 granted, 2 queued), fence, end (Unix milliseconds) and owner of the grant in force, and the request's token.",
 	Syntax:  "name ttl-milliseconds owner wait-milliseconds token node boot",
 	Parse:   parseLSLock,
@@ -254,7 +255,7 @@ func (op lsLockOp) Run(ctx *Ctx) resp.Value {
 
 var specLSLockCancel = &Spec{
 	Name: "ls.lockcancel", Group: "lockstep", Arity: -3, Since: "0.2.0",
-	Flags: Write | SkipSlowlog | Fast, ACL: []string{"write", "fast"}, Keys: oneKey,
+	Flags: Write | SkipSlowlog | Internal, Keys: oneKey,
 	Summary: "Ends a wait for a lock, and forgets the idempotency id of the request that began it. A token that holds the lock by now keeps it, and fence and end are answered, unless RELEASE is given; else nil.",
 	Syntax:  "name token [RELEASE | FORGET id]",
 	Parse:   parseLSLockCancel,
@@ -298,7 +299,7 @@ func (op lsLockCancelOp) Run(ctx *Ctx) resp.Value {
 // specLSLockDrop is logged by a shard's leader when a node with waiters is gone.
 var specLSLockDrop = &Spec{
 	Name: "ls.lockdrop", Group: "lockstep", Arity: 3, Since: "0.2.0",
-	Flags: Write | Admin, ACL: []string{"write", "admin", "slow", "dangerous"},
+	Flags:   Write | Internal,
 	Summary: "Takes the waiters of a node's lives up to the given one out of all queues.",
 	Syntax:  "node boot",
 	Parse: func(args Args) (Op, error) {
@@ -321,13 +322,13 @@ func (op lsLockDropOp) Run(ctx *Ctx) resp.Value {
 }
 
 var specLSFenceFloor = &Spec{
-	Name: "ls.fencefloor", Group: "lockstep", Arity: 2, Since: "0.2.0",
-	Flags: Write | Admin | AllShards, ACL: []string{"write", "admin", "slow", "dangerous"},
+	Name: nameFenceFloor, Group: "lockstep", Arity: 2, Since: "0.2.0",
+	Flags:   Write | Internal,
 	Summary: "Makes all further fences higher than the given one. Restoring a backup does this.",
 	Syntax:  "fence",
 	Parse: func(args Args) (Op, error) {
 		floor, err := intArg(args[1])
-		if err != nil || floor < 0 || floor > maxFloor {
+		if err != nil || floor < 0 {
 			return nil, errFloor
 		}
 		return lsFenceFloorOp{uint64(floor)}, nil
@@ -340,6 +341,8 @@ func (op lsFenceFloorOp) Run(ctx *Ctx) resp.Value {
 	if ctx.Locks == nil {
 		return errorReply(errNoLocks)
 	}
-	ctx.Locks.RaiseFloor(op.floor)
+	if !ctx.Locks.RaiseFloor(ctx.Mono, op.floor) {
+		return errorReply(errFloorAhead)
+	}
 	return resp.OK
 }

@@ -49,9 +49,10 @@ func TestLockCommands(t *testing.T) {
 		{"LOCKRENEW l t3 99999999999999999999", "-ERR lock ttl must be 1 to 604800000 milliseconds\r\n"},
 		{"LOCKINFO " + strings.Repeat("n", 513), "-ERR lock name must have 1 to 512 bytes\r\n"},
 		{"LS.LOCKCANCEL l t KEEP", "-ERR syntax error\r\n"},
-		{"LS.FENCEFLOOR -1", "-ERR fence must be 0 to 4611686018427387904\r\n"},
-		{"LS.FENCEFLOOR 600000000000000", "+OK\r\n"},
-		{"LS.LOCK l 1000 me 0 t4 n1 1", "*5\r\n:1\r\n:600000000000001\r\n:1700000001000\r\n$2\r\nme\r\n$2\r\nt4\r\n"},
+		{"LS.FENCEFLOOR -1", "-ERR fence must be 0 to 9223372036854775807\r\n"},
+		{"LS.FENCEFLOOR 4611686018427387904", "-ERR fence is more than 30 days ahead of the cluster's clock\r\n"},
+		{"LS.FENCEFLOOR 510000000000000", "+OK\r\n"},
+		{"LS.LOCK l 1000 me 0 t4 n1 1", "*5\r\n:1\r\n:510000000000001\r\n:1700000001000\r\n$2\r\nme\r\n$2\r\nt4\r\n"},
 	})
 }
 
@@ -80,8 +81,8 @@ func TestFenced(t *testing.T) {
 		{"FENCED l 1 FENCED l 1 SET k v", "-ERR FENCED does not go into another FENCED\r\n"},
 		{"FENCED l 1 SET k", "-ERR wrong number of arguments for 'set' command\r\n"},
 		// After a restore nobody knows which fences were seen.
-		{"LS.FENCEFLOOR 600000000000000", "+OK\r\n"},
-		{"FENCED third " + fence3 + " SET k v", "-STALEFENCE fence " + fence3 + " of lock 'third' is older than 600000000000000\r\n"},
+		{"LS.FENCEFLOOR 510000000000000", "+OK\r\n"},
+		{"FENCED third " + fence3 + " SET k v", "-STALEFENCE fence " + fence3 + " of lock 'third' is older than 510000000000000\r\n"},
 		{"FENCED l " + fence2 + " SET k v", "+OK\r\n"},
 	})
 }

@@ -38,6 +38,7 @@ const (
 	Blocking                       // Redis's blocking
 	AllowBusy                      // Redis's allow_busy
 	Owned                          // the log entry says which client asked
+	Internal                       // logged by nodes; no command of clients
 )
 
 // Has reports whether all of f are set.

@@ -9,7 +9,7 @@ import (
 type Table struct {
 	byName map[string]*Spec
 	subs   map[*Spec]map[string]*Spec // containers only
-	specs  []*Spec
+	specs  []*Spec                    // without internal ones
 }
 
 // NewTable returns the table of all commands.
@@ -23,10 +23,14 @@ func NewTable() *Table {
 		connectionSpecs(), serverSpecs(), clusterSpecs(), transactionSpecs(),
 		ownSpecs(), lockSpecs(), {onceSpec(t), fencedSpec(t)},
 	} {
-		t.specs = append(t.specs, group...)
+		for _, sp := range group {
+			t.byName[sp.Name] = sp
+			if !sp.Flags.Has(Internal) {
+				t.specs = append(t.specs, sp)
+			}
+		}
 	}
 	for _, sp := range t.specs {
-		t.byName[sp.Name] = sp
 		if len(sp.Sub) == 0 {
 			continue
 		}
@@ -39,7 +43,7 @@ func NewTable() *Table {
 	return t
 }
 
-// Specs returns all commands, grouped. The slice must not be changed.
+// Specs returns all commands of clients, grouped. The slice must not be changed.
 func (t *Table) Specs() []*Spec { return t.specs }
 
 // maxNameLen is longer than any command's name.

@@ -34,11 +34,21 @@ func (t *Table) LastFence() uint64 { return max(t.lastFence, t.floor) }
 
 // RaiseFloor makes all further fences higher than floor, and lets those up to it
 // count as forgotten: after the restore of a backup nobody knows what the shard
-// had seen of them.
-func (t *Table) RaiseFloor(floor uint64) {
+// had seen of them. It returns false, and does nothing, if floor is further ahead
+// than clocks can be.
+func (t *Table) RaiseFloor(now int64, floor uint64) bool {
+	if floor > max(fenceAt(now+t.wall+aheadMillis), t.LastFence()) {
+		return false
+	}
 	t.floor = max(t.floor, floor)
 	t.marks.forgotten = max(t.marks.forgotten, floor)
+	return true
 }
+
+// aheadMillis is how far ahead of the clock fences may be brought from outside.
+// Each fence that a client names may be a little ahead of what the shard knows, so
+// without a bound many of them would carry fences beyond what JSON readers hold.
+const aheadMillis = 30 * 24 * 60 * 60 * 1000
 
 // fenceSlackMillis is how far ahead of what this shard knows a fence of another
 // shard may be: the clocks of two leaders differ a little, and a shard that gives
@@ -73,7 +83,9 @@ func (t *Table) CheckFence(now int64, name []byte, fence uint64) (seen uint64, v
 	case fence <= t.marks.forgotten:
 		return t.marks.forgotten, FenceStale
 	}
-	if limit := max(fenceAt(now+t.wall), t.LastFence()) + fenceSlackMillis<<fenceShift; fence > limit {
+	wall, last := now+t.wall, t.LastFence()
+	limit := min(max(fenceAt(wall), last)+fenceSlackMillis<<fenceShift, max(fenceAt(wall+aheadMillis), last))
+	if fence > limit {
 		return seen, FenceFuture
 	}
 	if v == FenceOK {

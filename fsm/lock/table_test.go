@@ -100,7 +100,7 @@ func TestFencesGrowOverTables(t *testing.T) {
 	}
 	// A clock that is behind the backup's: the floor makes up for it.
 	fresh := NewTable(false)
-	fresh.RaiseFloor(g2.Fence)
+	fresh.RaiseFloor(t0-1_000_000, g2.Fence)
 	if _, g, _ := fresh.Acquire(t0-1_000_000, ask("l", "b", 10, 0)); g.Fence <= g2.Fence {
 		t.Errorf("fence %d after the floor %d", g.Fence, g2.Fence)
 	}
@@ -168,9 +168,38 @@ func TestFenceThatWasNeverGranted(t *testing.T) {
 func TestFencesOfARestoredBackup(t *testing.T) {
 	tab := NewTable(false)
 	floor := fenceAt(t0 + 10*fenceSlackMillis)
-	tab.RaiseFloor(floor)
+	tab.RaiseFloor(t0, floor)
 	if _, v := tab.CheckFence(t0, []byte("elsewhere"), floor+7); v != FenceOK {
 		t.Errorf("a fence above the floor: %v", v)
+	}
+}
+
+// What clients name, again and again, carries fences no further than a month ahead
+// of the clock; what was given out counts in any case.
+func TestFencesStayNearTheClock(t *testing.T) {
+	tab := NewTable(false)
+	bound := fenceAt(t0 + aheadMillis)
+	if tab.RaiseFloor(t0, 1<<62) || tab.RaiseFloor(t0, bound+1) || tab.LastFence() != 0 {
+		t.Errorf("a floor beyond the bound was taken: %d", tab.LastFence())
+	}
+	refused := false
+	for i := 0; i < 2000 && !refused; i++ {
+		name := fmt.Sprint("l", i)
+		_, v := tab.CheckFence(t0, []byte(name), max(tab.LastFence(), fenceAt(t0))+fenceSlackMillis<<fenceShift)
+		refused = v == FenceFuture
+		_, g, _ := tab.Acquire(t0, ask(name, name, 1000, 0))
+		if g.Fence > bound+2000 {
+			t.Fatalf("fence %d after %d steps, the bound is %d", g.Fence, i, bound)
+		}
+	}
+	if !refused {
+		t.Error("nothing was refused")
+	}
+	if _, v := tab.CheckFence(t0-100*24*3600*1000, []byte("other"), tab.LastFence()); v != FenceOK {
+		t.Errorf("a fence that was given out, with a clock that was set back: %v", v)
+	}
+	if !tab.RaiseFloor(t0, bound) || tab.LastFence() < bound {
+		t.Errorf("a floor at the bound: %d", tab.LastFence())
 	}
 }
 
