@@ -217,7 +217,7 @@ func (g *Group) answerGranted(msg []byte) error {
 	if err != nil {
 		return err
 	}
-	if !transport.PlausibleTerm(g.raft.CurrentTerm(), term) {
+	if !transport.PlausibleTerm(g.told.served.Load(), term) {
 		return fmt.Errorf("%w: term %d", errMalformedMessage, term)
 	}
 	fence, rest, err := cutUvarint(rest)
