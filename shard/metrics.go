@@ -129,6 +129,9 @@ type groupMetrics struct {
 
 func (m *nodeMetrics) group(id uint32) *groupMetrics {
 	label := strconv.FormatUint(uint64(id), 10)
+	for _, outcome := range []string{"started", "won"} {
+		m.operator.elections.WithLabelValues(label, outcome) // a rate needs the zero before the first
+	}
 	return &groupMetrics{
 		node: m, label: label,
 		entrySeconds: m.entrySeconds.WithLabelValues(label),

@@ -65,6 +65,11 @@ func TestMetricsForOperators(t *testing.T) {
 		}
 		return nil
 	})
+	for id, reg := range registries {
+		if _, there := gathered(t, reg)["lockstep_shard_elections_total outcome=won shard=0"]; !there {
+			t.Errorf("%s does not show elections that it has not won", id)
+		}
+	}
 	gone := c.others(leader)[0]
 	c.stop(gone)
 	c.eventually(func() error {
