@@ -276,6 +276,7 @@ var testCommands = []string{
 	"SET a 1", "SET b 2 PX 20", "SET c x EX 1 NX", "GET a", "INCR a", "APPEND c tail", "DEL a b", "MSET a 1 b 2 c 3",
 	"PEXPIRE a 30", "PERSIST b", "RENAME a b", "COPY b c REPLACE", "RANDOMKEY", "DBSIZE", "FLUSHALL",
 	"ONCE i1 INCR n", "ONCE i2 SET a 5", "GETDEL c", "PTTL b", "LS.PUT a v", "LS.INCR n 3", "NOSUCH x", "GET",
+	"LS.TXN IF 1 a EXISTS 1 THEN 3 2 INCR n 3 COPY a c 2 INCR a ELSE 2 3 SET a 7 2 DEL b", "ONCE i3 LS.TXN IF 0 THEN 2 2 DEL a 2 INCR c ELSE 0",
 }
 
 func TestWaitReached(t *testing.T) {

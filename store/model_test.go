@@ -132,6 +132,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		"reap": func(t *rapid.T) {
 			m.reap(t, rapid.Int64Range(0, 50).Draw(t, "now"), rapid.IntRange(0, 10).Draw(t, "max"))
 		},
+		"rollback": func(t *rapid.T) { m.rollback(t, rapid.IntRange(0, 12).Draw(t, "steps")) },
 		"clear": func(t *rapid.T) {
 			if rapid.IntRange(0, 5).Draw(t, "rarely") == 0 {
 				m.s.Clear()
@@ -157,6 +158,46 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		},
 		"": m.check,
 	}
+}
+
+// rollback changes a few keys and takes it back.
+func (m *machine) rollback(t *rapid.T, steps int) {
+	before := m.s.Digest()
+	access := map[string]Access{}
+	m.s.Each(func(e *Entry) bool {
+		access[e.Key()] = e.Access()
+		return true
+	})
+	m.s.Begin()
+	for range steps {
+		e := m.s.Get([]byte(genKey().Draw(t, "key")))
+		switch what := rapid.IntRange(0, 60).Draw(t, "what"); {
+		case what == 0:
+			m.s.Clear()
+		case e == nil || what%6 == 0:
+			m.s.Put([]byte(genKey().Draw(t, "key")), []byte(genValue().Draw(t, "value")), genExpiry().Draw(t, "at"), false)
+		case what%6 == 1:
+			m.s.Append(e, []byte(genValue().Draw(t, "tail")))
+		case what%6 == 2:
+			m.s.SetExpireAt(e, genExpiry().Draw(t, "at"))
+		case what%6 == 3:
+			m.s.Rename(e, []byte(genKey().Draw(t, "to")))
+		case what%6 == 4:
+			m.s.Copy(e, []byte(genKey().Draw(t, "to")))
+		default:
+			m.s.Delete(e)
+		}
+	}
+	m.s.Rollback()
+	if m.s.Digest() != before {
+		t.Fatal("not everything was taken back")
+	}
+	m.s.Each(func(e *Entry) bool {
+		if e.Access() != access[e.Key()] {
+			t.Fatalf("the access data of %q differ", e.Key())
+		}
+		return true
+	})
 }
 
 func (m *machine) reap(t *rapid.T, now int64, max int) {

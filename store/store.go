@@ -20,6 +20,7 @@ type Store struct {
 	revision uint64
 	removals removals
 	adopted  []byte // see Adopt
+	undo     *undo  // nil unless between Begin and Commit or Rollback
 
 	// epoch is raised by Freeze. A page or table with a smaller epoch may be part
 	// of a snapshot, and is copied before it changes while frozen is not zero.
@@ -125,6 +126,7 @@ func (s *Store) put(e *Entry) {
 	} else {
 		e.slot = slotOf(key)
 	}
+	s.undo.note(key, old)
 	if e.version == 0 {
 		s.revision++
 		e.version = s.revision
@@ -181,6 +183,7 @@ func (s *Store) Delete(e *Entry) {
 	if !found || t.slots[pos].e != e {
 		return
 	}
+	s.undo.note(key, e)
 	p, t := s.own(b)
 	t.remove(pos)
 	if t.n == 0 {
@@ -216,6 +219,12 @@ func (s *Store) Evict(key []byte, version uint64) bool {
 
 // Clear removes everything. Snapshots keep what they hold.
 func (s *Store) Clear() {
+	if s.undo != nil {
+		s.Each(func(e *Entry) bool {
+			s.undo.note(e.Key(), e)
+			return true
+		})
+	}
 	s.revision++
 	s.removals.noteAll(s.slots, s.revision)
 	s.dir = directory{}

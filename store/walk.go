@@ -13,11 +13,21 @@ const (
 // scan starts with cursor 0. Cursors are below 2^46 and mean the same on every
 // replica: they are positions in hash order. fn must not change the store.
 func (s *Store) Scan(cursor uint64, count int, fn func(*Entry)) (next uint64) {
+	done := 0
+	return s.ScanWhile(cursor, func() bool { return done < max(count, 1) }, func(e *Entry) {
+		fn(e)
+		done++
+	})
+}
+
+// ScanWhile is Scan for as long as more says so, which is asked before every entry; more
+// entries than one come between only if their hashes agree in all bits that a cursor has.
+func (s *Store) ScanWhile(cursor uint64, more func() bool, fn func(*Entry)) (next uint64) {
 	if cursor >= 1<<cursorBits {
 		return 0
 	}
 	from := cursor << cursorShift
-	done, last := 0, uint64(0)
+	begun, last := false, uint64(0)
 	for b := bucketOf(from); b < bucketCount; b++ {
 		t := s.dir.table(b)
 		if t == nil {
@@ -33,11 +43,11 @@ func (s *Store) Scan(cursor uint64, count int, fn func(*Entry)) (next uint64) {
 				continue
 			}
 			pos := sl.hash >> cursorShift
-			if done >= max(count, 1) && pos != last {
+			if begun && pos != last && !more() {
 				return last + 1
 			}
 			fn(sl.e)
-			done, last = done+1, pos
+			begun, last = true, pos
 		}
 	}
 	return 0

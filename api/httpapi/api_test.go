@@ -262,6 +262,23 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/v1/commands", `["GET",null]`, "", 400, "wrong_type"},
 		{"POST", "/v1/commands", `["NOPE"]`, "", 400, "command_error"},
 		{"POST", "/v1/commands", `["GET","a"]`, "Content-Type: application/octet-stream", 415, "unsupported_media_type"},
+		{"POST", "/v1/commands", `["SET","a","` + strings.Repeat("x", 1<<10+1) + `"]`, "", 413, "too_large"},
+		{"POST", "/v1/transactions", `[]`, "", 400, "wrong_type"},
+		{"POST", "/v1/transactions", `{}`, "", 400, "command_error"},
+		{"POST", "/v1/transactions", `{"when":[]}`, "", 400, "unknown_field"},
+		{"POST", "/v1/transactions", `{"if":null}`, "", 400, "wrong_type"},
+		{"POST", "/v1/transactions", `{"if":[[]]}`, "", 400, "wrong_type"},
+		{"POST", "/v1/transactions", `{"if":[{"key":"a"}]}`, "", 400, "missing_field"},
+		{"POST", "/v1/transactions", `{"if":[{"version":1}]}`, "", 400, "missing_field"},
+		{"POST", "/v1/transactions", `{"if":[{"key":"a","version":1,"exists":true}]}`, "", 400, "missing_field"},
+		{"POST", "/v1/transactions", `{"if":[{"key":"a","exists":1}]}`, "", 400, "wrong_type"},
+		{"POST", "/v1/transactions", `{"if":[{"key":"a","version":-1}]}`, "", 400, "wrong_type"},
+		{"POST", "/v1/transactions", `{"if":[{"key":"a","is":1}]}`, "", 400, "unknown_field"},
+		{"POST", "/v1/transactions", `{"then":["SET","a","1"]}`, "", 400, "wrong_type"},
+		{"POST", "/v1/transactions", `{"then":[[]]}`, "", 400, "empty_command"},
+		{"POST", "/v1/transactions", `{"then":[["PING"]]}`, "", 400, "command_error"},
+		{"POST", "/v1/transactions", `{"then":[["UNLOCK","l","t"]]}`, "", 400, "command_error"},
+		{"POST", "/v1/transactions", `{"then":[["SET","a","` + strings.Repeat("x", 1<<10+1) + `"]]}`, "", 413, "too_large"},
 		{"POST", "/v1/shards/9/leader", `{"node":"n2"}`, "", 404, "no_such_shard"},
 		{"POST", "/v1/shards/x/leader", `{"node":"n2"}`, "", 404, "no_such_shard"},
 		{"POST", "/v1/shards/0/leader", `{"node":"n9"}`, "", 400, "no_such_node"},
@@ -375,6 +392,51 @@ func TestCommands(t *testing.T) {
 		if got := strings.TrimSpace(w.Body.String()); w.Code != c.status || (c.want != "" && got != c.want) {
 			t.Errorf("%s\n got %d %s\nwant %d %s", c.body, w.Code, got, c.status, c.want)
 		}
+	}
+}
+
+func TestTransactions(t *testing.T) {
+	f := newFixture(t, routertest.Options{Shards: 4, Led: func(int) string { return "n2" }}, router.Config{}, Options{})
+	const path = "/v1/transactions"
+	for _, c := range []struct {
+		body   string
+		status int
+		want   string
+	}{
+		{`{"if":[{"key":"{t}a","exists":false}],"then":[["SET","{t}a","1"],["LS.PUT","{t}b",{"value_base64":"/w=="}]]}`, 200,
+			`{"results":["OK",[2,0]],"succeeded":true}`},
+		{`{"if":[{"key":"{t}a","value":"1"},{"key":"{t}b","value_base64":"/w=="},{"key":"{t}b","version":2}],"then":[["INCR","{t}a"],["GET","{t}b"]]}`, 200,
+			`{"results":[2,{"value_base64":"/w=="}],"succeeded":true}`},
+		{`{"if":[{"key":"{t}a","value":"2"},{"key":"{t}b","version":1}],"then":[["DEL","{t}a"]],"else":[["GET","{t}a"]]}`, 200,
+			`{"results":["2"],"succeeded":false}`},
+		{`{"if":[{"key":"{t}a","value":"1"}],"then":[["DEL","{t}a"]]}`, 200, `{"results":[],"succeeded":false}`},
+		{`{"then":[["DEL","{t}a"],["LS.PUT","{t}b","x","IFVERSION","1"]]}`, 412, "condition_failed"},
+		{`{"then":[["DEL","{t}a"],["INCR","{t}b"]]}`, 422, "not_an_integer"},
+		{`{"then":[["DEL","{t}a"],["EXPIRE","{t}b","abc"]]}`, 400, "command_error"},
+		{`{"then":[["DEL","{t}a"],["RENAME","{t}none","{t}x"]]}`, 404, "no_such_key"},
+		{`{"if":[{"key":"a","exists":false}],"then":[["SET","b","1"]]}`, 400, "cross_slot"},
+		{`{"then":[["GET","{t}a"]]}`, 200, `{"results":["2"],"succeeded":true}`},
+		{`{"if":[{"key_base64":"/w==","exists":false}]}`, 200, `{"results":[],"succeeded":true}`},
+	} {
+		w := f.call("POST", path, c.body)
+		got := strings.TrimSpace(w.Body.String())
+		if w.Code >= 400 {
+			got = checkProblem(t, w).Code
+		}
+		if w.Code != c.status || got != c.want || w.Code < 400 && w.Header().Get(indexHeader) == "" {
+			t.Errorf("%s\n got %d %s %v\nwant %d %s", c.body, w.Code, w.Body, w.Header(), c.status, c.want)
+		}
+	}
+	for range 2 {
+		w := f.call("POST", path, `{"then":[["INCR","{t}n"]]}`, "Idempotency-Key: one")
+		if got := strings.TrimSpace(w.Body.String()); got != `{"results":[1],"succeeded":true}` {
+			t.Errorf("under an idempotency key: %s", got)
+		}
+	}
+	before := f.node.Shard(0).Units.Load() + f.node.Shard(1).Units.Load() + f.node.Shard(2).Units.Load() + f.node.Shard(3).Units.Load()
+	f.call("POST", path, `{"if":[{"key":"{t}n","exists":true}],"then":[["INCR","{t}n"],["SET","{t}m","1"],["GET","{t}n"]]}`)
+	if after := f.node.Shard(0).Units.Load() + f.node.Shard(1).Units.Load() + f.node.Shard(2).Units.Load() + f.node.Shard(3).Units.Load(); after != before+1 {
+		t.Errorf("a transaction made %d units", after-before)
 	}
 }
 
@@ -551,6 +613,7 @@ func resolves(t *testing.T, path []string) bool {
 func FuzzBodies(f *testing.F) {
 	for _, seed := range []string{
 		`{"value":"x","ttl_ms":5,"if":"absent"}`, `{"value_base64":"/w=="}`, `{"by":1}`, `{"node":"n2"}`,
+		`{"if":[{"key":"k","exists":false}],"then":[["SET","k","v"]],"else":[["GET","k"]]}`,
 		`["SET","k","v"]`, `[["MULTI"],["GET","k"],["EXEC"]]`, `["GET",{"value_base64":""}]`, `{"value":"\ud83d\ude00"}`,
 		`{"value":"\ud800"}`, `[[]]`, `[null]`, `{"":{}}`, "\xff", `[["CLIENT","REPLY","OFF"],["PING"]]`, `["HELLO",3]`,
 	} {
@@ -563,6 +626,7 @@ func FuzzBodies(f *testing.F) {
 		{"POST", "/v1/keys/k/incr", "Content-Type: application/json"},
 		{"POST", "/v1/commands", "Content-Type: application/json"},
 		{"POST", "/v1/commands", "Idempotency-Key: k"},
+		{"POST", "/v1/transactions", "Content-Type: application/json"},
 		{"POST", "/v1/shards/0/leader", "Content-Type: application/json"},
 	}
 	f.Fuzz(func(t *testing.T, body string, _ uint8) {

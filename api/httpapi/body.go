@@ -193,6 +193,8 @@ func decode(name string, v json.RawMessage, out any) error {
 		want = "an integer of at least 0"
 	case *[]byte:
 		want = "a string in base64"
+	case *bool:
+		want = "true or false"
 	}
 	return badRequest("wrong_type", "the field "+strconv.Quote(name)+" must be "+want)
 }

@@ -23,7 +23,7 @@ func (a *api) commands(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer release()
-	cmds, several, err := decodeCommands(body)
+	cmds, several, err := a.decodeCommands(body)
 	if err == nil {
 		err = a.wrapOnce(r, cmds, several)
 	}
@@ -50,7 +50,7 @@ func (a *api) commands(w http.ResponseWriter, r *http.Request) {
 }
 
 // decodeCommands reads one command or several.
-func decodeCommands(body []byte) (cmds []command.Args, several bool, err error) {
+func (a *api) decodeCommands(body []byte) (cmds []command.Args, several bool, err error) {
 	var elems []json.RawMessage
 	if json.Unmarshal(body, &elems) != nil || elems == nil {
 		return nil, false, badRequest("wrong_type", "the body must be a command, as an array of its words, or an array of commands")
@@ -59,7 +59,7 @@ func decodeCommands(body []byte) (cmds []command.Args, several bool, err error) 
 		return nil, false, badRequest("empty_command", "there is no command")
 	}
 	if elems[0][0] != '[' {
-		args, err := decodeCommand(elems)
+		args, err := a.decodeCommand(elems)
 		return []command.Args{args}, false, err
 	}
 	for _, e := range elems {
@@ -67,7 +67,7 @@ func decodeCommands(body []byte) (cmds []command.Args, several bool, err error) 
 		if json.Unmarshal(e, &words) != nil || words == nil {
 			return nil, true, badRequest("wrong_type", "each command must be an array of its words")
 		}
-		args, err := decodeCommand(words)
+		args, err := a.decodeCommand(words)
 		if err != nil {
 			return nil, true, err
 		}
@@ -76,7 +76,7 @@ func decodeCommands(body []byte) (cmds []command.Args, several bool, err error) 
 	return cmds, true, nil
 }
 
-func decodeCommand(words []json.RawMessage) (command.Args, error) {
+func (a *api) decodeCommand(words []json.RawMessage) (command.Args, error) {
 	if len(words) == 0 {
 		return nil, badRequest("empty_command", "a command has no words")
 	}
@@ -85,6 +85,9 @@ func decodeCommand(words []json.RawMessage) (command.Args, error) {
 		b, err := argument(bytes.TrimSpace(wd))
 		if err != nil {
 			return nil, err
+		}
+		if int64(len(b)) > a.maxRaw {
+			return nil, tooLarge(a.maxRaw)
 		}
 		args[i] = b
 	}

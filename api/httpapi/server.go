@@ -109,6 +109,7 @@ func (a *api) routes() []route {
 		{"DELETE", keyPath, false, a.deleteKey},
 		{"POST", "/v1/keys/{key}/incr", false, a.incrKey},
 		{"POST", "/v1/commands", false, a.commands},
+		{"POST", "/v1/transactions", false, a.transaction},
 		{"POST", "/v1/locks/{key}", false, a.acquireLock},
 		{"PUT", "/v1/locks/{key}", false, a.renewLock},
 		{"DELETE", "/v1/locks/{key}", false, a.releaseLock},

@@ -65,6 +65,11 @@ func (r *Router) secret(p *plan, args command.Args) bool {
 			args = args[2:]
 		case p.name == "fenced" && len(args) > 3:
 			args = args[3:]
+		case p.name == "ls.txn":
+			return slices.ContainsFunc(args[1:], func(a []byte) bool {
+				in := lookup(r.plans, a)
+				return in != nil && in.spec.Flags.Has(command.SkipSlowlog)
+			})
 		default:
 			return false
 		}

@@ -7,6 +7,9 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 )
 
+// codeOOM is the code of the errors that tell that memory is full; nothing has happened.
+const codeOOM = "OOM"
+
 // Errors in Redis's words: clients match on them.
 const (
 	errSyntax        = resp.Error("ERR syntax error")

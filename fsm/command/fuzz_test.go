@@ -26,6 +26,8 @@ func FuzzExec(f *testing.F) {
 	}
 	f.Add([]byte("ONCE\x01id\x01ONCE\x01id\x01SET\x01a\x01b"))
 	f.Add([]byte("ONCE\x01id\x01LS.PUT\x01a\x01b\x01IFVERSION\x0118446744073709551615"))
+	f.Add([]byte("LS.TXN\x01IF\x011\x01k\x01VALUE\x015\x01THEN\x012\x012\x01DEL\x01k\x012\x01INCR\x01a\x01ELSE\x010"))
+	f.Add([]byte("LS.TXN\x01IF\x011\x01k\x01VERSION\x019\x01THEN\x010\x01ELSE\x012\x013\x01RENAME\x01k\x01a\x013\x01SETRANGE\x01a\x01x"))
 	table := NewTable()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		args := bytes.Split(b, []byte{0x01})

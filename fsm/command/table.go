@@ -21,7 +21,7 @@ func NewTable() *Table {
 	for _, group := range [][]*Spec{
 		stringSpecs(), genericSpecs(), expirySpecs(), inspectSpecs(),
 		connectionSpecs(), serverSpecs(), clusterSpecs(), transactionSpecs(),
-		ownSpecs(), lockSpecs(), {onceSpec(t), fencedSpec(t)},
+		ownSpecs(), lockSpecs(), {onceSpec(t), fencedSpec(t), txnSpec(t)},
 	} {
 		for _, sp := range group {
 			t.byName[sp.Name] = sp
