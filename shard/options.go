@@ -73,6 +73,10 @@ type Options struct {
 	Dial    func(ctx context.Context, addr string) (net.Conn, error)
 	OpenLog func(raftlog.Options) (LogStore, error)
 
+	// Unverified lets snapshots be written without asking the other replicas, for tests of
+	// what is in them.
+	Unverified bool
+
 	Clock clock.Clock
 
 	Table  *command.Table

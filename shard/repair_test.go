@@ -134,7 +134,7 @@ func damage(t *testing.T, dir string) {
 // TestIdleClusterFromASnapshotAnswersAtOnce: the log before the snapshot ends with
 // entries that never come to the state machine, and nothing is written any more.
 func TestIdleClusterFromASnapshotAnswersAtOnce(t *testing.T) {
-	c := newCluster(t, 3, func(o *Options) { o.SnapshotLogBytes = 1 }) // hardly any log is kept
+	c := newCluster(t, 3, func(o *Options) { o.SnapshotLogBytes, o.Unverified = 1, true }) // hardly any log is kept
 	leader := c.leader()
 	c.want(leader, "SET k v", "+OK\r\n")
 	next := c.others(leader)[0]
