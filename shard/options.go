@@ -63,6 +63,8 @@ type Options struct {
 	RESPAddr string
 	PeerAddr string // this node's own, to be shown; empty: as in Members
 
+	PeerNames []string // accepted in the certificate of any peer, beside its host and its id
+
 	Listener net.Listener       // the peer port
 	PeerTLS  func() *tls.Config // asked with each connection; nil: plain TCP
 	Secret   []byte             // known to all nodes of the cluster; nil: none

@@ -9,31 +9,6 @@ import (
 	"time"
 )
 
-// serverTLS is for one connection that a peer dialed. Both sides verify the other.
-func (t *Transport) serverTLS() *tls.Config {
-	cfg := t.tls().Clone()
-	cfg.ClientAuth = tls.RequireAndVerifyClientCert
-	if cfg.ClientCAs == nil {
-		cfg.ClientCAs = cfg.RootCAs
-	}
-	cfg.MinVersion = tls.VersionTLS13
-	return cfg
-}
-
-// clientTLS is for one connection to a peer.
-func (t *Transport) clientTLS(p *peer) (*tls.Config, error) {
-	cfg := t.tls().Clone()
-	cfg.MinVersion = tls.VersionTLS13
-	if cfg.ServerName == "" {
-		host, _, err := net.SplitHostPort(p.addr)
-		if err != nil {
-			return nil, err
-		}
-		cfg.ServerName = host
-	}
-	return cfg, nil
-}
-
 // dial connects to p and introduces itself.
 func (t *Transport) dial(p *peer, kind connKind, number uint32) (net.Conn, error) {
 	if err := t.faults.dial(p.id, dialTimeout, t.ctx.Done()); err != nil {
@@ -160,6 +135,9 @@ func (t *Transport) examine(raw net.Conn) (nc net.Conn, pre preamble, proof []by
 			trusted = trusted || proof != nil
 			err = t.judge(pre)
 		}
+	}
+	if err == nil {
+		err = t.checkCertificate(nc, t.peers[pre.from])
 	}
 	if err != nil {
 		if errors.Is(err, ErrNotLockstep) {

@@ -35,6 +35,6 @@
 // # Limits
 //
 // Delivery is at most once and calls are not ordered among each other. A
-// message is at most 1 GiB. With TLS any certificate that the cluster's
-// authority signed may claim any node id of the cluster.
+// message is at most 1 GiB. With TLS a certificate stands for the nodes whose
+// host or id it names, or for all if it has one of Options.TLSNames.
 package transport

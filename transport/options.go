@@ -26,12 +26,14 @@ type Options struct {
 	// TLS turns on mutual TLS. It is asked with each connection, so that
 	// certificates can be replaced. It needs Certificates, RootCAs to check the
 	// peers that are dialed and ClientCAs for those that dial (RootCAs when
-	// nil). A peer's certificate must be valid for ServerName, or for the host
-	// in the peer's address when ServerName is empty.
+	// nil). A peer's certificate must name the host in the peer's address, its id,
+	// or one of TLSNames.
 	TLS func() *tls.Config
 	// Secret is known to all nodes of the cluster, which prove that to each other; at
 	// least MinSecretBytes. Nil: they do not.
 	Secret []byte
+	// TLSNames are accepted in the certificate of any peer.
+	TLSNames []string
 	// Logger is where refusals and lost peers are told. Default slog.Default().
 	Logger *slog.Logger
 	// Fault lets tests and the fault-injection harness cut connections. Nil

@@ -135,7 +135,7 @@ func (n *linkNews) lost(err error) slog.Level {
 // levelOf tells mistakes of configuration, which stay until somebody acts,
 // from peers that are merely away.
 func levelOf(err error) slog.Level {
-	for _, refusal := range []error{ErrWrongVersion, ErrWrongCluster, ErrWrongNode, ErrUnknownPeer, ErrRefused, ErrSecret, ErrNotLockstep} {
+	for _, refusal := range []error{ErrWrongVersion, ErrWrongCluster, ErrWrongNode, ErrUnknownPeer, ErrRefused, ErrSecret, ErrNotLockstep, ErrWrongCertificate} {
 		if errors.Is(err, refusal) {
 			return slog.LevelError
 		}

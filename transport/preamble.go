@@ -54,6 +54,7 @@ const (
 	verdictRefused   // nothing is told to a stranger
 	verdictSecret    // the proof is missing or wrong
 	verdictChallenge // the text is the acceptor's nonce
+	verdictCertificate
 )
 
 var verdictErrors = map[uint8]error{
@@ -64,6 +65,8 @@ var verdictErrors = map[uint8]error{
 	verdictGroup:    ErrUnknownGroup,
 	verdictRefused:  ErrRefused,
 	verdictSecret:   ErrSecret,
+
+	verdictCertificate: ErrWrongCertificate,
 }
 
 func verdictOf(err error) uint8 {

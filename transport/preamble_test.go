@@ -219,10 +219,15 @@ func (a *authority) sign(t testing.TB, template *x509.Certificate) ([]byte, *x50
 
 // config is a node's TLS settings.
 func (a *authority) config(t testing.TB) *tls.Config {
-	der, _, key := a.sign(t, &x509.Certificate{
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	})
+	return a.configOf(t, &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
+}
+
+// configOf is a node's settings with a certificate as in template.
+func (a *authority) configOf(t testing.TB, template *x509.Certificate) *tls.Config {
+	if template.ExtKeyUsage == nil {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	}
+	der, _, key := a.sign(t, template)
 	return &tls.Config{
 		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
 		RootCAs:      a.pool,

@@ -20,6 +20,7 @@ type Transport struct {
 	connect     func(ctx context.Context, addr string) (net.Conn, error)
 	tls         func() *tls.Config // nil: none
 	secret      []byte             // nil: none
+	tlsNames    []string
 	log         *slog.Logger
 	faults      *Faults
 	clock       clock.Clock
@@ -59,7 +60,7 @@ func New(o Options) (*Transport, error) {
 	}
 	t := &Transport{
 		id: o.NodeID, cluster: o.ClusterID, listener: o.Listener,
-		secret: o.Secret, log: o.Logger, tls: o.TLS, faults: o.Fault, clock: o.Clock, connect: o.Dial, raftTimeout: o.RaftTimeout,
+		secret: o.Secret, log: o.Logger, tls: o.TLS, tlsNames: o.TLSNames, faults: o.Fault, clock: o.Clock, connect: o.Dial, raftTimeout: o.RaftTimeout,
 		peers: map[string]*peer{}, conns: map[closer]struct{}{}, groups: map[uint32]*Group{},
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())

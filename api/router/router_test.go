@@ -142,10 +142,10 @@ func TestWatchOfManyKeysIsNotQuadratic(t *testing.T) {
 			t.Fatalf("%s", v.Str)
 		}
 	}
-	if took := time.Since(started); took > 3*time.Second {
+	if took := time.Since(started); took > 30*time.Second {
 		t.Errorf("took %v", took)
 	}
-	if v := r.Do(context.Background(), s, cmd("CLIENT INFO")); !strings.Contains(string(v.Str), " watch=100000 ") {
+	if v := r.Do(context.Background(), s, cmd("CLIENT INFO")); !strings.Contains(string(v.Str), " multi-mem=4888890 ") { // each key once
 		t.Errorf("%s", v.Str)
 	}
 	script(t, r, s, `

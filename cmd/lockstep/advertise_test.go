@@ -59,7 +59,7 @@ func TestShardsAreToldAdvertisedAddresses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{cfg: cfg, logger: cfg.Log.newLogger(new(strings.Builder))}
+	s := &server{cfg: cfg, logger: cfg.Log.newLogger(new(strings.Builder)), secrets: new(secrets)}
 	opt, err := s.shardOptions()
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/lockstepkv/lockstep/transport"
 )
 
 // Config is everything that `lockstep serve` was told, checked. It never changes
@@ -84,6 +86,7 @@ type SecurityConfig struct {
 	ClientTLS     TLSFiles // HTTP and Redis protocol; CA set: clients must show a certificate
 	PeerTLS       TLSFiles // between nodes, always mutual
 	PeerSecret    string   // file; empty: none
+	PeerNames     []string // accepted in the certificate of any node
 	InsecurePeers bool
 	AllowedHosts  []string // of HTTP requests while there is no password
 }
@@ -110,6 +113,11 @@ func (n NodeConfig) MemberMap() map[string]string {
 }
 
 func (s SecurityConfig) hasPassword() bool { return s.Password != "" || s.PasswordFile != "" }
+
+// peerNames are those of which this node's certificate must have one.
+func (c Config) peerNames() []string {
+	return transport.CertificateNames(c.Node.ID, c.Node.MemberMap()[c.Node.ID], c.Security.PeerNames)
+}
 
 // LogValue keeps the password out of logs.
 func (s SecurityConfig) LogValue() slog.Value {

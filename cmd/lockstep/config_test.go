@@ -97,6 +97,8 @@ func TestConfigMistakes(t *testing.T) {
 		{args: "--peer 10.0.0.1:9001", want: "--peer-secret-file"},
 		{args: "--requirepass x --initial-cluster n1=127.0.0.1:9001,n2=127.0.0.1:9002", want: "pass by --requirepass; set --peer-secret-file"},
 		{args: "--peer 10.0.0.1:9001 --tls-peer-cert c --tls-peer-key k", want: "--tls-peer-ca: is missing"},
+		{args: "--tls-peer-allowed-names a,,b", want: "holds an empty name"},
+		{args: "--tls-peer-allowed-names *.b", want: "is not the name of a host"},
 		{args: "--tls-cert c", want: "--tls-key: is missing"},
 		{args: "--id n4 --initial-cluster n1=127.0.0.1:9001,n2=127.0.0.1:9002", want: "lists n1, n2 but not this node, n4"},
 		{args: "--initial-cluster n1=127.0.0.1:9001,n1=127.0.0.1:9002", want: `node "n1" is listed twice`},

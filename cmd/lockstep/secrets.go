@@ -47,7 +47,8 @@ type secretFile struct {
 }
 
 // openSecrets reads all secrets for the first time: here a mistake is an error.
-func openSecrets(cfg SecurityConfig, logger *slog.Logger) (*secrets, error) {
+// names are those of which this node's certificate must have one.
+func openSecrets(cfg SecurityConfig, names []string, logger *slog.Logger) (*secrets, error) {
 	s := &secrets{
 		log: logger,
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "lockstep_secret_reloads_total",
@@ -68,7 +69,8 @@ func openSecrets(cfg SecurityConfig, logger *slog.Logger) (*secrets, error) {
 		s.materials = append(s.materials, s.certificate("client certificate", "tls", cfg.ClientTLS, clientTLS, &s.clients))
 	}
 	if cfg.PeerTLS.Enabled() {
-		s.materials = append(s.materials, s.certificate("peer certificate", "tls-peer", cfg.PeerTLS, peerTLS, &s.peers))
+		s.materials = append(s.materials, s.certificate("peer certificate", "tls-peer", cfg.PeerTLS,
+			func(f pemFiles, now time.Time) (*tls.Config, error) { return peerTLS(f, now, names) }, &s.peers))
 	}
 	var errs []error
 	for _, m := range s.materials {

@@ -31,7 +31,7 @@ func TestPasswordFileIsReadAgain(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
 	write(t, file, "first\n")
 	var log strings.Builder
-	s, err := openSecrets(SecurityConfig{PasswordFile: file}, slog.New(slog.NewTextHandler(&log, nil)))
+	s, err := openSecrets(SecurityConfig{PasswordFile: file}, nil, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestSecretsAtStart(t *testing.T) {
 	empty := filepath.Join(dir, "empty")
 	write(t, empty, "")
 	for path, want := range map[string]string{empty: "holds no password", filepath.Join(dir, "none"): "no such file"} {
-		_, err := openSecrets(SecurityConfig{PasswordFile: path}, slog.New(slog.DiscardHandler))
+		_, err := openSecrets(SecurityConfig{PasswordFile: path}, nil, slog.New(slog.DiscardHandler))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--requirepass-file") {
 			t.Errorf("%s: %v", path, err)
 		}
@@ -109,7 +109,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	files := TLSFiles{Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key")}
 	ends := time.Now().Add(time.Hour)
 	selfSigned(t, files, 1, ends)
-	s, err := openSecrets(SecurityConfig{ClientTLS: files}, slog.New(slog.DiscardHandler))
+	s, err := openSecrets(SecurityConfig{ClientTLS: files}, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,13 +154,52 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	expect("at the end", 5)
 }
 
+// What the other nodes would refuse is refused here, where somebody sees it.
+func TestOwnPeerCertificateIsChecked(t *testing.T) {
+	dir := t.TempDir()
+	files := TLSFiles{Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key"), CA: filepath.Join(dir, "cert")}
+	ends := time.Now().Add(time.Hour)
+	both := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	for _, c := range []struct {
+		names []string
+		use   []x509.ExtKeyUsage
+		want  string
+	}{
+		{[]string{"n1"}, both, ""},
+		{[]string{"n1"}, nil, ""}, // for any use
+		{[]string{"peers.internal"}, both, ""},
+		{[]string{"n2"}, both, "it has none of the names 10.0.0.1, n1, peers.internal"},
+		{[]string{"n1"}, both[:1], "use as client"},
+		{[]string{"n1"}, both[1:], "use as server"},
+	} {
+		signed(t, files, &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: ends, DNSNames: c.names, ExtKeyUsage: c.use})
+		cfg, err := load(t, []string{"--peer", "10.0.0.1:9001", "--tls-peer-allowed-names", "peers.internal",
+			"--tls-peer-cert", files.Cert, "--tls-peer-key", files.Key, "--tls-peer-ca", files.CA}, nil, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := openSecrets(cfg.Security, cfg.peerNames(), slog.New(slog.DiscardHandler))
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v", c, err)
+		}
+		if err == nil && s.peerConfig()() == nil {
+			t.Errorf("%+v: no configuration", c)
+		}
+	}
+}
+
 func selfSigned(t *testing.T, f TLSFiles, serial int64, ends time.Time) {
 	t.Helper()
+	signed(t, f, &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: ends})
+}
+
+func signed(t *testing.T, f TLSFiles, template *x509.Certificate) {
+	t.Helper()
+	template.NotBefore = time.Now().Add(-time.Hour)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotBefore: time.Now().Add(-time.Hour), NotAfter: ends}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)

@@ -35,7 +35,7 @@ const shutdownPatience = 5 * time.Second
 func runServe(ctx context.Context, cfg Config, logger *slog.Logger, hup <-chan os.Signal) error {
 	s := &server{cfg: cfg, logger: logger.With("node", cfg.Node.ID), registry: prometheus.NewRegistry(), failed: make(chan error, 8)}
 	var err error
-	if s.secrets, err = openSecrets(cfg.Security, s.logger); err != nil {
+	if s.secrets, err = openSecrets(cfg.Security, cfg.peerNames(), s.logger); err != nil {
 		return withCode(exitUsage, err)
 	}
 	s.secrets.newPasswords = s.adoptPasswords
@@ -143,7 +143,7 @@ func (s *server) shardOptions() (shard.Options, error) {
 		DataDir: c.Node.DataDir, LogEngine: c.Node.LogEngine,
 		Version: version, Limits: c.limits(),
 		HTTPAddr: told.HTTP, RESPAddr: told.RESP, PeerAddr: told.Peer,
-		Listener: s.peerListener, PeerTLS: s.secrets.peerConfig(), Secret: secret, Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
+		Listener: s.peerListener, PeerTLS: s.secrets.peerConfig(), PeerNames: c.Security.PeerNames, Secret: secret, Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
 		Table: command.NewTable(), Memory: memoryOf(s.settings()),
 		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
 		OnceRetention: c.Requests.OnceRetention, OnceBytes: c.Requests.OnceBytes, MaxClockOffset: c.Raft.MaxClockOffset,

@@ -47,6 +47,7 @@ type settings struct {
 		authTimeout   durationValue
 		client, peer  TLSFiles
 		peerSecret    string
+		peerNames     namesValue
 		insecurePeers bool
 		allowedHosts  hostsValue
 	}
@@ -176,9 +177,10 @@ func (s *settings) securityFlags() *pflag.FlagSet {
 	fs.StringVar(&s.security.client.Cert, "tls-cert", "", "PEM certificate for clients' connections")
 	fs.StringVar(&s.security.client.Key, "tls-key", "", "PEM key of --tls-cert")
 	fs.StringVar(&s.security.client.CA, "tls-ca", "", "PEM authorities; when given, clients must show a certificate of theirs")
-	fs.StringVar(&s.security.peer.Cert, "tls-peer-cert", "", "PEM certificate of this node for the other nodes")
+	fs.StringVar(&s.security.peer.Cert, "tls-peer-cert", "", "PEM certificate of this node for the other nodes: it names the host of the node's peer address, or its id, and is for server and client use")
 	fs.StringVar(&s.security.peer.Key, "tls-peer-key", "", "PEM key of --tls-peer-cert")
 	fs.StringVar(&s.security.peer.CA, "tls-peer-ca", "", "PEM authorities that sign the nodes' certificates")
+	fs.Var(&s.security.peerNames, "tls-peer-allowed-names", "names, separated by commas, of which any node's certificate may have one instead of its host or id")
 	fs.StringVar(&s.security.peerSecret, "peer-secret-file", "", "file of 32 random bytes or more, the same bytes on every node, by which nodes know each other; not readable by others")
 	fs.BoolVar(&s.security.insecurePeers, "insecure-peers", false, "let nodes come in without TLS or a secret though a password is set or the peer address is not loopback (a trusted network)")
 	return fs

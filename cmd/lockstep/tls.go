@@ -8,6 +8,8 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"github.com/lockstepkv/lockstep/transport"
 )
 
 // pemFiles are the contents of TLSFiles.
@@ -27,8 +29,9 @@ func clientTLS(f pemFiles, now time.Time) (*tls.Config, error) {
 }
 
 // peerTLS returns the configuration of the port for other nodes. Both sides show
-// and check certificates.
-func peerTLS(f pemFiles, now time.Time) (*tls.Config, error) {
+// and check certificates. This node's own must pass what the others check: that it
+// is of an authority, for this node, and for both ends of a connection.
+func peerTLS(f pemFiles, now time.Time, names []string) (*tls.Config, error) {
 	cfg, pool, err := buildTLS(f, now)
 	if err != nil {
 		return nil, err
@@ -36,8 +39,28 @@ func peerTLS(f pemFiles, now time.Time) (*tls.Config, error) {
 	if pool == nil {
 		return nil, errors.New("--tls-peer-ca is needed: nodes check each other's certificates")
 	}
+	chain, err := parseChain(cfg.Certificates[0].Certificate)
+	if err != nil {
+		return nil, err
+	}
+	for use, word := range map[x509.ExtKeyUsage]string{x509.ExtKeyUsageServerAuth: "server", x509.ExtKeyUsageClientAuth: "client"} {
+		if err := transport.VerifyCertificate(chain, pool, use, names); err != nil {
+			return nil, fmt.Errorf("the other nodes would refuse this certificate (use as %s): %w", word, err)
+		}
+	}
 	cfg.RootCAs, cfg.ClientCAs, cfg.ClientAuth = pool, pool, tls.RequireAndVerifyClientCert
 	return cfg, nil
+}
+
+func parseChain(raw [][]byte) (chain []*x509.Certificate, err error) {
+	for _, der := range raw {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("TLS certificate: %w", err)
+		}
+		chain = append(chain, c)
+	}
+	return chain, nil
 }
 
 // buildTLS checks all that can be checked before a client does.

@@ -40,7 +40,7 @@ func (s *settings) build() (Config, error) {
 			SlowlogThreshold: time.Duration(s.requests.slowlog)},
 		Security: SecurityConfig{Password: s.security.password, PasswordFile: s.security.passwordFile,
 			AuthTimeout: time.Duration(s.security.authTimeout), ClientTLS: s.security.client,
-			PeerTLS: s.security.peer, PeerSecret: s.security.peerSecret, InsecurePeers: s.security.insecurePeers,
+			PeerTLS: s.security.peer, PeerNames: s.security.peerNames, PeerSecret: s.security.peerSecret, InsecurePeers: s.security.insecurePeers,
 			AllowedHosts: s.security.allowedHosts},
 		Log: LogConfig{JSON: s.log.format.value == "json"},
 	}

@@ -291,6 +291,30 @@ func (v *hostsValue) Set(s string) error {
 func (v *hostsValue) String() string { return strings.Join(*v, ",") }
 func (*hostsValue) Type() string     { return "host,..." }
 
+// namesValue is a list of names of hosts, or addresses.
+type namesValue []string
+
+func (v *namesValue) Set(s string) error {
+	var names []string
+	for part := range strings.SplitSeq(s, ",") {
+		name := strings.TrimSpace(part)
+		if name == "" && s != "" {
+			return fmt.Errorf("%q holds an empty name", s)
+		}
+		if strings.ContainsAny(name, "*/: \t") && net.ParseIP(name) == nil {
+			return fmt.Errorf("%q is not the name of a host", name)
+		}
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	*v = names
+	return nil
+}
+
+func (v *namesValue) String() string { return strings.Join(*v, ",") }
+func (*namesValue) Type() string     { return "name,..." }
+
 // checkNodeID keeps ids fit for file names, logs and metrics.
 func checkNodeID(id string) error {
 	if id == "" || len(id) > 64 {
