@@ -72,7 +72,12 @@ func (a *api) getKey(w http.ResponseWriter, r *http.Request) {
 		failWith(w, err)
 		return
 	}
-	opt, err := readOptions(r.URL)
+	q, err := query(r.URL, readParameters()...)
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	opt, err := readOptions(q)
 	if err != nil {
 		failWith(w, err)
 		return
@@ -93,11 +98,7 @@ func (a *api) getKey(w http.ResponseWriter, r *http.Request) {
 		fail(w, problemOf(v))
 		return
 	}
-	info := s.ReadInfo()
-	w.Header().Set(indexHeader, strconv.FormatUint(info.Index, 10))
-	if opt.Consistency == command.Stale {
-		w.Header().Set("X-Lockstep-Age-Ms", strconv.FormatInt(info.Age.Milliseconds(), 10))
-	}
+	tellState(w, opt, s.ReadInfo())
 	if v.IsNil() {
 		fail(w, problem{Status: http.StatusNotFound, Code: "no_such_key", Detail: "there is no such key"})
 		return
@@ -241,12 +242,19 @@ func orNull(n, none int64) any {
 	return n
 }
 
-// readOptions reads the terms of a GET from the query.
-func readOptions(u *url.URL) (opt command.ReadOptions, err error) {
-	q, err := query(u, "consistency", "max_staleness_ms", "min_index")
-	if err != nil {
-		return opt, err
+// tellState says of which state an answer is.
+func tellState(w http.ResponseWriter, opt command.ReadOptions, info command.ReadInfo) {
+	w.Header().Set(indexHeader, strconv.FormatUint(info.Index, 10))
+	if opt.Consistency == command.Stale {
+		w.Header().Set("X-Lockstep-Age-Ms", strconv.FormatInt(info.Age.Milliseconds(), 10))
 	}
+}
+
+// readParameters are those that readOptions knows.
+func readParameters() []string { return []string{"consistency", "max_staleness_ms", "min_index"} }
+
+// readOptions reads the terms of a read from its query.
+func readOptions(q map[string]string) (opt command.ReadOptions, err error) {
 	switch q["consistency"] {
 	case "", "linearizable":
 		if _, ok := q["max_staleness_ms"]; ok {

@@ -104,6 +104,7 @@ func New(o Options) (http.Handler, error) {
 
 func (a *api) routes() []route {
 	return []route{
+		{"GET", "/v1/keys", false, a.listKeys},
 		{"PUT", keyPath, false, a.putKey},
 		{"GET", keyPath, false, a.getKey},
 		{"DELETE", keyPath, false, a.deleteKey},

@@ -46,6 +46,7 @@ type part struct {
 	args  command.Args
 	keys  []int // splitMGet: where each value goes
 	reply resp.Value
+	info  command.ReadInfo
 	size  int // RANDOMKEY: keys of this shard
 }
 
@@ -60,7 +61,7 @@ func (r *Router) fanOut(ctx context.Context, s *Session, p *plan, args command.A
 		}
 	}
 	var v resp.Value
-	if p.name == "scan" {
+	if p.name == "scan" || p.name == "ls.scan" {
 		v = r.scan(ctx, s, p, parts, args)
 	} else {
 		r.runParts(ctx, s, p, parts)
@@ -133,7 +134,7 @@ func (r *Router) runPart(ctx context.Context, s *Session, p *plan, pt *part) {
 		pt.reply = readError(err)
 		return
 	}
-	if _, err = shard.Read(ctx, s.read, func(c *command.Ctx) {
+	if pt.info, err = shard.Read(ctx, s.read, func(c *command.Ctx) {
 		c.BoundReplies, c.ReplyBytes = s.kind == KindHTTP, int(s.replyBytes.Load())
 		pt.reply = p.spec.Run(c, op)
 		pt.size = c.Store.Len()
@@ -267,6 +268,7 @@ func (r *Router) scan(ctx context.Context, s *Session, p *plan, parts []part, ar
 	if v.IsError() {
 		return v
 	}
+	s.lastRead = pts[0].info
 	next, err := scanCursor(v)
 	switch {
 	case err != nil:

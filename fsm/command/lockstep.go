@@ -8,7 +8,7 @@ import (
 )
 
 // ownSpecs lists Lockstep's own commands, on which the HTTP API is built.
-func ownSpecs() []*Spec { return []*Spec{specLSPut, specLSGet, specLSDel, specLSIncr} }
+func ownSpecs() []*Spec { return []*Spec{specLSPut, specLSGet, specLSDel, specLSIncr, specLSScan} }
 
 // CodeCondition is the code of the error that answers a write whose condition
 // (NX, XX, IFVERSION) did not hold.
@@ -123,11 +123,7 @@ func (op lsGetOp) Run(ctx *Ctx) resp.Value {
 	if e == nil {
 		return resp.Nil
 	}
-	left := int64(-1)
-	if at := e.ExpireAt(); at != 0 {
-		left = max(at-ctx.Wall, 0)
-	}
-	return resp.Array(resp.BulkString(e.Type().String()), resp.Bulk(e.Bytes()), versionReply(e), resp.Int(left))
+	return resp.Array(resp.BulkString(e.Type().String()), resp.Bulk(e.Bytes()), versionReply(e), resp.Int(lifetimeLeft(ctx, e)))
 }
 
 var specLSDel = &Spec{

@@ -1,0 +1,78 @@
+package command
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestLSScan(t *testing.T) {
+	ctx := newCtx()
+	for i := range 300 {
+		do(ctx, fmt.Sprintf("SET a:%d v%d", i, i))
+		do(ctx, fmt.Sprintf("SET b:%d x PX 60000", i))
+	}
+	do(ctx, "SET a:0 changed PX 5000")
+	do(ctx, "SET a:dead x PX 1")
+	ctx.Now, ctx.Wall = ctx.Now+10, ctx.Wall+10
+	for _, count := range []int{1, 7, 100, 10_000} {
+		seen := map[string]bool{}
+		for cursor := "0"; ; {
+			v := do(ctx, fmt.Sprintf("LS.SCAN %s PREFIX a: COUNT %d VALUES", cursor, count))
+			if len(v.Elems[1].Elems) > count {
+				t.Fatalf("%d keys, asked for %d", len(v.Elems[1].Elems), count)
+			}
+			for _, e := range v.Elems[1].Elems {
+				key := string(e.Elems[0].Str)
+				want := "v" + strings.TrimPrefix(key, "a:")
+				ttl := int64(-1)
+				if key == "a:0" {
+					want, ttl = "changed", 4990
+				}
+				if seen[key] || string(e.Elems[1].Str) != "string" || string(e.Elems[4].Str) != want || e.Elems[3].Int != ttl {
+					t.Fatalf("%s: %q", key, show(e))
+				}
+				if got := do(ctx, "LS.GET "+key).Elems[2].Int; got != e.Elems[2].Int {
+					t.Fatalf("%s: version %d, want %d", key, e.Elems[2].Int, got)
+				}
+				seen[key] = true
+			}
+			if cursor = string(v.Elems[0].Str); cursor == "0" {
+				break
+			}
+		}
+		if len(seen) != 300 {
+			t.Errorf("with COUNT %d: %d keys, want 300", count, len(seen))
+		}
+	}
+	if v := do(ctx, "LS.SCAN 0 COUNT 1"); len(v.Elems[1].Elems) != 1 || len(v.Elems[1].Elems[0].Elems) != 4 {
+		t.Errorf("without VALUES: %q", show(v))
+	}
+	for _, l := range []string{"LS.SCAN x", "LS.SCAN -1", "LS.SCAN 0 COUNT", "LS.SCAN 0 COUNT 0", "LS.SCAN 0 COUNT x", "LS.SCAN 0 MATCH *"} {
+		if v := do(ctx, l); !v.IsError() {
+			t.Errorf("%s: %q", l, show(v))
+		}
+	}
+}
+
+// TestLSScanIsBounded: neither many keys without the prefix nor large values make one
+// page long.
+func TestLSScanIsBounded(t *testing.T) {
+	ctx := newCtx()
+	for i := range maxListVisits + 1000 {
+		ctx.Store.Put([]byte("k"+strconv.Itoa(i)), nil, 0, false)
+	}
+	v := do(ctx, "LS.SCAN 0 PREFIX nothing COUNT 10")
+	if len(v.Elems[1].Elems) != 0 || string(v.Elems[0].Str) == "0" {
+		t.Errorf("a page looked at everything: %.100q", show(v))
+	}
+	ctx = newCtx()
+	for i := range 12 {
+		ctx.Store.Put([]byte("k"+strconv.Itoa(i)), make([]byte, maxListBytes/3), 0, false)
+	}
+	v = do(ctx, "LS.SCAN 0 COUNT 100 VALUES")
+	if n := len(v.Elems[1].Elems); n != 3 {
+		t.Errorf("a page has %d large values", n)
+	}
+}
