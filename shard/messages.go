@@ -61,13 +61,13 @@ func decodeNoted(msg []byte) (n noted, last uint64, err error) {
 	return noted{term: v[0], index: v[1], stamp: fsm.Stamp{Wall: int64(v[2]), Mono: int64(v[3])}}, v[4], nil
 }
 
-// Outcomes of methodPropose.
+// Outcomes of methodPropose. 1 was resultApplied without an index.
 const (
-	resultApplied byte = iota + 1
-	resultStale
+	resultStale byte = iota + 2
 	resultNotServing
 	resultDoubt
 	resultStaleBoot
+	resultApplied
 )
 
 // encodeResult encodes the outcome of a batch for its origin.
