@@ -209,6 +209,7 @@ func (g *Group) verify(index uint64) error {
 		}
 		pause(ctx, verifyPause) // somebody is behind
 	}
+	g.putOff.Store(true)
 	return errUnverified
 }
 
