@@ -65,6 +65,7 @@ type Group struct {
 	freshAt        atomic.Int64 // monotonic time; see age
 	quarantined    atomic.Bool
 	diverged       atomic.Bool // the state is wrong; see compare.go
+	putOff         atomic.Bool // the newest snapshot was, because no majority confirmed the state
 	undecided      atomic.Bool // replicas differ, and nobody can tell which is right
 	audits         audits
 	auditing       chan audit // capacity 1

@@ -3,6 +3,7 @@ package shard
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -165,12 +166,17 @@ func (g *Group) compact() {
 
 func (g *Group) takeSnapshot() {
 	started := time.Now()
+	g.putOff.Store(false)
 	err := g.raft.Snapshot().Error()
 	if errors.Is(err, raft.ErrNothingNewToSnapshot) {
 		return
 	}
 	if err != nil {
-		g.logger.Error("snapshot failed", "error", err)
+		level, what := slog.LevelError, "snapshot failed"
+		if g.putOff.Load() {
+			level, what = slog.LevelWarn, "snapshot put off"
+		}
+		g.logger.Log(g.life, level, what, "error", err)
 		g.snapshotAt.Store(g.fsm.Applied()) // try again after as much log once more
 		return
 	}
