@@ -30,11 +30,9 @@ func TestTransferToAHungNodeDoesNotEndService(t *testing.T) {
 	}
 	c.faults[hung].Heal()
 	c.eventually(func() error {
-		if err := c.group(leader).TransferLeadership(t.Context(), hung); err != nil {
-			return err
-		}
+		// On a busy machine an election may have come first.
 		if got := c.leader(); got != hung {
-			return fmt.Errorf("%s leads", got)
+			return fmt.Errorf("%s leads; handing over: %v", got, c.group(got).TransferLeadership(t.Context(), hung))
 		}
 		return nil
 	})
