@@ -12,9 +12,10 @@ import (
 
 const (
 	// NoteEvery is the distance of the indexes at which a state is noted.
-	NoteEvery = 64
-	// notesKept is how many notes are kept: those of the last 16384 indexes.
-	notesKept = 256
+	NoteEvery = 16
+	// notesKept is how many notes are kept: those of the last 8192 indexes, if none is asked
+	// for in between.
+	notesKept = 512
 	// NoteFormat numbers what notes are made of. Those of another number must not be
 	// compared.
 	NoteFormat = 1

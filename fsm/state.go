@@ -40,8 +40,14 @@ type frozen struct {
 	clock int64
 	fence uint64
 	index uint64
-	opt   *Options
+	fsm   *FSM
+	of    uint64 // FSM.restores
 }
+
+// replaced reports whether the state that was frozen is another one's by now.
+func (z *frozen) replaced() bool { return z.fsm.restores.Load() != z.of }
+
+var errReplaced = errors.New("the state was replaced meanwhile")
 
 // Persist implements raft.FSMSnapshot. Raft closes or cancels the sink.
 func (z *frozen) Persist(sink raft.SnapshotSink) error {
@@ -50,9 +56,12 @@ func (z *frozen) Persist(sink raft.SnapshotSink) error {
 
 // writeWhole writes everything that another replica needs.
 func (z *frozen) writeWhole(w io.Writer) error {
-	if z.opt.Verify != nil {
-		if err := z.opt.Verify(z.index); err != nil {
+	if verify := z.fsm.opt.Verify; verify != nil {
+		if err := verify(z.index); err != nil {
 			return fmt.Errorf("the state is not written: %w", err)
+		}
+		if z.replaced() { // what was verified is another one
+			return errReplaced
 		}
 	}
 	return z.write(w, snapshot.Aux{Key: stateAux, Value: z.state}, snapshot.Aux{Key: sumAux, Value: strconv.AppendUint(nil, z.store.Sum(), 16)})
@@ -62,8 +71,8 @@ func (z *frozen) writeWhole(w io.Writer) error {
 func (z *frozen) write(w io.Writer, more ...snapshot.Aux) error {
 	aux := append([]snapshot.Aux{{Key: FenceAux, Value: strconv.AppendUint(nil, z.fence, 10)}}, more...)
 	err := snapshot.Write(w, z.store, aux, z.clock)
-	if errors.Is(err, snapshot.ErrUnsound) && z.opt.OnUnsound != nil {
-		z.opt.OnUnsound(err.Error())
+	if errors.Is(err, snapshot.ErrUnsound) && z.fsm.opt.OnUnsound != nil && !z.replaced() {
+		z.fsm.opt.OnUnsound(err.Error())
 	}
 	return err
 }

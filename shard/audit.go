@@ -14,6 +14,7 @@ import (
 type audit struct {
 	index uint64
 	data  *store.Snapshot
+	of    uint64 // fsm.Restores: which state's data
 }
 
 // audits are the notes of the newest audits of one state. A state that was restored or
@@ -91,7 +92,6 @@ func (g *Group) dropAudits() {
 
 func (g *Group) walk(ctx context.Context, a audit) {
 	defer a.data.Release()
-	restores := g.fsm.Restores()
 	started, began := time.Now(), time.Now()
 	found, err := a.data.Audit(func() error {
 		if time.Since(began) < auditWork {
@@ -101,7 +101,7 @@ func (g *Group) walk(ctx context.Context, a audit) {
 		began = time.Now()
 		return ctx.Err()
 	})
-	if err != nil || g.fsm.Restores() != restores {
+	if err != nil || g.fsm.Restores() != a.of {
 		return
 	}
 	g.metrics.audited(time.Since(started))
@@ -109,5 +109,5 @@ func (g *Group) walk(ctx context.Context, a audit) {
 		g.condemn("its data do not come to the sum that was kept while they changed")
 		return
 	}
-	g.audits.add(restores, fsm.Note{Index: a.index, Data: found.Digest, State: uint64(found.Keys)})
+	g.audits.add(a.of, fsm.Note{Index: a.index, Data: found.Digest, State: uint64(found.Keys)})
 }

@@ -121,6 +121,8 @@ type comparison struct {
 	undecided int    // rounds in a row
 	tried     int    // peers asked for their state
 	failed    string // why the last rebuilding failed
+	rebuilt   uint64 // fsm.Restores after it was rebuilt; 0: it was not
+	condemned uint64 // how often it had been condemned before that
 }
 
 // compare compares this replica with the others, and rebuilds it when it is wrong.
@@ -140,7 +142,10 @@ func (g *Group) compare(ctx context.Context) {
 }
 
 func (g *Group) judgeSelf(ctx context.Context, c *comparison) {
-	v := g.look(ctx, 0)
+	v, audits := g.look(ctx, 0)
+	if audits.wrong && !v.wrong || audits.differs() && !v.differs() {
+		v = audits
+	}
 	if v.differs() && !v.decided {
 		c.undecided++
 	} else {
@@ -153,28 +158,29 @@ func (g *Group) judgeSelf(ctx context.Context, c *comparison) {
 	}
 }
 
-// look compares this replica's notes of indexes above after with those of the others, and
-// condemns it if it is wrong.
-func (g *Group) look(ctx context.Context, after uint64) verdict {
+// look compares this replica's running notes of indexes above after, and those of its
+// audits, with the others', and condemns it if it is wrong by either.
+func (g *Group) look(ctx context.Context, after uint64) (running, audits verdict) {
 	restores := g.fsm.Restores()
 	own := notesOf{running: g.fsm.Notes(after), audits: g.audits.list(restores)}
 	if len(own.running)+len(own.audits) == 0 {
-		return verdict{}
+		return verdict{}, verdict{}
 	}
-	running, audits := make(map[string][]fsm.Note), make(map[string][]fsm.Note)
+	theirs := map[bool]map[string][]fsm.Note{false: {}, true: {}} // by whether they are of audits
 	for _, peer := range g.peers {
 		if notes, err := g.askNotes(ctx, peer, own); err == nil {
-			running[peer], audits[peer] = notes.running, notes.audits
+			theirs[false][peer], theirs[true][peer] = notes.running, notes.audits
 		}
 	}
-	v := judgeNotes(own.running, running, len(g.peers)+1)
-	if w := judgeNotes(own.audits, audits, len(g.peers)+1); w.differs() && !v.differs() {
-		v = w
+	running = judgeNotes(own.running, theirs[false], len(g.peers)+1)
+	audits = judgeNotes(own.audits, theirs[true], len(g.peers)+1)
+	for _, v := range []verdict{running, audits} {
+		if v.wrong && g.fsm.Restores() == restores {
+			g.condemn(fmt.Sprintf("this replica's state at index %d differs from that of a majority, %s", v.index, strings.Join(v.majority, ", ")))
+			break
+		}
 	}
-	if v.wrong && g.fsm.Restores() == restores {
-		g.condemn(fmt.Sprintf("this replica's state at index %d differs from that of a majority, %s", v.index, strings.Join(v.majority, ", ")))
-	}
-	return v
+	return running, audits
 }
 
 // Limits of verify.
@@ -196,13 +202,12 @@ func (g *Group) verify(index uint64) error {
 	defer cancel()
 	for ctx.Err() == nil {
 		if notes := g.fsm.Notes(index); len(notes) == 0 {
-			if _, err := g.Propose(ctx, command.Batch{}); err != nil { // asks for a note
-				pause(ctx, verifyPause)
-			}
+			_, _ = g.Propose(ctx, command.Batch{}) // asks for a note; if not, one comes with the next entries
+			pause(ctx, verifyPause)
 			continue
 		}
-		switch v := g.look(ctx, index); {
-		case v.wrong:
+		switch v, audits := g.look(ctx, index); {
+		case v.wrong || audits.wrong:
 			return errDiverged
 		case v.decided:
 			return nil
@@ -241,6 +246,7 @@ func (g *Group) condemn(why string) {
 		g.logger.Error("the data in memory are damaged; a restart reads them anew from the disk", "reason", why)
 		return
 	}
+	g.condemned.Add(1)
 	if !g.diverged.CompareAndSwap(false, true) {
 		return
 	}
@@ -345,7 +351,7 @@ func (g *Group) recallDiverged() error {
 // audited is given the data as of an entry that asks for an audit.
 func (g *Group) audited(index uint64, data *store.Snapshot) {
 	select {
-	case g.auditing <- audit{index, data}:
+	case g.auditing <- audit{index, data, g.fsm.Restores()}:
 	default: // the last one is not over
 		data.Release()
 	}

@@ -64,9 +64,11 @@ type Group struct {
 	preferred      atomic.Uint64
 	freshAt        atomic.Int64 // monotonic time; see age
 	quarantined    atomic.Bool
-	diverged       atomic.Bool // the state is wrong; see compare.go
-	putOff         atomic.Bool // the newest snapshot was, because no majority confirmed the state
-	undecided      atomic.Bool // replicas differ, and nobody can tell which is right
+	diverged       atomic.Bool   // the state is wrong; see compare.go
+	condemned      atomic.Uint64 // how often it was found to be
+	putOff         atomic.Bool   // the newest snapshot was, because no majority confirmed the state
+	notBefore      atomic.Int64  // monotonic time before which no snapshot is tried again
+	undecided      atomic.Bool   // replicas differ, and nobody can tell which is right
 	audits         audits
 	auditing       chan audit // capacity 1
 	handout        handout

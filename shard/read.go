@@ -92,11 +92,13 @@ func (g *Group) tryRead(ctx context.Context, fn func(*command.Ctx)) (index uint6
 		}
 		index, due, ok = g.fsm.ViewAt(need, n.stamp, fn)
 	}
-	if g.raft.CurrentTerm() != n.term && !g.termUnseen() {
-		return 0, false, errTermPassed
-	}
+	// In this order: a replica that was rebuilt is sound only when its Raft has the terms of
+	// all entries in its state.
 	if !g.sound() {
 		return 0, false, errDiverged
+	}
+	if g.raft.CurrentTerm() != n.term && !g.termUnseen() {
+		return 0, false, errTermPassed
 	}
 	return index, due, nil
 }

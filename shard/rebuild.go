@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
 )
 
 // A replica whose state is wrong keeps its log, which is right, and its vote. It gets
@@ -18,41 +20,74 @@ import (
 // once, since those it has may be wrong. That it is wrong is written down before, so
 // that a restart does not forget it.
 
-// mend takes a replica that is wrong out of service, and rebuilds it.
+// mend takes a replica that is wrong out of service, and rebuilds it. What has failed is
+// tried again the next time.
 func (g *Group) mend(ctx context.Context, c *comparison) {
 	if err := g.meta.SetDiverged(int(g.id), true); err != nil {
 		g.logger.Error("could not write down that this replica is wrong", "error", err)
 		return
 	}
 	g.stepAside(ctx)
-	peer := g.soundPeer(c)
-	if peer == "" || ctx.Err() != nil {
-		return
+	err := g.rebuild(ctx, c)
+	if err == nil {
+		err = g.replaceSnapshots(ctx)
 	}
-	err := g.rebuildFrom(ctx, peer)
+	switch {
+	case ctx.Err() != nil || err == nil && !c.stands(g):
+		return
+	case err == nil:
+		err = g.meta.SetDiverged(int(g.id), false)
+	}
 	if err != nil {
-		if err.Error() != c.failed && ctx.Err() == nil {
-			g.logger.Warn("this replica could not be rebuilt yet", "from", peer, "error", err)
+		if err.Error() != c.failed {
+			g.logger.Warn("this replica could not be rebuilt yet", "error", err)
 		}
 		c.failed = err.Error()
 		return
 	}
-	// The state may hold entries that this node's Raft has not seen yet, of a term that it
-	// does not know. Until it does, its term tells nothing about them.
-	for g.raft.CommitIndex() < g.fsm.Applied() {
-		if pause(ctx, retryPause); ctx.Err() != nil {
-			return
-		}
-	}
-	if err := g.meta.SetDiverged(int(g.id), false); err != nil {
-		g.logger.Error("could not write down that this replica is right again", "error", err)
-		return
-	}
+	// What the wrong state said of locks may still be on its way to clients.
+	g.locks.changed(g.fsm.Applied(), nil)
 	g.diverged.Store(false)
 	g.wire.SetCampaigning(true)
 	*c = comparison{tried: c.tried}
-	g.logger.Warn("replica rebuilt", "from", peer, "index", g.fsm.Applied())
+	g.logger.Warn("replica rebuilt", "index", g.fsm.Applied())
 }
+
+// stands reports whether the state is the one that was rebuilt, and was not found to be
+// wrong since.
+func (c *comparison) stands(g *Group) bool {
+	return c.rebuilt != 0 && c.rebuilt == g.fsm.Restores() && c.condemned == g.condemned.Load()
+}
+
+// rebuild gets the state of another replica, unless that was done before, and waits until
+// this node's Raft has come as far. Until then its term tells nothing about the entries in
+// it: they may be of one that it does not know.
+func (g *Group) rebuild(ctx context.Context, c *comparison) error {
+	if !c.stands(g) {
+		peer := g.soundPeer(c)
+		if peer == "" {
+			return errNoSoundPeer
+		}
+		condemned := g.condemned.Load()
+		r := &stateReader{ctx: ctx, g: g, peer: peer}
+		err := g.fsm.Rebuild(r, func(index uint64) (*raft.Log, error) {
+			var l raft.Log
+			return &l, g.log.GetLog(index, &l)
+		})
+		if err != nil {
+			return fmt.Errorf("from %s: %w", peer, err)
+		}
+		c.rebuilt, c.condemned = g.fsm.Restores(), condemned
+	}
+	for g.raft.CommitIndex() < g.fsm.Applied() {
+		if pause(ctx, retryPause); ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+var errNoSoundPeer = errors.New("no other replica can be reached that is sound")
 
 // stepAside ends this node's leadership and keeps it from leading.
 func (g *Group) stepAside(ctx context.Context) {
@@ -90,21 +125,25 @@ func (n *Node) peerDiverged(peer string, g *Group) bool {
 	return int(g.id) < len(groups) && (groups[g.id].Diverged || groups[g.id].Repair)
 }
 
-// rebuildFrom replaces this replica's state, in memory and on the disk.
-func (g *Group) rebuildFrom(ctx context.Context, peer string) error {
-	r := &stateReader{ctx: ctx, g: g, peer: peer}
-	err := g.fsm.Rebuild(r, func(index uint64) (*raft.Log, error) {
-		var l raft.Log
-		return &l, g.log.GetLog(index, &l)
-	})
-	if err != nil {
-		return err
-	}
+// replaceSnapshots takes a snapshot of the rebuilt state and removes the older ones.
+func (g *Group) replaceSnapshots(ctx context.Context) error {
 	if !g.node.snapshotting.take(ctx) {
 		return ctx.Err()
 	}
 	defer g.node.snapshotting.giveBack()
-	if err := g.await(g.raft.Snapshot()); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
+	err := g.await(g.raft.Snapshot())
+	if errors.Is(err, raft.ErrNothingNewToSnapshot) {
+		if list, lerr := g.snapshots.List(); lerr == nil && len(list) == 0 {
+			return nil // a restart applies the whole log
+		}
+		// Raft takes none before it has applied an entry in this process.
+		ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+		defer cancel()
+		if _, perr := g.Propose(ctx, command.Batch{}); perr != nil {
+			return perr
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("snapshot of the new state: %w", err)
 	}
 	g.noteSnapshot()
@@ -164,6 +203,7 @@ func (r *stateReader) next() error {
 type handout struct {
 	mu     sync.Mutex
 	closed bool
+	busy   bool   // a piece is being read
 	ticket uint64 // of the newest
 	out    *io.PipeReader
 	buf    *bufio.Reader
@@ -183,35 +223,57 @@ func (g *Group) answerState(req []byte) ([]byte, error) {
 		return nil, errDiverged
 	}
 	h := &g.handout
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if ticket == 0 {
-		if h.out != nil || h.closed {
-			return nil, errHandout
-		}
-		h.begin(g)
-	} else if ticket != h.ticket || h.out == nil {
-		return nil, errHandout
-	}
-	h.idle.Reset(stateTimeout)
-	piece := make([]byte, statePiece)
-	n, err := io.ReadFull(h.buf, piece)
-	more := uint64(stateMore)
-	switch {
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		h.end(nil)
-		more = stateComplete
-	case err != nil:
-		h.end(err)
+	out, ticket, err := h.take(g, ticket)
+	if err != nil {
 		return nil, err
 	}
-	return append(appendUvarint(appendUvarint(make([]byte, 0, n+16), more), h.ticket), piece[:n]...), nil
+	// The writer may take its time: it verifies the state first.
+	piece := make([]byte, statePiece)
+	n, err := io.ReadFull(out, piece)
+	more := uint64(stateMore)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		more, err = stateComplete, nil
+	}
+	h.putBack(ticket, more == stateMore && err == nil)
+	if err != nil {
+		return nil, err
+	}
+	return append(appendUvarint(appendUvarint(make([]byte, 0, n+16), more), ticket), piece[:n]...), nil
+}
+
+// take returns what to read the next piece from, to one reader at a time.
+func (h *handout) take(g *Group, ticket uint64) (out *bufio.Reader, current uint64, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case ticket == 0 && h.out == nil && !h.closed:
+		h.begin(g)
+	case ticket == 0 || ticket != h.ticket || h.out == nil || h.busy:
+		return nil, 0, errHandout
+	}
+	h.busy = true
+	h.idle.Reset(stateTimeout)
+	return h.buf, h.ticket, nil
+}
+
+// putBack ends what take began, and with it all, unless there is more.
+func (h *handout) putBack(ticket uint64, more bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ticket != ticket {
+		return
+	}
+	h.busy = false
+	if !more {
+		h.end(nil)
+	}
 }
 
 // begin freezes the state; mu is held.
 func (h *handout) begin(g *Group) {
 	out, in := io.Pipe()
 	h.ticket = rand.Uint64()>>1 | 1 // not one of an earlier life of this node
+	h.busy = false
 	h.out, h.buf = out, bufio.NewReaderSize(out, statePiece)
 	ticket := h.ticket
 	h.done.Go(func() {

@@ -3,7 +3,6 @@ package shard
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -73,11 +72,14 @@ func (t turn) take(ctx context.Context) bool {
 
 func (t turn) giveBack() { <-t }
 
+// putOffFor is when a snapshot is tried again that no majority has confirmed.
+const putOffFor = 30 * time.Second
+
 // compactionDue reports whether enough log was written since the last snapshot.
 // The threshold grows with the data, so that a shard does not spend its disk on
 // snapshots.
 func (g *Group) compactionDue() bool {
-	if g.diverged.Load() || g.undecided.Load() {
+	if g.diverged.Load() || g.undecided.Load() || g.clock.Mono() < time.Duration(g.notBefore.Load()) {
 		return false // what is wrong must not replace what may be right
 	}
 	if g.replaying() {
@@ -172,11 +174,12 @@ func (g *Group) takeSnapshot() {
 		return
 	}
 	if err != nil {
-		level, what := slog.LevelError, "snapshot failed"
 		if g.putOff.Load() {
-			level, what = slog.LevelWarn, "snapshot put off"
+			g.logger.Warn("snapshot put off", "error", err)
+			g.notBefore.Store(int64(g.clock.Mono() + putOffFor))
+			return
 		}
-		g.logger.Log(g.life, level, what, "error", err)
+		g.logger.Error("snapshot failed", "error", err)
 		g.snapshotAt.Store(g.fsm.Applied()) // try again after as much log once more
 		return
 	}
@@ -208,7 +211,8 @@ func (g *Group) endQuarantine(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	if _, err := g.awaitReached(qctx, n.index); err != nil || g.raft.LastIndex() < last || g.raft.CurrentTerm() != n.term {
+	if _, err := g.awaitReached(qctx, n.index); err != nil || g.raft.LastIndex() < last ||
+		g.raft.CommitIndex() < n.index || g.raft.CurrentTerm() != n.term {
 		return
 	}
 	if err := g.setQuarantine(false); err != nil {
