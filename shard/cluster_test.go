@@ -39,6 +39,8 @@ type cluster struct {
 	faults map[string]*transport.Faults
 	mu     sync.Mutex
 	nodes  map[string]*Node
+	// ports are kept from when they were found to the first start; guarded by mu.
+	ports map[string]net.Listener
 }
 
 func newCluster(t *testing.T, size int, modify func(*Options)) *cluster {
@@ -71,7 +73,28 @@ func (c *cluster) addresses(size int) {
 		id := fmt.Sprintf("n%d", len(c.ids)+1)
 		c.ids = append(c.ids, id)
 		c.addrs[id] = l.Addr().String()
-		l.Close()
+		if c.ports == nil {
+			c.ports = map[string]net.Listener{}
+		}
+		c.ports[id] = l
+	}
+}
+
+// listen opens a node's port. Between runs of a node somebody else may have it for a moment.
+func (c *cluster) listen(id string) (net.Listener, error) {
+	c.mu.Lock()
+	kept := c.ports[id]
+	delete(c.ports, id)
+	c.mu.Unlock()
+	if kept != nil {
+		return kept, nil
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		l, err := net.Listen("tcp", c.addrs[id])
+		if err == nil || time.Now().After(deadline) {
+			return l, err
+		}
+		<-time.After(50 * time.Millisecond)
 	}
 }
 
@@ -110,7 +133,7 @@ func (c *cluster) start(ids ...string) {
 		o := c.options(id)
 		wg.Go(func() {
 			var err error
-			if o.Listener, err = net.Listen("tcp", c.addrs[id]); err != nil {
+			if o.Listener, err = c.listen(id); err != nil {
 				c.t.Error(err)
 				return
 			}
@@ -146,6 +169,17 @@ func (c *cluster) stopAll() {
 	for _, id := range c.ids {
 		c.stop(id)
 	}
+	c.letPortsGo()
+}
+
+// letPortsGo closes the ports of nodes that were never started.
+func (c *cluster) letPortsGo() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range c.ports {
+		l.Close()
+	}
+	c.ports = nil
 }
 
 func (c *cluster) node(id string) *Node {
@@ -398,12 +432,13 @@ func (c *cluster) agree() {
 func TestNodesThatWaitedAloneFormACluster(t *testing.T) {
 	c := &cluster{t: t, dir: t.TempDir(), addrs: map[string]string{}, faults: map[string]*transport.Faults{}, nodes: map[string]*Node{}}
 	c.addresses(3)
+	c.letPortsGo() // whoever asks is refused
 	t.Cleanup(c.stopAll)
 	for _, id := range c.ids {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		o := c.options(id)
 		var err error
-		if o.Listener, err = net.Listen("tcp", c.addrs[id]); err != nil {
+		if o.Listener, err = c.listen(id); err != nil {
 			t.Fatal(err)
 		}
 		if n, err := Open(ctx, o); err == nil {

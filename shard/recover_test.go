@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,7 +77,7 @@ func (c *cluster) mustNotServe() {
 		o := c.options(id)
 		go func() {
 			var err error
-			if o.Listener, err = net.Listen("tcp", c.addrs[id]); err != nil {
+			if o.Listener, err = c.listen(id); err != nil {
 				c.t.Error(err)
 			}
 			n, err := Open(ctx, o)
