@@ -15,12 +15,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/resp"
-	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
