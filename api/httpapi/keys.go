@@ -280,8 +280,11 @@ func readOptions(q map[string]string) (opt command.ReadOptions, err error) {
 	return opt, nil
 }
 
-// query reads the parameters of a request: each known, each once, none empty. An
-// empty one is a mistake, not the same as none.
+// paramPrefix may be empty: every key begins with that.
+const paramPrefix = "prefix"
+
+// query reads the parameters of a request: each known, each once, none empty but the
+// prefix. An empty one is a mistake, not the same as none.
 func query(u *url.URL, known ...string) (map[string]string, error) {
 	vals, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
@@ -295,7 +298,7 @@ func query(u *url.URL, known ...string) (map[string]string, error) {
 		if len(v) != 1 {
 			return nil, badRequest("bad_parameter", "the parameter "+strconv.Quote(name)+" appears twice")
 		}
-		if v[0] == "" {
+		if v[0] == "" && name != paramPrefix {
 			return nil, badRequest("bad_parameter", "the parameter "+strconv.Quote(name)+" has no value")
 		}
 		out[name] = v[0]

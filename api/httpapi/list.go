@@ -14,7 +14,7 @@ const maxListed = 10_000
 
 // listKeys is GET /v1/keys: a page of keys, all of one state of one shard.
 func (a *api) listKeys(w http.ResponseWriter, r *http.Request) {
-	q, err := query(r.URL, append(readParameters(), "prefix", "limit", "cursor", "values")...)
+	q, err := query(r.URL, append(readParameters(), paramPrefix, "limit", "cursor", "values")...)
 	if err != nil {
 		failWith(w, err)
 		return
@@ -64,7 +64,7 @@ func listArgs(q map[string]string) (command.Args, error) {
 		}
 		limit = s
 	}
-	args := command.Args{[]byte("LS.SCAN"), []byte(cursor), []byte("COUNT"), []byte(limit), []byte("PREFIX"), []byte(q["prefix"])}
+	args := command.Args{[]byte("LS.SCAN"), []byte(cursor), []byte("COUNT"), []byte(limit), []byte("PREFIX"), []byte(q[paramPrefix])}
 	switch q["values"] {
 	case "", "0", "false":
 		return args, nil

@@ -64,7 +64,7 @@ func TestListKeys(t *testing.T) {
 		}
 		all := 0
 		for cursor := ""; ; {
-			p := f.page(t, "?limit=10000"+cursor)
+			p := f.page(t, "?prefix=&limit=10000"+cursor) // an empty prefix is one of every key
 			for _, k := range p.Keys {
 				all++
 				if k.Value != nil || (k.Key != "" && k.Key[0] == 'b') != (k.TTL != nil) {
