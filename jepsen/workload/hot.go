@@ -24,7 +24,7 @@ type hot struct {
 const (
 	hotWriters  = 2
 	hotSearcher = 2
-	hotFiller   = 50_000
+	hotFiller   = 25_000 // more would put snapshots off for longer than a run
 )
 
 // hotBurst is for how long a worker goes on without a pause.
