@@ -59,7 +59,7 @@ func newCluster(t *testing.T, size int, modify func(*Options)) *cluster {
 // gives to connections: a node that is restarted must find its port free.
 func (c *cluster) addresses(size int) {
 	for len(c.ids) < size {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000)))
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(10000)))
 		if err != nil {
 			continue
 		}
