@@ -24,7 +24,7 @@ type silence struct {
 }
 
 func newSilence(t *testing.T) *silence {
-	s := &silence{t, New(Options{Nodes: 3, Seed: 1, Dir: t.TempDir(), Lease: 2 * time.Second})}
+	s := &silence{t: t, c: New(Options{Nodes: 3, Seed: 1, Dir: t.TempDir(), Lease: 2 * time.Second})}
 	s.must(s.c.Start(s.c.IDs...))
 	s.must(s.c.Await("n1 does not lead", func() bool {
 		if l := s.c.Leader(); l != "" && l != "n1" {
