@@ -48,10 +48,14 @@ func (a *api) mutate(w http.ResponseWriter, r *http.Request, args command.Args) 
 	}
 	s := a.session(r)
 	v := a.router.Do(r.Context(), s, args)
-	tellIndex(w, s)
 	if v.IsError() {
-		return v, problemOf(v)
+		p := problemOf(v)
+		if p.Code != "in_doubt" {
+			tellIndex(w, s)
+		}
+		return v, p
 	}
+	tellIndex(w, s)
 	return v, nil
 }
 

@@ -231,6 +231,7 @@ func (ru *run) propose(ctx context.Context, s *Session, b command.Batch, from, t
 	replies, err := ru.shard.Propose(ctx, b)
 	for err == nil && b.N == 1 && len(replies) == 1 && command.RepliesFull(replies[0]) && ctx.Err() == nil {
 		// The replies to others were in the way, and have gone by now.
+		index = 0
 		replies, err = ru.shard.Propose(ctx, b)
 	}
 	s.noteWrite(index)

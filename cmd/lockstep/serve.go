@@ -38,6 +38,9 @@ func runServe(ctx context.Context, cfg Config, logger *slog.Logger, hup <-chan o
 	if s.secrets, err = openSecrets(cfg.Security, cfg.peerNames(), s.logger); err != nil {
 		return withCode(exitUsage, err)
 	}
+	if s.peerSecret, err = peerSecret(cfg.Security.PeerSecret); err != nil {
+		return withCode(exitUsage, err)
+	}
 	s.secrets.newPasswords = s.adoptPasswords
 	s.registry.MustRegister(s.secrets.reloads, s.secrets.expires)
 	ctx, cancel := context.WithCancel(ctx)
@@ -68,6 +71,8 @@ type server struct {
 	failed   chan error // the first thing that ended by itself
 	secrets  *secrets
 
+	peerSecret []byte // nil: none
+
 	httpListener, respListener, peerListener net.Listener
 
 	draining  atomic.Bool
@@ -83,11 +88,8 @@ func (s *server) open(ctx context.Context) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
-	opt, err := s.shardOptions()
-	if err != nil {
-		s.peerListener.Close()
-		return err
-	}
+	opt := s.shardOptions()
+	var err error
 	starting := s.serveHTTP()
 	s.node, err = shard.Open(ctx, opt)
 	if err != nil {
@@ -131,11 +133,7 @@ func (s *server) listen() error {
 	return nil
 }
 
-func (s *server) shardOptions() (shard.Options, error) {
-	secret, err := peerSecret(s.cfg.Security.PeerSecret)
-	if err != nil {
-		return shard.Options{}, err
-	}
+func (s *server) shardOptions() shard.Options {
 	c := s.cfg
 	told := c.advertised(localHost)
 	opt := shard.Options{
@@ -143,7 +141,7 @@ func (s *server) shardOptions() (shard.Options, error) {
 		DataDir: c.Node.DataDir, LogEngine: c.Node.LogEngine,
 		Version: version, Limits: c.limits(),
 		HTTPAddr: told.HTTP, RESPAddr: told.RESP, PeerAddr: told.Peer,
-		Listener: s.peerListener, PeerTLS: s.secrets.peerConfig(), PeerNames: c.Security.PeerNames, Secret: secret, Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
+		Listener: s.peerListener, PeerTLS: s.secrets.peerConfig(), PeerNames: c.Security.PeerNames, Secret: s.peerSecret, Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
 		Table: command.NewTable(), Memory: memoryOf(s.settings()),
 		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
 		OnceRetention: c.Requests.OnceRetention, OnceBytes: c.Requests.OnceBytes, MaxClockOffset: c.Raft.MaxClockOffset,
@@ -158,7 +156,7 @@ func (s *server) shardOptions() (shard.Options, error) {
 	for _, m := range c.Node.Members {
 		opt.Members = append(opt.Members, shard.Member{ID: m.ID, Peer: m.PeerAddr})
 	}
-	return opt, nil
+	return opt
 }
 
 // fatal ends the process without ceremony: the disk cannot be trusted, so nothing

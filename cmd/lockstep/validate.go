@@ -160,6 +160,9 @@ func (r RequestConfig) crossShardOverHTTPOnly(shards int) bool {
 // checkExposure refuses what would open the data to a network by accident.
 func (c Config) checkExposure() error {
 	var errs []error
+	if err := checkPassword(c.Security.Password); err != nil {
+		errs = append(errs, mistake("requirepass", "%v", err))
+	}
 	if c.Security.Password != "" && c.Security.PasswordFile != "" {
 		errs = append(errs, mistake("requirepass-file", "and --requirepass are given both"))
 	}

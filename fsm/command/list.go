@@ -11,8 +11,9 @@ import (
 // What one LS.SCAN may do. It holds up writers, and its reply is kept in memory.
 const (
 	maxListCount  = 10_000
-	maxListVisits = 1 << 16 // keys looked at; few of them may have the prefix
-	maxListBytes  = 8 << 20 // of keys and values, but for the last
+	maxListVisits = 1 << 16   // keys looked at; few of them may have the prefix
+	maxListBytes  = 8 << 20   // of keys, but for the last
+	maxListValues = 512 << 10 // as replies, with values, but for the last: that may be of any length
 )
 
 var specLSScan = &Spec{
@@ -64,14 +65,22 @@ func parseLSScan(args Args) (Op, error) {
 func (op *lsScanOp) Run(ctx *Ctx) resp.Value {
 	var found []resp.Value
 	visits, size := 0, 0
-	more := func() bool { return len(found) < op.count && visits < maxListVisits && size < maxListBytes }
+	most := maxListBytes
+	if op.values {
+		most = maxListValues
+	}
+	more := func() bool { return len(found) < op.count && visits < maxListVisits && size < most }
 	next := ctx.Store.ScanWhile(op.cursor, more, func(e *store.Entry) {
 		visits++
 		if !strings.HasPrefix(e.Key(), op.prefix) || !ctx.Live(e) {
 			return
 		}
 		v := op.describe(ctx, e)
-		size += v.Size()
+		if op.values {
+			size += ReplyCost(v)
+		} else {
+			size += v.Size()
+		}
 		found = append(found, v)
 	})
 	return resp.Array(resp.Bulk(strconv.AppendUint(nil, next, 10)), resp.Array(found...))

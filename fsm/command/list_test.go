@@ -69,10 +69,31 @@ func TestLSScanIsBounded(t *testing.T) {
 	}
 	ctx = newCtx()
 	for i := range 12 {
-		ctx.Store.Put([]byte("k"+strconv.Itoa(i)), make([]byte, maxListBytes/3), 0, false)
+		ctx.Store.Put([]byte("k"+strconv.Itoa(i)), make([]byte, maxListValues/3+1000), 0, false)
 	}
 	v = do(ctx, "LS.SCAN 0 COUNT 100 VALUES")
 	if n := len(v.Elems[1].Elems); n != 3 {
 		t.Errorf("a page has %d large values", n)
+	}
+	// A value of any length is listed, alone or after small ones.
+	ctx = newCtx()
+	ctx.InLog = true
+	for i := range 20 {
+		ctx.Store.Put([]byte("k"+strconv.Itoa(i)), nil, 0, false)
+	}
+	ctx.Store.Put([]byte("big"), make([]byte, MaxReplyBytes+1), 0, false)
+	listed := 0
+	for cursor := "0"; ; {
+		if v = do(ctx, "LS.SCAN "+cursor+" COUNT 100 VALUES"); v.IsError() {
+			t.Fatalf("%.100q", show(v))
+		}
+		listed += len(v.Elems[1].Elems)
+		ctx.ReplyBytes = 0
+		if cursor = string(v.Elems[0].Str); cursor == "0" {
+			break
+		}
+	}
+	if listed != 21 {
+		t.Errorf("%d keys are listed", listed)
 	}
 }

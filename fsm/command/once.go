@@ -96,7 +96,7 @@ func (op *onceOp) Run(ctx *Ctx) resp.Value {
 		return v
 	}
 	reply = inner.Run(ctx)
-	if reply.IsError() && resp.Error(reply.Str).Code() == codeOOM {
+	if reply.IsError() && (resp.Error(reply.Str).Code() == codeOOM || RepliesFull(reply)) {
 		return reply // found out by a command within (FENCED, LS.TXN), which then did nothing
 	}
 	ctx.Once.Finish(op.id, ctx.Owner, ctx.Mono, print, reply)

@@ -88,6 +88,23 @@ func (c *Ctx) refusal(bytes, values int) (resp.Value, bool) {
 	return repliesFull, true
 }
 
+// valuesIn is 1 if replies that cost so much are one value, of any length, and little beside
+// it; otherwise 2, which stands for several.
+func valuesIn(cost int, replies []resp.Value) int {
+	if cost-longest(replies) <= smallReplies {
+		return 1
+	}
+	return 2
+}
+
+// longest is the length of the longest string in values.
+func longest(values []resp.Value) (n int) {
+	for i := range values {
+		n = max(n, len(values[i].Str), longest(values[i].Elems))
+	}
+	return n
+}
+
 // charge counts the reply of a command. One that only reads and could not tell the
 // length of its reply before it ran is refused now.
 func (c *Ctx) charge(sp *Spec, op Op, reply resp.Value) resp.Value {
@@ -96,10 +113,7 @@ func (c *Ctx) charge(sp *Spec, op Op, reply resp.Value) resp.Value {
 	}
 	cost := ReplyCost(reply)
 	if _, told := op.(sizer); !told && sp.Flags.Has(ReadOnly) {
-		values := 2
-		if reply.Kind == resp.KindBulk {
-			values = 1
-		}
+		values := valuesIn(cost, []resp.Value{reply})
 		if len(reply.Elems)+len(reply.Str) > 0 {
 			if v, no := c.refusal(cost, values); no {
 				return v

@@ -18,9 +18,6 @@ const (
 // errTxnReply: what a transaction answers is kept on every replica until its node has it.
 var errTxnReply = resp.ClassedError{Text: "ERR the replies of the transaction are too large, nothing was applied", Class: resp.ClassTooLarge}
 
-// maxTxnReplyBytes bounds the replies of a transaction.
-const maxTxnReplyBytes = 32 << 20
-
 // txnSpec needs the table because its keys are those of the commands in it, too.
 func txnSpec(t *Table) *Spec {
 	return &Spec{
@@ -239,33 +236,47 @@ func (op *txnOp) Run(ctx *Ctx) resp.Value {
 			return errorReply(errOOM)
 		}
 	}
-	replies, err := op.apply(ctx, branch)
-	if err != nil {
-		return errorReply(err)
+	replies, refused := op.apply(ctx, branch)
+	if refused.IsError() {
+		return refused
 	}
 	return resp.Array(resp.Int(int64(succeeded)), resp.Array(replies...))
 }
 
-func (op *txnOp) apply(ctx *Ctx, branch []txnCommand) ([]resp.Value, error) {
+// needsMemory reports whether a command of either branch is refused when memory is short.
+func (op *txnOp) needsMemory() bool {
+	for _, branch := range op.branches {
+		for i := range branch {
+			if branch[i].spec.Flags.Has(DenyOOM) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// apply runs the commands. An error, of a command or for want of room for the replies,
+// takes back what they did.
+func (op *txnOp) apply(ctx *Ctx, branch []txnCommand) (replies []resp.Value, refused resp.Value) {
 	ctx.Store.Begin()
-	replies, size := make([]resp.Value, len(branch)), 0
+	replies, cost := make([]resp.Value, len(branch)), 0
 	for i := range branch {
 		replies[i] = branch[i].op.Run(ctx)
-		size += replies[i].Size()
-		var err error
-		switch {
-		case replies[i].IsError():
-			err = branch[i].error(resp.ClassedError{Text: resp.Error(replies[i].Str), Class: replies[i].Class()})
-		case size > maxTxnReplyBytes:
-			err = errTxnReply
-		default:
-			continue
+		cost += ReplyCost(replies[i])
+		if replies[i].IsError() {
+			refused = errorReply(branch[i].error(resp.ClassedError{Text: resp.Error(replies[i].Str), Class: replies[i].Class()}))
+		} else if v, no := ctx.refusal(cost, valuesIn(cost, replies[:i+1])); no {
+			if refused = v; !RepliesFull(v) {
+				refused = errorReply(errTxnReply)
+			}
 		}
-		ctx.Store.Rollback()
-		return nil, err
+		if refused.IsError() {
+			ctx.Store.Rollback()
+			return nil, refused
+		}
 	}
 	ctx.Store.Commit()
-	return replies, nil
+	return replies, resp.Value{}
 }
 
 // holds judges a condition; e is nil for an absent key.

@@ -94,16 +94,33 @@ func TestTransactionsAndMemory(t *testing.T) {
 		{"ONCE fence FENCED l 1 SET n v", "-OOM command not allowed when used memory > 'maxmemory'.\r\n"},
 		{"LS.TXN IF 1 k EXISTS 0 THEN 1 3 SET n v ELSE 1 2 DEL k", "*2\r\n:0\r\n*1\r\n:1\r\n"},
 	})
+	for words, needs := range map[string]bool{
+		"LS.TXN IF 0 THEN 1 3 SET n v ELSE 0": true, "LS.TXN IF 0 THEN 0 ELSE 1 2 DEL k": false, "LS.TXN nonsense": false,
+	} {
+		if got := NewTable().NeedsMemory(line(words)); got != needs {
+			t.Errorf("%s needs memory: %v", words, got)
+		}
+	}
 	ctx.OOMLimit = 0
 	for range 2 { // what was refused for want of memory left no record, what ran did
 		runExchanges(t, ctx, []exchange{{"ONCE id LS.TXN IF 0 THEN 1 3 SET n v ELSE 0", "*2\r\n:1\r\n*1\r\n+OK\r\n"}})
 	}
-	value := strings.Repeat("x", maxTxnReplyBytes/4)
+	value := strings.Repeat("x", MaxReplyBytes/4)
 	do(ctx, "SET big "+value)
 	get := strings.Repeat(" 2 GET big", 4)
 	got := do(ctx, "LS.TXN IF 0 THEN 5 3 SET k v"+get+" ELSE 0")
 	if got.Class() != resp.ClassTooLarge || do(ctx, "EXISTS k").Int != 0 {
 		t.Errorf("%.100q", show(got))
+	}
+	// One that would fit by itself comes again; its id is free for that.
+	ctx.ReplyBytes = MaxReplyBytes - 1000
+	got = do(ctx, "ONCE again LS.TXN IF 0 THEN 2 3 SET k v 2 GET big ELSE 0")
+	if !RepliesFull(got) || do(ctx, "EXISTS k").Int != 0 {
+		t.Errorf("beside others: %.100q", show(got))
+	}
+	ctx.ReplyBytes = 0
+	if got = do(ctx, "ONCE again LS.TXN IF 0 THEN 2 3 SET k v 2 GET big ELSE 0"); got.IsError() {
+		t.Errorf("the second time: %.100q", show(got))
 	}
 }
 

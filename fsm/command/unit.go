@@ -334,7 +334,7 @@ func (t *Table) prepare(u *Unit) prepared {
 func (t *Table) needsMemory(u *Unit) bool { return slices.ContainsFunc(u.Cmds, t.NeedsMemory) }
 
 // NeedsMemory reports whether args are refused when memory is short, also for the
-// sake of the command within FENCED or ONCE.
+// sake of a command within FENCED, ONCE or LS.TXN.
 func (t *Table) NeedsMemory(args Args) bool {
 	sp, err := t.checkData(args)
 	if err != nil {
@@ -345,6 +345,9 @@ func (t *Table) NeedsMemory(args Args) bool {
 		sp, _, err = t.checkFenced(args)
 	case "once":
 		sp, err = t.checkOnce(args)
+	case "ls.txn":
+		op, err := t.parseTxn(args)
+		return err == nil && op.needsMemory()
 	}
 	return err == nil && sp.Flags.Has(DenyOOM)
 }
