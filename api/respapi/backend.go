@@ -49,6 +49,7 @@ type Memory struct {
 	Query, QueryFree int64 // the query buffer: what is in it, and its room for more
 	Args             int64 // arguments of commands that are being run, within the query buffer
 	Reply            int64 // the reply buffer
+	Unread, Pieces   int64 // replies kept until the client takes them, in bytes and pieces
 	Total            int64 // all of it, with what the connection takes besides
 }
 

@@ -94,7 +94,11 @@ func (c *conn) noteMemory(args int) {
 // figures may be of different moments.
 func (c *conn) memory() Memory {
 	read, filled, reply := c.heldRead.Load(), c.query.Load(), c.heldWrite.Load()
-	return Memory{Query: filled, QueryFree: max(read-filled, 0), Args: c.args.Load(), Reply: reply, Total: read + reply + restBytes}
+	unread, pieces := c.out.kept()
+	return Memory{
+		Query: filled, QueryFree: max(read-filled, 0), Args: c.args.Load(), Reply: reply,
+		Unread: unread, Pieces: pieces, Total: read + reply + unread + restBytes,
+	}
 }
 
 // serve runs the connection to its end.

@@ -31,15 +31,16 @@ type fake struct {
 	unread   atomic.Int64
 	cuts     atomic.Int64
 
-	mu   sync.Mutex
-	last func() // kill of the newest session; guarded by mu
+	mu     sync.Mutex
+	last   func()        // kill of the newest session; guarded by mu
+	memory func() Memory // of the newest connection; guarded by mu
 }
 
-func (f *fake) Open(_, _ string, kill func(), _ func() bool, _ func() Memory) Session {
+func (f *fake) Open(_, _ string, kill func(), _ func() bool, memory func() Memory) Session {
 	f.clients.Add(1)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.last = kill
+	f.last, f.memory = kill, memory
 	return &fakeSession{f: f, proto: 2, auth: f.password}
 }
 func (f *fake) Clients() int               { return int(f.clients.Load()) }

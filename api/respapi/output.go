@@ -65,6 +65,13 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// kept is what the client has not taken yet, in bytes and pieces. Safe from any goroutine.
+func (o *output) kept() (bytes, pieces int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.held, int64(len(o.rest))
+}
+
 func (o *output) empty() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

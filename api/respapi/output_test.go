@@ -43,6 +43,12 @@ func TestPipelineIsSentBeforeItIsRead(t *testing.T) {
 		if f.unread.Load() == 0 {
 			t.Error("nothing is counted as unread")
 		}
+		f.mu.Lock()
+		m := f.memory()
+		f.mu.Unlock()
+		if m.Unread == 0 || m.Pieces == 0 || m.Total < m.Unread {
+			t.Errorf("CLIENT LIST is told %+v", m)
+		}
 		got, err := io.ReadAll(c)
 		if want := n*len("$200\r\n\r\n") + n*200 + len("+OK\r\n"); err != nil || len(got) != want || !bytes.HasSuffix(got, []byte("\r\n+OK\r\n")) {
 			t.Fatalf("%d bytes of %d, %v", len(got), want, err)

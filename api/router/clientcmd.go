@@ -124,9 +124,9 @@ func (r *Router) describe(s *Session) string {
 	}
 	multi := s.queuedMem.Load() + s.watchMem.Load()
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d "+
-		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=0 oll=0 omem=0 tot-mem=%d events=r cmd=%s user=default redir=-1 resp=%d",
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=0 oll=%d omem=%d tot-mem=%d events=r cmd=%s user=default redir=-1 resp=%d",
 		s.id, s.addr, s.laddr, s.getName(), int64(now.Sub(s.created).Seconds()), int64(now.Sub(s.LastSeen()).Seconds()), flags,
-		s.queued.Load(), m.Query, m.QueryFree, m.Args, multi, m.Reply, m.Reply, m.Total+multi, cmd, s.protoSeen.Load())
+		s.queued.Load(), m.Query, m.QueryFree, m.Args, multi, m.Reply, m.Reply, m.Pieces, m.Unread, m.Total+multi, cmd, s.protoSeen.Load())
 }
 
 func doClientList(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
