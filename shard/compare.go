@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm"
-	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -114,9 +113,10 @@ func countVotes(own fsm.Note, votes map[fsm.Note][]string, voters int) (v verdic
 	return v
 }
 
-// comparison is what a replica's comparing has come to. Its loop alone writes it, but for
-// audits.
+// comparison is what a replica's comparing has come to. Its loop alone uses it.
 type comparison struct {
+	agreed    uint64 // newest index at which a majority had the same; of restores
+	restores  uint64 // fsm.Restores
 	told      string // what was said last
 	undecided int    // rounds in a row
 	tried     int    // peers asked for their state
@@ -142,7 +142,14 @@ func (g *Group) compare(ctx context.Context) {
 }
 
 func (g *Group) judgeSelf(ctx context.Context, c *comparison) {
-	v, audits := g.look(ctx, 0)
+	// What has agreed is not asked for again: an idle shard compares nothing.
+	if restores := g.fsm.Restores(); restores != c.restores {
+		c.restores, c.agreed = restores, 0
+	}
+	v, audits := g.look(ctx, c.agreed)
+	if v.decided && !v.differs() {
+		c.agreed = v.index
+	}
 	if audits.wrong && !v.wrong || audits.differs() && !v.differs() {
 		v = audits
 	}
@@ -166,14 +173,14 @@ func (g *Group) look(ctx context.Context, after uint64) (running, audits verdict
 	if len(own.running)+len(own.audits) == 0 {
 		return verdict{}, verdict{}
 	}
-	theirs := map[bool]map[string][]fsm.Note{false: {}, true: {}} // by whether they are of audits
+	theirRunning, theirAudits := make(map[string][]fsm.Note), make(map[string][]fsm.Note)
 	for _, peer := range g.peers {
 		if notes, err := g.askNotes(ctx, peer, own); err == nil {
-			theirs[false][peer], theirs[true][peer] = notes.running, notes.audits
+			theirRunning[peer], theirAudits[peer] = notes.running, notes.audits
 		}
 	}
-	running = judgeNotes(own.running, theirs[false], len(g.peers)+1)
-	audits = judgeNotes(own.audits, theirs[true], len(g.peers)+1)
+	running = judgeNotes(own.running, theirRunning, len(g.peers)+1)
+	audits = judgeNotes(own.audits, theirAudits, len(g.peers)+1)
 	for _, v := range []verdict{running, audits} {
 		if v.wrong && g.fsm.Restores() == restores {
 			g.condemn(fmt.Sprintf("this replica's state at index %d differs from that of a majority, %s", v.index, strings.Join(v.majority, ", ")))
@@ -195,14 +202,14 @@ var errUnverified = errors.New("no majority of the replicas has confirmed the st
 // at an index above the given one. A wrong state that was written would be restored by
 // this replica and, when it leads, by others: then the majority might be wrong.
 func (g *Group) verify(index uint64) error {
-	if len(g.peers) == 0 || g.opt.Unverified || mutant.On(mutant.ReplicasUncompared) {
+	if len(g.peers) == 0 || g.opt.Unverified || mutant.On(mutant.SnapshotUnverified) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(g.life, verifyTimeout)
 	defer cancel()
 	for ctx.Err() == nil {
 		if notes := g.fsm.Notes(index); len(notes) == 0 {
-			_, _ = g.Propose(ctx, command.Batch{}) // asks for a note; if not, one comes with the next entries
+			_ = g.proposeNothing(ctx) // asks for a note; if not, one comes with the next entries
 			pause(ctx, verifyPause)
 			continue
 		}

@@ -268,6 +268,34 @@ func TestDivergedReplicaAnswersNothing(t *testing.T) {
 	c.agree()
 }
 
+// A state that has just gone wrong is not written, before any comparing has found it:
+// replicas that restored it would be the majority.
+func TestAWrongStateIsNotWritten(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	leader := c.leader()
+	c.fill(leader, 20)
+	c.corrupt(leader)
+	g := c.group(leader)
+	if err := g.await(g.raft.Snapshot()); err == nil {
+		t.Error("a snapshot of it was taken")
+	}
+	c.eventually(func() error { return c.node(leader).Ready() })
+	c.agree()
+}
+
+// Handing out is refused in the same way.
+func TestAWrongStateIsNotHandedOut(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	leader := c.leader()
+	wrong := c.others(leader)[0]
+	c.fill(leader, 20)
+	c.corrupt(wrong)
+	r := &stateReader{ctx: t.Context(), g: c.group(leader), peer: wrong}
+	if err := fsm.New(fsm.Options{Table: c.group(leader).opt.Table}).RestoreFrom(r); err == nil {
+		t.Error("it was handed out")
+	}
+}
+
 type discard struct{}
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
-
-	"github.com/lockstepkv/lockstep/fsm/command"
 )
 
 // A replica whose state is wrong keeps its log, which is right, and its vote. It gets
@@ -137,9 +135,7 @@ func (g *Group) replaceSnapshots(ctx context.Context) error {
 			return nil // a restart applies the whole log
 		}
 		// Raft takes none before it has applied an entry in this process.
-		ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
-		defer cancel()
-		if _, perr := g.Propose(ctx, command.Batch{}); perr != nil {
+		if perr := g.proposeNothing(ctx); perr != nil {
 			return perr
 		}
 	}

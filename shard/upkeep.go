@@ -17,9 +17,9 @@ const (
 	refreshEvery = 250 * time.Millisecond
 )
 
-// upkeep does what no request asks for: it expires keys that nobody touches,
-// evicts what a lower limit leaves no room for, keeps the age of this replica known, takes snapshots when the log has grown,
-// and ends a quarantine.
+// upkeep does what no request asks for: it expires keys that nobody touches, evicts what a
+// lower limit leaves no room for, keeps the age of this replica known, and ends a
+// quarantine.
 func (g *Group) upkeep(ctx context.Context) {
 	lastRefresh, absent := time.Duration(0), make(map[string]time.Duration)
 	every(ctx, upkeepEvery, func() {
@@ -136,8 +136,8 @@ func (g *Group) mustEvict() (must bool) {
 	return must
 }
 
-// proposeNothing has an entry logged for what every entry brings along: the time, and
-// what the leader evicts.
+// proposeNothing has an entry logged for what every entry brings along: the time, what the
+// leader evicts, and a note of what the state comes to.
 func (g *Group) proposeNothing(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

@@ -91,16 +91,17 @@ type Audit struct {
 func (sn *Snapshot) Audit(pause func() error) (Audit, error) {
 	var a Audit
 	var d digester
+	var s Summer
 	err := sn.Each(func(e *Entry) error {
 		d.add(e)
-		a.Sum += e.sum()
+		s.Add(e)
 		a.Keys++
 		if a.Keys%auditStride == 0 || e.valLen > auditLong {
 			return pause()
 		}
 		return nil
 	})
-	a.Digest = d.sum
+	a.Digest, a.Sum = d.sum, s.Sum()
 	return a, err
 }
 

@@ -42,6 +42,8 @@ type conn struct {
 	sess Session
 	r    *resp.Reader
 
+	stranger bool // see settle
+
 	outMu sync.Mutex
 	w     *resp.Writer // guarded by outMu
 	out   *output      // written to under outMu
@@ -108,13 +110,9 @@ func (c *conn) serve() {
 		c.srv.opt.Logger.Debug("closing a client", "client", c.nc.RemoteAddr(), "reason", err)
 		return
 	}
-	stranger := true
+	c.stranger = true // admit may have counted it so
 	for !c.srv.closing() {
-		auth := c.sess.NeedsAuth()
-		if auth != stranger {
-			stranger = auth
-			c.srv.encounter(c, stranger)
-		}
+		auth := c.settle()
 		c.r.Restrict(auth)
 		first, err := c.r.ReadCommand()
 		switch {
@@ -199,6 +197,7 @@ func (c *conn) run(b *batch) bool {
 			c.srv.opt.Logger.Error("a pipeline got no reply", "client", c.nc.RemoteAddr())
 			return false
 		}
+		c.settle() // before the client reads that it is in: strangers make room for others
 		if c.write(b.out) != nil {
 			return false
 		}
@@ -208,6 +207,16 @@ func (c *conn) run(b *batch) bool {
 		}
 	}
 	return c.flush() == nil
+}
+
+// settle counts the connection among the strangers, or no longer, and reports whether it
+// is one.
+func (c *conn) settle() (stranger bool) {
+	if stranger = c.sess.NeedsAuth(); stranger != c.stranger {
+		c.stranger = stranger
+		c.srv.encounter(c, stranger)
+	}
+	return stranger
 }
 
 func (c *conn) write(out []resp.Value) error {

@@ -57,6 +57,7 @@ func runServe(ctx context.Context, cfg Config, logger *slog.Logger, hup <-chan o
 	select {
 	case <-ctx.Done():
 		s.logger.Info("stopping")
+		s.asked = true
 		return nil
 	case err := <-s.failed:
 		return err
@@ -69,6 +70,7 @@ type server struct {
 	logger   *slog.Logger
 	registry *prometheus.Registry
 	failed   chan error // the first thing that ended by itself
+	asked    bool       // to stop; otherwise something failed
 	secrets  *secrets
 
 	peerSecret []byte // nil: none
@@ -333,9 +335,23 @@ func (s *server) drain(r *router.Router) {
 	s.draining.Store(true)
 	r.Drain()
 	r.Stop()
-	if s.cfg.Requests.Drain > 0 {
-		s.logger.Info("refusing new requests before the ports close", "for", s.cfg.Requests.Drain.String())
-		time.Sleep(s.cfg.Requests.Drain)
+	s.letNotice()
+}
+
+// letNotice gives load balancers and clients their time, if the node was asked to stop and
+// until something fails: a node that is broken has nobody wait for it. A second signal
+// ends the process.
+func (s *server) letNotice() {
+	if s.cfg.Requests.Drain <= 0 || !s.asked {
+		return
+	}
+	s.logger.Info("refusing new requests before the ports close", "for", s.cfg.Requests.Drain.String())
+	over := time.NewTimer(s.cfg.Requests.Drain)
+	defer over.Stop()
+	select {
+	case <-over.C:
+	case err := <-s.failed:
+		s.logger.Warn("stopping at once", "error", err)
 	}
 }
 

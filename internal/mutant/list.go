@@ -52,6 +52,7 @@ const (
 	StaleFenceAccepted    ID = "stale-fence-accepted"
 	ReplicasUncompared    ID = "replicas-uncompared"
 	DivergedAnswers       ID = "diverged-answers"
+	SnapshotUnverified    ID = "snapshot-unverified"
 	RebuildWithoutReplay  ID = "rebuild-without-replay"
 )
 
@@ -111,6 +112,7 @@ func All() []Mutant {
 		{StaleFenceAccepted, "a write with an old fence is applied"},
 		{ReplicasUncompared, "a replica does not compare its state with the others'"},
 		{DivergedAnswers, "a replica that differs from a majority goes on answering reads"},
+		{SnapshotUnverified, "a state is written for replicas without asking whether a majority has the same"},
 		{RebuildWithoutReplay, "a replica rebuilt from another's state lacks what it had applied beyond it"},
 	}
 }

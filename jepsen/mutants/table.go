@@ -101,6 +101,7 @@ func Table() []Row {
 		{Mutant: mutant.StaleFenceAccepted, Workload: "locks"},
 		{Mutant: mutant.ReplicasUncompared, Test: "TestReplicaThatDivergedIsRebuilt", Package: "./shard"},
 		{Mutant: mutant.DivergedAnswers, Test: "TestDivergedReplicaAnswersNothing", Package: "./shard"},
+		{Mutant: mutant.SnapshotUnverified, Test: "TestAWrongStateIsNotWritten", Package: "./shard"},
 		{Mutant: mutant.RebuildWithoutReplay, Test: "TestRebuild", Package: "./fsm"},
 	}
 }
