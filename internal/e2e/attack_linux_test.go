@@ -347,4 +347,3 @@ func pauseFor(ctx context.Context, d time.Duration) bool {
 		return true
 	}
 }
-
