@@ -111,6 +111,7 @@ func (a *api) routes() []route {
 		{"POST", "/v1/keys/{key}/incr", false, a.incrKey},
 		{"POST", "/v1/commands", false, a.commands},
 		{"POST", "/v1/transactions", false, a.transaction},
+		{"GET", "/v1/locks", false, a.listLocks},
 		{"POST", "/v1/locks/{key}", false, a.acquireLock},
 		{"PUT", "/v1/locks/{key}", false, a.renewLock},
 		{"DELETE", "/v1/locks/{key}", false, a.releaseLock},
