@@ -48,8 +48,8 @@ func (r *Router) listLocks(ctx context.Context, s *Session, p *plan, parts []par
 // an operator, who says why. once is an idempotency id or "". The reply is owner, fence
 // and waiters of the grant, nil if there is none such, or an error.
 func (r *Router) BreakLock(ctx context.Context, s *Session, name []byte, fence uint64, reason, once string) resp.Value {
-	if r.draining.Load() {
-		return errDraining
+	if v, no := r.refuses(); no {
+		return v
 	}
 	sh, refused := r.shardOfLock(s, string(name))
 	if refused.Kind == resp.KindError {
