@@ -83,9 +83,7 @@ func lockList(ctx context.Context, out io.Writer, o lockListOptions, prefix stri
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	if !o.json && !o.count {
-		fmt.Fprintln(w, "NAME\tOWNER\tFENCE\tTIME LEFT\tWAITERS")
-	}
+	head := "NAME\tOWNER\tFENCE\tTIME LEFT\tWAITERS\n"
 	query := url.Values{"prefix": {prefix}}
 	for left := o.limit; left > 0; {
 		if o.count {
@@ -104,7 +102,9 @@ func lockList(ctx context.Context, out io.Writer, o lockListOptions, prefix stri
 		case o.count:
 			_, err = fmt.Fprintln(out, page.Count)
 		default:
+			_, err = io.WriteString(w, head)
 			printLocks(w, page.Locks)
+			head = ""
 		}
 		if err != nil || page.Cursor == nil {
 			return errors.Join(err, w.Flush())
