@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,6 +69,15 @@ func TestToolsShowTheirCertificate(t *testing.T) {
 	}
 	if out, code := run(env, []string{"bench", "--duration", "50ms", "-c", "2"}, resp...); code != 0 {
 		t.Errorf("from the environment, Redis protocol: exit code %d, %s", code, out)
+	}
+	_, port, _ := net.SplitHostPort(n.RESP)
+	for _, tool := range [][]string{
+		{"redis-cli", "--tls", "--cacert", clients.file, "--cert", own.cert, "--key", own.key, "-p", port, "GET", "k"},
+		{"curl", "-sS", "--cacert", clients.file, "--cert", own.cert, "--key", own.key, "https://" + n.HTTP + "/v1/keys/k"},
+	} {
+		if out, err := exec.Command(tool[0], tool[1:]...).CombinedOutput(); err != nil || !strings.Contains(string(out), "v") {
+			t.Errorf("%s: %v %s", tool[0], err, out)
+		}
 	}
 	noPair := filepath.Join(dir, "no.pem")
 	if err := os.WriteFile(noPair, []byte("nothing"), 0o600); err != nil {
