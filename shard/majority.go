@@ -12,7 +12,7 @@ const (
 	// majorityGrace is how long a majority may be away before that is told: a connection
 	// that is made anew, or nodes that start one after the other, are no news.
 	majorityGrace = time.Second
-	bootGrace     = 15 * time.Second
+	bootGrace     = 5 * time.Second
 )
 
 // missing lists the nodes that this one is not connected to.
@@ -27,7 +27,7 @@ func (n *Node) missing() (list []string) {
 
 // watchMajority says once when too few nodes are left, and once when they are back.
 func (n *Node) watchMajority(ctx context.Context) {
-	w := majorityWatch{logger: n.opt.Logger, nodes: len(n.opt.Members), grace: bootGrace, whole: n.opt.Clock.Mono()}
+	w := majorityWatch{logger: n.opt.Logger, nodes: len(n.opt.Members), grace: bootGrace, starting: true, whole: n.opt.Clock.Mono()}
 	every(ctx, majorityEvery, func() { w.look(n.missing(), n.opt.Clock.Mono()) })
 }
 
@@ -37,21 +37,28 @@ type majorityWatch struct {
 	grace  time.Duration
 	whole  time.Duration // when there was a majority last
 	told   bool
+
+	starting bool // there has been no majority yet
 }
 
 func (w *majorityWatch) look(missing []string, now time.Duration) {
 	there := w.nodes - len(missing)
 	if there > w.nodes/2 {
 		if w.told {
-			w.logger.Info("a majority of the nodes is back", "after", (now - w.whole).Round(time.Millisecond).String())
+			w.logger.Info("a majority of the nodes is there", "after", (now - w.whole).Round(time.Millisecond).String())
 		}
-		w.whole, w.told, w.grace = now, false, majorityGrace
+		w.whole, w.told, w.grace, w.starting = now, false, majorityGrace, false
 		return
 	}
 	if w.told || now-w.whole < w.grace {
 		return
 	}
 	w.told = true
+	if w.starting {
+		w.logger.Warn("this node waits for a majority of the nodes before it serves",
+			"missing", strings.Join(missing, ","), "connected", there, "of", w.nodes)
+		return
+	}
 	w.logger.Error("the majority is lost: no writes and no linearizable reads until more nodes are connected",
 		"missing", strings.Join(missing, ","), "connected", there, "of", w.nodes)
 }

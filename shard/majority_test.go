@@ -29,7 +29,26 @@ func TestMajorityLostIsToldOnce(t *testing.T) {
 	log.Reset()
 	w.look([]string{"n2"}, 200*time.Second)
 	w.look(nil, 201*time.Second)
-	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "back") || !strings.Contains(got, "after=2m59s") {
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "is there") || !strings.Contains(got, "after=2m59s") {
+		t.Errorf("got %s", got)
+	}
+}
+
+// A node that starts without a majority says whom it waits for: once, and no error, since
+// nodes are started one after the other.
+func TestStartWithoutMajorityIsToldOnce(t *testing.T) {
+	var log strings.Builder
+	w := majorityWatch{logger: textLogger(&log), nodes: 3, grace: bootGrace, starting: true}
+	for i := range 100 {
+		w.look([]string{"n2", "n3"}, time.Duration(i)*time.Second)
+	}
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=WARN") || !strings.Contains(got, "waits for a majority") || !strings.Contains(got, "missing=n2,n3") {
+		t.Errorf("got %s", got)
+	}
+	w.look(nil, 100*time.Second)
+	log.Reset()
+	w.look([]string{"n2", "n3"}, 102*time.Second)
+	if got := log.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, "the majority is lost") {
 		t.Errorf("got %s", got)
 	}
 }

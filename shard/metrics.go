@@ -97,7 +97,7 @@ func newNodeMetrics(reg prometheus.Registerer) *nodeMetrics {
 		onceRefused:   counter("once_refused_total", "Idempotency ids refused because that memory, or their client's share of it, was used up."),
 		locksHeld:     gauge("locks_held", "Locks that are held."),
 		lockWaiters:   gauge("lock_waiters", "Clients that wait for locks."),
-		lockEvents:    counter("lock_events_total", "What this replica applied: locks granted, released and expired; waits that ended by timed_out, node_gone and cancelled.", "event"),
+		lockEvents:    counter("lock_events_total", "What this replica applied: locks granted, released, expired and forced (released by an operator); waits that ended by timed_out, node_gone and cancelled.", "event"),
 		diverged:      counter("diverged_total", "How often this replica was found to differ from a majority or from its own sums, since the process started."),
 		wrong:         gauge("diverged", "1 while this replica's state is known to be wrong: it answers nothing and is being rebuilt."),
 		differ:        gauge("replicas_differ", "Replicas that differ from a majority or, where no majority tells, from this one, when last compared."),

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,7 @@ type Node struct {
 	peers  map[string]NodeInfo
 	empty  map[uint32]seniority // groups of which this node had nothing when it started
 
+	toldMissing  bool         // that nodes are missing at the start; only Open uses it
 	offSince     atomic.Int64 // monotonic time since when this node's clock has been off; 0: it is not
 	snapshotting turn         // one snapshot at a time on a node
 	stop         context.CancelFunc
@@ -49,16 +51,12 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 		return nil, err
 	}
 	opt.Boot = meta.Boot()
-	shards := make([]int, opt.Shards)
 	peers := make(map[string]string, len(opt.Members))
-	for i := range shards {
-		shards[i] = i
-	}
 	for _, m := range opt.Members {
 		peers[m.ID] = m.Peer
 	}
 	n := &Node{
-		opt: opt, meta: meta, ring: NewRing(shards, vnodes), peers: make(map[string]NodeInfo), empty: make(map[uint32]seniority),
+		opt: opt, meta: meta, ring: RingOf(opt.Shards), peers: make(map[string]NodeInfo), empty: make(map[uint32]seniority),
 		metrics: newNodeMetrics(opt.Metrics), snapshotting: make(turn, 1),
 	}
 	n.memory.Store(&opt.Memory)
@@ -84,6 +82,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 
 func (n *Node) openGroups(ctx context.Context) error {
 	for id := range n.opt.Shards {
+		n.waitsFor(fmt.Sprintf("it reads shard %d of %d", id+1, n.opt.Shards))
 		g, err := openGroup(ctx, n, uint32(id))
 		if err != nil {
 			return err
@@ -93,6 +92,13 @@ func (n *Node) openGroups(ctx context.Context) error {
 		n.mu.Unlock()
 	}
 	return nil
+}
+
+// waitsFor tells what keeps the start of this node.
+func (n *Node) waitsFor(what string) {
+	if n.opt.OnStart != nil {
+		n.opt.OnStart(what)
+	}
 }
 
 // Close stops everything and waits for it.
@@ -154,10 +160,18 @@ func (n *Node) Ready() error {
 		case g.diverged.Load():
 			return fmt.Errorf("shard %d differs from the other replicas and is being rebuilt", g.id)
 		case !g.Serving() && g.age() > 2*time.Second:
-			return fmt.Errorf("shard %d has no leader that serves", g.id)
+			return fmt.Errorf("shard %d has no leader that serves%s", g.id, n.whoIsMissing())
 		}
 	}
 	return nil
+}
+
+// whoIsMissing names the nodes that this one is not connected to.
+func (n *Node) whoIsMissing() string {
+	if list := n.missing(); len(list) > 0 {
+		return "; not connected: " + strings.Join(list, ", ")
+	}
+	return ""
 }
 
 // Notices are what an operator should know though this node is ready.

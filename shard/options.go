@@ -99,6 +99,9 @@ type Options struct {
 	Logger  *slog.Logger
 	Metrics prometheus.Registerer
 
+	// OnStart is told what Open waits for, each time that changes.
+	OnStart func(what string)
+
 	// OnMemory is told when another node's memory setting takes effect here.
 	OnMemory func(Memory)
 

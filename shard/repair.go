@@ -141,7 +141,7 @@ func (g *Group) admit(ctx context.Context, n *Node) error {
 		return err
 	}
 	n.admitting(g.id, on)
-	told := time.Now()
+	asked := g.clock.Mono()
 	for {
 		known, err := g.poll(ctx)
 		if err != nil {
@@ -161,16 +161,32 @@ func (g *Group) admit(ctx context.Context, n *Node) error {
 			g.logger.Warn("this replica is empty but the shard is not new; it gets no vote until it has caught up", "term", term)
 			return g.log.SetUint64([]byte("CurrentTerm"), term)
 		}
-		if time.Since(told) > 5*time.Second {
-			told = time.Now()
-			g.logger.Info("waiting for other nodes before this replica may start",
-				"answered", len(known), "of", len(g.peers), "not_connected", strings.Join(n.missing(), ","))
-		}
+		n.waitsForOthers(g.clock.Mono() - asked)
 		pause(ctx, admissionPoll)
 		if ctx.Err() != nil {
 			return fmt.Errorf("the other nodes did not answer: %w", context.Cause(ctx))
 		}
 	}
+}
+
+// othersGrace is how long the other nodes may stay away from the first start of one before
+// its log tells: they are started one after the other.
+const othersGrace = 3 * time.Second
+
+// waitsForOthers tells who keeps this node, which has nothing of a shard, from starting: in
+// the log once.
+func (n *Node) waitsForOthers(since time.Duration) {
+	missing := n.missing()
+	if len(missing) == 0 {
+		n.waitsFor("all nodes are connected and have yet to answer")
+		return
+	}
+	n.waitsFor("a node without data needs the answer of all others first; not connected: " + strings.Join(missing, ", "))
+	if since < othersGrace || n.toldMissing {
+		return
+	}
+	n.toldMissing = true
+	n.opt.Logger.Warn("this node has no data and waits until it has asked all others whether it is new", "missing", strings.Join(missing, ","))
 }
 
 // outnumber gives this start a higher number than any that the others know: the

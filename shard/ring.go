@@ -64,6 +64,15 @@ func NewRing(shards []int, vnodes int) *Ring {
 	return r
 }
 
+// RingOf is the ring of a node with so many shards.
+func RingOf(n int) *Ring {
+	shards := make([]int, n)
+	for i := range shards {
+		shards[i] = i
+	}
+	return NewRing(shards, vnodes)
+}
+
 // pointPosition is where virtual node v of a shard lies on the circle.
 func pointPosition(seed uint64, shard, v int) uint64 {
 	var b [24]byte

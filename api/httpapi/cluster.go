@@ -176,7 +176,11 @@ func (a *api) digestShard(w http.ResponseWriter, r *http.Request) {
 		fail(w, problem{Status: http.StatusNotImplemented, Code: "no_digest", Detail: "this node tells no digests"})
 		return
 	}
-	d := a.digest(id)
+	d, err := a.digest(id)
+	if err != nil {
+		fail(w, problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: err.Error()})
+		return
+	}
 	reply(w, http.StatusOK, map[string]any{
 		"index": d.Index, "keys": d.Keys, "sum": fmt.Sprintf("%016x", d.Sum), "state": fmt.Sprintf("%016x", d.State),
 	})

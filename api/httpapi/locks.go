@@ -209,6 +209,10 @@ func lockLost() problem {
 
 // releaseLock is DELETE /v1/locks/{name}.
 func (a *api) releaseLock(w http.ResponseWriter, r *http.Request) {
+	if r.URL.RawQuery != "" {
+		a.forceRelease(w, r)
+		return
+	}
 	name, err := lockName(r)
 	if err != nil {
 		failWith(w, err)

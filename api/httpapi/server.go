@@ -27,7 +27,7 @@ type Options struct {
 	// Backup writes a shard as an RDB file. Nil: backups are refused.
 	Backup func(ctx context.Context, shard int, w io.Writer) error
 	// Digest hashes this node's replica of a shard. Nil: digests are refused.
-	Digest func(shard int) Digest
+	Digest func(shard int) (Digest, error)
 
 	MaxValueBytes int64 // default 64 MiB
 	// MaxHeldBytes bounds the bodies of all requests together; default 4 times
@@ -51,7 +51,7 @@ type api struct {
 	ready   func() error
 	notices func() []string
 	backup  func(ctx context.Context, shard int, w io.Writer) error
-	digest  func(shard int) Digest
+	digest  func(shard int) (Digest, error)
 	metrics http.Handler
 	log     *slog.Logger
 	maxRaw  int64 // of an octet-stream body
@@ -111,6 +111,7 @@ func (a *api) routes() []route {
 		{"POST", "/v1/keys/{key}/incr", false, a.incrKey},
 		{"POST", "/v1/commands", false, a.commands},
 		{"POST", "/v1/transactions", false, a.transaction},
+		{"GET", "/v1/locks", false, a.listLocks},
 		{"POST", "/v1/locks/{key}", false, a.acquireLock},
 		{"PUT", "/v1/locks/{key}", false, a.renewLock},
 		{"DELETE", "/v1/locks/{key}", false, a.releaseLock},

@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// Starting is the handler of a node that is not ready to have an API: it reads
-// its data or waits for other nodes. The process is alive, so /healthz says so;
-// everything else answers 503 until Open hands over to the real handler.
+// Starting is the handler of a node that has no API yet. The process is alive, so
+// /healthz says so; everything else answers 503 until Open hands over to the real
+// handler.
 type Starting struct {
 	handler atomic.Pointer[http.Handler]
 }
@@ -27,6 +27,6 @@ func (s *Starting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	fail(w, problem{
 		Status: http.StatusServiceUnavailable, Code: "starting",
-		Detail: "this node reads its data or waits for the other nodes of a new cluster; its log says which",
+		Detail: "this node has only just started",
 	})
 }

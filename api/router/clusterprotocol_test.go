@@ -97,3 +97,29 @@ func TestUnshardedWithClients(t *testing.T) {
 		}
 	}
 }
+
+// TestPlainClientOfSeveralShards: it needs a node that forwards and shows no cluster. Its
+// commands keep to one slot.
+func TestPlainClientOfSeveralShards(t *testing.T) {
+	ctx := context.Background()
+	node := routertest.New(command.NewTable(), halves())
+	plain := redis.NewClient(&redis.Options{Addr: serve(t, node, router.Config{Cluster: router.ClusterOff, Redirect: router.RedirectForward})})
+	t.Cleanup(func() { _ = plain.Close() })
+	for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
+		if err := plain.Set(ctx, key, key, 0).Err(); err != nil {
+			t.Error(err)
+		}
+		if got, err := plain.Get(ctx, key).Result(); err != nil || got != key {
+			t.Errorf("%s: %s, %v", key, got, err)
+		}
+	}
+	if n, err := plain.DBSize(ctx).Result(); err != nil || n != 6 {
+		t.Error(n, err)
+	}
+	if err := plain.MSet(ctx, "a", 1, "b", 2).Err(); err == nil || !strings.HasPrefix(err.Error(), "CROSSSLOT") {
+		t.Errorf("MSET over several slots: %v", err)
+	}
+	if err := plain.MSet(ctx, "{t}a", 1, "{t}b", 2).Err(); err != nil {
+		t.Error(err)
+	}
+}

@@ -58,6 +58,10 @@ type Config struct {
 	ConfigFile string // for INFO
 	Static     map[string]string
 
+	// Loading: the node is still starting. Requests for data are refused with LOADING
+	// until Loaded is called.
+	Loading bool
+
 	Passwords []string // see SetPasswords
 	Settings  Settings // what CONFIG SET may change, as it is at start
 	Reloader  Reloader // told of each change; nil: none

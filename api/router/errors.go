@@ -28,6 +28,7 @@ var (
 	errTxTooLarge  = resp.ErrorReply(resp.ClassedError{Text: "ERR transaction is too large", Class: resp.ClassTooLarge})
 	errTxAllShards = resp.Err("ERR a command that concerns all shards is not allowed inside a transaction when there are several shards")
 	errDraining    = resp.Err("CLUSTERDOWN this node is stopping and takes no new requests; nothing was executed")
+	errLoading     = resp.Err("LOADING Redis is loading the dataset in memory")
 	errInvalidSlot = resp.Err("ERR Invalid or out of range slot")
 )
 

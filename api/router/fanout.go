@@ -61,9 +61,12 @@ func (r *Router) fanOut(ctx context.Context, s *Session, p *plan, args command.A
 		}
 	}
 	var v resp.Value
-	if p.name == "scan" || p.name == "ls.scan" {
+	switch p.name {
+	case "scan", "ls.scan":
 		v = r.scan(ctx, s, p, parts, args)
-	} else {
+	case "ls.locks":
+		v = r.listLocks(ctx, s, p, parts, args)
+	default:
 		r.runParts(ctx, s, p, parts)
 		v = merge(p, parts)
 	}
@@ -152,7 +155,7 @@ func merge(p *plan, parts []part) resp.Value {
 		return v
 	}
 	switch p.name {
-	case "dbsize":
+	case "dbsize", "ls.lockcount":
 		return sum(parts)
 	case "keys":
 		var all []resp.Value

@@ -13,8 +13,8 @@ import (
 // leads them. The shards refuse one that is too far ahead of their clock. The reply
 // is OK or an error, INDOUBT if only some shards have done it.
 func (r *Router) RaiseFences(ctx context.Context, fence uint64) resp.Value {
-	if r.draining.Load() {
-		return errDraining
+	if v, no := r.refuses(); no {
+		return v
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.RequestTimeout)
 	defer cancel()

@@ -208,7 +208,7 @@ func humanBytes(n int64) string {
 // infoPersistence: every acknowledged write is on disk, so nothing is ever
 // unsaved.
 func infoPersistence(t *infoText) {
-	t.line("loading", 0)
+	t.line("loading", boolInt(t.r.loading.Load()))
 	t.line("rdb_changes_since_last_save", 0)
 	t.line("rdb_bgsave_in_progress", 0)
 	t.line("rdb_last_bgsave_status", "ok")

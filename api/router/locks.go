@@ -98,8 +98,8 @@ type lockRequest struct {
 // id or "". The token is made here. The record of an id keeps that of the first
 // try, so that a retry finds the grant, or the place in the queue.
 func (r *Router) Lock(ctx context.Context, s *Session, req lock.Request, once string) LockResult {
-	if r.draining.Load() {
-		return LockResult{Err: errDraining}
+	if v, no := r.refuses(); no {
+		return LockResult{Err: v}
 	}
 	sh, refused := r.shardOfLock(s, req.Name)
 	if refused.Kind == resp.KindError {

@@ -114,6 +114,8 @@ func (r *Router) check(s *Session, p *plan, args command.Args) resp.Value {
 		return errNotInTx
 	case p.forData() && r.draining.Load():
 		return errDraining
+	case r.loading.Load() && p.needsData(s):
+		return errLoading
 	}
 	return resp.Value{}
 }
@@ -121,6 +123,15 @@ func (r *Router) check(s *Session, p *plan, args command.Args) resp.Value {
 // forData tells commands that see or change data from those that concern the connection
 // or the node.
 func (p *plan) forData() bool { return p.h.run == nil || p.name == "lock" || p.name == "watch" }
+
+// needsData tells commands that a node cannot answer while it starts: as in Redis those
+// without the flag, PING too. EXEC needs no data to say that there is nothing to execute.
+func (p *plan) needsData(s *Session) bool {
+	if p.name == nameExec {
+		return s.tx != nil && !s.tx.dirty
+	}
+	return p.forData() || !p.spec.Flags.Has(command.Loading)
+}
 
 // abortExec answers an EXEC that was refused: as in Redis the transaction is over
 // all the same, and so are its watches.

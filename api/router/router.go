@@ -53,6 +53,7 @@ type Router struct {
 	stopping    chan struct{}
 	stopOnce    sync.Once
 	draining    atomic.Bool
+	loading     atomic.Bool
 	errs        errorStats
 	slowlog     slowlog
 	latency     latencyMonitor
@@ -114,6 +115,7 @@ func New(node Node, table *command.Table, cfg Config) (*Router, error) {
 		}
 		r.slots[i] = uint16(shard)
 	}
+	r.loading.Store(cfg.Loading)
 	settings := cfg.Settings
 	r.settings.Store(&settings)
 	r.SetPasswords(cfg.Passwords)
@@ -159,6 +161,20 @@ func newPlan(sp *command.Spec, hs map[string]handler) *plan {
 
 // Drain refuses new requests for data from now on; those that have begun are answered.
 func (r *Router) Drain() { r.draining.Store(true) }
+
+// Loaded lets requests for data in; see Config.Loading.
+func (r *Router) Loaded() { r.loading.Store(false) }
+
+// refuses is the answer to every request for data while this node starts or stops.
+func (r *Router) refuses() (resp.Value, bool) {
+	switch {
+	case r.draining.Load():
+		return errDraining, true
+	case r.loading.Load():
+		return errLoading, true
+	}
+	return resp.Value{}, false
+}
 
 // Stop ends what clients wait for, such as locks and streams of events. Other
 // commands still run.

@@ -11,6 +11,7 @@ import (
 // name, or with a '_' at its end a family of names.
 var otherVariables = []string{
 	"LOCKSTEP_CONFIG", "LOCKSTEP_ENDPOINT", "LOCKSTEP_PASSWORD", "LOCKSTEP_PASSWORD_FILE", "LOCKSTEP_LOCK", "LOCKSTEP_FENCE",
+	"LOCKSTEP_CACERT", "LOCKSTEP_CERT", "LOCKSTEP_KEY",
 	"LOCKSTEP_CLUSTER_DIR", "LOCKSTEP_BASE_PORT_OFFSET", "LOCKSTEP_BIN",
 	"LOCKSTEP_HARNESS_", "LOCKSTEP_TEST_", "LOCKSTEP_FAILPOINTS",
 	// Kubernetes gives these to every container beside a Service of that name.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -31,7 +30,7 @@ type clientOptions struct {
 	endpoints []string
 	password  string
 	passFile  string
-	cacert    string
+	tls       clientTLSOptions
 	timeout   time.Duration
 }
 
@@ -39,7 +38,7 @@ func (o *clientOptions) register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.endpoints, "endpoint", nil, "HTTP address of a node, or several to try in turn (LOCKSTEP_ENDPOINT, "+defaultEndpoint+")")
 	fs.StringVar(&o.password, "password", "", "password of the cluster (better in LOCKSTEP_PASSWORD or a file)")
 	fs.StringVar(&o.passFile, "password-file", "", "file whose first line is the password (LOCKSTEP_PASSWORD_FILE)")
-	fs.StringVar(&o.cacert, "cacert", "", "PEM authorities to trust for https endpoints")
+	o.tls.register(fs)
 	fs.DurationVar(&o.timeout, "timeout", 10*time.Second, "how long to wait for an answer")
 }
 
@@ -71,13 +70,13 @@ func newAPIClient(o clientOptions) (*apiClient, error) {
 		}
 		c.endpoints = append(c.endpoints, u)
 	}
-	roots, err := loadRoots(o.cacert)
+	config, err := o.tls.config()
 	if err != nil {
 		return nil, withCode(exitUsage, err)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil // a cache is not behind a web proxy
-	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	transport.TLSClientConfig = config
 	c.http.Transport = transport
 	return c, nil
 }
@@ -129,6 +128,9 @@ func (c *apiClient) do(ctx context.Context, r apiRequest) (*http.Response, error
 		res, err := c.send(ctx, endpoint, r)
 		if err == nil {
 			return checkAnswer(res, r)
+		}
+		if certificateRefused(err) {
+			return nil, explainTLS(endpoint.Host, err)
 		}
 		failures = append(failures, err)
 		if neverSent := isDialError(err); r.mutates && !neverSent {

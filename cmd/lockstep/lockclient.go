@@ -187,6 +187,9 @@ func (c *lockClient) ask(ctx context.Context, r apiRequest, waits bool, left int
 		ctx = share
 	}
 	res, err := c.api.send(ctx, endpoint, r)
+	if certificateRefused(err) {
+		return explainTLS(endpoint.Host, err)
+	}
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = fmt.Errorf("%s: %w", endpoint.Host, cause)

@@ -53,7 +53,9 @@ Exit codes: that of the command, 128+n if signal n ended it, or
   122 no node answered, the command was not run
   123 the lock was lost, the command was stopped
   124 somebody else holds the lock (or what --conflict-exit-code says)
-  125 bad usage   126 the command cannot be run   127 there is no such command`,
+  125 bad usage   126 the command cannot be run   127 there is no such command
+
+Without a command to run: "lock list" and "lock release --force".`,
 		Example: `  lockstep lock nightly --ttl 30s -- /usr/local/bin/report --all
   lockstep lock deploy --wait 10m -- make deploy
   * * * * *  lockstep lock minutely --min-hold 50s --conflict-exit-code 0 --quiet -- job`,
@@ -69,6 +71,7 @@ Exit codes: that of the command, 128+n if signal n ended it, or
 	f.StringVar(&o.owner, "owner", "", "what others see as the holder (default: user, host and process id)")
 	f.IntVar(&o.conflictCode, "conflict-exit-code", exitLockNotGot, "exit code when somebody else holds the lock")
 	f.BoolVar(&o.quiet, "quiet", false, "say nothing when somebody else holds the lock")
+	addLockOperations(cmd, os.Args)
 	return cmd
 }
 

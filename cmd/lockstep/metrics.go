@@ -64,7 +64,9 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	if r := c.s.router.Load(); r != nil {
 		set = r.Settings()
 		gauge(c.conns, float64(c.s.resp.Connections()), "resp")
-		gauge(c.conns, float64(c.s.node.PeerConnections()), "peer")
+	}
+	if n := c.s.node.get(); n != nil {
+		gauge(c.conns, float64(n.PeerConnections()), "peer")
 	}
 	gauge(c.conns, float64(c.s.httpConns.Load()), "http")
 	gauge(c.limit, float64(set.MaxMemory), "maxmemory")

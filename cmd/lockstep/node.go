@@ -2,59 +2,111 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"sync/atomic"
 
 	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard"
 )
 
-// node lets the router see a shard.Node: it translates between the two rooms'
-// words and has no state of its own.
+// node lets the router see a shard.Node, also while that is still opening: it
+// translates between the two rooms' words.
 type node struct {
-	*shard.Node
-	self   string
+	self   router.NodeInfo
+	ids    []string // of all nodes
+	ring   *shard.Ring
 	shards []router.Shard
 	slots  [][][2]uint16 // by shard
+	open   atomic.Pointer[openNode]
 }
 
-func newNode(n *shard.Node, self string) *node {
-	a := &node{Node: n, self: self}
-	for _, g := range n.Groups() {
-		a.shards = append(a.shards, g)
-		a.slots = append(a.slots, n.Ring().Ranges(g.ID()))
+// openNode is a node whose shards are open.
+type openNode struct {
+	*shard.Node
+	groups []*shard.Group
+}
+
+// newNode describes a node that opens so many shards.
+func newNode(self router.NodeInfo, ids []string, shards int) *node {
+	a := &node{self: self, ids: ids, ring: shard.RingOf(shards)}
+	for id := range shards {
+		a.shards = append(a.shards, nodeShard{a, id})
+		a.slots = append(a.slots, a.ring.Ranges(id))
 	}
 	return a
 }
 
+// opened lets requests go to n.
+func (a *node) opened(n *shard.Node) { a.open.Store(&openNode{n, n.Groups()}) }
+
+// get is the node once it is open, else nil.
+func (a *node) get() *shard.Node {
+	if a == nil {
+		return nil
+	}
+	if n := a.open.Load(); n != nil {
+		return n.Node
+	}
+	return nil
+}
+
 func (a *node) Shards() []router.Shard { return a.shards }
 
-func (a *node) ShardOfSlot(slot uint16) int { return a.Ring().ShardOf(slot) }
+func (a *node) ShardOfSlot(slot uint16) int { return a.ring.ShardOf(slot) }
 
-func (a *node) IsLeader(shard int) bool { return a.Groups()[shard].Serving() }
+func (a *node) IsLeader(shard int) bool {
+	n := a.open.Load()
+	return n != nil && n.groups[shard].Serving()
+}
 
 func (a *node) TransferLeadership(ctx context.Context, shard int, node string) error {
-	return a.Node.TransferLeadership(ctx, shard, node)
+	if n := a.open.Load(); n != nil {
+		return n.TransferLeadership(ctx, shard, node)
+	}
+	return errOpening
 }
 
 // Cluster describes the cluster as this node sees it. A shard's leader is the
 // node that this node's replica follows; its index and term are this node's own.
 func (a *node) Cluster() router.ClusterInfo {
-	info := router.ClusterInfo{ID: a.ClusterID(), Self: a.self}
-	var ids []string
-	replicas := a.Replicas()
+	n := a.open.Load()
+	if n == nil {
+		return a.unseen()
+	}
+	info := router.ClusterInfo{ID: n.ClusterID(), Self: a.self.ID}
+	replicas := n.Replicas()
 	for _, r := range replicas {
 		state := "up"
 		if !r.Up {
 			state = "down"
 		}
-		ids = append(ids, r.ID)
 		info.Nodes = append(info.Nodes, router.NodeInfo{ID: r.ID, HTTP: r.HTTP, RESP: r.RESP, Peer: r.Peer, State: state, Version: r.Version, Limits: r.Limits})
 	}
-	for i, g := range a.Groups() {
+	for i, g := range n.groups {
 		gi, figures := g.Info(), g.Figures()
 		info.Shards = append(info.Shards, router.ShardInfo{
-			ID: gi.ID, Leader: gi.Leader, Replicas: ids, Slots: a.slots[i], AppliedIndex: gi.Applied, Term: gi.Term,
+			ID: gi.ID, Leader: gi.Leader, Replicas: a.ids, Slots: a.slots[i], AppliedIndex: gi.Applied, Term: gi.Term,
 			Evicted: figures.Evicted, Expired: figures.Expired, UsedPeak: figures.UsedPeak, States: statesOf(replicas, i, gi.Applied),
 		})
+	}
+	return info
+}
+
+// unseen is the cluster of a node that has not seen it yet.
+func (a *node) unseen() router.ClusterInfo {
+	info := router.ClusterInfo{Self: a.self.ID}
+	for _, id := range a.ids {
+		n := router.NodeInfo{ID: id, State: "down"}
+		if id == a.self.ID {
+			n = a.self
+		}
+		info.Nodes = append(info.Nodes, n)
+	}
+	for id, slots := range a.slots {
+		info.Shards = append(info.Shards, router.ShardInfo{ID: id, Replicas: a.ids, Slots: slots})
 	}
 	return info
 }
@@ -70,4 +122,65 @@ func statesOf(replicas []shard.Replica, shard int, applied uint64) (list []route
 		list = append(list, s)
 	}
 	return list
+}
+
+var errOpening = fmt.Errorf("%w: this node is still opening its shards", command.ErrUnavailable)
+
+// nodeShard is a shard of a node, which may not be open yet.
+type nodeShard struct {
+	a  *node
+	id int
+}
+
+func (s nodeShard) group() *shard.Group {
+	if n := s.a.open.Load(); n != nil {
+		return n.groups[s.id]
+	}
+	return nil
+}
+
+func (s nodeShard) ID() int { return s.id }
+
+func (s nodeShard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, error) {
+	if g := s.group(); g != nil {
+		return g.Propose(ctx, b)
+	}
+	return nil, errOpening
+}
+
+func (s nodeShard) Read(ctx context.Context, opt command.ReadOptions, fn func(*command.Ctx)) (command.ReadInfo, error) {
+	if g := s.group(); g != nil {
+		return g.Read(ctx, opt, fn)
+	}
+	return command.ReadInfo{}, errOpening
+}
+
+func (s nodeShard) OutOfMemory() bool {
+	g := s.group()
+	return g != nil && g.OutOfMemory()
+}
+
+func (s nodeShard) Origin() (node string, boot uint64) {
+	if g := s.group(); g != nil {
+		return g.Origin()
+	}
+	return s.a.self.ID, 0
+}
+
+func (s nodeShard) ExpectGrant(token string) (outcome <-chan lock.Event, stop func()) {
+	if g := s.group(); g != nil {
+		return g.ExpectGrant(token)
+	}
+	missed := make(chan lock.Event, 1)
+	missed <- lock.Event{}
+	return missed, func() {}
+}
+
+func (s nodeShard) WatchLock(name string) (events <-chan lock.Event, stop func()) {
+	if g := s.group(); g != nil {
+		return g.WatchLock(name)
+	}
+	missed := make(chan lock.Event)
+	close(missed)
+	return missed, func() {}
 }

@@ -24,7 +24,7 @@ type respOptions struct {
 	password string
 	passFile string
 	tls      bool
-	cacert   string
+	pki      clientTLSOptions
 	timeout  time.Duration
 }
 
@@ -32,8 +32,8 @@ func (o *respOptions) register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.addrs, "resp", []string{"127.0.0.1:7001"}, "Redis protocol address of a node, or several")
 	fs.StringVar(&o.password, "password", "", "password of the cluster (better in LOCKSTEP_PASSWORD or a file)")
 	fs.StringVar(&o.passFile, "password-file", "", "file whose first line is the password (LOCKSTEP_PASSWORD_FILE)")
-	fs.BoolVar(&o.tls, "tls", false, "connect with TLS")
-	fs.StringVar(&o.cacert, "cacert", "", "with --tls: PEM authorities to trust")
+	fs.BoolVar(&o.tls, "tls", false, "connect with TLS, as --cacert, --cert and --key say")
+	o.pki.register(fs)
 	fs.DurationVar(&o.timeout, "timeout", 10*time.Second, "how long to wait for a connection or a reply")
 }
 
@@ -54,24 +54,44 @@ func dialRESP(ctx context.Context, o respOptions, addr string) (*respConn, error
 		return nil, withCode(exitUnavailable, err)
 	}
 	if o.tls {
-		roots, err := loadRoots(o.cacert)
-		if err != nil {
-			return nil, errors.Join(withCode(exitUsage, err), conn.Close())
+		if conn, err = o.secure(ctx, conn, addr); err != nil {
+			return nil, err
 		}
-		host, _, _ := net.SplitHostPort(addr)
-		conn = tls.Client(conn, &tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS12})
 	}
 	c := &respConn{conn: conn, r: bufio.NewReaderSize(conn, 64<<10), timeout: o.timeout}
 	password, err := passwordOf(o.password, o.passFile, os.Getenv, os.Stderr)
 	if err != nil {
-		return nil, errors.Join(withCode(exitUsage, err), c.close())
+		_ = c.close() // the first error says what is wrong
+		return nil, withCode(exitUsage, err)
 	}
 	if password != "" {
 		if _, err := c.command("AUTH", password); err != nil {
-			return nil, errors.Join(err, c.close())
+			_ = c.close()
+			return nil, err
 		}
 	}
 	return c, nil
+}
+
+// secure does the handshake of TLS.
+func (o respOptions) secure(ctx context.Context, conn net.Conn, addr string) (net.Conn, error) {
+	config, err := o.pki.config()
+	if err != nil {
+		_ = conn.Close()
+		return nil, withCode(exitUsage, err)
+	}
+	config.ServerName, _, _ = net.SplitHostPort(addr)
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	secured := tls.Client(conn, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		if certificateRefused(err) {
+			return nil, explainTLS(addr, err)
+		}
+		return nil, withCode(exitUnavailable, fmt.Errorf("%s: TLS: %w", addr, err))
+	}
+	return secured, nil
 }
 
 func (c *respConn) close() error { return c.conn.Close() }
@@ -107,6 +127,9 @@ func (c *respConn) send(b []byte) error {
 
 func (c *respConn) receive() (resp.Value, error) {
 	v, err := resp.ReadValue(c.r)
+	if certificateRefused(err) { // of TLS 1.3 it comes after the handshake
+		return v, explainTLS(c.conn.RemoteAddr().String(), err)
+	}
 	if err != nil {
 		return v, withCode(exitUnavailable, fmt.Errorf("no reply from %s: %w", c.conn.RemoteAddr(), err))
 	}
@@ -137,7 +160,8 @@ func loadSlotMap(ctx context.Context, o respOptions) (*slotMap, error) {
 			continue
 		}
 		m, err := askSlotMap(conn, o.addrs)
-		if err = errors.Join(err, conn.close()); err == nil {
+		_ = conn.close()
+		if err == nil {
 			return m, nil
 		}
 		failures = append(failures, fmt.Errorf("%s: %w", addr, err))

@@ -73,5 +73,5 @@ func (l *restoreLoader) httpEndpoint(ctx context.Context) (string, error) {
 
 // overHTTP is how to reach the same cluster over HTTP.
 func (o respOptions) overHTTP(endpoints []string) clientOptions {
-	return clientOptions{endpoints: endpoints, password: o.password, passFile: o.passFile, cacert: o.cacert, timeout: o.timeout}
+	return clientOptions{endpoints: endpoints, password: o.password, passFile: o.passFile, tls: o.pki, timeout: o.timeout}
 }

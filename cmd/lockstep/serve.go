@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"reflect"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,10 +79,13 @@ type server struct {
 	draining  atomic.Bool
 	httpConns atomic.Int64
 
-	node   *shard.Node
+	node   *node
 	router atomic.Pointer[router.Router]
-	resp   *respapi.Server
-	http   *http.Server
+	start  startup
+
+	starting sync.WaitGroup // watches the start
+	resp     *respapi.Server
+	http     *http.Server
 }
 
 func (s *server) open(ctx context.Context) error {
@@ -91,25 +93,27 @@ func (s *server) open(ctx context.Context) error {
 		return err
 	}
 	opt := s.shardOptions()
-	var err error
+	s.node = newNode(s.cfg.self(), s.cfg.nodeIDs(), s.cfg.Node.Shards)
 	starting := s.serveHTTP()
-	s.node, err = shard.Open(ctx, opt)
-	if err != nil {
-		s.peerListener.Close()
-		return err
-	}
-	r, err := router.New(newNode(s.node, s.cfg.Node.ID), opt.Table, s.routerConfig())
+	r, err := router.New(s.node, opt.Table, s.routerConfig())
 	if err != nil {
 		return err
 	}
 	s.resp = s.newRESP(r)
 	s.router.Store(r)
 	s.adoptPasswords(*s.secrets.passwords.Load()) // which may have changed meanwhile
-	if m := s.node.Memory(); m.At > 0 {           // another node was told before this one was ready
-		s.adoptMemory(m)
-	}
 	s.serveRESP()
-	return s.openHTTP(starting)
+	if err := s.openHTTP(starting); err != nil {
+		return err
+	}
+	n, err := shard.Open(ctx, opt)
+	if err != nil {
+		s.peerListener.Close()
+		return err
+	}
+	s.node.opened(n)
+	s.start.watch(s)
+	return nil
 }
 
 // listen opens all ports before anything else: a port in use is the most common
@@ -150,7 +154,7 @@ func (s *server) shardOptions() shard.Options {
 		DiskStallTimeout: c.Raft.DiskStallTimeout, AuditInterval: c.Raft.AuditInterval, SnapshotLogBytes: c.Raft.SnapshotLogBytes,
 		MaxValueBytes:   c.Requests.MaxValueBytes,
 		MaxWaitingBytes: max(256<<20, 2*c.Requests.MaxValueBytes),
-		Logger:          s.logger, Metrics: s.registry, Fatal: s.fatal, OnMemory: s.adoptMemory,
+		Logger:          s.logger, Metrics: s.registry, Fatal: s.fatal, OnMemory: s.adoptMemory, OnStart: s.start.waitsFor,
 	}
 	if c.Raft.LeaseReads {
 		opt.LeaseDuration = c.Raft.LeaseDuration
@@ -191,9 +195,15 @@ func memoryOf(set router.Settings) shard.Memory {
 // Reload implements router.Reloader for what the shards need to know; the
 // protocols ask the router themselves.
 func (s *server) Reload(_ context.Context, old, next router.Settings) error {
-	if was, is := memoryOf(old), memoryOf(next); !reflect.DeepEqual(was, is) {
-		s.node.SetMemory(is)
+	was, is := memoryOf(old), memoryOf(next)
+	if reflect.DeepEqual(was, is) {
+		return nil
 	}
+	n := s.node.get()
+	if n == nil {
+		return errOpening
+	}
+	n.SetMemory(is)
 	return nil
 }
 
@@ -223,6 +233,7 @@ func (s *server) routerConfig() router.Config {
 	}
 	return router.Config{
 		Redirect: redirect, Cluster: router.ClusterProtocol(s.cfg.Requests.ClusterProtocol), SpanShards: s.cfg.Requests.AllowCrossShard, RequestTimeout: s.cfg.Requests.Timeout,
+		Loading:        true,
 		MaxQueuedBytes: int(max(512<<20, s.cfg.Requests.MaxValueBytes)),
 		Version:        version, Settings: s.settings(), Passwords: *s.secrets.passwords.Load(), Reloader: s, Registerer: s.registry, Logger: s.logger,
 		Static: map[string]string{
@@ -248,8 +259,7 @@ func (s *server) serveRESP() {
 	go func() { s.report("redis protocol", s.resp.Serve()) }()
 }
 
-// serveHTTP answers probes while the shards open, which may take as long as other
-// nodes take to start.
+// serveHTTP answers probes until there is a router.
 func (s *server) serveHTTP() *httpapi.Starting {
 	handler := new(httpapi.Starting)
 	s.http = &http.Server{
@@ -262,22 +272,23 @@ func (s *server) serveHTTP() *httpapi.Starting {
 
 func (s *server) openHTTP(starting *httpapi.Starting) error {
 	handler, err := httpapi.New(httpapi.Options{
-		Router: s.router.Load(), Gatherer: s.registry, Registerer: s.registry, Ready: s.ready, Notices: s.node.Notices, Backup: s.backup, Digest: s.digest,
+		Router: s.router.Load(), Gatherer: s.registry, Registerer: s.registry, Ready: s.ready, Notices: s.notices, Backup: s.backup, Digest: s.digest,
 		MaxValueBytes: s.cfg.Requests.MaxValueBytes, AllowedHosts: s.cfg.Security.AllowedHosts, Logger: s.logger,
 	})
 	if err != nil {
 		return err
 	}
 	starting.Open(handler)
-	told := s.cfg.advertised(localHost)
-	s.logger.Info("ready for clients", "told_http", told.HTTP, "told_resp", told.RESP, "http", s.cfg.Listen.HTTP, "resp", s.cfg.Listen.RESP, "peer", s.cfg.Listen.Peer,
-		"shards", s.cfg.Node.Shards, "cluster", s.node.ClusterID(), "version", version, "go", runtime.Version())
 	return nil
 }
 
 // backup writes a shard's newest acknowledged state as an RDB file.
 func (s *server) backup(ctx context.Context, shard int, w io.Writer) error {
-	return backupTo(ctx, s.node.Groups()[shard], s.cfg.Requests.Timeout, w)
+	n := s.node.get()
+	if n == nil {
+		return errOpening
+	}
+	return backupTo(ctx, n.Groups()[shard], s.cfg.Requests.Timeout, w)
 }
 
 // replica is what a backup needs of a shard.
@@ -300,9 +311,13 @@ func backupTo(ctx context.Context, r replica, patience time.Duration, w io.Write
 }
 
 // digest hashes this node's replica of a shard, for comparison with others.
-func (s *server) digest(shard int) httpapi.Digest {
-	d := s.node.Groups()[shard].Digest()
-	return httpapi.Digest{Index: d.Index, Keys: d.Keys, Sum: d.Sum, State: d.State}
+func (s *server) digest(shard int) (httpapi.Digest, error) {
+	n := s.node.get()
+	if n == nil {
+		return httpapi.Digest{}, errOpening
+	}
+	d := n.Groups()[shard].Digest()
+	return httpapi.Digest{Index: d.Index, Keys: d.Keys, Sum: d.Sum, State: d.State}, nil
 }
 
 func (s *server) report(what string, err error) {
@@ -313,12 +328,13 @@ func (s *server) report(what string, err error) {
 
 // handOver gives the leaderships to other nodes, while this one still takes requests.
 func (s *server) handOver() {
-	if s.node == nil {
+	n := s.node.get()
+	if n == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownPatience)
 	defer cancel()
-	s.node.HandOver(ctx)
+	n.HandOver(ctx)
 }
 
 // ready is what /readyz tells.
@@ -326,7 +342,15 @@ func (s *server) ready() error {
 	if s.draining.Load() {
 		return errors.New("this node is stopping")
 	}
-	return s.node.Ready()
+	return s.start.ready(s)
+}
+
+// notices are what an operator should know though this node is ready.
+func (s *server) notices() []string {
+	if n := s.node.get(); n != nil {
+		return n.Notices()
+	}
+	return nil
 }
 
 // drain refuses new requests, and keeps doing so until load balancers and clients have
@@ -378,8 +402,9 @@ func (s *server) close() {
 	if router != nil {
 		router.Wait()
 	}
-	if s.node != nil {
-		if err := s.node.Close(); err != nil {
+	s.starting.Wait()
+	if n := s.node.get(); n != nil {
+		if err := n.Close(); err != nil {
 			s.logger.Error("stopping the shards", "error", err)
 		}
 	}

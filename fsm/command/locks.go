@@ -13,6 +13,7 @@ func lockSpecs() []*Spec {
 	return []*Spec{
 		specLock, specLockRenew, specUnlock, specLockInfo,
 		specLSLock, specLSLockRenew, specLSLockCancel, specLSLockDrop, specLSFenceFloor,
+		specLSLocks, specLSLockCount, specLSLockBreak,
 	}
 }
 

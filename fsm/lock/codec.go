@@ -103,7 +103,7 @@ func (t *Table) decodeLock(d *decoder) {
 	if d.failed {
 		return
 	}
-	t.locks[l.name] = l
+	t.put(l)
 	t.bytes += cost(l.name, l.token, l.owner)
 	l.timer = timer{name: l.name, lock: l, index: -1}
 	t.schedule(&l.timer, ends)

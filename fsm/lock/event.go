@@ -6,7 +6,7 @@ type EventKind uint8
 // Kinds of events.
 const (
 	EventGranted    EventKind = iota + 1
-	EventLost                 // Reason: Released or Expired
+	EventLost                 // Reason: Released, Expired or Forced
 	EventWaiterGone           // Reason: TimedOut, NodeGone or Cancelled
 )
 
@@ -20,6 +20,7 @@ const (
 	TimedOut
 	NodeGone
 	Cancelled
+	Forced // released by an operator
 )
 
 // String is the word that clients read.
@@ -35,6 +36,8 @@ func (r Reason) String() string {
 		return "node_gone"
 	case Cancelled:
 		return "cancelled"
+	case Forced:
+		return "forced"
 	}
 	return ""
 }

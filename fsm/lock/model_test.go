@@ -2,6 +2,7 @@ package lock
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -112,7 +113,7 @@ func TestAsNaive(t *testing.T) {
 			n.settle()
 			tab.Advance(n.now)
 			nm, tk := name.Draw(t, "name"), token.Draw(t, "token")
-			switch rapid.IntRange(0, 7).Draw(t, "op") {
+			switch rapid.IntRange(0, 8).Draw(t, "op") {
 			case 0, 1, 2:
 				r := Request{
 					Name: nm, Token: tk, Owner: "o" + tk, TTLMillis: millis.Draw(t, "ttl"), WaitMillis: rapid.Int64Range(0, 60).Draw(t, "wait"),
@@ -158,6 +159,20 @@ func TestAsNaive(t *testing.T) {
 					l.queue = slices.DeleteFunc(l.queue, func(w naiveWaiter) bool { return w.from.Node == "n1" && w.from.Boot < 3 })
 				}
 				tab.DropNode("n1", 3)
+			case 8:
+				l, fence := n.locks[nm], uint64(0)
+				if l != nil && rapid.Bool().Draw(t, "one grant") {
+					fence = l.fence + uint64(rapid.IntRange(0, 1).Draw(t, "another"))
+				}
+				want := l != nil && (fence == 0 || fence == l.fence)
+				if want {
+					if n.next(nm); n.locks[nm] == nil {
+						n.fence() // the old one counts no more
+					}
+				}
+				if _, got := tab.Break(n.now, []byte(nm), fence); got != want {
+					t.Fatalf("break %s %d: %v, want %v", nm, fence, got, want)
+				}
 			}
 			compare(t, n, tab)
 			for _, e := range tab.TakeEvents() {
@@ -201,6 +216,11 @@ func compare(t *rapid.T, n *naive, tab *Table) {
 			waiting++
 		}
 		bytes += cost(name, l.token, l.owner)
+	}
+	var listed []string
+	tab.List("", "", func(l Listed) bool { listed = append(listed, l.Name); return true })
+	if want := slices.Sorted(maps.Keys(n.locks)); !slices.Equal(listed, want) || tab.Count("") != len(want) {
+		t.Fatalf("listed %q, counted %d, want %q", listed, tab.Count(""), want)
 	}
 	if tab.Len() != len(n.locks) || tab.Waiters() != waiting || tab.Bytes() != bytes || len(tab.timers) != len(n.locks)+waiting {
 		t.Fatalf("%d locks, %d waiters, %d bytes, %d timers; want %d, %d, %d, %d",

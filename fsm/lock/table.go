@@ -97,6 +97,7 @@ type held struct {
 	timer              timer // when the grant ends
 	first, last        *waiter
 	waiters            map[string]*waiter // by token; nil while nobody waits
+	tree               branches           // see order
 }
 
 // waiter is a place in a lock's queue.
@@ -119,6 +120,7 @@ type NodeBoot struct {
 // in milliseconds: no setting of a clock shortens a lock or a wait.
 type Table struct {
 	locks     map[string]*held
+	order     order // the same locks
 	timers    timers
 	sum       uint64 // of the hashes of timers; see Sum
 	lastFence uint64
@@ -164,10 +166,16 @@ func (t *Table) Acquire(now int64, r Request) (status Status, g Grant, holder st
 	}
 	l = &held{name: r.Name}
 	l.timer = timer{name: l.name, lock: l, index: -1}
-	t.locks[l.name] = l
+	t.put(l)
 	t.bytes += cost(r.Name, r.Token, r.Owner)
 	t.give(l, now, r.Token, r.Owner, r.TTLMillis, NodeBoot{r.Node, r.Boot})
 	return Granted, t.grant(l), l.owner
+}
+
+// put makes l one of the locks.
+func (t *Table) put(l *held) {
+	t.locks[l.name] = l
+	t.order.add(l)
 }
 
 // grant is what clients are told of l's grant.
@@ -309,6 +317,24 @@ func (t *Table) lose(l *held, now int64, why Reason) {
 	}
 	t.unschedule(&l.timer)
 	delete(t.locks, l.name)
+	t.order.remove(l.name)
+}
+
+// Break ends a grant, whoever holds the lock, and returns what it was; false if nobody
+// does, or if fence is not 0 and not that of the grant. The next waiter gets the lock.
+// Without one a fence is used up, so that this shard takes no more writes with that of
+// the grant.
+func (t *Table) Break(now int64, name []byte, fence uint64) (Info, bool) {
+	l := t.locks[string(name)]
+	if l == nil || fence != 0 && l.fence != fence {
+		return Info{}, false
+	}
+	was := t.info(l)
+	t.lose(l, now, Forced)
+	if t.locks[l.name] == nil {
+		t.marks.put(now, markKey(l.name), t.nextFence(now+t.wall, was.Fence)).granted = true
+	}
+	return was, true
 }
 
 // Advance ends what is over by now: grants, and waits.
@@ -391,7 +417,11 @@ func (t *Table) Info(name []byte) (Info, bool) {
 	if l == nil {
 		return Info{}, false
 	}
-	return Info{Grant: t.grant(l), Owner: l.owner, TTLMillis: l.ttl, Ends: l.timer.at, Waiters: len(l.waiters)}, true
+	return t.info(l), true
+}
+
+func (t *Table) info(l *held) Info {
+	return Info{Grant: t.grant(l), Owner: l.owner, TTLMillis: l.ttl, Ends: l.timer.at, Waiters: len(l.waiters)}
 }
 
 // NextDue returns when the next grant or wait is over; ok is false if none is.

@@ -115,11 +115,7 @@ func TestTLS(t *testing.T) {
 	clients, peers, strangers := newAuthority(t, dir, "clients"), newAuthority(t, dir, "peers"), newAuthority(t, dir, "strangers")
 	server := clients.issue("server")
 	client := clients.issue("client")
-	certificate, err := tls.LoadX509KeyPair(client.cert, client.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := &tls.Config{RootCAs: clients.pool(), Certificates: []tls.Certificate{certificate}}
+	config := clients.config(client)
 	c := NewCluster(t, Options{
 		TLS:   config,
 		Flags: []string{"--tls-cert", server.cert, "--tls-key", server.key, "--tls-ca", clients.file},
@@ -258,6 +254,16 @@ func (a *authority) pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
 	return pool
+}
+
+// config trusts the authority and shows a certificate.
+func (a *authority) config(shown keyPair) *tls.Config {
+	a.t.Helper()
+	certificate, err := tls.LoadX509KeyPair(shown.cert, shown.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return &tls.Config{RootCAs: a.pool(), Certificates: []tls.Certificate{certificate}}
 }
 
 func certificateTemplate(name string, serial int64) *x509.Certificate {

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// clientTLSOptions are what a command line tool trusts and shows.
+type clientTLSOptions struct{ cacert, cert, key string }
+
+func (o *clientTLSOptions) register(fs *pflag.FlagSet) {
+	fs.StringVar(&o.cacert, "cacert", "", "PEM authorities to trust with TLS (LOCKSTEP_CACERT)")
+	fs.StringVar(&o.cert, "cert", "", "PEM certificate to show to nodes that want one, for --tls-ca (LOCKSTEP_CERT)")
+	fs.StringVar(&o.key, "key", "", "PEM private key of --cert (LOCKSTEP_KEY)")
+}
+
+// withEnvironment fills in what no flag says.
+func (o clientTLSOptions) withEnvironment(getenv func(string) string) clientTLSOptions {
+	for name, to := range map[string]*string{"LOCKSTEP_CACERT": &o.cacert, "LOCKSTEP_CERT": &o.cert, "LOCKSTEP_KEY": &o.key} {
+		if *to == "" {
+			*to = getenv(name)
+		}
+	}
+	return o
+}
+
+// config reads the files. What is wrong with them is one sentence.
+func (o clientTLSOptions) config() (*tls.Config, error) {
+	o = o.withEnvironment(os.Getenv)
+	roots, err := loadRoots(o.cacert)
+	if err != nil {
+		return nil, err
+	}
+	cfg := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	switch {
+	case o.cert == "" && o.key == "":
+		return cfg, nil
+	case o.key == "":
+		return nil, errors.New("--key is missing: --cert names a certificate, and its private key is needed too (LOCKSTEP_KEY)")
+	case o.cert == "":
+		return nil, errors.New("--cert is missing: --key names a private key, and its certificate is needed too (LOCKSTEP_CERT)")
+	}
+	pair, err := loadPair(o.cert, o.key, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	// Shown whatever authorities the node lists: its refusal says more than no certificate.
+	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair, nil }
+	return cfg, nil
+}
+
+func loadPair(certFile, keyFile string, now time.Time) (*tls.Certificate, error) {
+	cert, _, err := readSecret(certFile)
+	if err != nil {
+		return nil, fmt.Errorf("--cert: %w", err)
+	}
+	key, mode, err := readSecret(keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("--key: %w", err)
+	}
+	if why := exposed(keyFile, mode); why != "" {
+		warnOnce(os.Stderr, why)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("--cert %s and --key %s are no pair: %w", certFile, keyFile, err)
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return nil, fmt.Errorf("--cert: %s: %w", certFile, err)
+	}
+	if now.After(leaf.NotAfter) {
+		return nil, fmt.Errorf("--cert: %s expired at %s", certFile, leaf.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return &pair, nil
+}
+
+var warned sync.Map // what was warned of
+
+// warnOnce warns, however many connections come upon the same.
+func warnOnce(w io.Writer, why string) {
+	if _, again := warned.LoadOrStore(why, true); !again {
+		fmt.Fprintln(w, "lockstep: warning:", why)
+	}
+}
+
+// certificateRefused tells whether err is what a node says to a client whose certificate it
+// does not accept, or that shows none. It has read nothing of a request then.
+func certificateRefused(err error) bool {
+	var remote *net.OpError
+	if !errors.As(err, &remote) || remote.Op != "remote error" || remote.Err == nil {
+		return false
+	}
+	text := remote.Err.Error()
+	return strings.Contains(text, "certificate")
+}
+
+// explainTLS says what to do about a refused certificate; other errors stay as they are.
+func explainTLS(addr string, err error) error {
+	if !certificateRefused(err) {
+		return err
+	}
+	return withCode(exitFailed, fmt.Errorf("%s wants a certificate of its clients and was shown none that it accepts (--cert and --key, or LOCKSTEP_CERT and LOCKSTEP_KEY): %w", addr, err))
+}

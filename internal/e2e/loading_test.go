@@ -1,0 +1,96 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// While a node starts, its clients hear LOADING, probes are answered, and it says whom it
+// waits for. A majority that is lost later is another matter.
+func TestLoadingWhileANodeStarts(t *testing.T) {
+	c := NewCluster(t, Options{})
+	n, others := c.Nodes[0], c.Nodes[1:]
+	n.Start()
+	n.awaitLoading(t, "a node without data needs the answer of all others first; not connected: n2, n3")
+	Eventually(t, 20*time.Second, func() error { return n.says("waits until it has asked all others", "missing=n2,n3") })
+	c.StartAll()
+	w := n.Dial()
+	for _, command := range [][]string{{"PING"}, {"SET", "k", "v"}, {"GET", "k"}} {
+		if got := w.Do(command...); strings.HasPrefix(got, "-") {
+			t.Errorf("%s once ready: %q", command[0], got)
+		}
+	}
+	for _, other := range others {
+		other.Kill()
+	}
+	Eventually(t, 60*time.Second, func() error {
+		if got := n.Dial().Do("GET", "k"); !strings.HasPrefix(got, "-CLUSTERDOWN") {
+			return fmt.Errorf("without a majority: %q", got)
+		}
+		return nil
+	})
+	if got := n.Dial().Do("PING"); got != "+PONG" {
+		t.Errorf("PING without a majority: %q", got)
+	}
+	n.Kill()
+	n.Start() // its data is there, a majority is not
+	n.awaitLoading(t, "shard 0 has no leader that serves; not connected: n2, n3")
+	Eventually(t, 30*time.Second, func() error { return n.says("waits for a majority of the nodes", "missing=n2,n3") })
+	c.StartAll()
+	if got := n.Dial().Do("GET", "k"); got != "v" {
+		t.Errorf("GET once ready again: %q", got)
+	}
+	if err := n.says("waits for a majority of the nodes", "missing=n2,n3"); err != nil {
+		t.Error(err) // still once
+	}
+}
+
+// awaitLoading waits until a node tells why it does not serve, and looks at everything else
+// that it tells then.
+func (n *Node) awaitLoading(t *testing.T, why string) {
+	t.Helper()
+	Eventually(t, 30*time.Second, func() error {
+		status, body, err := n.Do("GET", "/readyz", "")
+		if err != nil || status != http.StatusServiceUnavailable || !strings.Contains(string(body), why) {
+			return fmt.Errorf("/readyz: %d %s %w", status, body, err)
+		}
+		return nil
+	})
+	w := n.Dial()
+	for _, e := range []struct{ command, want string }{
+		{"PING", "-LOADING "}, {"GET k", "-LOADING "}, {"SET k v", "-LOADING "}, {"LOCK l 1000", "-LOADING "}, {"CLIENT GETNAME", "$-1"},
+	} {
+		if got := w.Do(strings.Fields(e.command)...); !strings.HasPrefix(got, e.want) {
+			t.Errorf("%s while the node starts: %q", e.command, got)
+		}
+	}
+	for path, want := range map[string]int{"/healthz": 200, "/metrics": 200, "/v1/cluster": 200, "/openapi.json": 200, "/v1/keys/k": 503, "/v1/shards/0/digest": 503, "/v1/locks": 503} {
+		status, body, err := n.Do("GET", path, "")
+		if path == "/v1/shards/0/digest" && status == 200 {
+			continue // the shard is open
+		}
+		if err != nil || status != want {
+			t.Errorf("%s while the node starts: %d %s %v", path, status, body, err)
+		}
+	}
+}
+
+// says looks for one line of the log, and that there is no second one.
+func (n *Node) says(sentence, detail string) error {
+	count := 0
+	for line := range strings.Lines(n.Log()) {
+		if strings.Contains(line, sentence) {
+			count++
+			if !strings.Contains(line, detail) {
+				return fmt.Errorf("the log says: %s", line)
+			}
+		}
+	}
+	if count != 1 {
+		return fmt.Errorf("the log says %q %d times", sentence, count)
+	}
+	return nil
+}
