@@ -76,6 +76,12 @@ type Group struct {
 	snapshotMillis atomic.Int64  // Unix time of that snapshot; 0: none
 	openedWith     uint64        // index of the newest log entry when the replica was opened
 
+	flushes    flushes
+	flushLasts atomic.Int64 // how long a slow flush has been under way; 0: none is. See diskwatch.go
+	abdicating atomic.Bool
+	handing    atomic.Bool  // over, for the sake of the disk
+	handoverAt atomic.Int64 // monotonic time before which that is not tried again
+
 	logClock  logclock.Clock
 	appliedAt atomic.Int64 // monotonic time at which the newest entry was applied; 0: none yet
 
@@ -159,7 +165,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	if err := g.bootstrap(cfg); err != nil {
 		return errors.Join(err, g.log.Close())
 	}
-	log := durable{g.log, func(err error) { g.opt.Fatal(fmt.Errorf("shard %d: %w", g.id, err)) }}
+	log := durable{g.log, dir, &g.flushes, func(err error) { g.opt.Fatal(fmt.Errorf("shard %d: %w", g.id, err)) }}
 	r, err := raft.NewRaft(cfg, g.fsm, log, log, g.snapshots, g.wire)
 	if err != nil {
 		return errors.Join(err, g.log.Close())
@@ -217,8 +223,12 @@ func (g *Group) kick() {
 }
 
 // Propose has the units of b logged and applied, and returns a reply for each.
-// Errors wrap command.ErrUnavailable, command.ErrOverloaded or command.ErrInDoubt.
+// Errors wrap command.ErrUnavailable, command.ErrOverloaded, command.ErrNoRoom or
+// command.ErrInDoubt.
 func (g *Group) Propose(ctx context.Context, b command.Batch) ([]resp.Value, error) {
+	if g.room() == noneLeft {
+		return nil, errFull
+	}
 	return g.origin.propose(ctx, b)
 }
 

@@ -22,6 +22,7 @@ type NodeInfo struct {
 	RESP   string      `json:"resp"`
 	Groups []GroupInfo `json:"groups"`
 	Memory memoryInfo  `json:"memory"`
+	Disk   diskInfo    `json:"disk,omitzero"`
 
 	Version string            `json:"version,omitempty"`
 	Limits  map[string]string `json:"limits,omitempty"`
@@ -68,11 +69,13 @@ type GroupInfo struct {
 
 	Diverged  bool `json:"diverged,omitempty"`  // its state is wrong, and being rebuilt
 	Undecided bool `json:"undecided,omitempty"` // replicas differ, and no majority tells which is right
+
+	Room roomLevel `json:"room,omitempty"` // on the disks, as far as this node would go by it as a leader
 }
 
 // Info describes this node.
 func (n *Node) Info() NodeInfo {
-	info := NodeInfo{ID: n.opt.NodeID, HTTP: n.opt.HTTPAddr, RESP: n.opt.RESPAddr, Memory: n.memory.Load().info(),
+	info := NodeInfo{ID: n.opt.NodeID, HTTP: n.opt.HTTPAddr, RESP: n.opt.RESPAddr, Memory: n.memory.Load().info(), Disk: n.diskInfo(),
 		Version: n.opt.Version, Limits: n.opt.Limits}
 	for _, g := range n.Groups() {
 		info.Groups = append(info.Groups, g.Info())
@@ -86,6 +89,7 @@ func (g *Group) Info() GroupInfo {
 		ID: int(g.id), Leader: g.Leader(), Serving: g.Serving(),
 		Term: g.raft.CurrentTerm(), Applied: g.fsm.Applied(), Repair: g.quarantined.Load(),
 		Diverged: g.diverged.Load(), Undecided: g.undecided.Load(),
+		Room: g.node.tightest(g),
 	}
 }
 
@@ -185,7 +189,7 @@ func (n *Node) balance(ctx context.Context) {
 		for _, g := range n.Groups() {
 			want := n.opt.Members[int(g.id)%len(n.opt.Members)].ID
 			settled := g.clock.Mono()-time.Duration(g.servingFrom.Load()) > balanceEvery
-			if !g.Serving() || want == n.opt.NodeID || !settled || !n.caughtUp(want, g) {
+			if !g.Serving() || want == n.opt.NodeID || !settled || !n.fit(want, g) {
 				continue
 			}
 			if err := g.TransferLeadership(ctx, want); err != nil {

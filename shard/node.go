@@ -31,6 +31,7 @@ type Node struct {
 	peers  map[string]NodeInfo
 	empty  map[uint32]seniority // groups of which this node had nothing when it started
 
+	disk         diskState
 	offSince     atomic.Int64 // monotonic time since when this node's clock has been off; 0: it is not
 	snapshotting turn         // one snapshot at a time on a node
 	stop         context.CancelFunc
@@ -76,7 +77,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	if err := n.openGroups(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
-	for _, loop := range []func(context.Context){n.exchange, n.balance, n.watchClocks, n.watchMajority} {
+	for _, loop := range []func(context.Context){n.exchange, n.balance, n.watchClocks, n.watchMajority, n.watchDisk, n.watchRoom} {
 		n.wg.Go(func() { loop(loops) })
 	}
 	return n, nil
@@ -153,6 +154,8 @@ func (n *Node) Ready() error {
 			return fmt.Errorf("shard %d is being repaired", g.id)
 		case g.diverged.Load():
 			return fmt.Errorf("shard %d differs from the other replicas and is being rebuilt", g.id)
+		case g.flushLasts.Load() > 0:
+			return fmt.Errorf("shard %d: the disk has not finished a write for %v", g.id, time.Duration(g.flushLasts.Load()).Round(time.Millisecond))
 		case !g.Serving() && g.age() > 2*time.Second:
 			return fmt.Errorf("shard %d has no leader that serves", g.id)
 		}
@@ -162,6 +165,7 @@ func (n *Node) Ready() error {
 
 // Notices are what an operator should know though this node is ready.
 func (n *Node) Notices() (list []string) {
+	list = n.diskNotices()
 	for _, g := range n.Groups() {
 		if g.undecided.Load() {
 			list = append(list, fmt.Sprintf("shard %d: replicas differ, and no majority can tell which is right", g.id))
@@ -243,7 +247,7 @@ func (n *Node) answerPropose(ctx context.Context, from string, req []byte) ([]by
 	if err := batch.Check(); err != nil {
 		return nil, err // once in the log it would stop every replica
 	}
-	if g.serving.Load() == 0 {
+	if g.serving.Load() == 0 || g.room() == noneLeft {
 		return encodeResult(fsm.BatchResult{}, errNotServing), nil
 	}
 	return encodeResult(g.packer.submit(ctx, batch)), nil
