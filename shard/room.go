@@ -128,6 +128,9 @@ func (g *Group) room() roomLevel {
 	return roomy
 }
 
+// CountNoRoom counts a write that was refused for want of room.
+func (g *Group) CountNoRoom() { g.metrics.refused() }
+
 var errFull = fmt.Errorf("%w: the disk is full", command.ErrNoRoom)
 
 // NoRoom returns an error that wraps command.ErrNoRoom if a write must be refused for want
@@ -135,10 +138,8 @@ var errFull = fmt.Errorf("%w: the disk is full", command.ErrNoRoom)
 func (g *Group) NoRoom(grows func() bool) error {
 	switch level := g.room(); {
 	case level == noneLeft:
-		g.metrics.refused()
 		return fmt.Errorf("%w: the disk of shard %d's leader, or of a majority, is full", command.ErrNoRoom, g.id)
 	case level == tight && grows():
-		g.metrics.refused()
 		return fmt.Errorf("%w: less than --disk-reserve is free on the disk of shard %d's leader, or of a majority", command.ErrNoRoom, g.id)
 	}
 	return nil

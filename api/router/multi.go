@@ -160,6 +160,12 @@ func (r *Router) queue(s *Session, p *plan, args command.Args) resp.Value {
 	if p.write && r.shards[shard].OutOfMemory() && r.table.NeedsMemory(args) {
 		return r.reject(s, p, errOOM)
 	}
+	if p.write {
+		if err := r.shards[shard].NoRoom(func() bool { return r.table.NeedsMemory(args) }); err != nil {
+			r.shards[shard].CountNoRoom()
+			return r.reject(s, p, writeError(err))
+		}
+	}
 	size := commandSize(args)
 	if t.size+size > r.cfg.MaxQueuedBytes {
 		return r.reject(s, p, errTxTooLarge)

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,6 +13,9 @@ func Free(path string) (int64, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(path, &s); err != nil {
 		return 0, err
+	}
+	if s.Blocks == 0 {
+		return 0, fmt.Errorf("the file system of %s does not tell its size", path)
 	}
 	return int64(s.Bavail) * int64(s.Bsize), nil
 }
