@@ -47,7 +47,10 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	}
 	meta, err := OpenMeta(opt.DataDir, opt.identity(), time.UnixMilli(opt.Clock.WallMillis()))
 	if err != nil {
-		return nil, err
+		return nil, opt.explainFull(err)
+	}
+	if err := opt.checkRoom(); err != nil {
+		return nil, errors.Join(err, meta.Close())
 	}
 	opt.Boot = meta.Boot()
 	shards := make([]int, opt.Shards)
@@ -75,7 +78,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	loops, stop := context.WithCancel(context.Background())
 	n.stop = stop
 	if err := n.openGroups(ctx); err != nil {
-		return nil, errors.Join(err, n.Close())
+		return nil, errors.Join(opt.explainFull(err), n.Close())
 	}
 	for _, loop := range []func(context.Context){n.exchange, n.balance, n.watchClocks, n.watchMajority, n.watchDisk, n.watchRoom} {
 		n.wg.Go(func() { loop(loops) })
