@@ -40,6 +40,8 @@ type diskState struct {
 	slowUntil atomic.Int64 // monotonic time
 	free      atomic.Int64 // bytes
 	room      atomic.Int32 // a roomLevel
+	usual     atomic.Int64 // how long a flush takes while no snapshot is written, on the average
+	slowest   atomic.Int64 // flush since the writer of a snapshot looked
 	scarce    atomic.Bool  // some node has told that it has no room
 }
 
@@ -78,6 +80,7 @@ func (n *Node) watchDisk(ctx context.Context) {
 // lookAtDisk does what the state of the disk asks for.
 func (g *Group) lookAtDisk(passed, limit time.Duration) {
 	lasts := g.flushes.look(passed)
+	g.flushSeen.Store(int64(lasts))
 	slow := lasts >= limit
 	if slow {
 		g.flushLasts.Store(int64(lasts))

@@ -3,6 +3,7 @@ package shard
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -17,15 +18,19 @@ type durable struct {
 	LogStore
 	dir     string
 	flushes *flushes
+	took    func(time.Duration) // is told how long each append took
 	fatal   func(error)
 }
 
 var _ raft.MonotonicLogStore = durable{}
 
 func (d durable) do(op string, kind flushKind, write func() error) error {
-	end := d.flushes.track(kind)
+	end, began := d.flushes.track(kind), time.Now()
 	err := write()
 	end()
+	if kind == flushAppend {
+		d.took(time.Since(began))
+	}
 	if err == nil || errors.Is(err, raftlog.ErrClosed) {
 		return err
 	}

@@ -69,6 +69,7 @@ type Group struct {
 	putOff         atomic.Bool   // the newest snapshot was, because no majority confirmed the state
 	notBefore      atomic.Int64  // monotonic time before which no snapshot is tried again
 	undecided      atomic.Bool   // replicas differ, and nobody can tell which is right
+	compacting     atomic.Int32  // a compacting
 	audits         audits
 	auditing       chan audit // capacity 1
 	handout        handout
@@ -77,6 +78,8 @@ type Group struct {
 	openedWith     uint64        // index of the newest log entry when the replica was opened
 
 	flushes    flushes
+	rests      rests        // of the writer of a snapshot
+	flushSeen  atomic.Int64 // how long a flush has been under way when it was last looked at
 	flushLasts atomic.Int64 // how long a slow flush has been under way; 0: none is. See diskwatch.go
 	abdicating atomic.Bool
 	handing    atomic.Bool  // over, for the sake of the disk
@@ -165,7 +168,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	if err := g.bootstrap(cfg); err != nil {
 		return errors.Join(err, g.log.Close())
 	}
-	log := durable{g.log, dir, &g.flushes, func(err error) { g.opt.Fatal(fmt.Errorf("shard %d: %w", g.id, err)) }}
+	log := durable{g.log, dir, &g.flushes, n.flushed, func(err error) { g.opt.Fatal(fmt.Errorf("shard %d: %w", g.id, err)) }}
 	r, err := raft.NewRaft(cfg, g.fsm, log, log, g.snapshots, g.wire)
 	if err != nil {
 		return errors.Join(err, g.log.Close())
@@ -174,6 +177,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	g.wire.Attach(r)
 	g.told.open(r.CurrentTerm)
 	g.noteSnapshot()
+	g.snapshots.SetHooks(snapshot.Hooks{Pace: g.pace, Room: g.roomForSnapshot, Failed: g.snapshotFailed})
 	return nil
 }
 

@@ -70,6 +70,8 @@ type GroupInfo struct {
 	Diverged  bool `json:"diverged,omitempty"`  // its state is wrong, and being rebuilt
 	Undecided bool `json:"undecided,omitempty"` // replicas differ, and no majority tells which is right
 
+	Compacting compacting `json:"compacting,omitempty"`
+
 	Room roomLevel `json:"room,omitempty"` // on the disks, as far as this node would go by it as a leader
 }
 
@@ -89,7 +91,7 @@ func (g *Group) Info() GroupInfo {
 		ID: int(g.id), Leader: g.Leader(), Serving: g.Serving(),
 		Term: g.raft.CurrentTerm(), Applied: g.fsm.Applied(), Repair: g.quarantined.Load(),
 		Diverged: g.diverged.Load(), Undecided: g.undecided.Load(),
-		Room: g.node.tightest(g),
+		Room: g.node.tightest(g), Compacting: compacting(g.compacting.Load()),
 	}
 }
 
@@ -145,19 +147,25 @@ func (n *Node) exchange(ctx context.Context) {
 			if m.ID == n.opt.NodeID {
 				continue
 			}
-			cctx, cancel := context.WithTimeout(ctx, exchangeEvery)
-			reply, err := n.net.Call(cctx, m.ID, methodInfo, nil)
-			cancel()
-			var info NodeInfo
-			if err != nil || json.Unmarshal(reply, &info) != nil {
-				continue
+			if info, ok := n.askInfo(ctx, m.ID); ok {
+				n.adopt(info.Memory)
 			}
-			n.mu.Lock()
-			n.peers[m.ID] = info
-			n.mu.Unlock()
-			n.adopt(info.Memory)
 		}
 	})
+}
+
+// askInfo has a node tell about itself.
+func (n *Node) askInfo(ctx context.Context, node string) (info NodeInfo, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeEvery)
+	defer cancel()
+	reply, err := n.net.Call(ctx, node, methodInfo, nil)
+	if err != nil || json.Unmarshal(reply, &info) != nil {
+		return NodeInfo{}, false
+	}
+	n.mu.Lock()
+	n.peers[node] = info
+	n.mu.Unlock()
+	return info, true
 }
 
 // every calls fn at once and then at each interval until ctx ends.

@@ -3,6 +3,7 @@ package shard
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 
@@ -149,6 +150,45 @@ func TestFullFollowerTakesNoEntries(t *testing.T) {
 	c.eventually(func() error {
 		if got := c.group(full).raft.LastIndex(); got < c.group(leader).raft.LastIndex() {
 			return fmt.Errorf("the log ends at %d", got)
+		}
+		return nil
+	})
+}
+
+// TestNoRoomForASnapshot: it is put off, leaves nothing, and is taken when there is room.
+func TestNoRoomForASnapshot(t *testing.T) {
+	free := new(atomic.Int64)
+	free.Store(2 * testReserve)
+	c := newCluster(t, 1, func(o *Options) {
+		o.SnapshotLogBytes, o.DiskReserve, o.DiskFree = 1<<20, testReserve, func() (int64, error) { return free.Load(), nil }
+	})
+	g := c.group("n1")
+	free.Store(testReserve/4 + 1<<10) // enough for the log, not for the data beside it
+	for i := range 32 {
+		args := command.Args{[]byte("SET"), fmt.Appendf(nil, "k%d", i), make([]byte, 64<<10)}
+		var b command.Batch
+		b.Add(args)
+		if _, err := g.Propose(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.eventually(func() error {
+		if g.notBefore.Load() == 0 {
+			return errors.New("the snapshot is not put off")
+		}
+		return nil
+	})
+	if got := g.snapshotAt.Load(); got != 0 {
+		t.Errorf("there is a snapshot at %d", got)
+	}
+	if list, err := filepath.Glob(filepath.Join(c.dir, "n1", "shards", "000", "snapshots", "*")); err != nil || len(list) > 0 {
+		t.Errorf("left behind: %v, %v", list, err)
+	}
+	free.Store(2 * testReserve)
+	g.notBefore.Store(0)
+	c.eventually(func() error {
+		if g.snapshotAt.Load() == 0 {
+			return errors.New("no snapshot")
 		}
 		return nil
 	})
