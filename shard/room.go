@@ -131,18 +131,21 @@ func (g *Group) room() roomLevel {
 // CountNoRoom counts a write that was refused for want of room.
 func (g *Group) CountNoRoom() { g.metrics.refused() }
 
-var errFull = fmt.Errorf("%w: the disk is full", command.ErrNoRoom)
+var (
+	errTight = fmt.Errorf("%w: less than --disk-reserve is free on the disk of the shard's leader, or of a majority", command.ErrNoRoom)
+	errFull  = fmt.Errorf("%w: the disk of the shard's leader, or of a majority, is full", command.ErrNoRoom)
+)
 
-// NoRoom returns an error that wraps command.ErrNoRoom if a write must be refused for want
-// of room on disks. grows tells whether it needs memory, and is asked if that matters.
-func (g *Group) NoRoom(grows func() bool) error {
-	switch level := g.room(); {
-	case level == noneLeft:
-		return fmt.Errorf("%w: the disk of shard %d's leader, or of a majority, is full", command.ErrNoRoom, g.id)
-	case level == tight && grows():
-		return fmt.Errorf("%w: less than --disk-reserve is free on the disk of shard %d's leader, or of a majority", command.ErrNoRoom, g.id)
+// NoRoom returns errors that wrap command.ErrNoRoom if writes are refused for want of room
+// on disks: those that grow, or any.
+func (g *Group) NoRoom() (growth, any error) {
+	switch g.room() {
+	case noneLeft:
+		return errFull, errFull
+	case tight:
+		return errTight, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // diskNotices are what an operator should know of the disk.

@@ -161,9 +161,9 @@ func (r *Router) queue(s *Session, p *plan, args command.Args) resp.Value {
 		return r.reject(s, p, errOOM)
 	}
 	if p.write {
-		if err := r.shards[shard].NoRoom(func() bool { return r.table.NeedsMemory(args) }); err != nil {
+		if growth, _ := r.shards[shard].NoRoom(); growth != nil && r.table.NeedsMemory(args) {
 			r.shards[shard].CountNoRoom()
-			return r.reject(s, p, writeError(err))
+			return r.reject(s, p, writeError(growth))
 		}
 	}
 	size := commandSize(args)

@@ -25,10 +25,9 @@ type Shard interface {
 	// far as this node can tell. Must be cheap.
 	OutOfMemory() bool
 
-	// NoRoom returns an error that wraps command.ErrNoRoom if a write is to be refused
-	// because disks are full. grows tells whether it needs memory; it is asked only when
-	// that matters. Must be cheap.
-	NoRoom(grows func() bool) error
+	// NoRoom returns errors that wrap command.ErrNoRoom if writes are to be refused because
+	// disks are full: those that need memory, or any. Must be cheap.
+	NoRoom() (growth, any error)
 	// CountNoRoom counts a write that was refused so.
 	CountNoRoom()
 

@@ -204,8 +204,9 @@ func (ru *run) answer(ctx *command.Ctx) {
 
 // writes proposes items[from:to] in batches of bounded size.
 func (ru *run) writes(ctx context.Context, s *Session, from, to int) bool {
+	growth, any := ru.shard.NoRoom()
 	for from < to {
-		if err := ru.noRoom(from); err != nil {
+		if err := ru.noRoom(from, growth, any); err != nil {
 			ru.refuse(s, from, err)
 			from++
 			continue
@@ -215,7 +216,7 @@ func (ru *run) writes(ctx context.Context, s *Session, from, to int) bool {
 		next := from
 		for next < to && b.N < ru.r.cfg.MaxBatchUnits {
 			size := ru.items[next].size()
-			if b.N > 0 && (len(b.Body)+size > ru.r.cfg.MaxBatchBytes || ru.noRoom(next) != nil) {
+			if b.N > 0 && (len(b.Body)+size > ru.r.cfg.MaxBatchBytes || ru.noRoom(next, growth, any) != nil) {
 				break
 			}
 			ru.items[next].addTo(&b, s)
@@ -230,12 +231,16 @@ func (ru *run) writes(ctx context.Context, s *Session, from, to int) bool {
 }
 
 // noRoom says why an item is refused while disks are full.
-func (ru *run) noRoom(i int) error {
-	it := &ru.items[i]
-	if !it.write {
+func (ru *run) noRoom(i int, growth, any error) error {
+	switch it := &ru.items[i]; {
+	case growth == nil || !it.write:
 		return nil
+	case any != nil:
+		return any
+	case it.grows(ru.r.table):
+		return growth
 	}
-	return ru.shard.NoRoom(func() bool { return it.grows(ru.r.table) })
+	return nil
 }
 
 // grows reports whether it needs memory. A retry under an idempotency key that was

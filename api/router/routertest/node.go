@@ -217,11 +217,11 @@ func (s *Shard) OutOfMemory() bool {
 func (s *Shard) SetNoRoom(on bool) { s.noRoom.Store(on) }
 
 // NoRoom implements router.Shard.
-func (s *Shard) NoRoom(grows func() bool) error {
-	if !s.noRoom.Load() || !grows() {
-		return nil
+func (s *Shard) NoRoom() (growth, any error) {
+	if !s.noRoom.Load() {
+		return nil, nil
 	}
-	return fmt.Errorf("%w: less than --disk-reserve is free", command.ErrNoRoom)
+	return fmt.Errorf("%w: less than --disk-reserve is free", command.ErrNoRoom), nil
 }
 
 // CountNoRoom implements router.Shard.
