@@ -76,6 +76,7 @@ const (
 	ClassTooLarge              // something would be larger than allowed
 	ClassTooStale              // a stale read asked for younger data than there are
 	ClassMemory                // memory is full
+	ClassDisk                  // disks are full
 	classCount
 )
 

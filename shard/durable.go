@@ -3,9 +3,11 @@ package shard
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/raft"
 
+	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 )
 
@@ -14,15 +16,29 @@ import (
 // every entry, and after a failed flush nobody knows what the disk holds.
 type durable struct {
 	LogStore
-	fatal func(error)
+	dir     string
+	flushes *flushes
+	took    func(time.Duration) // is told how long each append took
+	fatal   func(error)
 }
 
 var _ raft.MonotonicLogStore = durable{}
 
-func (d durable) check(op string, err error) error {
-	if err != nil && !errors.Is(err, raftlog.ErrClosed) {
-		d.fatal(fmt.Errorf("%s failed, nothing more can be made durable: %w", op, err))
+func (d durable) do(op string, kind flushKind, write func() error) error {
+	end, began := d.flushes.track(kind), time.Now()
+	err := write()
+	end()
+	if kind == flushAppend {
+		d.took(time.Since(began))
 	}
+	if err == nil || errors.Is(err, raftlog.ErrClosed) {
+		return err
+	}
+	if disk.IsFull(err) {
+		d.fatal(fmt.Errorf("%s failed, there is no room in %s; make some and start the node again, and see --disk-reserve: %w", op, d.dir, err))
+		return err
+	}
+	d.fatal(fmt.Errorf("%s failed, nothing more can be made durable: %w", op, err))
 	return err
 }
 
@@ -31,20 +47,20 @@ func (d durable) StoreLog(l *raft.Log) error { return d.StoreLogs([]*raft.Log{l}
 
 // StoreLogs implements raft.LogStore.
 func (d durable) StoreLogs(logs []*raft.Log) error {
-	return d.check("appending to the log", d.LogStore.StoreLogs(logs))
+	return d.do("appending to the log", flushAppend, func() error { return d.LogStore.StoreLogs(logs) })
 }
 
 // DeleteRange implements raft.LogStore.
 func (d durable) DeleteRange(min, max uint64) error {
-	return d.check("truncating the log", d.LogStore.DeleteRange(min, max))
+	return d.do("truncating the log", flushTruncate, func() error { return d.LogStore.DeleteRange(min, max) })
 }
 
 // Set implements raft.StableStore.
 func (d durable) Set(key, val []byte) error {
-	return d.check("storing a vote", d.LogStore.Set(key, val))
+	return d.do("storing a vote", flushAppend, func() error { return d.LogStore.Set(key, val) })
 }
 
 // SetUint64 implements raft.StableStore.
 func (d durable) SetUint64(key []byte, val uint64) error {
-	return d.check("storing a term", d.LogStore.SetUint64(key, val))
+	return d.do("storing a term", flushAppend, func() error { return d.LogStore.SetUint64(key, val) })
 }

@@ -35,6 +35,42 @@ func newOperatorMetrics(reg prometheus.Registerer) operatorMetrics {
 	return m
 }
 
+// diskMetrics tell what a node does for the sake of its disk.
+type diskMetrics struct {
+	slow, room prometheus.Gauge
+	givenAway  *prometheus.CounterVec
+	refused    *prometheus.CounterVec
+	paused     *prometheus.CounterVec
+}
+
+// reasons to give a leadership away.
+func diskReasons() []string { return []string{"slow_disk", "full_disk"} }
+
+func newDiskMetrics(reg prometheus.Registerer) diskMetrics {
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "lockstep", Subsystem: "disk", Name: name, Help: help})
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "lockstep", Subsystem: "shard", Name: name, Help: help},
+			append([]string{"shard"}, labels...))
+	}
+	m := diskMetrics{
+		slow:      gauge("slow", "1 while a write of the log lasts too long for a leader, and for a while after."),
+		room:      gauge("full", "0: there is room; 1: less than --disk-reserve is free, and writes that grow are refused; 2: nothing is logged."),
+		givenAway: counter("leadership_given_away_total", "How often this node gave the leadership to another for the sake of its disk.", "reason"),
+		refused:   counter("no_room_refused_total", "Commands that this node refused because disks were full."),
+		paused:    counter("snapshot_paused_seconds_total", "Time that the writing of snapshots has waited, so that the log gets its share of the disk."),
+	}
+	reg.MustRegister(m.slow, m.room, m.givenAway, m.refused, m.paused)
+	return m
+}
+
+func (m *groupMetrics) givenAway(reason string) {
+	m.node.disk.givenAway.WithLabelValues(m.label, reason).Inc()
+}
+
+func (m *groupMetrics) refused() { m.node.disk.refused.WithLabelValues(m.label).Inc() }
+
 // watchPeers shows connections between nodes, read when they are asked for.
 func watchPeers(reg prometheus.Registerer, net *transport.Transport, self string, members []Member) {
 	for _, m := range members {

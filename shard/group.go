@@ -69,12 +69,21 @@ type Group struct {
 	putOff         atomic.Bool   // the newest snapshot was, because no majority confirmed the state
 	notBefore      atomic.Int64  // monotonic time before which no snapshot is tried again
 	undecided      atomic.Bool   // replicas differ, and nobody can tell which is right
+	compacting     atomic.Int32  // a compacting
 	audits         audits
 	auditing       chan audit // capacity 1
 	handout        handout
 	snapshotAt     atomic.Uint64 // index of the newest snapshot
 	snapshotMillis atomic.Int64  // Unix time of that snapshot; 0: none
 	openedWith     uint64        // index of the newest log entry when the replica was opened
+
+	flushes    flushes
+	rests      rests        // of the writer of a snapshot
+	flushSeen  atomic.Int64 // how long a flush has been under way when it was last looked at
+	flushLasts atomic.Int64 // how long a slow flush has been under way; 0: none is. See diskwatch.go
+	abdicating atomic.Bool
+	handing    atomic.Bool  // over, for the sake of the disk
+	handoverAt atomic.Int64 // monotonic time before which that is not tried again
 
 	logClock  logclock.Clock
 	appliedAt atomic.Int64 // monotonic time at which the newest entry was applied; 0: none yet
@@ -159,7 +168,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	if err := g.bootstrap(cfg); err != nil {
 		return errors.Join(err, g.log.Close())
 	}
-	log := durable{g.log, func(err error) { g.opt.Fatal(fmt.Errorf("shard %d: %w", g.id, err)) }}
+	log := durable{g.log, dir, &g.flushes, n.flushed, func(err error) { g.opt.Fatal(fmt.Errorf("shard %d: %w", g.id, err)) }}
 	r, err := raft.NewRaft(cfg, g.fsm, log, log, g.snapshots, g.wire)
 	if err != nil {
 		return errors.Join(err, g.log.Close())
@@ -168,6 +177,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	g.wire.Attach(r)
 	g.told.open(r.CurrentTerm)
 	g.noteSnapshot()
+	g.snapshots.SetHooks(snapshot.Hooks{Pace: g.pace, Room: g.roomForSnapshot, Failed: g.snapshotFailed})
 	return nil
 }
 
@@ -217,8 +227,12 @@ func (g *Group) kick() {
 }
 
 // Propose has the units of b logged and applied, and returns a reply for each.
-// Errors wrap command.ErrUnavailable, command.ErrOverloaded or command.ErrInDoubt.
+// Errors wrap command.ErrUnavailable, command.ErrOverloaded, command.ErrNoRoom or
+// command.ErrInDoubt.
 func (g *Group) Propose(ctx context.Context, b command.Batch) ([]resp.Value, error) {
+	if g.room() == noneLeft {
+		return nil, errFull
+	}
 	return g.origin.propose(ctx, b)
 }
 

@@ -22,6 +22,7 @@ type NodeInfo struct {
 	RESP   string      `json:"resp"`
 	Groups []GroupInfo `json:"groups"`
 	Memory memoryInfo  `json:"memory"`
+	Disk   diskInfo    `json:"disk,omitzero"`
 
 	Version string            `json:"version,omitempty"`
 	Limits  map[string]string `json:"limits,omitempty"`
@@ -68,11 +69,15 @@ type GroupInfo struct {
 
 	Diverged  bool `json:"diverged,omitempty"`  // its state is wrong, and being rebuilt
 	Undecided bool `json:"undecided,omitempty"` // replicas differ, and no majority tells which is right
+
+	Compacting compacting `json:"compacting,omitempty"`
+
+	Room roomLevel `json:"room,omitempty"` // on the disks, as far as this node would go by it as a leader
 }
 
 // Info describes this node.
 func (n *Node) Info() NodeInfo {
-	info := NodeInfo{ID: n.opt.NodeID, HTTP: n.opt.HTTPAddr, RESP: n.opt.RESPAddr, Memory: n.memory.Load().info(),
+	info := NodeInfo{ID: n.opt.NodeID, HTTP: n.opt.HTTPAddr, RESP: n.opt.RESPAddr, Memory: n.memory.Load().info(), Disk: n.diskInfo(),
 		Version: n.opt.Version, Limits: n.opt.Limits}
 	for _, g := range n.Groups() {
 		info.Groups = append(info.Groups, g.Info())
@@ -86,6 +91,7 @@ func (g *Group) Info() GroupInfo {
 		ID: int(g.id), Leader: g.Leader(), Serving: g.Serving(),
 		Term: g.raft.CurrentTerm(), Applied: g.fsm.Applied(), Repair: g.quarantined.Load(),
 		Diverged: g.diverged.Load(), Undecided: g.undecided.Load(),
+		Room: g.node.tightest(g), Compacting: compacting(g.compacting.Load()),
 	}
 }
 
@@ -141,19 +147,25 @@ func (n *Node) exchange(ctx context.Context) {
 			if m.ID == n.opt.NodeID {
 				continue
 			}
-			cctx, cancel := context.WithTimeout(ctx, exchangeEvery)
-			reply, err := n.net.Call(cctx, m.ID, methodInfo, nil)
-			cancel()
-			var info NodeInfo
-			if err != nil || json.Unmarshal(reply, &info) != nil {
-				continue
+			if info, ok := n.askInfo(ctx, m.ID); ok {
+				n.adopt(info.Memory)
 			}
-			n.mu.Lock()
-			n.peers[m.ID] = info
-			n.mu.Unlock()
-			n.adopt(info.Memory)
 		}
 	})
+}
+
+// askInfo has a node tell about itself.
+func (n *Node) askInfo(ctx context.Context, node string) (info NodeInfo, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeEvery)
+	defer cancel()
+	reply, err := n.net.Call(ctx, node, methodInfo, nil)
+	if err != nil || json.Unmarshal(reply, &info) != nil {
+		return NodeInfo{}, false
+	}
+	n.mu.Lock()
+	n.peers[node] = info
+	n.mu.Unlock()
+	return info, true
 }
 
 // every calls fn at once and then at each interval until ctx ends.
@@ -185,7 +197,7 @@ func (n *Node) balance(ctx context.Context) {
 		for _, g := range n.Groups() {
 			want := n.opt.Members[int(g.id)%len(n.opt.Members)].ID
 			settled := g.clock.Mono()-time.Duration(g.servingFrom.Load()) > balanceEvery
-			if !g.Serving() || want == n.opt.NodeID || !settled || !n.caughtUp(want, g) {
+			if !g.Serving() || want == n.opt.NodeID || !settled || !n.fit(want, g) {
 				continue
 			}
 			if err := g.TransferLeadership(ctx, want); err != nil {

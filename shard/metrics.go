@@ -52,6 +52,7 @@ type nodeMetrics struct {
 	clockOffPeers prometheus.Gauge
 	clockOffset   *prometheus.GaugeVec
 	operator      operatorMetrics
+	disk          diskMetrics
 }
 
 func newNodeMetrics(reg prometheus.Registerer) *nodeMetrics {
@@ -106,7 +107,7 @@ func newNodeMetrics(reg prometheus.Registerer) *nodeMetrics {
 		clockOffPeers: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "lockstep", Name: "clock_off_peers", Help: "Nodes whose clock differs by more than the allowed offset from a quorum's, or, where no quorum agrees, from this node's."}),
 		clockOffset:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "lockstep", Name: "clock_offset_seconds", Help: "How far a peer's clock is ahead of this node's."}, []string{"peer"}),
 	}
-	m.operator = newOperatorMetrics(reg)
+	m.operator, m.disk = newOperatorMetrics(reg), newDiskMetrics(reg)
 	reg.MustRegister(m.clockOffPeers, m.clockOffset)
 	return m
 }
@@ -132,6 +133,11 @@ func (m *nodeMetrics) group(id uint32) *groupMetrics {
 	for _, outcome := range []string{"started", "won"} {
 		m.operator.elections.WithLabelValues(label, outcome) // a rate needs the zero before the first
 	}
+	for _, reason := range diskReasons() {
+		m.disk.givenAway.WithLabelValues(label, reason)
+	}
+	m.disk.refused.WithLabelValues(label)
+	m.disk.paused.WithLabelValues(label)
 	return &groupMetrics{
 		node: m, label: label,
 		entrySeconds: m.entrySeconds.WithLabelValues(label),

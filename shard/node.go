@@ -32,7 +32,8 @@ type Node struct {
 	peers  map[string]NodeInfo
 	empty  map[uint32]seniority // groups of which this node had nothing when it started
 
-	toldMissing  bool         // that nodes are missing at the start; only Open uses it
+	toldMissing  bool // that nodes are missing at the start; only Open uses it
+	disk         diskState
 	offSince     atomic.Int64 // monotonic time since when this node's clock has been off; 0: it is not
 	snapshotting turn         // one snapshot at a time on a node
 	stop         context.CancelFunc
@@ -48,7 +49,10 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	}
 	meta, err := OpenMeta(opt.DataDir, opt.identity(), time.UnixMilli(opt.Clock.WallMillis()))
 	if err != nil {
-		return nil, err
+		return nil, opt.explainFull(err)
+	}
+	if err := opt.checkRoom(); err != nil {
+		return nil, errors.Join(err, meta.Close())
 	}
 	opt.Boot = meta.Boot()
 	peers := make(map[string]string, len(opt.Members))
@@ -72,9 +76,9 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	loops, stop := context.WithCancel(context.Background())
 	n.stop = stop
 	if err := n.openGroups(ctx); err != nil {
-		return nil, errors.Join(err, n.Close())
+		return nil, errors.Join(opt.explainFull(err), n.Close())
 	}
-	for _, loop := range []func(context.Context){n.exchange, n.balance, n.watchClocks, n.watchMajority} {
+	for _, loop := range []func(context.Context){n.exchange, n.balance, n.watchClocks, n.watchMajority, n.watchDisk, n.watchRoom} {
 		n.wg.Go(func() { loop(loops) })
 	}
 	return n, nil
@@ -159,6 +163,8 @@ func (n *Node) Ready() error {
 			return fmt.Errorf("shard %d is being repaired", g.id)
 		case g.diverged.Load():
 			return fmt.Errorf("shard %d differs from the other replicas and is being rebuilt", g.id)
+		case g.flushLasts.Load() > 0:
+			return fmt.Errorf("shard %d: the disk has not finished a write for %v", g.id, time.Duration(g.flushLasts.Load()).Round(time.Millisecond))
 		case !g.Serving() && g.age() > 2*time.Second:
 			return fmt.Errorf("shard %d has no leader that serves%s", g.id, n.whoIsMissing())
 		}
@@ -176,6 +182,7 @@ func (n *Node) whoIsMissing() string {
 
 // Notices are what an operator should know though this node is ready.
 func (n *Node) Notices() (list []string) {
+	list = n.diskNotices()
 	for _, g := range n.Groups() {
 		if g.undecided.Load() {
 			list = append(list, fmt.Sprintf("shard %d: replicas differ, and no majority can tell which is right", g.id))
@@ -257,7 +264,7 @@ func (n *Node) answerPropose(ctx context.Context, from string, req []byte) ([]by
 	if err := batch.Check(); err != nil {
 		return nil, err // once in the log it would stop every replica
 	}
-	if g.serving.Load() == 0 {
+	if g.serving.Load() == 0 || g.room() == noneLeft {
 		return encodeResult(fsm.BatchResult{}, errNotServing), nil
 	}
 	return encodeResult(g.packer.submit(ctx, batch)), nil

@@ -74,6 +74,8 @@ type Options struct {
 	// nil is the real one.
 	Dial    func(ctx context.Context, addr string) (net.Conn, error)
 	OpenLog func(raftlog.Options) (LogStore, error)
+	// DiskFree tells the free bytes of the disk, for tests; nil asks the file system.
+	DiskFree func() (int64, error)
 
 	// Unverified lets snapshots be written without asking the other replicas, for tests of
 	// what is in them.
@@ -91,6 +93,7 @@ type Options struct {
 	OnceBytes        int64 // for all shards of a node together; 0: the default
 	MaxClockOffset   time.Duration
 	DiskStallTimeout time.Duration
+	DiskReserve      int64         // free bytes of the disk below which nothing may grow; 0: off
 	AuditInterval    time.Duration // between readings of all data, to be compared; 0: never
 	SnapshotLogBytes int64         // log written since the last snapshot that makes another one due
 	MaxValueBytes    int64         // how long a value may grow while this node leads; 0: Redis's own limit

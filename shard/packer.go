@@ -265,6 +265,9 @@ func (p *packer) fill(pk *pack) {
 		}
 		e.OOMLimit = limit
 	})
+	if p.g.room() != roomy {
+		e.OOMLimit = 1 // for what could not be refused before: a retry under an idempotency key must get the first outcome
+	}
 	e.StampMillis, e.MonoMillis = p.lastStamp.Wall, p.lastStamp.Mono
 	for _, in := range pk.remote {
 		e.Batches = append(e.Batches, in.batch)

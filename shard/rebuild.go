@@ -46,7 +46,7 @@ func (g *Group) mend(ctx context.Context, c *comparison) {
 	// What the wrong state said of locks may still be on its way to clients.
 	g.locks.changed(g.fsm.Applied(), nil)
 	g.diverged.Store(false)
-	g.wire.SetCampaigning(true)
+	g.setCampaigning()
 	*c = comparison{tried: c.tried}
 	g.logger.Warn("replica rebuilt", "index", g.fsm.Applied())
 }

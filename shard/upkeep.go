@@ -2,7 +2,6 @@ package shard
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -42,21 +41,6 @@ func (g *Group) upkeep(ctx context.Context) {
 	})
 }
 
-// compactEvery is how often the length of the log is looked at.
-const compactEvery = 500 * time.Millisecond
-
-// compactor takes snapshots when they are due. one is shared by the node's
-// shards: a node writes one snapshot at a time.
-func (g *Group) compactor(ctx context.Context, one turn) {
-	every(ctx, compactEvery, func() {
-		if !g.compactionDue() || !one.take(ctx) {
-			return
-		}
-		defer one.giveBack()
-		g.compact()
-	})
-}
-
 // turn is for what one may do at a time; it has capacity 1. Unlike a mutex it can be given
 // up waiting for.
 type turn chan struct{}
@@ -71,24 +55,6 @@ func (t turn) take(ctx context.Context) bool {
 }
 
 func (t turn) giveBack() { <-t }
-
-// putOffFor is when a snapshot is tried again that no majority has confirmed.
-const putOffFor = 30 * time.Second
-
-// compactionDue reports whether enough log was written since the last snapshot.
-// The threshold grows with the data, so that a shard does not spend its disk on
-// snapshots.
-func (g *Group) compactionDue() bool {
-	if g.diverged.Load() || g.undecided.Load() || g.clock.Mono() < time.Duration(g.notBefore.Load()) {
-		return false // what is wrong must not replace what may be right
-	}
-	if g.replaying() {
-		return false // it would hold a part of what the log holds, and be due again soon
-	}
-	threshold := g.opt.SnapshotLogBytes
-	g.fsm.Inspect(func(s *store.Store, _ int64) { threshold = max(threshold, s.Used()/2) })
-	return g.log.BytesAfter(g.snapshotAt.Load()) >= threshold
-}
 
 // replaying reports whether this replica has yet to apply what its log held when it was
 // opened. What of that was never committed may have been replaced by something shorter.
@@ -152,41 +118,6 @@ func (g *Group) expiryClock() int64 {
 		return g.clock.WallMillis()
 	}
 	return g.stamp().Wall
-}
-
-// compact takes a snapshot and lets Raft drop the log before it except for a
-// tail, bounded in bytes, from which slow followers can catch up.
-func (g *Group) compact() {
-	rc := g.raft.ReloadableConfig()
-	rc.TrailingLogs = max(g.log.TrailingWithin(g.opt.SnapshotLogBytes/2), 1)
-	if err := g.raft.ReloadConfig(rc); err != nil {
-		g.logger.Error("could not set the length of the log's tail", "error", err)
-		return
-	}
-	g.takeSnapshot()
-}
-
-func (g *Group) takeSnapshot() {
-	started := time.Now()
-	g.putOff.Store(false)
-	err := g.raft.Snapshot().Error()
-	if errors.Is(err, raft.ErrNothingNewToSnapshot) {
-		return
-	}
-	if err != nil {
-		if g.putOff.Load() {
-			g.logger.Warn("snapshot put off", "error", err)
-			g.notBefore.Store(int64(g.clock.Mono() + putOffFor))
-			return
-		}
-		g.logger.Error("snapshot failed", "error", err)
-		g.snapshotAt.Store(g.fsm.Applied()) // try again after as much log once more
-		return
-	}
-	if newest := g.noteSnapshot(); newest != nil {
-		g.logger.Info("snapshot taken", "index", newest.Index, "bytes", newest.Size, "took", time.Since(started))
-		g.metrics.snapshot(time.Since(started))
-	}
 }
 
 // noteSnapshot notes which snapshot is the newest, and returns it; nil if there is none.

@@ -7,14 +7,16 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/lockstepkv/lockstep/internal/disk"
 )
 
 const (
 	trailerLen = 8 // the checksum at the end of an RDB file
-	// writebackEvery is how much is written between two calls of startWriteback.
-	writebackEvery = 4 << 20
+	// stepBytes is how much is written between two calls of step. Twice as much is dirty
+	// at most.
+	stepBytes = 4 << 20
 )
 
 // sink writes one snapshot. It implements raft.SnapshotSink.
@@ -25,9 +27,11 @@ type sink struct {
 	final string
 	file  *os.File
 	sum   tailSum
-	ahead int64 // offset up to which writeback was started
-	err   error // the first error of Write; Close must not succeed after it
-	done  bool  // closed or canceled
+	ahead int64         // offset up to which writeback was started
+	clean int64         // offset up to which it was waited for
+	busy  time.Duration // in this step
+	err   error         // the first error of Write; Close must not succeed after it
+	done  bool          // closed or canceled
 }
 
 // tailSum sums a stream except its last trailerLen bytes, which it keeps.
@@ -82,20 +86,47 @@ func (t *tailSum) check() error {
 func (s *sink) ID() string { return s.meta.ID }
 
 // Write appends to the snapshot.
-func (s *sink) Write(p []byte) (int, error) {
+func (s *sink) Write(p []byte) (n int, err error) {
 	if s.done {
 		return 0, os.ErrClosed
 	}
-	n, err := s.file.Write(p)
-	s.sum.write(p[:n])
-	if err != nil {
-		s.err = err
+	if s.err != nil {
+		return 0, s.err
 	}
-	if s.sum.size-s.ahead >= writebackEvery {
-		startWriteback(s.file, s.ahead, s.sum.size-s.ahead)
-		s.ahead = s.sum.size
+	for len(p) > 0 && err == nil {
+		started := time.Now()
+		var m int
+		m, err = s.file.Write(p[:min(int64(len(p)), s.ahead+stepBytes-s.sum.size)])
+		s.busy += time.Since(started)
+		s.sum.write(p[:m])
+		n, p = n+m, p[m:]
+		if err == nil && s.sum.size-s.ahead >= stepBytes {
+			err = s.step()
+		}
 	}
+	s.err = s.store.failed(err)
 	return n, err
+}
+
+// step has what was written since the last one go to the disk, and waits for what was
+// written before: bytes that reach the disk all at once, by the fsync at the end, would
+// hold up the fsyncs of the log. Then it lets others have the disk.
+func (s *sink) step() error {
+	started := time.Now()
+	if err := writeback(s.file, s.clean, s.ahead, s.sum.size); err != nil {
+		return err
+	}
+	s.clean, s.ahead = s.ahead, s.sum.size
+	busy := s.busy + time.Since(started)
+	s.busy = 0
+	h := s.store.hooks.Load()
+	if h.Pace != nil {
+		h.Pace(busy)
+	}
+	if h.Room != nil {
+		return h.Room()
+	}
+	return nil
 }
 
 // Close makes the snapshot durable and visible, or removes it when it is not a
@@ -107,6 +138,7 @@ func (s *sink) Close() error {
 	}
 	s.done = true
 	if err := s.publish(); err != nil {
+		_ = s.store.failed(err)
 		if rmErr := os.RemoveAll(s.temp); rmErr != nil {
 			err = errors.Join(err, rmErr)
 		}

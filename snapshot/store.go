@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -37,9 +38,25 @@ type Store struct {
 	retain int
 	log    *slog.Logger
 
+	hooks atomic.Pointer[Hooks]
+
 	mu      sync.Mutex
 	damaged position // the newest one found damaged; zero for none
 }
+
+// Hooks are asked while a snapshot is written. Either may be nil.
+type Hooks struct {
+	// Pace is called after every few MiB with the time that the disk took for them, and
+	// returns when writing may go on.
+	Pace func(busy time.Duration)
+	// Room is asked as often. An error ends the writing; nothing is left of the snapshot.
+	Room func() error
+	// Failed is told why a snapshot could not be written: Raft keeps the text alone.
+	Failed func(error)
+}
+
+// SetHooks replaces the hooks.
+func (s *Store) SetHooks(h Hooks) { s.hooks.Store(&h) }
 
 var _ raft.SnapshotStore = (*Store)(nil)
 
@@ -56,6 +73,7 @@ func NewStore(dir string, retain int, logger *slog.Logger) (*Store, error) {
 		return nil, fmt.Errorf("snapshot directory: %w", err)
 	}
 	s := &Store{dir: dir, retain: retain, log: logger}
+	s.hooks.Store(&Hooks{})
 	if err := s.removeTemp(); err != nil {
 		return nil, fmt.Errorf("snapshot directory: %w", err)
 	}
@@ -95,15 +113,28 @@ func (s *Store) Create(version raft.SnapshotVersion, index, term uint64,
 		Version: version, ID: pos.String(), Index: index, Term: term,
 		Configuration: configuration, ConfigurationIndex: configurationIndex,
 	}
+	if room := s.hooks.Load().Room; room != nil {
+		if err := room(); err != nil {
+			return nil, s.failed(err)
+		}
+	}
 	if err := os.Mkdir(k.temp, 0o700); err != nil {
-		return nil, err
+		return nil, s.failed(err)
 	}
 	f, err := os.OpenFile(filepath.Join(k.temp, stateFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(k.temp))
+		return nil, errors.Join(s.failed(err), os.RemoveAll(k.temp))
 	}
 	k.file = f
 	return k, nil
+}
+
+// failed tells the hook, and returns err.
+func (s *Store) failed(err error) error {
+	if h := s.hooks.Load(); err != nil && h.Failed != nil {
+		h.Failed(err)
+	}
+	return err
 }
 
 func (s *Store) taken(p position) bool {

@@ -4,5 +4,5 @@ package snapshot
 
 import "os"
 
-// startWriteback does nothing where the system has no such call.
-func startWriteback(*os.File, int64, int64) {}
+// writeback writes f to the disk where the system has no call for a part of it.
+func writeback(f *os.File, _, _, _ int64) error { return f.Sync() }

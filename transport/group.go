@@ -52,6 +52,7 @@ type Group struct {
 	quarantined atomic.Bool
 	passive     atomic.Bool
 	muted       atomic.Bool
+	full        atomic.Bool
 	guarded     atomic.Uint64
 	fastPath    atomic.Pointer[func(raft.RPC)] // never set but by a mutant and in a test
 
@@ -111,6 +112,13 @@ func (g *Group) SetCampaigning(on bool) { g.passive.Store(!on) }
 
 // ErrPassive is the error of what a node that must not lead would need to lead.
 var ErrPassive = errors.New("this node does not campaign")
+
+// SetStoring(false) keeps entries and snapshots of a leader from this node, which has no
+// room for them. It goes on as a follower, and is sent them again later.
+func (g *Group) SetStoring(on bool) { g.full.Store(!on) }
+
+// ErrFull is the answer to what this node has no room for.
+var ErrFull = errors.New("this node's disk is full")
 
 // Mute(true) keeps what only a leader sends from the peers, until Mute(false): Raft
 // then finds that it leads without a quorum, and gives the leadership up.

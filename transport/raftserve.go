@@ -94,7 +94,13 @@ func (s *raftStream) handle(req any) (raft.RPCResponse, error) {
 		if isHeartbeat(req) {
 			return s.g.guard(rpc, req, s.resp)
 		}
+		if len(req.Entries) > 0 && s.g.full.Load() {
+			return raft.RPCResponse{Error: ErrFull}, nil
+		}
 	case *raft.InstallSnapshotRequest:
+		if s.g.full.Load() {
+			return raft.RPCResponse{}, ErrFull
+		}
 		rpc.Reader = io.LimitReader(snapshotReader{s}, req.Size)
 		defer func() { _ = s.nc.SetReadDeadline(time.Time{}) }() // fails only when closed
 	case *raft.TimeoutNowRequest:

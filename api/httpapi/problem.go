@@ -150,6 +150,8 @@ func classKind(c resp.Class) (status int, name string, ok bool) {
 		return http.StatusServiceUnavailable, "too_stale", true
 	case resp.ClassMemory:
 		return http.StatusInsufficientStorage, "out_of_memory", true
+	case resp.ClassDisk:
+		return http.StatusInsufficientStorage, "out_of_disk", true
 	}
 	return 0, "", false
 }

@@ -43,6 +43,8 @@ func writeError(err error) resp.Value {
 		return coded("CLUSTERDOWN", err)
 	case errors.Is(err, command.ErrOverloaded):
 		return coded("TRYAGAIN", err)
+	case errors.Is(err, command.ErrNoRoom):
+		return resp.ErrorReply(resp.ClassedError{Text: resp.Error("OOM " + oneLine(err.Error())), Class: resp.ClassDisk})
 	case errors.As(err, &re):
 		return reply(re, err)
 	default:

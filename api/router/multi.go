@@ -160,6 +160,12 @@ func (r *Router) queue(s *Session, p *plan, args command.Args) resp.Value {
 	if p.write && r.shards[shard].OutOfMemory() && r.table.NeedsMemory(args) {
 		return r.reject(s, p, errOOM)
 	}
+	if p.write {
+		if growth, _ := r.shards[shard].NoRoom(); growth != nil && r.table.NeedsMemory(args) {
+			r.shards[shard].CountNoRoom()
+			return r.reject(s, p, writeError(growth))
+		}
+	}
 	size := commandSize(args)
 	if t.size+size > r.cfg.MaxQueuedBytes {
 		return r.reject(s, p, errTxTooLarge)

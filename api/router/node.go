@@ -13,8 +13,8 @@ type Shard interface {
 	ID() int
 
 	// Propose runs the units of b in order and returns one reply per unit. An
-	// error wraps command.ErrUnavailable, ErrOverloaded (nothing happened) or
-	// ErrInDoubt. Propose may keep b.Body after it returned.
+	// error wraps command.ErrUnavailable, ErrOverloaded, ErrNoRoom (nothing
+	// happened) or ErrInDoubt. Propose may keep b.Body after it returned.
 	Propose(ctx context.Context, b command.Batch) ([]resp.Value, error)
 
 	// Read runs fn under the store's read lock, maybe more than once, never
@@ -24,6 +24,12 @@ type Shard interface {
 	// OutOfMemory reports whether commands that need memory would be refused as
 	// far as this node can tell. Must be cheap.
 	OutOfMemory() bool
+
+	// NoRoom returns errors that wrap command.ErrNoRoom if writes are to be refused because
+	// disks are full: those that need memory, or any. Must be cheap.
+	NoRoom() (growth, any error)
+	// CountNoRoom counts a write that was refused so.
+	CountNoRoom()
 
 	// Origin names this life of this node, which requests for locks carry.
 	Origin() (node string, boot uint64)

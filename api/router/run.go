@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -203,13 +204,19 @@ func (ru *run) answer(ctx *command.Ctx) {
 
 // writes proposes items[from:to] in batches of bounded size.
 func (ru *run) writes(ctx context.Context, s *Session, from, to int) bool {
+	growth, any := ru.shard.NoRoom()
 	for from < to {
+		if err := ru.noRoom(from, growth, any); err != nil {
+			ru.refuse(s, from, err)
+			from++
+			continue
+		}
 		var b command.Batch
 		b.Body = make([]byte, 0, ru.batchSize(from, to))
 		next := from
 		for next < to && b.N < ru.r.cfg.MaxBatchUnits {
 			size := ru.items[next].size()
-			if b.N > 0 && len(b.Body)+size > ru.r.cfg.MaxBatchBytes {
+			if b.N > 0 && (len(b.Body)+size > ru.r.cfg.MaxBatchBytes || ru.noRoom(next, growth, any) != nil) {
 				break
 			}
 			ru.items[next].addTo(&b, s)
@@ -221,6 +228,36 @@ func (ru *run) writes(ctx context.Context, s *Session, from, to int) bool {
 		from = next
 	}
 	return true
+}
+
+// noRoom says why an item is refused while disks are full.
+func (ru *run) noRoom(i int, growth, any error) error {
+	switch it := &ru.items[i]; {
+	case growth == nil || !it.write:
+		return nil
+	case any != nil:
+		return any
+	case it.grows(ru.r.table):
+		return growth
+	}
+	return nil
+}
+
+// grows reports whether it needs memory. A retry under an idempotency key that was
+// answered before needs none: what is new under one, the shard refuses.
+func (it *item) grows(t *command.Table) bool {
+	if it.tx != nil {
+		return slices.ContainsFunc(it.tx.unit.Cmds, t.NeedsMemory)
+	}
+	return it.p.spec.Name != "once" && t.NeedsMemory(it.args)
+}
+
+// refuse answers one item without running it; the ones after it go on.
+func (ru *run) refuse(s *Session, i int, err error) {
+	ru.done = i + 1
+	ru.out[ru.items[i].out] = writeError(err)
+	ru.shard.CountNoRoom()
+	ru.observe(s, i, i+1, ru.r.now())
 }
 
 func (ru *run) propose(ctx context.Context, s *Session, b command.Batch, from, to int) bool {

@@ -57,6 +57,7 @@ type RaftConfig struct {
 	ElectionTimeout  time.Duration
 	SnapshotLogBytes int64 // log bytes after which a shard takes a snapshot
 	DiskStallTimeout time.Duration
+	DiskReserve      int64 // 0: off
 	MaxClockOffset   time.Duration
 	AuditInterval    time.Duration // 0: never
 	LeaseReads       bool          // --read-mode lease

@@ -74,6 +74,7 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.limit, float64(c.s.cfg.Requests.MaxValueBytes), "max-value-size")
 	gauge(c.limit, float64(c.s.cfg.Requests.OnceBytes), "once-memory")
 	gauge(c.limit, float64(c.s.cfg.Raft.SnapshotLogBytes), "snapshot-log-bytes")
+	gauge(c.limit, float64(c.s.cfg.Raft.DiskReserve), "disk-reserve")
 	var disk unix.Statfs_t
 	if err := unix.Statfs(c.s.cfg.Node.DataDir, &disk); err == nil {
 		gauge(c.disk, float64(disk.Blocks)*float64(disk.Bsize), "size")

@@ -160,6 +160,19 @@ func (s nodeShard) OutOfMemory() bool {
 	return g != nil && g.OutOfMemory()
 }
 
+func (s nodeShard) NoRoom() (growth, anything error) {
+	if g := s.group(); g != nil {
+		return g.NoRoom()
+	}
+	return nil, nil
+}
+
+func (s nodeShard) CountNoRoom() {
+	if g := s.group(); g != nil {
+		g.CountNoRoom()
+	}
+}
+
 func (s nodeShard) Origin() (node string, boot uint64) {
 	if g := s.group(); g != nil {
 		return g.Origin()

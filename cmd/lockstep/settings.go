@@ -28,7 +28,7 @@ type settings struct {
 	raft struct {
 		heartbeat, election, stall, clockOffset, lease durationValue
 		audit                                          spanValue
-		snapshotLogBytes                               sizeValue
+		snapshotLogBytes, diskReserve                  sizeValue
 		readMode                                       choiceValue
 	}
 	requests struct {
@@ -162,8 +162,10 @@ func (s *settings) raftFlags() *pflag.FlagSet {
 	fs.Var(&s.raft.clockOffset, "max-clock-offset", "a node whose clock is further from a quorum's gives leadership away")
 	s.raft.audit = spanValue(10 * time.Minute)
 	fs.Var(&s.raft.audit, "audit-interval", "time between two readings of all data in memory, whose results the replicas compare; 0: never")
-	s.raft.stall = durationValue(3 * time.Second)
-	fs.Var(&s.raft.stall, "disk-stall-timeout", "a write to disk that lasts longer counts as a failed disk")
+	s.raft.stall = durationValue(30 * time.Second)
+	fs.Var(&s.raft.stall, "disk-stall-timeout", "a write to disk that lasts longer counts as a failed disk, and ends the node; one that lasts longer than twice --heartbeat-timeout costs it its leaderships")
+	s.raft.diskReserve = 256 << 20
+	fs.Var(&s.raft.diskReserve, "disk-reserve", "free bytes of the data directory's disk below which writes that grow are refused; below a quarter of it nothing is logged; 0: off")
 	return fs
 }
 

@@ -15,6 +15,9 @@ var (
 	// ErrOverloaded is definite: too much is waiting on this node.
 	ErrOverloaded = errors.New("too many requests waiting, nothing was applied")
 
+	// ErrNoRoom is definite: there is no room on disks for what would grow, or for anything.
+	ErrNoRoom = errors.New("no room on disk, nothing was applied")
+
 	// ErrInDoubt: the request was handed to a leader and its outcome is not
 	// known. It may still take effect.
 	ErrInDoubt = errors.New("outcome unknown, the write may or may not be applied")

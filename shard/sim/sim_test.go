@@ -191,7 +191,11 @@ func fault(c *Cluster, j *Judge) {
 		}
 	case 9:
 		c.Note("the disk of %s is slow", one)
-		c.Disk(one).SetSlow(time.Duration(c.Rng.IntN(300)) * time.Millisecond)
+		by := time.Duration(c.Rng.IntN(300)) * time.Millisecond
+		if c.Rng.IntN(3) == 0 {
+			by = 4 * time.Second // it hangs, and comes back
+		}
+		c.Disk(one).SetSlow(by)
 		time.Sleep(hold)
 		c.Disk(one).SetSlow(0)
 	case 10:

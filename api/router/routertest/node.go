@@ -171,6 +171,9 @@ type Shard struct {
 	fail  error // guarded by mu
 	limit int64 // guarded by mu
 
+	noRoom  atomic.Bool
+	refused atomic.Int64
+
 	// Proposals and Reads count the calls, Units the proposed units.
 	Proposals, Reads, Units atomic.Int64
 	// StaleReads counts the reads that asked for local data.
@@ -209,6 +212,23 @@ func (s *Shard) OutOfMemory() bool {
 	defer s.mu.Unlock()
 	return s.limit > 0 && s.store.Used() > s.limit
 }
+
+// SetNoRoom makes commands that need memory be refused as if disks were full.
+func (s *Shard) SetNoRoom(on bool) { s.noRoom.Store(on) }
+
+// NoRoom implements router.Shard.
+func (s *Shard) NoRoom() (growth, any error) {
+	if !s.noRoom.Load() {
+		return nil, nil
+	}
+	return fmt.Errorf("%w: less than --disk-reserve is free", command.ErrNoRoom), nil
+}
+
+// CountNoRoom implements router.Shard.
+func (s *Shard) CountNoRoom() { s.refused.Add(1) }
+
+// NoRoomRefused is how many writes were refused so.
+func (s *Shard) NoRoomRefused() int64 { return s.refused.Load() }
 
 func (s *Shard) ctx() *command.Ctx {
 	now := s.now().UnixMilli()

@@ -1,0 +1,43 @@
+package router_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/api/router/routertest"
+)
+
+// TestFullDisk: what grows is refused before it is proposed, and nothing else.
+func TestFullDisk(t *testing.T) {
+	r, node, s := newRouter(t, routertest.Options{}, router.Config{})
+	script(t, r, s, "SET a 1 => +OK\nMULTI => +OK\nSET a 2 => +QUEUED\n")
+	node.Shard(0).SetNoRoom(true)
+	const no = "-OOM no room on disk, nothing was applied: less than --disk-reserve is free\n"
+	script(t, r, s, "EXEC => "+no+
+		"SET a 2 => "+no+
+		"FENCED l 1 SET a 2 => "+no+
+		"MULTI => +OK\n"+
+		"SET a 2 => "+no+
+		"EXEC => -EXECABORT Transaction discarded because of previous errors.\n"+
+		"MULTI => +OK\nGET a => +QUEUED\nDEL a => +QUEUED\nEXEC => [1 1]\n"+
+		"ONCE id SET a 3 => +OK\n") // the shard decides, for it knows whether that is a retry
+	if got := node.Shard(0).NoRoomRefused(); got != 4 {
+		t.Errorf("%d refusals counted, want 4", got)
+	}
+	before := node.Shard(0).Units.Load()
+	var replies []string
+	for _, v := range r.DoPipeline(context.Background(), s, [][][]byte{cmd("EXPIRE a 100"), cmd("SET b 1"), cmd("DEL a"), cmd("INCR c"), cmd("GET b")}, nil) {
+		replies = append(replies, show(v))
+	}
+	no1 := strings.TrimSuffix(no, "\n")
+	if got, want := strings.Join(replies, " | "), strings.Join([]string{"1", no1, "1", no1, "nil"}, " | "); got != want {
+		t.Errorf("pipeline: %s\nwant %s", got, want)
+	}
+	if units := node.Shard(0).Units.Load() - before; units != 2 {
+		t.Errorf("%d commands were proposed, want 2", units)
+	}
+	node.Shard(0).SetNoRoom(false)
+	script(t, r, s, "SET a 4 => +OK\n")
+}

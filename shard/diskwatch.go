@@ -1,0 +1,215 @@
+package shard
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// A disk that is slow first costs the leadership, and only one that hangs the process.
+//
+// Raft's main loop waits for each flush of the log, while other goroutines go on sending
+// heartbeats: a leader whose disk hangs is never deposed. So every node watches its
+// flushes. When one takes longer than slowFlush, the leader lets another node be elected
+// and sends nothing any more, and the node does not campaign until its disk has been well
+// for slowHold. All that only while the others can do without this node: otherwise its
+// disk is needed, leader or not.
+
+const (
+	// slowHold is for how long a disk counts as slow after its last slow flush.
+	slowHold = 10 * time.Second
+	// slowLeast is a flush that is never called slow.
+	slowLeast = 500 * time.Millisecond
+	// looksPerLimit is how often a flush is looked at before it counts as slow.
+	looksPerLimit = 12
+	// handoverPause is the time between two tries to hand a shard over.
+	handoverPause = 2 * time.Second
+)
+
+// slowFlush is how long a flush of the log may take before it costs the leadership. It is
+// the longest time that a follower waits for a leader that is silent: one that cannot log
+// is worth no more.
+func (o *Options) slowFlush() time.Duration { return max(2*o.HeartbeatTimeout, slowLeast) }
+
+// diskState is what a node knows of its disk.
+type diskState struct {
+	slowUntil atomic.Int64 // monotonic time
+	free      atomic.Int64 // bytes
+	room      atomic.Int32 // a roomLevel
+	usual     atomic.Int64 // how long a flush takes while no snapshot is written, on the average
+	slowest   atomic.Int64 // flush since the writer of a snapshot looked
+	scarce    atomic.Bool  // some node has told that it has no room
+}
+
+// diskInfo is what a node tells of its disk.
+type diskInfo struct {
+	Slow bool      `json:"slow,omitempty"`
+	Room roomLevel `json:"room,omitempty"`
+}
+
+func (n *Node) diskInfo() diskInfo {
+	return diskInfo{Slow: n.diskSlow(), Room: roomLevel(n.disk.room.Load())}
+}
+
+func (n *Node) diskSlow() bool {
+	return n.opt.Clock.Mono() < time.Duration(n.disk.slowUntil.Load())
+}
+
+// poor reports whether a node with such a disk should rather not lead.
+func (i diskInfo) poor() bool { return i.Slow || i.Room != roomy }
+
+// watchDisk looks at the flushes of every shard.
+func (n *Node) watchDisk(ctx context.Context) {
+	limit := n.opt.slowFlush()
+	step := limit / looksPerLimit
+	last := n.opt.Clock.Mono()
+	every(ctx, step, func() {
+		now := n.opt.Clock.Mono()
+		passed := min(now-last, 2*step) // more: this process got no processor
+		last = now
+		for _, g := range n.Groups() {
+			g.lookAtDisk(passed, limit)
+		}
+	})
+}
+
+// lookAtDisk does what the state of the disk asks for.
+func (g *Group) lookAtDisk(passed, limit time.Duration) {
+	lasts := g.flushes.look(passed)
+	g.flushSeen.Store(int64(lasts))
+	slow := lasts >= limit
+	if slow {
+		g.flushLasts.Store(int64(lasts))
+		g.node.disk.slowUntil.Store(int64(g.clock.Mono() + slowHold))
+	} else {
+		g.flushLasts.Store(0)
+	}
+	g.setCampaigning()
+	info := g.node.diskInfo()
+	if g.raft.State() != raft.Leader || !info.poor() || !g.node.othersSuffice(g) {
+		return
+	}
+	if slow {
+		g.abdicate(lasts)
+		return
+	}
+	g.handAway(info)
+}
+
+// setCampaigning says whether this node may be elected.
+func (g *Group) setCampaigning() {
+	unfit := g.diverged.Load() || g.node.diskInfo().poor() && g.node.othersSuffice(g)
+	g.wire.SetCampaigning(!unfit)
+}
+
+// fit reports whether a node may lead g as far as this one knows.
+func (n *Node) fit(node string, g *Group) bool {
+	if !n.caughtUp(node, g) {
+		return false
+	}
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return !n.peers[node].Disk.poor()
+}
+
+// othersSuffice reports whether the other nodes are a majority without this one. Then one
+// of them has whatever was committed, and can be elected.
+func (n *Node) othersSuffice(g *Group) bool {
+	fit := 0
+	for _, peer := range g.peers {
+		if n.fit(peer, g) {
+			fit++
+		}
+	}
+	return fit >= g.quorum
+}
+
+// successors lists who may lead in this node's place, whoever has applied most first.
+func (n *Node) successors(g *Group) []string {
+	list := slices.DeleteFunc(slices.Clone(g.peers), func(id string) bool { return !n.fit(id, g) })
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	slices.SortStableFunc(list, func(a, b string) int {
+		return cmp.Compare(n.peers[b].Groups[g.id].Applied, n.peers[a].Groups[g.id].Applied)
+	})
+	return list
+}
+
+// abdicate lets another node be elected while Raft's main loop waits for the disk: the
+// library's own transfer would wait with it. This node sends nothing as a leader until it
+// is none any more.
+func (g *Group) abdicate(lasts time.Duration) {
+	if !g.abdicating.CompareAndSwap(false, true) {
+		return
+	}
+	g.wg.Go(func() {
+		defer g.abdicating.Store(false)
+		term := g.raft.CurrentTerm()
+		g.logger.Warn("the disk is slow: giving the leadership away", "term", term, "flush_lasts", lasts.Round(time.Millisecond).String())
+		g.metrics.givenAway("slow_disk")
+		g.lease.giveUp(term) // whoever is elected may serve at once
+		g.wire.Mute(true)
+		defer g.wire.Mute(false)
+		g.callElection(g.life, term)
+		g.awaitDeposed(g.life, term)
+	})
+}
+
+// callElection asks the first of the successors that answers to stand for election.
+func (g *Group) callElection(ctx context.Context, term uint64) {
+	self := raft.ServerAddress(g.self)
+	header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: g.wire.EncodePeer(raft.ServerID(g.self), self), Addr: g.wire.EncodePeer(raft.ServerID(g.self), self)}
+	for _, node := range g.node.successors(g) {
+		if g.canLead(ctx, term, node) != nil {
+			continue
+		}
+		var resp raft.TimeoutNowResponse
+		err := g.wire.TimeoutNow(raft.ServerID(node), raft.ServerAddress(node), &raft.TimeoutNowRequest{RPCHeader: header}, &resp)
+		if err == nil {
+			return
+		}
+	}
+}
+
+// awaitDeposed returns when this node does not lead in term any more; or when its disk is
+// well again, and nobody has wanted the leadership.
+func (g *Group) awaitDeposed(ctx context.Context, term uint64) {
+	patience := 3*g.opt.HeartbeatTimeout + time.Second
+	over := g.clock.Mono() + patience
+	for g.leads(term) && ctx.Err() == nil && g.clock.Mono() < over {
+		if g.flushLasts.Load() > 0 {
+			over = g.clock.Mono() + patience
+		}
+		pause(ctx, establishPause)
+	}
+}
+
+// handAway hands the leadership to a node whose disk is better, while this one can still
+// log.
+func (g *Group) handAway(info diskInfo) {
+	now := g.clock.Mono()
+	if now < time.Duration(g.handoverAt.Load()) || !g.Serving() || !g.handing.CompareAndSwap(false, true) {
+		return
+	}
+	g.handoverAt.Store(int64(now + handoverPause))
+	g.wg.Go(func() {
+		defer g.handing.Store(false)
+		reason := "slow_disk"
+		if !info.Slow {
+			reason = "full_disk"
+		}
+		for _, node := range g.node.successors(g) {
+			if err := g.TransferLeadership(g.life, node); err != nil {
+				g.logger.Info("could not hand leadership over", "to", node, "error", err)
+				continue
+			}
+			g.logger.Warn("the leadership was handed over for the sake of the disk", "to", node, "reason", reason)
+			g.metrics.givenAway(reason)
+			return
+		}
+	})
+}

@@ -1,0 +1,192 @@
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/lockstepkv/lockstep/fsm/command"
+)
+
+const testReserve = 1 << 30
+
+func TestRoomComesBackWithAMargin(t *testing.T) {
+	level := roomy
+	for _, step := range []struct {
+		free int64
+		want roomLevel
+	}{
+		{testReserve, roomy},
+		{testReserve - 1, tight},
+		{testReserve + testReserve/8 - 1, tight},
+		{testReserve + testReserve/8, roomy},
+		{testReserve/4 - 1, noneLeft},
+		{testReserve/4 + testReserve/8 - 1, noneLeft},
+		{testReserve/4 + testReserve/8, tight},
+		{testReserve / 4, tight},
+		{0, noneLeft},
+		{2 * testReserve, roomy},
+	} {
+		if level = roomOf(step.free, testReserve, level); level != step.want {
+			t.Fatalf("%d bytes free: level %d, want %d", step.free, level, step.want)
+		}
+	}
+	if got := roomOf(0, 0, roomy); got != roomy {
+		t.Errorf("without a reserve: level %d", got)
+	}
+}
+
+// fullDisks is a cluster whose disks are as full as the test says.
+type fullDisks struct {
+	*cluster
+	free map[string]*atomic.Int64
+}
+
+func newFullDisks(t *testing.T, nodes int) *fullDisks {
+	f := &fullDisks{free: map[string]*atomic.Int64{}}
+	for i := range nodes {
+		f.free[fmt.Sprintf("n%d", i+1)] = new(atomic.Int64)
+	}
+	f.set(2*testReserve, "n1", "n2", "n3")
+	f.cluster = newCluster(t, nodes, func(o *Options) {
+		free := f.free[o.NodeID]
+		o.DiskReserve, o.DiskFree = testReserve, func() (int64, error) { return free.Load(), nil }
+	})
+	return f
+}
+
+func (f *fullDisks) set(bytes int64, ids ...string) {
+	for _, id := range ids {
+		if free := f.free[id]; free != nil {
+			free.Store(bytes)
+		}
+	}
+}
+
+// refuses waits until a node refuses what grows, or does not.
+func (f *fullDisks) refuses(id string, want bool) {
+	f.t.Helper()
+	f.eventually(func() error {
+		if growth, any := f.group(id).NoRoom(); (growth != nil) != want || any != nil {
+			return fmt.Errorf("%s: %v, %v", id, growth, any)
+		}
+		return nil
+	})
+}
+
+func TestFullDiskRefusesGrowthAndComesBack(t *testing.T) {
+	c := newFullDisks(t, 1)
+	c.want("n1", "SET k v", "+OK\r\n")
+	c.set(testReserve-1, "n1")
+	c.refuses("n1", true)
+	if err := c.node("n1").Ready(); err != nil || len(c.node("n1").Notices()) != 1 {
+		t.Errorf("ready %v, notices %v", err, c.node("n1").Notices())
+	}
+	c.want("n1", "APPEND k w", "-OOM command not allowed when used memory > 'maxmemory'.\r\n") // past the router
+	c.want("n1", "DEL k", ":1\r\n")
+	c.set(testReserve/4-1, "n1")
+	c.eventually(func() error {
+		if _, err := c.run("n1", "DEL k"); !errors.Is(err, command.ErrNoRoom) {
+			return fmt.Errorf("DEL on a full disk: %v", err)
+		}
+		return nil
+	})
+	c.set(2*testReserve, "n1")
+	c.refuses("n1", false)
+	c.want("n1", "SET k v", "+OK\r\n")
+}
+
+func TestFullLeaderHandsOver(t *testing.T) {
+	c := newFullDisks(t, 3)
+	old := c.leader()
+	c.want(old, "SET k v", "+OK\r\n")
+	c.set(testReserve-1, old)
+	c.eventually(func() error {
+		for _, id := range c.others(old) {
+			if c.group(id).Serving() {
+				return nil
+			}
+		}
+		return errors.New("the leadership stays on a full disk")
+	})
+	c.refuses(old, false) // the leader has room
+	c.want(old, "SET k w", "+OK\r\n")
+	c.set(testReserve-1, c.ids...)
+	for _, id := range c.ids {
+		c.refuses(id, true)
+	}
+	c.set(2*testReserve, c.ids...)
+	for _, id := range c.ids {
+		c.refuses(id, false)
+	}
+}
+
+// TestFullFollowerTakesNoEntries and does not end; the others go on.
+func TestFullFollowerTakesNoEntries(t *testing.T) {
+	c := newFullDisks(t, 3)
+	leader := c.leader()
+	full := c.others(leader)[0]
+	c.want(leader, "SET k v", "+OK\r\n")
+	c.set(0, full)
+	c.eventually(func() error {
+		if roomLevel(c.node(full).disk.room.Load()) != noneLeft {
+			return errors.New("not seen yet")
+		}
+		return nil
+	})
+	last := c.group(full).raft.LastIndex()
+	for i := range 20 {
+		c.want(leader, fmt.Sprintf("SET k%d v", i), "+OK\r\n")
+	}
+	if got := c.group(full).raft.LastIndex(); got > last+1 { // one may have been on its way
+		t.Errorf("the full node's log went on from %d to %d", last, got)
+	}
+	c.set(2*testReserve, full)
+	c.eventually(func() error {
+		if got := c.group(full).raft.LastIndex(); got < c.group(leader).raft.LastIndex() {
+			return fmt.Errorf("the log ends at %d", got)
+		}
+		return nil
+	})
+}
+
+// TestNoRoomForASnapshot: it is put off, leaves nothing, and is taken when there is room.
+func TestNoRoomForASnapshot(t *testing.T) {
+	free := new(atomic.Int64)
+	free.Store(2 * testReserve)
+	c := newCluster(t, 1, func(o *Options) {
+		o.SnapshotLogBytes, o.DiskReserve, o.DiskFree = 1<<20, testReserve, func() (int64, error) { return free.Load(), nil }
+	})
+	g := c.group("n1")
+	free.Store(testReserve/4 + 1<<10) // enough for the log, not for the data beside it
+	for i := range 32 {
+		args := command.Args{[]byte("SET"), fmt.Appendf(nil, "k%d", i), make([]byte, 64<<10)}
+		var b command.Batch
+		b.Add(args)
+		if _, err := g.Propose(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.eventually(func() error {
+		if g.notBefore.Load() == 0 {
+			return errors.New("the snapshot is not put off")
+		}
+		return nil
+	})
+	if got := g.snapshotAt.Load(); got != 0 {
+		t.Errorf("there is a snapshot at %d", got)
+	}
+	if list, err := filepath.Glob(filepath.Join(c.dir, "n1", "shards", "000", "snapshots", "*")); err != nil || len(list) > 0 {
+		t.Errorf("left behind: %v, %v", list, err)
+	}
+	free.Store(2 * testReserve)
+	g.notBefore.Store(0)
+	c.eventually(func() error {
+		if g.snapshotAt.Load() == 0 {
+			return errors.New("no snapshot")
+		}
+		return nil
+	})
+}
