@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
 )
@@ -25,6 +26,8 @@ type Node struct {
 	ring    *Ring
 	metrics *nodeMetrics
 	memory  atomic.Pointer[Memory]
+
+	logCache *raftlog.CacheBudget
 
 	mu     sync.RWMutex
 	groups []*Group // guarded by mu while Open runs, fixed afterwards
@@ -59,7 +62,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	}
 	n := &Node{
 		opt: opt, meta: meta, ring: NewRing(shards, vnodes), peers: make(map[string]NodeInfo), empty: make(map[uint32]seniority),
-		metrics: newNodeMetrics(opt.Metrics), snapshotting: make(turn, 1),
+		metrics: newNodeMetrics(opt.Metrics), snapshotting: make(turn, 1), logCache: raftlog.NewCacheBudget(opt.LogCacheBytes),
 	}
 	n.memory.Store(&opt.Memory)
 	n.net, err = transport.New(transport.Options{
@@ -118,6 +121,9 @@ func (n *Node) Ring() *Ring { return n.ring }
 
 // PeerConnections returns the number of open connections with other nodes.
 func (n *Node) PeerConnections() int { return n.net.Connections() }
+
+// LogCacheHeld returns the memory that the newest log entries of all shards take.
+func (n *Node) LogCacheHeld() int64 { return n.logCache.Used() }
 
 // ClusterID returns the cluster's id.
 func (n *Node) ClusterID() string { return n.meta.ClusterID() }

@@ -43,6 +43,7 @@ type LogStore interface {
 	NewestCommand(index uint64) uint64
 	BytesAfter(index uint64) int64
 	TrailingWithin(maxBytes int64) uint64
+	CacheHeld() int64
 	Close() error
 }
 
@@ -92,6 +93,7 @@ type Options struct {
 	MaxClockOffset   time.Duration
 	DiskStallTimeout time.Duration
 	AuditInterval    time.Duration // between readings of all data, to be compared; 0: never
+	LogCacheBytes    int64         // of the newest log entries, for all shards of a node together; 0: none
 	SnapshotLogBytes int64         // log written since the last snapshot that makes another one due
 	MaxValueBytes    int64         // how long a value may grow while this node leads; 0: Redis's own limit
 	MaxWaitingBytes  int64         // requests that may wait on this node per shard

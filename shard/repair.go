@@ -79,7 +79,7 @@ func (g *Group) tryStores(dir string) error {
 		return err
 	}
 	log, err := g.opt.openLog(raftlog.Options{
-		Dir: filepath.Join(dir, "log"), Engine: g.opt.LogEngine, CacheBytes: 32 << 20,
+		Dir: filepath.Join(dir, "log"), Engine: g.opt.LogEngine, CacheBudget: g.node.logCache,
 		StallTimeout: g.opt.DiskStallTimeout, Logger: g.logger,
 		OnStall: func(op string, since time.Duration) {
 			g.opt.Fatal(fmt.Errorf("shard %d: the disk has not finished %s for %v", g.id, op, since))

@@ -176,6 +176,7 @@ func infoMemory(t *infoText) {
 	t.line("maxmemory_policy", set.MaxMemoryPolicy)
 	t.line("mem_fragmentation_ratio", fmt.Sprintf("%.2f", float64(rss)/float64(max(used, 1))))
 	t.line("mem_allocator", "go")
+	t.line("mem_log_cache", t.cluster.LogCache)
 	t.line("mem_clients_output", t.r.counters.unread.Load())
 }
 

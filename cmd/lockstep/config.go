@@ -56,6 +56,7 @@ type RaftConfig struct {
 	HeartbeatTimeout time.Duration
 	ElectionTimeout  time.Duration
 	SnapshotLogBytes int64 // log bytes after which a shard takes a snapshot
+	LogCacheBytes    int64 // memory for the newest log entries of all shards; 0: none
 	DiskStallTimeout time.Duration
 	MaxClockOffset   time.Duration
 	AuditInterval    time.Duration // 0: never

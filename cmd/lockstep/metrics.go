@@ -19,7 +19,7 @@ func (c Config) limits() map[string]string {
 	return map[string]string{
 		"maxclients": strconv.Itoa(c.Requests.MaxClients), "max-value-size": size(c.Requests.MaxValueBytes),
 		"once-memory": size(c.Requests.OnceBytes), "once-retention": formatDuration(c.Requests.OnceRetention),
-		"request-timeout": formatDuration(c.Requests.Timeout), "snapshot-log-bytes": size(c.Raft.SnapshotLogBytes),
+		"request-timeout": formatDuration(c.Requests.Timeout), "snapshot-log-bytes": size(c.Raft.SnapshotLogBytes), "log-cache": size(c.Raft.LogCacheBytes),
 		"max-clock-offset": formatDuration(c.Raft.MaxClockOffset), "heartbeat-timeout": formatDuration(c.Raft.HeartbeatTimeout),
 		"election-timeout": formatDuration(c.Raft.ElectionTimeout), "lease-reads": strconv.FormatBool(c.Raft.LeaseReads),
 		"lease-duration": formatDuration(c.Raft.LeaseDuration),
@@ -72,6 +72,7 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.limit, float64(c.s.cfg.Requests.MaxValueBytes), "max-value-size")
 	gauge(c.limit, float64(c.s.cfg.Requests.OnceBytes), "once-memory")
 	gauge(c.limit, float64(c.s.cfg.Raft.SnapshotLogBytes), "snapshot-log-bytes")
+	gauge(c.limit, float64(c.s.cfg.Raft.LogCacheBytes), "log-cache")
 	var disk unix.Statfs_t
 	if err := unix.Statfs(c.s.cfg.Node.DataDir, &disk); err == nil {
 		gauge(c.disk, float64(disk.Blocks)*float64(disk.Bsize), "size")

@@ -38,7 +38,7 @@ func (a *node) TransferLeadership(ctx context.Context, shard int, node string) e
 // Cluster describes the cluster as this node sees it. A shard's leader is the
 // node that this node's replica follows; its index and term are this node's own.
 func (a *node) Cluster() router.ClusterInfo {
-	info := router.ClusterInfo{ID: a.ClusterID(), Self: a.self}
+	info := router.ClusterInfo{ID: a.ClusterID(), Self: a.self, LogCache: a.LogCacheHeld()}
 	var ids []string
 	replicas := a.Replicas()
 	for _, r := range replicas {

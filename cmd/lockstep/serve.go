@@ -147,7 +147,7 @@ func (s *server) shardOptions() shard.Options {
 		Table: command.NewTable(), Memory: memoryOf(s.settings()),
 		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
 		OnceRetention: c.Requests.OnceRetention, OnceBytes: c.Requests.OnceBytes, MaxClockOffset: c.Raft.MaxClockOffset,
-		DiskStallTimeout: c.Raft.DiskStallTimeout, AuditInterval: c.Raft.AuditInterval, SnapshotLogBytes: c.Raft.SnapshotLogBytes,
+		DiskStallTimeout: c.Raft.DiskStallTimeout, AuditInterval: c.Raft.AuditInterval, SnapshotLogBytes: c.Raft.SnapshotLogBytes, LogCacheBytes: c.Raft.LogCacheBytes,
 		MaxValueBytes:   c.Requests.MaxValueBytes,
 		MaxWaitingBytes: max(256<<20, 2*c.Requests.MaxValueBytes),
 		Logger:          s.logger, Metrics: s.registry, Fatal: s.fatal, OnMemory: s.adoptMemory,

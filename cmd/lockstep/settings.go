@@ -28,7 +28,7 @@ type settings struct {
 	raft struct {
 		heartbeat, election, stall, clockOffset, lease durationValue
 		audit                                          spanValue
-		snapshotLogBytes                               sizeValue
+		snapshotLogBytes, logCache                     sizeValue
 		readMode                                       choiceValue
 	}
 	requests struct {
@@ -158,6 +158,8 @@ func (s *settings) raftFlags() *pflag.FlagSet {
 	fs.Var(&s.raft.election, "election-timeout", "how long a candidate waits for votes before it tries again")
 	s.raft.snapshotLogBytes = 128 << 20
 	fs.Var(&s.raft.snapshotLogBytes, "snapshot-log-bytes", "size of a shard's log after which it is compacted into a snapshot")
+	s.raft.logCache = 64 << 20
+	fs.Var(&s.raft.logCache, "log-cache", "memory of a node for the newest log entries, which followers are sent from it, for all shards together and shared by use; 0: none")
 	s.raft.clockOffset = durationValue(500 * time.Millisecond)
 	fs.Var(&s.raft.clockOffset, "max-clock-offset", "a node whose clock is further from a quorum's gives leadership away")
 	s.raft.audit = spanValue(10 * time.Minute)

@@ -31,7 +31,7 @@ func (s *settings) build() (Config, error) {
 		Advertise: ListenConfig{HTTP: string(s.advertise.http), RESP: string(s.advertise.resp), Peer: string(s.advertise.peer)},
 		Memory:    MemoryConfig{MaxBytes: int64(s.memory.max), Policy: s.memory.policy.value, Samples: int(s.memory.samples)},
 		Raft: RaftConfig{HeartbeatTimeout: time.Duration(s.raft.heartbeat), ElectionTimeout: time.Duration(s.raft.election),
-			SnapshotLogBytes: int64(s.raft.snapshotLogBytes), DiskStallTimeout: time.Duration(s.raft.stall),
+			SnapshotLogBytes: int64(s.raft.snapshotLogBytes), LogCacheBytes: int64(s.raft.logCache), DiskStallTimeout: time.Duration(s.raft.stall),
 			MaxClockOffset: time.Duration(s.raft.clockOffset), LeaseReads: s.raft.readMode.value == "lease",
 			LeaseDuration: time.Duration(s.raft.lease), AuditInterval: time.Duration(s.raft.audit)},
 		Requests: RequestConfig{Timeout: time.Duration(s.requests.timeout), Drain: time.Duration(s.requests.drain), MaxValueBytes: int64(s.requests.maxValue),
