@@ -111,3 +111,7 @@ func writeRefusal(w io.Writer, status int, text string) error {
 		"Cache-Control: no-store\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", status, http.StatusText(status), body.Len(), body.Bytes())
 	return err
 }
+
+// ConnBytes is about what a connection takes besides its request: its goroutine's stack, the socket,
+// the buffers of net/http.
+const ConnBytes = 20 << 10

@@ -71,6 +71,7 @@ type RequestConfig struct {
 	MaxValueBytes    int64
 	MaxClients       int
 	OutputBytes      int64
+	ClientBytes      int64 // memory that all clients may hold; 0: no limit
 	RedirectMoved    bool   // --redirect moved; has an effect with more than one shard only
 	ClusterProtocol  string // "auto", "on" or "off"
 	AllowCrossShard  bool

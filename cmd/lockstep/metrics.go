@@ -10,6 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
+
+	"github.com/lockstepkv/lockstep/api/httpapi"
 )
 
 // limits are the settings that a cluster's nodes ought to have in common, as
@@ -17,6 +19,7 @@ import (
 func (c Config) limits() map[string]string {
 	size := func(n int64) string { v := sizeValue(n); return v.String() }
 	return map[string]string{
+		"maxmemory-clients": size(c.Requests.ClientBytes),
 		"maxclients": strconv.Itoa(c.Requests.MaxClients), "max-value-size": size(c.Requests.MaxValueBytes),
 		"once-memory": size(c.Requests.OnceBytes), "once-retention": formatDuration(c.Requests.OnceRetention),
 		"request-timeout": formatDuration(c.Requests.Timeout), "snapshot-log-bytes": size(c.Raft.SnapshotLogBytes), "log-cache": size(c.Raft.LogCacheBytes),
@@ -69,6 +72,8 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.conns, float64(c.s.httpConns.Load()), "http")
 	gauge(c.limit, float64(set.MaxMemory), "maxmemory")
 	gauge(c.limit, float64(set.MaxClients), "maxclients")
+	gauge(c.limit, float64(set.MaxMemoryClients), "maxmemory-clients")
+	gauge(c.limit, float64(set.ClientOutputLimit), "client-output-limit")
 	gauge(c.limit, float64(c.s.cfg.Requests.MaxValueBytes), "max-value-size")
 	gauge(c.limit, float64(c.s.cfg.Requests.OnceBytes), "once-memory")
 	gauge(c.limit, float64(c.s.cfg.Raft.SnapshotLogBytes), "snapshot-log-bytes")
@@ -100,8 +105,10 @@ func (s *server) countHTTP(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		s.httpConns.Add(1)
+		s.clients.AddFixed(httpapi.ConnBytes)
 	case http.StateClosed, http.StateHijacked:
 		s.httpConns.Add(-1)
+		s.clients.AddFixed(-httpapi.ConnBytes)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/api/httpapi"
 	"github.com/lockstepkv/lockstep/api/respapi"
 	"github.com/lockstepkv/lockstep/api/router"
@@ -33,7 +34,7 @@ const shutdownPatience = 5 * time.Second
 
 // runServe runs a node until ctx ends. On hup it reads its secrets again.
 func runServe(ctx context.Context, cfg Config, logger *slog.Logger, hup <-chan os.Signal) error {
-	s := &server{cfg: cfg, logger: logger.With("node", cfg.Node.ID), registry: prometheus.NewRegistry(), failed: make(chan error, 8)}
+	s := &server{cfg: cfg, logger: logger.With("node", cfg.Node.ID), registry: prometheus.NewRegistry(), clients: clientmem.New(cfg.Requests.ClientBytes), failed: make(chan error, 8)}
 	var err error
 	if s.secrets, err = openSecrets(cfg.Security, cfg.peerNames(), s.logger); err != nil {
 		return withCode(exitUsage, err)
@@ -79,6 +80,7 @@ type server struct {
 
 	draining  atomic.Bool
 	httpConns atomic.Int64
+	clients   *clientmem.Budget // of what clients hold in memory
 
 	node   *shard.Node
 	router atomic.Pointer[router.Router]
@@ -174,6 +176,8 @@ func (s *server) settings() router.Settings {
 	set.MaxMemoryPolicy = s.cfg.Memory.Policy
 	set.MaxMemorySamples = s.cfg.Memory.Samples
 	set.MaxClients = s.cfg.Requests.MaxClients
+	set.MaxMemoryClients = s.cfg.Requests.ClientBytes
+	set.ClientOutputLimit = s.cfg.Requests.OutputBytes
 	set.SlowlogLogSlowerThan = s.cfg.Requests.SlowlogThreshold.Microseconds()
 	return set
 }
@@ -224,7 +228,7 @@ func (s *server) routerConfig() router.Config {
 	return router.Config{
 		Redirect: redirect, Cluster: router.ClusterProtocol(s.cfg.Requests.ClusterProtocol), SpanShards: s.cfg.Requests.AllowCrossShard, RequestTimeout: s.cfg.Requests.Timeout,
 		MaxQueuedBytes: int(max(512<<20, s.cfg.Requests.MaxValueBytes)),
-		Version:        version, Settings: s.settings(), Passwords: *s.secrets.passwords.Load(), Reloader: s, Registerer: s.registry, Logger: s.logger,
+		Version:        version, Settings: s.settings(), Clients: s.clients, Passwords: *s.secrets.passwords.Load(), Reloader: s, Registerer: s.registry, Logger: s.logger,
 		Static: map[string]string{
 			"dir": s.cfg.Node.DataDir, "port": portOf(s.cfg.Listen.RESP), "bind": hostOf(s.cfg.Listen.RESP),
 			"appendonly": "yes", "appendfsync": "always", "save": "", "databases": "1",
@@ -240,7 +244,6 @@ func (s *server) newRESP(r *router.Router) *respapi.Server {
 	return respapi.New(respapi.Options{
 		Listener: s.respListener, Backend: respapi.FromRouter(r), Logger: s.logger,
 		Limits: resp.Limits{MaxBulk: s.cfg.Requests.MaxValueBytes}, AuthTimeout: s.cfg.Security.AuthTimeout,
-		OutputLimit: s.cfg.Requests.OutputBytes, OutputTotal: 2 * s.cfg.Requests.OutputBytes,
 	})
 }
 

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/lockstepkv/lockstep/api/router"
 )
 
 const (
 	maxShards          = 256
 	minMaxValueBytes   = 1 << 10
-	minOutputBytes     = 1 << 20
+	minOutputBytes     = router.MinClientOutputLimit
+	minClientBytes     = 8 << 20
 	maxMaxValueBytes   = 512 << 20 // Redis's own limit of a string
 	minRaftTimeout     = 50 * time.Millisecond
 	minAuditInterval   = time.Second
@@ -35,7 +38,7 @@ func (s *settings) build() (Config, error) {
 			MaxClockOffset: time.Duration(s.raft.clockOffset), LeaseReads: s.raft.readMode.value == "lease",
 			LeaseDuration: time.Duration(s.raft.lease), AuditInterval: time.Duration(s.raft.audit)},
 		Requests: RequestConfig{Timeout: time.Duration(s.requests.timeout), Drain: time.Duration(s.requests.drain), MaxValueBytes: int64(s.requests.maxValue),
-			MaxClients: int(s.requests.maxClients), OutputBytes: int64(s.requests.output), RedirectMoved: s.requests.redirect.value == "moved", ClusterProtocol: s.requests.cluster.value,
+			MaxClients: int(s.requests.maxClients), OutputBytes: int64(s.requests.output), ClientBytes: int64(s.requests.clientMemory), RedirectMoved: s.requests.redirect.value == "moved", ClusterProtocol: s.requests.cluster.value,
 			AllowCrossShard: s.requests.crossShard, OnceRetention: time.Duration(s.requests.onceRetention), OnceBytes: int64(s.requests.onceMemory),
 			SlowlogThreshold: time.Duration(s.requests.slowlog)},
 		Security: SecurityConfig{Password: s.security.password, PasswordFile: s.security.passwordFile,
@@ -130,6 +133,9 @@ func (r RequestConfig) check() error {
 	}
 	if r.OutputBytes < minOutputBytes {
 		errs = append(errs, mistake("client-output-limit", "%d bytes is less than %d", r.OutputBytes, minOutputBytes))
+	}
+	if least := max(minClientBytes, 2*r.MaxValueBytes); r.ClientBytes != 0 && r.ClientBytes < least {
+		errs = append(errs, mistake("maxmemory-clients", "%d bytes is neither 0 nor at least %d, twice --max-value-size", r.ClientBytes, least))
 	}
 	if r.MaxClients < 1 {
 		errs = append(errs, mistake("maxclients", "%d is less than 1", r.MaxClients))

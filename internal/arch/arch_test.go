@@ -49,7 +49,8 @@ func mayImport() map[string][]string {
 		"shard/logclock":      {},
 		"shard":               {"fsm", "shard/raftlog", "shard/logclock", "snapshot", "transport"},
 		"shard/sim":           {"shard"}, // for tests alone
-		"api/router":          {"fsm/command", "resp"},
+		"api/clientmem":       {},
+		"api/router":          {"api/clientmem", "fsm/command", "resp"},
 		"api/httpapi":         {"api/router", "fsm/command", "resp"},
 		"api/respapi":         {"api/router", "fsm/command", "resp"},
 		"client":              {"resp"},
