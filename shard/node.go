@@ -119,6 +119,10 @@ func (n *Node) Ring() *Ring { return n.ring }
 // PeerConnections returns the number of open connections with other nodes.
 func (n *Node) PeerConnections() int { return n.net.Connections() }
 
+// DisplacedPeers counts the connections to the peer port that had not shown whose they are
+// when others wanted in.
+func (n *Node) DisplacedPeers() int64 { return n.net.Displaced() }
+
 // ClusterID returns the cluster's id.
 func (n *Node) ClusterID() string { return n.meta.ClusterID() }
 
