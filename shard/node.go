@@ -125,6 +125,10 @@ func (n *Node) PeerConnections() int { return n.net.Connections() }
 // LogCacheHeld returns the memory that the newest log entries of all shards take.
 func (n *Node) LogCacheHeld() int64 { return n.logCache.Used() }
 
+// DisplacedPeers counts the connections to the peer port that had not shown whose they are
+// when others wanted in.
+func (n *Node) DisplacedPeers() int64 { return n.net.Displaced() }
+
 // ClusterID returns the cluster's id.
 func (n *Node) ClusterID() string { return n.meta.ClusterID() }
 

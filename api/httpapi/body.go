@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -49,29 +50,70 @@ func (a *api) readBody(w http.ResponseWriter, r *http.Request, limit int64) (bod
 	if r.ContentLength > limit {
 		return nil, nil, tooLarge(limit)
 	}
-	expect := r.ContentLength
-	if expect < 0 {
-		expect = limit // chunked: it may grow to that
+	most := limit
+	if r.ContentLength >= 0 {
+		most = r.ContentLength
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), bodyPatience)
-	defer cancel()
-	release, err = a.held.take(ctx, expect)
+	held := a.held.open()
+	body, err = readCharged(r.Context(), http.MaxBytesReader(w, r.Body, limit), held, most)
 	if err != nil {
-		return nil, nil, problem{Status: http.StatusServiceUnavailable, Code: "overloaded", Detail: "too many large requests at once"}
+		held.release()
+		return nil, nil, bodyProblem(err, limit)
 	}
-	var buf bytes.Buffer
-	if r.ContentLength > 0 {
-		buf.Grow(int(min(r.ContentLength, 1<<20)) + bytes.MinRead)
-	}
-	if _, err = io.Copy(&buf, http.MaxBytesReader(w, r.Body, limit)); err != nil {
-		release()
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return nil, nil, tooLarge(limit)
+	return body, held.release, nil
+}
+
+// readCharged reads to the end of in, at most the given number of bytes. Its memory is
+// charged before it is taken, and grows with what comes.
+func readCharged(ctx context.Context, in io.Reader, held *charge, most int64) ([]byte, error) {
+	buf := make([]byte, 0, min(most, firstBytes))
+	for {
+		if len(buf) == cap(buf) && int64(cap(buf)) < most {
+			size := min(2*int64(cap(buf)), most)
+			if err := growCharge(ctx, held, size); err != nil {
+				return nil, err
+			}
+			buf = append(make([]byte, 0, size), buf...)
 		}
-		return nil, nil, badRequest("truncated_body", "the body ended early")
+		var spare [1]byte // to see the end, or one byte too many
+		into := buf[len(buf):cap(buf)]
+		if len(into) == 0 {
+			into = spare[:]
+		}
+		n, err := in.Read(into)
+		switch {
+		case n > 0 && len(buf) == cap(buf):
+			return nil, &http.MaxBytesError{Limit: most}
+		case err == io.EOF:
+			return buf[:len(buf)+n], nil
+		case err != nil:
+			return nil, err
+		}
+		buf = buf[:len(buf)+n]
 	}
-	return buf.Bytes(), release, nil
+}
+
+// firstBytes is the memory that a body begins with.
+const firstBytes = 4 << 10
+
+func growCharge(ctx context.Context, held *charge, size int64) error {
+	ctx, cancel := context.WithTimeout(ctx, bodyPatience)
+	defer cancel()
+	return held.grow(ctx, size)
+}
+
+// bodyProblem says why a body was not read.
+func bodyProblem(err error, limit int64) error {
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return tooLarge(limit)
+	case errors.Is(err, errNoBudget):
+		return problem{Status: http.StatusServiceUnavailable, Code: "overloaded", Detail: "too many large requests at once"}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return problem{Status: http.StatusRequestTimeout, Code: "body_stalled", Detail: "the body stopped coming"}
+	}
+	return badRequest("truncated_body", "the body ended early")
 }
 
 func tooLarge(limit int64) error {

@@ -13,6 +13,7 @@ import (
 type Config struct {
 	Node      NodeConfig
 	Listen    ListenConfig
+	Metrics   string       // address of a listener for probes; empty: none
 	Advertise ListenConfig // what others are told; empty: see advertised
 	Memory    MemoryConfig
 	Raft      RaftConfig
@@ -70,8 +71,10 @@ type RequestConfig struct {
 	Drain            time.Duration // how long new requests are refused before the listeners close
 	MaxValueBytes    int64
 	MaxClients       int
+	MaxHTTPConns     int
+	HTTPStall        time.Duration
 	OutputBytes      int64
-	ClientBytes      int64 // memory that all clients may hold; 0: no limit
+	ClientBytes      int64  // memory that all clients may hold; 0: no limit
 	RedirectMoved    bool   // --redirect moved; has an effect with more than one shard only
 	ClusterProtocol  string // "auto", "on" or "off"
 	AllowCrossShard  bool

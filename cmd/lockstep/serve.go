@@ -23,6 +23,7 @@ import (
 	"github.com/lockstepkv/lockstep/api/respapi"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/accept"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard"
 	"github.com/lockstepkv/lockstep/store"
@@ -41,6 +42,16 @@ func runServe(ctx context.Context, cfg Config, logger *slog.Logger, hup <-chan o
 	}
 	if s.peerSecret, err = peerSecret(cfg.Security.PeerSecret); err != nil {
 		return withCode(exitUsage, err)
+	}
+	if s.openFiles, err = openFilesLimit(); err != nil {
+		return err
+	}
+	note, err := s.cfg.fitOpenFiles(s.openFiles)
+	if err != nil {
+		return withCode(exitUsage, err)
+	}
+	if note != "" {
+		s.logger.Warn(note)
 	}
 	s.secrets.newPasswords = s.adoptPasswords
 	s.registry.MustRegister(s.secrets.reloads, s.secrets.expires)
@@ -76,16 +87,19 @@ type server struct {
 
 	peerSecret []byte // nil: none
 
-	httpListener, respListener, peerListener net.Listener
+	openFiles int // the system's limit
 
-	draining  atomic.Bool
-	httpConns atomic.Int64
-	clients   *clientmem.Budget // of what clients hold in memory
+	httpListener, respListener, peerListener, probeListener net.Listener
+	accepting                                               map[string]*accept.Listener // by what lockstep_connections calls them
+
+	draining atomic.Bool
+	clients  *clientmem.Budget // of what clients hold in memory
 
 	node   *shard.Node
 	router atomic.Pointer[router.Router]
 	resp   *respapi.Server
-	http   *http.Server
+	http   *httpapi.Server
+	probes *httpapi.Server // nil: none
 }
 
 func (s *server) open(ctx context.Context) error {
@@ -117,18 +131,25 @@ func (s *server) open(ctx context.Context) error {
 // listen opens all ports before anything else: a port in use is the most common
 // mistake, and must not leave a trace in the data directory.
 func (s *server) listen() error {
+	s.accepting = map[string]*accept.Listener{}
 	for _, l := range []struct {
-		name, addr string
-		to         *net.Listener
+		flag, name, addr string
+		to               *net.Listener
 	}{
-		{"--http", s.cfg.Listen.HTTP, &s.httpListener},
-		{"--resp", s.cfg.Listen.RESP, &s.respListener},
-		{"--peer", s.cfg.Listen.Peer, &s.peerListener},
+		{"--http", "http", s.cfg.Listen.HTTP, &s.httpListener},
+		{"--resp", "resp", s.cfg.Listen.RESP, &s.respListener},
+		{"--peer", "peer", s.cfg.Listen.Peer, &s.peerListener},
+		{"--metrics-http", "metrics", s.cfg.Metrics, &s.probeListener},
 	} {
-		var err error
-		if *l.to, err = net.Listen("tcp", l.addr); err != nil {
-			return fmt.Errorf("%s: %w", l.name, err)
+		if l.addr == "" {
+			continue
 		}
+		plain, err := net.Listen("tcp", l.addr)
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.flag, err)
+		}
+		s.accepting[l.name] = accept.New(plain, l.name, s.logger)
+		*l.to = s.accepting[l.name]
 	}
 	if s.cfg.Security.ClientTLS.Enabled() {
 		s.httpListener = tlsListener(s.httpListener, &s.secrets.clients)
@@ -195,6 +216,10 @@ func memoryOf(set router.Settings) shard.Memory {
 // Reload implements router.Reloader for what the shards need to know; the
 // protocols ask the router themselves.
 func (s *server) Reload(_ context.Context, old, next router.Settings) error {
+	if most := s.cfg.mostClients(s.openFiles); next.MaxClients > max(most, old.MaxClients) {
+		// Redis's words.
+		return fmt.Errorf("The operating system is not able to handle the specified number of clients, try with %d", max(most, old.MaxClients))
+	}
 	if was, is := memoryOf(old), memoryOf(next); !reflect.DeepEqual(was, is) {
 		s.node.SetMemory(is)
 	}
@@ -255,11 +280,17 @@ func (s *server) serveRESP() {
 // nodes take to start.
 func (s *server) serveHTTP() *httpapi.Starting {
 	handler := new(httpapi.Starting)
-	s.http = &http.Server{
-		Handler: handler, ConnState: s.countHTTP, ReadHeaderTimeout: min(10*time.Second, s.cfg.Security.AuthTimeout), IdleTimeout: 5 * time.Minute,
-		MaxHeaderBytes: 128 << 10, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
+	s.http = httpapi.NewServer(httpapi.ServerOptions{
+		Handler: handler, MaxConns: s.cfg.Requests.MaxHTTPConns, StallTimeout: s.cfg.Requests.HTTPStall,
+		HeaderTimeout: min(10*time.Second, s.cfg.Security.AuthTimeout), Logger: s.logger,
+	})
+	go func() { s.report("http", s.http.Serve(s.httpListener)) }()
+	if s.probeListener != nil {
+		s.probes = httpapi.NewServer(httpapi.ServerOptions{
+			Handler: httpapi.Probes(s.registry, s.probeReady), MaxConns: httpapi.MaxProbeConns, StallTimeout: s.cfg.Requests.HTTPStall, Logger: s.logger,
+		})
+		go func() { s.report("metrics", s.probes.Serve(s.probeListener)) }()
 	}
-	go func() { s.report("http", httpapi.Serve(s.http, s.httpListener)) }()
 	return handler
 }
 
@@ -332,6 +363,14 @@ func (s *server) ready() error {
 	return s.node.Ready()
 }
 
+// probeReady is ready for who may ask before there is a node.
+func (s *server) probeReady() error {
+	if s.router.Load() == nil {
+		return errors.New("this node reads its data or waits for the other nodes of a new cluster")
+	}
+	return s.ready()
+}
+
 // drain refuses new requests, and keeps doing so until load balancers and clients have
 // noticed. Requests under way are answered meanwhile.
 func (s *server) drain(r *router.Router) {
@@ -368,9 +407,9 @@ func (s *server) close() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownPatience)
 	defer cancel()
-	if s.http != nil {
-		if err := s.http.Shutdown(ctx); err != nil {
-			s.http.Close()
+	for _, srv := range []*httpapi.Server{s.http, s.probes} {
+		if srv != nil && srv.Shutdown(ctx) != nil {
+			srv.Close()
 		}
 	}
 	if s.resp != nil {
@@ -386,7 +425,7 @@ func (s *server) close() {
 			s.logger.Error("stopping the shards", "error", err)
 		}
 	}
-	for _, l := range []net.Listener{s.httpListener, s.respListener, s.peerListener} {
+	for _, l := range []net.Listener{s.httpListener, s.respListener, s.peerListener, s.probeListener} {
 		if l != nil {
 			l.Close()
 		}

@@ -31,6 +31,7 @@ func mayImport() map[string][]string {
 		"resp":                {"internal/bulk"},
 		"internal/bulk":       {},
 		"store":               {"internal/invariant", "internal/bulk"},
+		"internal/accept":     {},
 		"internal/clock":      {},
 		"internal/heapuse":    {}, // for tests alone
 		"internal/disk":       {},
@@ -55,7 +56,7 @@ func mayImport() map[string][]string {
 		"api/respapi":         {"api/router", "fsm/command", "resp"},
 		"client":              {"resp"},
 		"jepsen":              {"client", "resp", "internal/mutant"},
-		"cmd/lockstep":        {"shard", "api/httpapi", "api/respapi"},
+		"cmd/lockstep":        {"shard", "api/httpapi", "api/respapi", "internal/accept"},
 		"cmd/lockstep-jepsen": {"jepsen"},
 
 		"internal/bench/locks": {}, // a client like any other
