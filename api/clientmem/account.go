@@ -111,11 +111,15 @@ func (a *Account) Total() int64 {
 	return a.held.Load()
 }
 
-// Protect keeps the account from being ended for want of memory, or no longer.
+// Protect keeps the account from being ended for want of memory, or no longer. Once it returns, Doomed
+// tells whether that came too late.
 func (a *Account) Protect(on bool) {
-	if a != nil {
-		a.protected.Store(on)
+	if a == nil {
+		return
 	}
+	a.b.mu.Lock() // what is being ended is doomed when this returns
+	defer a.b.mu.Unlock()
+	a.protected.Store(on)
 }
 
 // Doomed reports whether the account was ended for want of memory.

@@ -46,7 +46,7 @@ func mediaType(r *http.Request) (raw bool, err error) {
 
 // readBody reads at most limit bytes. The caller calls release when it is done
 // with them.
-func (a *api) readBody(w http.ResponseWriter, r *http.Request, limit int64) (body []byte, release func(), err error) {
+func (a *api) readBody(w http.ResponseWriter, r *http.Request, limit int64) (body []byte, held *holding, err error) {
 	if r.ContentLength > limit {
 		return nil, nil, tooLarge(limit)
 	}
@@ -54,18 +54,22 @@ func (a *api) readBody(w http.ResponseWriter, r *http.Request, limit int64) (bod
 	if r.ContentLength >= 0 {
 		most = r.ContentLength
 	}
-	held := a.held.open()
-	body, err = readCharged(r.Context(), http.MaxBytesReader(w, r.Body, limit), held, most)
+	held = a.hold(r, http.MaxBytesReader(w, r.Body, limit))
+	body, err = readCharged(r.Context(), held, held, most)
 	if err != nil {
 		held.release()
 		return nil, nil, bodyProblem(err, limit)
 	}
-	return body, held.release, nil
+	if held.run() != nil {
+		held.release()
+		return nil, nil, noMemory
+	}
+	return body, held, nil
 }
 
 // readCharged reads to the end of in, at most the given number of bytes. Its memory is
 // charged before it is taken, and grows with what comes.
-func readCharged(ctx context.Context, in io.Reader, held *charge, most int64) ([]byte, error) {
+func readCharged(ctx context.Context, in io.Reader, held grower, most int64) ([]byte, error) {
 	buf := make([]byte, 0, min(most, firstBytes))
 	for {
 		if len(buf) == cap(buf) && int64(cap(buf)) < most {
@@ -96,7 +100,12 @@ func readCharged(ctx context.Context, in io.Reader, held *charge, most int64) ([
 // firstBytes is the memory that a body begins with.
 const firstBytes = 4 << 10
 
-func growCharge(ctx context.Context, held *charge, size int64) error {
+// grower is a *charge, or what counts more.
+type grower interface {
+	grow(ctx context.Context, n int64) error
+}
+
+func growCharge(ctx context.Context, held grower, size int64) error {
 	ctx, cancel := context.WithTimeout(ctx, bodyPatience)
 	defer cancel()
 	return held.grow(ctx, size)
@@ -108,6 +117,8 @@ func bodyProblem(err error, limit int64) error {
 	switch {
 	case errors.As(err, &large):
 		return tooLarge(limit)
+	case errors.Is(err, errNoMemory):
+		return noMemory
 	case errors.Is(err, errNoBudget):
 		return problem{Status: http.StatusServiceUnavailable, Code: "overloaded", Detail: "too many large requests at once"}
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -122,7 +133,7 @@ func tooLarge(limit int64) error {
 }
 
 // readJSON is readBody for a JSON text.
-func (a *api) readJSON(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
+func (a *api) readJSON(w http.ResponseWriter, r *http.Request) (body []byte, held *holding, err error) {
 	raw, err := mediaType(r)
 	if err == nil && raw {
 		err = problem{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: "this call takes application/json"}
@@ -130,15 +141,15 @@ func (a *api) readJSON(w http.ResponseWriter, r *http.Request) (body []byte, rel
 	if err != nil {
 		return nil, nil, err
 	}
-	body, release, err = a.readBody(w, r, a.maxJSON)
+	body, held, err = a.readBody(w, r, a.maxJSON)
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := checkJSON(body); err != nil {
-		release()
+		held.release()
 		return nil, nil, err
 	}
-	return body, release, nil
+	return body, held, nil
 }
 
 // checkJSON accepts one JSON text and nothing after it. encoding/json replaces
@@ -152,8 +163,8 @@ func checkJSON(body []byte) error {
 		return badRequest("invalid_json", "the body is empty")
 	}
 	var syntax *json.SyntaxError
-	var any json.RawMessage
-	if err := json.Unmarshal(body, &any); err != nil {
+	if !json.Valid(body) {
+		err := json.Unmarshal(body, new(json.RawMessage))
 		if errors.As(err, &syntax) {
 			return badRequest("invalid_json", fmt.Sprintf("at byte %d: %v", syntax.Offset, err))
 		}
@@ -195,31 +206,6 @@ func loneSurrogate(b []byte) bool {
 func hex4(b []byte) uint64 {
 	n, _ := strconv.ParseUint(string(b[:4]), 16, 32) // valid JSON has four digits here
 	return n
-}
-
-// fields splits a JSON object. Names are exact and appear once.
-func fields(body []byte) (map[string]json.RawMessage, error) {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return nil, badRequest("wrong_type", "the body must be a JSON object")
-	}
-	out := make(map[string]json.RawMessage)
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return nil, badRequest("invalid_json", err.Error())
-		}
-		var v json.RawMessage
-		if err := dec.Decode(&v); err != nil {
-			return nil, badRequest("invalid_json", err.Error())
-		}
-		key := name.(string) // within an object the decoder yields nothing else
-		if _, twice := out[key]; twice {
-			return nil, badRequest("duplicate_field", "the field "+strconv.Quote(key)+" appears twice")
-		}
-		out[key] = v
-	}
-	return out, nil
 }
 
 // decode reads one field into out, which fixes its type; null is no value.

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/lockstepkv/lockstep/api/clientmem"
 )
 
 // ServerOptions are the terms of a Server. Zero fields other than Handler have defaults.
@@ -32,7 +34,12 @@ type ServerOptions struct {
 	StallTimeout   time.Duration
 	MaxHeaderBytes int // default 128 KiB
 	Logger         *slog.Logger
+	Memory         *clientmem.Budget // counts the connections; nil: nobody does
 }
+
+// connBytes is about what a connection takes besides its request: its goroutine's stack, the socket,
+// the buffers of net/http.
+const connBytes = 20 << 10
 
 const (
 	idleTimeout = 5 * time.Minute
@@ -50,6 +57,7 @@ type Server struct {
 	http    *http.Server
 	max     int
 	stall   time.Duration
+	memory  *clientmem.Budget
 	refusal chan struct{} // bounds the refusals being written
 
 	refused, displaced, stalledBodies, stalledAnswers atomic.Int64
@@ -66,7 +74,7 @@ func NewServer(o ServerOptions) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{max: o.MaxConns, stall: cmp.Or(o.StallTimeout, 30*time.Second), refusal: make(chan struct{}, maxRefusals)}
+	s := &Server{max: o.MaxConns, stall: cmp.Or(o.StallTimeout, 30*time.Second), memory: cmp.Or(o.Memory, clientmem.New(0)), refusal: make(chan struct{}, maxRefusals)}
 	s.http = &http.Server{
 		Handler: s.paced(o.Handler), ReadHeaderTimeout: cmp.Or(o.HeaderTimeout, 10*time.Second), IdleTimeout: idleTimeout,
 		MaxHeaderBytes: cmp.Or(o.MaxHeaderBytes, 128<<10), ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
@@ -143,6 +151,7 @@ func (s *Server) admit(nc net.Conn) *conn {
 		return nil
 	}
 	s.open++
+	s.memory.AddFixed(connBytes)
 	c := &conn{Conn: nc, s: s}
 	c.place, c.in = s.fresh.PushBack(c), &s.fresh
 	return c
@@ -194,6 +203,7 @@ func (s *Server) forget(c *conn) {
 	if !c.gone {
 		c.gone = true
 		s.open--
+		s.memory.AddFixed(-connBytes)
 	}
 }
 

@@ -282,12 +282,12 @@ func (s *server) serveHTTP() *httpapi.Starting {
 	handler := new(httpapi.Starting)
 	s.http = httpapi.NewServer(httpapi.ServerOptions{
 		Handler: handler, MaxConns: s.cfg.Requests.MaxHTTPConns, StallTimeout: s.cfg.Requests.HTTPStall,
-		HeaderTimeout: min(10*time.Second, s.cfg.Security.AuthTimeout), Logger: s.logger,
+		HeaderTimeout: min(10*time.Second, s.cfg.Security.AuthTimeout), Logger: s.logger, Memory: s.clients,
 	})
 	go func() { s.report("http", s.http.Serve(s.httpListener)) }()
 	if s.probeListener != nil {
 		s.probes = httpapi.NewServer(httpapi.ServerOptions{
-			Handler: httpapi.Probes(s.registry, s.probeReady), MaxConns: httpapi.MaxProbeConns, StallTimeout: s.cfg.Requests.HTTPStall, Logger: s.logger,
+			Handler: httpapi.Probes(s.registry, s.probeReady), MaxConns: httpapi.MaxProbeConns, StallTimeout: s.cfg.Requests.HTTPStall, Logger: s.logger, Memory: s.clients,
 		})
 		go func() { s.report("metrics", s.probes.Serve(s.probeListener)) }()
 	}
