@@ -46,7 +46,7 @@ const (
 	// refusalPatience is how long a client that is refused may take to send what nobody
 	// wants, so that it can read why.
 	refusalPatience = 250 * time.Millisecond
-	maxRefusals     = 16 // being written at a time
+	maxRefusals     = 8 // being written at a time, and as many to those who have made room
 )
 
 // Server serves HTTP. What is no HTTP request, such as a path with %zz in it, is answered
@@ -62,8 +62,9 @@ type Server struct {
 
 	refused, displaced, stalledBodies, stalledAnswers atomic.Int64
 
-	mu   sync.Mutex
-	open int // guarded by mu; connections
+	mu      sync.Mutex
+	conns   map[*conn]struct{} // guarded by mu; those that count
+	leaving int                // guarded by mu; displaced ones that are still answered
 	// fresh and idle are the connections without a request, the oldest first: those that
 	// have had none yet, and those between two.
 	fresh, idle linked.List // guarded by mu
@@ -74,7 +75,7 @@ func NewServer(o ServerOptions) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{max: o.MaxConns, stall: cmp.Or(o.StallTimeout, 30*time.Second), memory: cmp.Or(o.Memory, clientmem.New(0)), refusal: make(chan struct{}, maxRefusals)}
+	s := &Server{max: o.MaxConns, stall: cmp.Or(o.StallTimeout, 30*time.Second), memory: cmp.Or(o.Memory, clientmem.New(0)), refusal: make(chan struct{}, maxRefusals), conns: make(map[*conn]struct{})}
 	s.http = &http.Server{
 		Handler: s.paced(o.Handler), ReadHeaderTimeout: cmp.Or(o.HeaderTimeout, 10*time.Second), IdleTimeout: idleTimeout,
 		MaxHeaderBytes: cmp.Or(o.MaxHeaderBytes, 128<<10), ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
@@ -102,13 +103,13 @@ func (s *Server) Close() error { return s.http.Close() }
 func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.open
+	return len(s.conns)
 }
 
 // ServerCounts are totals since the start.
 type ServerCounts struct {
 	Refused   int64 // connections that found no room
-	Displaced int64 // connections without a request that made room
+	Displaced int64 // connections that made room, without a request or with one of which nothing came
 	// Requests whose body did not come, and answers that nobody read.
 	StalledBodies, StalledAnswers int64
 }
@@ -142,22 +143,23 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// admit finds room for a connection: a free place, or that of the connection that has
-// been without a request for longest. Nil: there is none.
+// admit finds room for a connection: a free place, that of the connection that has been
+// without a request for longest, or that of the request whose body has stood still for
+// longest. Nil: there is none.
 func (s *Server) admit(nc net.Conn) *conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.max > 0 && s.open >= s.max && !s.displace() {
+	if s.max > 0 && len(s.conns) >= s.max && !s.displace() {
 		return nil
 	}
-	s.open++
 	s.memory.AddFixed(connBytes)
 	c := &conn{Conn: nc, s: s}
+	s.conns[c] = struct{}{}
 	c.place, c.in = s.fresh.PushBack(c), &s.fresh
 	return c
 }
 
-// displace ends a connection without a request. s.mu is held.
+// displace ends a connection that does nothing. s.mu is held.
 func (s *Server) displace() bool {
 	for _, l := range []*linked.List{&s.fresh, &s.idle} {
 		if e := l.Front(); e != nil {
@@ -165,12 +167,37 @@ func (s *Server) displace() bool {
 			s.leave(c)
 			s.forget(c)
 			s.displaced.Add(1)
-			go c.end() // TLS writes a farewell
+			c.end()
 			return true
 		}
 	}
-	return false
+	c := s.stillest()
+	if c == nil || s.leaving == maxRefusals {
+		return false
+	}
+	s.forget(c)
+	s.displaced.Add(1)
+	s.leaving++
+	c.leaving = true
+	c.pushed.Store(true)
+	_ = c.SetReadDeadline(time.Unix(1, 0)) // the handler answers that the body has stalled
+	return true
 }
+
+// stillest is the connection whose handler has waited for its body for longest, if that is
+// bodyGrace at least. s.mu is held.
+func (s *Server) stillest() (found *conn) {
+	oldest := time.Now().Add(-bodyGrace).UnixNano()
+	for c := range s.conns {
+		if at := c.reading.Load(); at != 0 && at <= oldest {
+			found, oldest = c, at
+		}
+	}
+	return found
+}
+
+// bodyGrace is how long a body may stand still before its connection makes room for others.
+const bodyGrace = time.Second
 
 // begin takes c out of those that may be displaced. False: it was.
 func (s *Server) begin(c *conn) bool {
@@ -185,9 +212,11 @@ func (s *Server) rest(c *conn, among *linked.List) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.leave(c)
-	if !c.gone {
-		c.place, c.in = among.PushBack(c), among
+	if c.gone {
+		c.end() // its place belongs to another
+		return
 	}
+	c.place, c.in = among.PushBack(c), among
 }
 
 // leave takes c off its list. s.mu is held.
@@ -202,7 +231,7 @@ func (s *Server) leave(c *conn) {
 func (s *Server) forget(c *conn) {
 	if !c.gone {
 		c.gone = true
-		s.open--
+		delete(s.conns, c)
 		s.memory.AddFixed(-connBytes)
 	}
 }
@@ -224,6 +253,9 @@ func (s *Server) refuse(nc net.Conn) {
 		defer func() { <-s.refusal }()
 		defer nc.Close()
 		_ = nc.SetDeadline(time.Now().Add(refusalPatience))
+		// Some clients take what comes before their request for no answer to it.
+		_, _ = nc.Read(make([]byte, 1))
+		_ = nc.SetDeadline(time.Now().Add(refusalPatience))
 		if writeRefusal(nc, http.StatusServiceUnavailable, "this node has as many connections as --http-max-connections allows") != nil {
 			return
 		}
@@ -244,9 +276,13 @@ type conn struct {
 	// handled: what is written comes from a handler. It may look like anything.
 	handled atomic.Bool
 
-	place *linked.Element // guarded by s.mu; in the list in, nil while there is a request
-	in    *linked.List    // guarded by s.mu
-	gone  bool            // guarded by s.mu; it does not count any more
+	reading atomic.Int64 // since when a handler waits for the body, in Unix nanoseconds; 0: it does not
+	pushed  atomic.Bool  // the body has no more time
+
+	leaving bool            // guarded by s.mu; it is counted in s.leaving
+	place   *linked.Element // guarded by s.mu; in the list in, nil while there is a request
+	in      *linked.List    // guarded by s.mu
+	gone    bool            // guarded by s.mu; it does not count any more
 }
 
 // Close implements net.Conn.
@@ -254,6 +290,10 @@ func (c *conn) Close() error {
 	c.s.mu.Lock()
 	c.s.leave(c)
 	c.s.forget(c)
+	if c.leaving {
+		c.leaving = false
+		c.s.leaving--
+	}
 	c.s.mu.Unlock()
 	return c.Conn.Close()
 }

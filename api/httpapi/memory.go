@@ -60,6 +60,7 @@ func (h *holding) end() {
 	switch {
 	case h.conn == nil:
 	case h.reading.Load():
+		h.conn.pushed.Store(true)
 		_ = h.conn.SetReadDeadline(time.Unix(1, 0)) // Read says why
 	default:
 		h.conn.end()

@@ -66,7 +66,12 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	} else {
 		_ = b.c.SetReadDeadline(b.deadline)
 	}
+	if b.c.pushed.Load() {
+		return 0, os.ErrDeadlineExceeded
+	}
+	b.c.reading.Store(began.UnixNano())
 	n, err := b.ReadCloser.Read(p)
+	b.c.reading.Store(0)
 	b.due -= n
 	b.left = time.Now()
 	switch {
@@ -82,8 +87,11 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 // abandon follows the handler. A client whose body was not wanted may send some of it, to
 // read the answer, and makes room for others.
 func (b *pacedBody) abandon() {
-	if !b.done {
-		_ = b.c.SetReadDeadline(time.Now().Add(refusalPatience))
+	if b.done {
+		return
+	}
+	_ = b.c.SetReadDeadline(time.Now().Add(refusalPatience))
+	if !b.c.pushed.Load() {
 		b.c.s.rest(b.c, &b.c.s.fresh)
 	}
 }

@@ -232,6 +232,63 @@ func TestConnectionsWithoutRequestMakeRoom(t *testing.T) {
 	}
 }
 
+// TestStalledBodiesMakeRoom: however many bodies stand still, others are answered, and so
+// are they.
+func TestStalledBodiesMakeRoom(t *testing.T) {
+	f := newFixture(t, routertest.Options{}, router.Config{}, Options{})
+	srv, addr := serve(t, ServerOptions{Handler: f, MaxConns: 4, StallTimeout: time.Hour})
+	var stalled []net.Conn
+	for i := range 4 {
+		c := connect(t, addr)
+		fmt.Fprint(c, stalledPut(fmt.Sprint(i), ""))
+		stalled = append(stalled, c)
+	}
+	reading := func() (n int) {
+		srv.mu.Lock()
+		defer srv.mu.Unlock()
+		for c := range srv.conns {
+			if c.reading.Load() != 0 {
+				n++
+			}
+		}
+		return n
+	}
+	poll(t, "all bodies are awaited", func() bool { return reading() == 4 })
+	poll(t, "another client is answered", func() bool {
+		c := connect(t, addr)
+		defer c.Close()
+		fmt.Fprint(c, "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		return err == nil && res.StatusCode == 200
+	})
+	if srv.Counts().Displaced == 0 {
+		t.Error("nobody made room")
+	}
+	answered := make(chan problem, 1)
+	for _, c := range stalled {
+		go func() {
+			if res, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil {
+				var p problem
+				_ = json.NewDecoder(res.Body).Decode(&p)
+				answered <- p
+			}
+		}()
+	}
+	if p := <-answered; p.Code != "body_stalled" || p.Outcome != notApplied {
+		t.Errorf("%+v", p)
+	}
+	for _, c := range stalled {
+		c.Close()
+	}
+	poll(t, "all end", func() bool { return srv.Connections() == 0 && srv.leavingNow() == 0 })
+}
+
+func (s *Server) leavingNow() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.leaving
+}
+
 // TestFullServerEndsTLSAtOnce: a handshake would cost more than there is to say.
 func TestFullServerEndsTLSAtOnce(t *testing.T) {
 	srv := NewServer(ServerOptions{Handler: http.NotFoundHandler(), MaxConns: 1})

@@ -9,7 +9,7 @@ import (
 
 const (
 	// MaxProbeConns is how many connections a listener for Probes needs.
-	MaxProbeConns = 64
+	MaxProbeConns = 16
 	// maxScrapes of the metrics are made at a time; others get 503.
 	maxScrapes = 4
 )

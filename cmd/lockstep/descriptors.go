@@ -16,10 +16,10 @@ import (
 // everything else, whatever the system's limit is.
 
 const (
-	// ownFiles are those of the process itself: standard streams, listeners, the poller,
-	// node.db and locks, files that are open for a moment (/proc, certificates, a walk over
-	// the data directory for /metrics), and connections that are being refused.
-	ownFiles = 96
+	// ownFiles are those of the process itself: a dozen for standard streams, listeners, the
+	// poller, node.db and locks; half of it for connections that are being refused; and
+	// what is open for a moment (/proc, certificates, the data directory for /metrics).
+	ownFiles = 64
 	// shardFiles are those of a shard beside the segments of its log: their index, the
 	// watermark, a snapshot that is read, one that is written, their directories, and what
 	// is being truncated or copied.
