@@ -86,9 +86,14 @@ func newConn(s *Server, nc net.Conn) *conn {
 // stack, the socket, the session.
 const restBytes = 6 << 10
 
-// noteMemory is called before a read and before a chunk of args bytes runs.
-func (c *conn) noteMemory(args int) {
-	c.mem.Set(clientmem.Query, c.r.Held())
+// commandBytes is about what a command takes while its chunk runs: its arguments' slice,
+// its place in a run, its reply.
+const commandBytes = 160
+
+// noteMemory is called before a read and before a chunk runs that has so many commands
+// with so many bytes of arguments.
+func (c *conn) noteMemory(commands, args int) {
+	c.mem.Set(clientmem.Query, c.r.Held()+int64(commands)*commandBytes)
 	c.mem.Filled.Store(c.r.Filled())
 	c.mem.Args.Store(int64(args))
 }
@@ -189,7 +194,7 @@ func (c *conn) gather(b *batch, first [][]byte, auth bool) (hostile bool) {
 			break // it comes again once these commands are answered
 		}
 	}
-	c.noteMemory(size)
+	c.noteMemory(len(b.cmds), size)
 	return false
 }
 

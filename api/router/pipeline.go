@@ -197,6 +197,7 @@ func (r *Router) flush(ctx context.Context, s *Session, out []resp.Value) {
 	for _, run := range s.active {
 		s.lastRead = run.info
 		run.clear()
+		s.countRun(run)
 	}
 	s.active = s.active[:0]
 }
