@@ -15,6 +15,7 @@ type operatorMetrics struct {
 	elections   *prometheus.CounterVec
 	snapshotAge *prometheus.GaugeVec
 	logBytes    *prometheus.GaugeVec
+	logCache    *prometheus.GaugeVec
 	followerLag *prometheus.GaugeVec
 }
 
@@ -28,10 +29,11 @@ func newOperatorMetrics(reg prometheus.Registerer) operatorMetrics {
 			[]string{"shard", "outcome"}),
 		snapshotAge: gauge("snapshot_age_seconds", "How long ago the newest snapshot was taken.", "shard"),
 		logBytes:    gauge("log_bytes", "Size of the entries in the log.", "shard"),
+		logCache:    gauge("log_cache_bytes", "Memory that the newest entries of the log take, a part of --log-cache.", "shard"),
 		followerLag: gauge("follower_lag_entries", "Entries that a follower has yet to apply, as this shard's leader was told within the last second.",
 			"shard", "peer"),
 	}
-	reg.MustRegister(m.elections, m.snapshotAge, m.logBytes, m.followerLag)
+	reg.MustRegister(m.elections, m.snapshotAge, m.logBytes, m.logCache, m.followerLag)
 	return m
 }
 
@@ -94,6 +96,7 @@ func number(b bool) float64 {
 func (g *Group) observeForOperators() {
 	m, l := g.metrics.node.operator, g.metrics.label
 	m.logBytes.WithLabelValues(l).Set(float64(g.log.BytesAfter(0)))
+	m.logCache.WithLabelValues(l).Set(float64(g.log.CacheHeld()))
 	if at := g.snapshotMillis.Load(); at > 0 {
 		m.snapshotAge.WithLabelValues(l).Set(max(time.Since(time.UnixMilli(at)).Seconds(), 0))
 	}

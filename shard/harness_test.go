@@ -102,7 +102,7 @@ func (c *cluster) options(id string) Options {
 		HTTPAddr: "http-" + id, RESPAddr: "resp-" + id, Faults: c.faults[id],
 		Clock: clock.System(), Table: command.NewTable(),
 		HeartbeatTimeout: 200 * time.Millisecond, ElectionTimeout: 200 * time.Millisecond,
-		MaxClockOffset: time.Second, SnapshotLogBytes: 64 << 20, MaxWaitingBytes: 64 << 20,
+		MaxClockOffset: time.Second, SnapshotLogBytes: 64 << 20, MaxWaitingBytes: 64 << 20, LogCacheBytes: 16 << 20,
 		Logger:  slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})).With("node", id),
 		Metrics: prometheus.NewRegistry(),
 		Fatal:   func(err error) { c.t.Errorf("%s: fatal: %v", id, err) },

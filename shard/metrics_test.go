@@ -48,6 +48,7 @@ func TestMetricsForOperators(t *testing.T) {
 		"lockstep_shard_elections_total outcome=won shard=0":     func(v float64) bool { return v >= 1 },
 		"lockstep_shard_elections_total outcome=started shard=0": func(v float64) bool { return v >= 1 },
 		"lockstep_shard_log_bytes shard=0":                       func(v float64) bool { return v > 0 },
+		"lockstep_shard_log_cache_bytes shard=0":                 func(v float64) bool { return v > 0 },
 		"lockstep_shard_snapshot_bytes shard=0":                  func(v float64) bool { return v > 100 },
 		"lockstep_shard_snapshot_age_seconds shard=0":            func(v float64) bool { return v >= 0 && v < 60 },
 	}
@@ -99,4 +100,20 @@ func gathered(t *testing.T, reg *prometheus.Registry) map[string]float64 {
 		}
 	}
 	return out
+}
+
+// However many shards a node has, their logs together keep no more in memory than it was told.
+func TestLogCacheIsTheNodes(t *testing.T) {
+	const limit = 200 << 10
+	c := newCluster(t, 1, func(o *Options) { o.Shards, o.LogCacheBytes = 4, limit })
+	value := strings.Repeat("v", 10_000)
+	for i := range 200 {
+		c.want("n1", fmt.Sprintf("SET k%d %s", i, value), "+OK\r\n")
+		if held := c.nodes["n1"].LogCacheHeld(); held > limit {
+			t.Fatalf("the logs keep %d bytes, limit %d", held, limit)
+		}
+	}
+	if held := c.nodes["n1"].LogCacheHeld(); held < limit/2 {
+		t.Errorf("the logs keep %d bytes of %d", held, limit)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
 )
@@ -26,6 +27,8 @@ type Node struct {
 	ring    *Ring
 	metrics *nodeMetrics
 	memory  atomic.Pointer[Memory]
+
+	logCache *raftlog.CacheBudget
 
 	mu     sync.RWMutex
 	groups []*Group // guarded by mu while Open runs, fixed afterwards
@@ -61,7 +64,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	}
 	n := &Node{
 		opt: opt, meta: meta, ring: RingOf(opt.Shards), peers: make(map[string]NodeInfo), empty: make(map[uint32]seniority),
-		metrics: newNodeMetrics(opt.Metrics), snapshotting: make(turn, 1),
+		metrics: newNodeMetrics(opt.Metrics), snapshotting: make(turn, 1), logCache: raftlog.NewCacheBudget(opt.LogCacheBytes),
 	}
 	n.memory.Store(&opt.Memory)
 	n.net, err = transport.New(transport.Options{
@@ -128,6 +131,13 @@ func (n *Node) Ring() *Ring { return n.ring }
 
 // PeerConnections returns the number of open connections with other nodes.
 func (n *Node) PeerConnections() int { return n.net.Connections() }
+
+// LogCacheHeld returns the memory that the newest log entries of all shards take.
+func (n *Node) LogCacheHeld() int64 { return n.logCache.Used() }
+
+// DisplacedPeers counts the connections to the peer port that had not shown whose they are
+// when others wanted in.
+func (n *Node) DisplacedPeers() int64 { return n.net.Displaced() }
 
 // ClusterID returns the cluster's id.
 func (n *Node) ClusterID() string { return n.meta.ClusterID() }

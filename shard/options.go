@@ -43,6 +43,7 @@ type LogStore interface {
 	NewestCommand(index uint64) uint64
 	BytesAfter(index uint64) int64
 	TrailingWithin(maxBytes int64) uint64
+	CacheHeld() int64
 	Close() error
 }
 
@@ -95,6 +96,7 @@ type Options struct {
 	DiskStallTimeout time.Duration
 	DiskReserve      int64         // free bytes of the disk below which nothing may grow; 0: off
 	AuditInterval    time.Duration // between readings of all data, to be compared; 0: never
+	LogCacheBytes    int64         // of the newest log entries, for all shards of a node together; 0: none
 	SnapshotLogBytes int64         // log written since the last snapshot that makes another one due
 	MaxValueBytes    int64         // how long a value may grow while this node leads; 0: Redis's own limit
 	MaxWaitingBytes  int64         // requests that may wait on this node per shard

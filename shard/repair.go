@@ -79,7 +79,7 @@ func (g *Group) tryStores(dir string) error {
 		return err
 	}
 	log, err := g.opt.openLog(raftlog.Options{
-		Dir: filepath.Join(dir, "log"), Engine: g.opt.LogEngine, CacheBytes: 32 << 20,
+		Dir: filepath.Join(dir, "log"), Engine: g.opt.LogEngine, CacheBudget: g.node.logCache,
 		SegmentBytes: segmentBytes(g.opt.Shards),
 		StallTimeout: g.opt.DiskStallTimeout, Logger: g.logger,
 		OnStall: func(op string, since time.Duration) {

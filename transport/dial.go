@@ -69,7 +69,12 @@ func (t *Transport) accept() {
 		raw, err := t.listener.Accept()
 		switch {
 		case err == nil:
-			t.wg.Go(func() { t.welcome(raw) })
+			st := t.strangers.enter(t.ctx, raw)
+			if st == nil {
+				raw.Close()
+				return
+			}
+			t.wg.Go(func() { t.welcome(raw, st) })
 		case t.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
 			return
 		default:
@@ -83,7 +88,7 @@ func (t *Transport) accept() {
 }
 
 // welcome is a connection's whole life on the acceptor's side.
-func (t *Transport) welcome(raw net.Conn) {
+func (t *Transport) welcome(raw net.Conn, st *stranger) {
 	defer raw.Close()
 	stop := context.AfterFunc(t.ctx, func() { raw.Close() })
 	nc, pre, proof, err := t.examine(raw)
@@ -100,9 +105,10 @@ func (t *Transport) welcome(raw net.Conn) {
 		err = raw.SetDeadline(time.Time{})
 	}
 	stop()
+	t.strangers.leave(st)
 	if err != nil {
 		if t.ctx.Err() == nil {
-			t.log.Log(t.ctx, levelOf(err), "connection refused", "remote", raw.RemoteAddr().String(), "peer", pre.from, "error", err)
+			t.tellRefusal(raw, pre.from, err)
 		}
 		return
 	}

@@ -30,6 +30,9 @@ type Transport struct {
 	handlers [256]atomic.Pointer[handler]
 	parking  parking
 
+	strangers *strangers
+	refusals  refusalLog
+
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // all goroutines
@@ -62,6 +65,7 @@ func New(o Options) (*Transport, error) {
 		id: o.NodeID, cluster: o.ClusterID, listener: o.Listener,
 		secret: o.Secret, log: o.Logger, tls: o.TLS, tlsNames: o.TLSNames, faults: o.Fault, clock: o.Clock, connect: o.Dial, raftTimeout: o.RaftTimeout,
 		peers: map[string]*peer{}, conns: map[closer]struct{}{}, groups: map[uint32]*Group{},
+		strangers: newStrangers(),
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.handlers[methodFetch].Store(&handler{fn: t.parking.fetch, inline: true})

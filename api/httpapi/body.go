@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -45,33 +46,85 @@ func mediaType(r *http.Request) (raw bool, err error) {
 
 // readBody reads at most limit bytes. The caller calls release when it is done
 // with them.
-func (a *api) readBody(w http.ResponseWriter, r *http.Request, limit int64) (body []byte, release func(), err error) {
+func (a *api) readBody(w http.ResponseWriter, r *http.Request, limit int64) (body []byte, held *holding, err error) {
 	if r.ContentLength > limit {
 		return nil, nil, tooLarge(limit)
 	}
-	expect := r.ContentLength
-	if expect < 0 {
-		expect = limit // chunked: it may grow to that
+	most := limit
+	if r.ContentLength >= 0 {
+		most = r.ContentLength
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), bodyPatience)
-	defer cancel()
-	release, err = a.held.take(ctx, expect)
+	held = a.hold(r, http.MaxBytesReader(w, r.Body, limit))
+	body, err = readCharged(r.Context(), held, held, most)
 	if err != nil {
-		return nil, nil, problem{Status: http.StatusServiceUnavailable, Code: "overloaded", Detail: "too many large requests at once"}
+		held.release()
+		return nil, nil, bodyProblem(err, limit)
 	}
-	var buf bytes.Buffer
-	if r.ContentLength > 0 {
-		buf.Grow(int(min(r.ContentLength, 1<<20)) + bytes.MinRead)
+	if held.run() != nil {
+		held.release()
+		return nil, nil, noMemory
 	}
-	if _, err = io.Copy(&buf, http.MaxBytesReader(w, r.Body, limit)); err != nil {
-		release()
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			return nil, nil, tooLarge(limit)
+	return body, held, nil
+}
+
+// readCharged reads to the end of in, at most the given number of bytes. Its memory is
+// charged before it is taken, and grows with what comes.
+func readCharged(ctx context.Context, in io.Reader, held grower, most int64) ([]byte, error) {
+	buf := make([]byte, 0, min(most, firstBytes))
+	for {
+		if len(buf) == cap(buf) && int64(cap(buf)) < most {
+			size := min(2*int64(cap(buf)), most)
+			if err := growCharge(ctx, held, size); err != nil {
+				return nil, err
+			}
+			buf = append(make([]byte, 0, size), buf...)
 		}
-		return nil, nil, badRequest("truncated_body", "the body ended early")
+		var spare [1]byte // to see the end, or one byte too many
+		into := buf[len(buf):cap(buf)]
+		if len(into) == 0 {
+			into = spare[:]
+		}
+		n, err := in.Read(into)
+		switch {
+		case n > 0 && len(buf) == cap(buf):
+			return nil, &http.MaxBytesError{Limit: most}
+		case err == io.EOF:
+			return buf[:len(buf)+n], nil
+		case err != nil:
+			return nil, err
+		}
+		buf = buf[:len(buf)+n]
 	}
-	return buf.Bytes(), release, nil
+}
+
+// firstBytes is the memory that a body begins with.
+const firstBytes = 4 << 10
+
+// grower is a *charge, or what counts more.
+type grower interface {
+	grow(ctx context.Context, n int64) error
+}
+
+func growCharge(ctx context.Context, held grower, size int64) error {
+	ctx, cancel := context.WithTimeout(ctx, bodyPatience)
+	defer cancel()
+	return held.grow(ctx, size)
+}
+
+// bodyProblem says why a body was not read.
+func bodyProblem(err error, limit int64) error {
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return tooLarge(limit)
+	case errors.Is(err, errNoMemory):
+		return noMemory
+	case errors.Is(err, errNoBudget):
+		return problem{Status: http.StatusServiceUnavailable, Code: "overloaded", Detail: "too many large requests at once"}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return problem{Status: http.StatusRequestTimeout, Code: "body_stalled", Detail: "the body stopped coming"}
+	}
+	return badRequest("truncated_body", "the body ended early")
 }
 
 func tooLarge(limit int64) error {
@@ -80,7 +133,7 @@ func tooLarge(limit int64) error {
 }
 
 // readJSON is readBody for a JSON text.
-func (a *api) readJSON(w http.ResponseWriter, r *http.Request) (body []byte, release func(), err error) {
+func (a *api) readJSON(w http.ResponseWriter, r *http.Request) (body []byte, held *holding, err error) {
 	raw, err := mediaType(r)
 	if err == nil && raw {
 		err = problem{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: "this call takes application/json"}
@@ -88,15 +141,15 @@ func (a *api) readJSON(w http.ResponseWriter, r *http.Request) (body []byte, rel
 	if err != nil {
 		return nil, nil, err
 	}
-	body, release, err = a.readBody(w, r, a.maxJSON)
+	body, held, err = a.readBody(w, r, a.maxJSON)
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := checkJSON(body); err != nil {
-		release()
+		held.release()
 		return nil, nil, err
 	}
-	return body, release, nil
+	return body, held, nil
 }
 
 // checkJSON accepts one JSON text and nothing after it. encoding/json replaces
@@ -110,8 +163,8 @@ func checkJSON(body []byte) error {
 		return badRequest("invalid_json", "the body is empty")
 	}
 	var syntax *json.SyntaxError
-	var any json.RawMessage
-	if err := json.Unmarshal(body, &any); err != nil {
+	if !json.Valid(body) {
+		err := json.Unmarshal(body, new(json.RawMessage))
 		if errors.As(err, &syntax) {
 			return badRequest("invalid_json", fmt.Sprintf("at byte %d: %v", syntax.Offset, err))
 		}
@@ -153,31 +206,6 @@ func loneSurrogate(b []byte) bool {
 func hex4(b []byte) uint64 {
 	n, _ := strconv.ParseUint(string(b[:4]), 16, 32) // valid JSON has four digits here
 	return n
-}
-
-// fields splits a JSON object. Names are exact and appear once.
-func fields(body []byte) (map[string]json.RawMessage, error) {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return nil, badRequest("wrong_type", "the body must be a JSON object")
-	}
-	out := make(map[string]json.RawMessage)
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return nil, badRequest("invalid_json", err.Error())
-		}
-		var v json.RawMessage
-		if err := dec.Decode(&v); err != nil {
-			return nil, badRequest("invalid_json", err.Error())
-		}
-		key := name.(string) // within an object the decoder yields nothing else
-		if _, twice := out[key]; twice {
-			return nil, badRequest("duplicate_field", "the field "+strconv.Quote(key)+" appears twice")
-		}
-		out[key] = v
-	}
-	return out, nil
 }
 
 // decode reads one field into out, which fixes its type; null is no value.

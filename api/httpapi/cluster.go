@@ -109,11 +109,11 @@ func (a *api) decodeLeader(w http.ResponseWriter, r *http.Request) (string, erro
 	if err := noQuery(r.URL); err != nil {
 		return "", err
 	}
-	body, release, err := a.readJSON(w, r)
+	body, held, err := a.readJSON(w, r)
 	if err != nil {
 		return "", err
 	}
-	defer release()
+	defer held.release()
 	f, err := fields(body)
 	if err != nil {
 		return "", err
@@ -144,6 +144,9 @@ func (a *api) backupShard(w http.ResponseWriter, r *http.Request) {
 		fail(w, problem{Status: http.StatusNotImplemented, Code: "no_backup", Detail: "this node takes no backups over HTTP"})
 		return
 	}
+	held := a.hold(r, nil)
+	defer held.release()
+	held.stream()
 	out := &lazyWriter{w: w}
 	if err := a.backup(r.Context(), id, out); err != nil {
 		if !out.started {

@@ -113,11 +113,11 @@ func (a *api) decodeDelete(w http.ResponseWriter, r *http.Request) (t deleteTerm
 	if t.fence, err = queryFence(q); err != nil || r.ContentLength == 0 {
 		return t, err
 	}
-	body, release, err := a.readJSON(w, r)
+	body, held, err := a.readJSON(w, r)
 	if err != nil {
 		return t, err
 	}
-	defer release()
+	defer held.release()
 	f, err := fields(body)
 	if err != nil {
 		return t, err

@@ -31,11 +31,11 @@ func (a *api) decodeFences(w http.ResponseWriter, r *http.Request) (above uint64
 	if err := noQuery(r.URL); err != nil {
 		return 0, err
 	}
-	body, release, err := a.readJSON(w, r)
+	body, held, err := a.readJSON(w, r)
 	if err != nil {
 		return 0, err
 	}
-	defer release()
+	defer held.release()
 	f, err := fields(body)
 	if err != nil {
 		return 0, err

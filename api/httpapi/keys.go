@@ -117,6 +117,7 @@ func (a *api) getKey(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusNotModified)
 	default:
+		defer a.answering(r, v)()
 		writeKey(w, r, key, v.Elems)
 	}
 }
@@ -197,11 +198,11 @@ func (a *api) decodeIncr(w http.ResponseWriter, r *http.Request) (by int64, unde
 	if err := noQuery(r.URL); err != nil || r.ContentLength == 0 {
 		return by, nil, err
 	}
-	body, release, err := a.readJSON(w, r)
+	body, held, err := a.readJSON(w, r)
 	if err != nil {
 		return 0, nil, err
 	}
-	defer release()
+	defer held.release()
 	f, err := fields(body)
 	if err != nil {
 		return 0, nil, err

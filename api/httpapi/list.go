@@ -35,6 +35,7 @@ func (a *api) listKeys(w http.ResponseWriter, r *http.Request) {
 		fail(w, problemOf(v))
 		return
 	}
+	defer a.answering(r, v)()
 	tellState(w, opt, s.ReadInfo())
 	out := struct {
 		Keys   []map[string]any `json:"keys"`

@@ -2,57 +2,317 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
+	linked "container/list"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/lockstepkv/lockstep/api/clientmem"
 )
 
-// Serve serves srv on l as srv.Serve does, but answers what is no HTTP request, such
-// as a path with %zz in it, with a problem document too. net/http refuses these before
-// any handler sees them, in plain text.
-func Serve(srv *http.Server, l net.Listener) error {
-	next := srv.Handler
-	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, ok := r.Context().Value(connKey{}).(*conn); ok {
-			c.handled.Store(true)
-		}
-		next.ServeHTTP(w, r)
-	})
-	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		return context.WithValue(ctx, connKey{}, c)
+// ServerOptions are the terms of a Server. Zero fields other than Handler have defaults.
+type ServerOptions struct {
+	Handler http.Handler
+	// MaxConns is how many connections may be open; 0: any number.
+	MaxConns int
+	// HeaderTimeout is how long the header of a request may take, TLS included. Default
+	// 10 s.
+	HeaderTimeout time.Duration
+	// StallTimeout ends a request of whose body less than 16 KiB come in that time, and an
+	// answer of which less than 64 KiB are read. Default 30 s.
+	StallTimeout   time.Duration
+	MaxHeaderBytes int // default 128 KiB
+	Logger         *slog.Logger
+	Memory         *clientmem.Budget // counts the connections; nil: nobody does
+}
+
+// connBytes is about what a connection takes besides its request: its goroutine's stack, the socket,
+// the buffers of net/http.
+const connBytes = 20 << 10
+
+const (
+	idleTimeout = 5 * time.Minute
+	// refusalPatience is how long a client that is refused may take to send what nobody
+	// wants, so that it can read why.
+	refusalPatience = 250 * time.Millisecond
+	maxRefusals     = 8 // being written at a time, and as many to those who have made room
+)
+
+// Server serves HTTP. What is no HTTP request, such as a path with %zz in it, is answered
+// with a problem document too: net/http refuses these before any handler sees them, in
+// plain text. No client holds a connection for ever by doing nothing, and none holds one
+// that others need while it has no request.
+type Server struct {
+	http    *http.Server
+	max     int
+	stall   time.Duration
+	memory  *clientmem.Budget
+	refusal chan struct{} // bounds the refusals being written
+
+	refused, displaced, stalledBodies, stalledAnswers atomic.Int64
+
+	mu      sync.Mutex
+	conns   map[*conn]struct{} // guarded by mu; those that count
+	leaving int                // guarded by mu; displaced ones that are still answered
+	// fresh and idle are the connections without a request, the oldest first: those that
+	// have had none yet, and those between two.
+	fresh, idle linked.List // guarded by mu
+}
+
+// NewServer returns a Server that does not listen yet.
+func NewServer(o ServerOptions) *Server {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	srv.ConnState = func(c net.Conn, state http.ConnState) {
-		if c, ok := c.(*conn); ok && state == http.StateIdle {
-			c.handled.Store(false)
-		}
+	s := &Server{max: o.MaxConns, stall: cmp.Or(o.StallTimeout, 30*time.Second), memory: cmp.Or(o.Memory, clientmem.New(0)), refusal: make(chan struct{}, maxRefusals), conns: make(map[*conn]struct{})}
+	s.http = &http.Server{
+		Handler: s.paced(o.Handler), ReadHeaderTimeout: cmp.Or(o.HeaderTimeout, 10*time.Second), IdleTimeout: idleTimeout,
+		MaxHeaderBytes: cmp.Or(o.MaxHeaderBytes, 128<<10), ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
+		ConnState: func(c net.Conn, state http.ConnState) {
+			if c, ok := c.(*conn); ok && state == http.StateIdle {
+				c.handled.Store(false)
+				s.rest(c, &s.idle)
+			}
+		},
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 	}
-	return srv.Serve(listener{l})
+	return s
+}
+
+// Serve accepts connections until Shutdown or Close.
+func (s *Server) Serve(l net.Listener) error { return s.http.Serve(&listener{l, s}) }
+
+// Shutdown stops accepting, and waits for the requests that there are.
+func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }
+
+// Close ends all connections.
+func (s *Server) Close() error { return s.http.Close() }
+
+// Connections returns the number of open connections.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// ServerCounts are totals since the start.
+type ServerCounts struct {
+	Refused   int64 // connections that found no room
+	Displaced int64 // connections that made room, without a request or with one of which nothing came
+	// Requests whose body did not come, and answers that nobody read.
+	StalledBodies, StalledAnswers int64
+}
+
+// Counts returns the totals.
+func (s *Server) Counts() ServerCounts {
+	return ServerCounts{
+		Refused: s.refused.Load(), Displaced: s.displaced.Load(),
+		StalledBodies: s.stalledBodies.Load(), StalledAnswers: s.stalledAnswers.Load(),
+	}
 }
 
 type connKey struct{}
 
-type listener struct{ net.Listener }
-
-func (l listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &conn{Conn: c}, nil
+type listener struct {
+	net.Listener
+	s *Server
 }
+
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		nc, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if c := l.s.admit(nc); c != nil {
+			return c, nil
+		}
+		l.s.refused.Add(1)
+		l.s.refuse(nc)
+	}
+}
+
+// admit finds room for a connection: a free place, that of the connection that has been
+// without a request for longest, or that of the request whose body has stood still for
+// longest. Nil: there is none.
+func (s *Server) admit(nc net.Conn) *conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.max > 0 && len(s.conns) >= s.max && !s.displace() {
+		return nil
+	}
+	s.memory.AddFixed(connBytes)
+	c := &conn{Conn: nc, s: s}
+	s.conns[c] = struct{}{}
+	c.place, c.in = s.fresh.PushBack(c), &s.fresh
+	return c
+}
+
+// displace ends a connection that does nothing. s.mu is held.
+func (s *Server) displace() bool {
+	for _, l := range []*linked.List{&s.fresh, &s.idle} {
+		if e := l.Front(); e != nil {
+			c := e.Value.(*conn)
+			s.leave(c)
+			s.forget(c)
+			s.displaced.Add(1)
+			c.end()
+			return true
+		}
+	}
+	c := s.stillest()
+	if c == nil || s.leaving == maxRefusals {
+		return false
+	}
+	s.forget(c)
+	s.displaced.Add(1)
+	s.leaving++
+	c.leaving = true
+	c.pushed.Store(true)
+	_ = c.SetReadDeadline(time.Unix(1, 0)) // the handler answers that the body has stalled
+	return true
+}
+
+// stillest is the connection whose handler has waited for its body for longest, if that is
+// bodyGrace at least. s.mu is held.
+func (s *Server) stillest() (found *conn) {
+	oldest := time.Now().Add(-bodyGrace).UnixNano()
+	for c := range s.conns {
+		if at := c.reading.Load(); at != 0 && at <= oldest {
+			found, oldest = c, at
+		}
+	}
+	return found
+}
+
+// bodyGrace is how long a body may stand still before its connection makes room for others.
+const bodyGrace = time.Second
+
+// begin takes c out of those that may be displaced. False: it was.
+func (s *Server) begin(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leave(c)
+	return !c.gone
+}
+
+// rest counts c among those that may be displaced.
+func (s *Server) rest(c *conn, among *linked.List) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leave(c)
+	if c.gone {
+		c.end() // its place belongs to another
+		return
+	}
+	c.place, c.in = among.PushBack(c), among
+}
+
+// leave takes c off its list. s.mu is held.
+func (s *Server) leave(c *conn) {
+	if c.place != nil {
+		c.in.Remove(c.place)
+		c.place = nil
+	}
+}
+
+// forget gives c's place to others. s.mu is held.
+func (s *Server) forget(c *conn) {
+	if !c.gone {
+		c.gone = true
+		delete(s.conns, c)
+		s.memory.AddFixed(-connBytes)
+	}
+}
+
+// refuse says that there is no room, to as many at a time as cost nothing. Over TLS that
+// would take a handshake, so there the connection just ends.
+func (s *Server) refuse(nc net.Conn) {
+	if _, secured := nc.(*tls.Conn); secured {
+		_ = nc.(*tls.Conn).NetConn().Close()
+		return
+	}
+	select {
+	case s.refusal <- struct{}{}:
+	default:
+		_ = nc.Close()
+		return
+	}
+	go func() {
+		defer func() { <-s.refusal }()
+		defer nc.Close()
+		_ = nc.SetDeadline(time.Now().Add(refusalPatience))
+		// Some clients take what comes before their request for no answer to it.
+		_, _ = nc.Read(make([]byte, 1))
+		_ = nc.SetDeadline(time.Now().Add(refusalPatience))
+		if writeRefusal(nc, http.StatusServiceUnavailable, "this node has as many connections as --http-max-connections allows") != nil {
+			return
+		}
+		if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+			_, _ = io.CopyN(io.Discard, nc, maxRefusedBytes)
+		}
+	}()
+}
+
+// maxRefusedBytes is how much of a request is thrown away for a client to read why it is
+// refused.
+const maxRefusedBytes = 1 << 20
 
 // conn is a client's connection.
 type conn struct {
 	net.Conn
+	s *Server
 	// handled: what is written comes from a handler. It may look like anything.
 	handled atomic.Bool
+
+	reading atomic.Int64 // since when a handler waits for the body, in Unix nanoseconds; 0: it does not
+	pushed  atomic.Bool  // the body has no more time
+
+	leaving bool            // guarded by s.mu; it is counted in s.leaving
+	place   *linked.Element // guarded by s.mu; in the list in, nil while there is a request
+	in      *linked.List    // guarded by s.mu
+	gone    bool            // guarded by s.mu; it does not count any more
+}
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	c.s.mu.Lock()
+	c.s.leave(c)
+	c.s.forget(c)
+	if c.leaving {
+		c.leaving = false
+		c.s.leaving--
+	}
+	c.s.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// end closes the socket without waiting for anybody.
+func (c *conn) end() {
+	if secured, ok := c.Conn.(*tls.Conn); ok {
+		_ = secured.NetConn().Close()
+		return
+	}
+	_ = c.Conn.Close()
+}
+
+// CloseWrite is asked for by net/http, to let a client read the last answer.
+func (c *conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 // refusal is what net/http writes, in one call, between the status line and the text.
@@ -60,12 +320,12 @@ const refusal = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: clos
 
 func (c *conn) Write(b []byte) (int, error) {
 	if c.handled.Load() || !bytes.HasPrefix(b, []byte("HTTP/1.1 ")) {
-		return c.Conn.Write(b)
+		return c.write(b)
 	}
 	line, text, found := strings.Cut(string(b[len("HTTP/1.1 "):]), refusal)
 	status, err := strconv.Atoi(line[:min(3, len(line))])
 	if !found || err != nil || strings.Contains(line, "\r\n") {
-		return c.Conn.Write(b)
+		return c.write(b)
 	}
 	if err := writeRefusal(c.Conn, status, text); err != nil {
 		return 0, err
@@ -94,9 +354,12 @@ func looksLikeHTTP(start []byte) bool {
 
 func writeRefusal(w io.Writer, status int, text string) error {
 	p := problem{Status: status, Code: "malformed_request", Detail: text}
+	var retry string
 	switch status {
 	case http.StatusRequestHeaderFieldsTooLarge:
 		p.Code, p.Detail = "header_too_large", "the header of the request is too large"
+	case http.StatusServiceUnavailable:
+		p.Code, retry = "too_many_connections", "Retry-After: 1\r\n"
 	case http.StatusNotImplemented:
 		p.Code = "unsupported_transfer_encoding"
 	case http.StatusHTTPVersionNotSupported:
@@ -108,6 +371,6 @@ func writeRefusal(w io.Writer, status int, text string) error {
 	var body bytes.Buffer
 	encode(&body, p.complete())
 	_, err := fmt.Fprintf(w, "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nX-Content-Type-Options: nosniff\r\n"+
-		"Cache-Control: no-store\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", status, http.StatusText(status), body.Len(), body.Bytes())
+		"Cache-Control: no-store\r\n%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", status, http.StatusText(status), retry, body.Len(), body.Bytes())
 	return err
 }

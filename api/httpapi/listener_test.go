@@ -21,14 +21,20 @@ func served(t *testing.T, f fixture) (addr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{Handler: f, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 4 << 10}
+	srv := NewServer(ServerOptions{Handler: f, MaxHeaderBytes: 4 << 10})
+	serveOn(t, srv, l)
+	return l.Addr().String()
+}
+
+// serveOn runs a server until the test ends.
+func serveOn(t *testing.T, srv *Server, l net.Listener) {
+	t.Helper()
 	done := make(chan error, 1)
-	go func() { done <- Serve(srv, l) }()
+	go func() { done <- srv.Serve(l) }()
 	t.Cleanup(func() {
 		_ = srv.Close()
 		<-done
 	})
-	return l.Addr().String()
 }
 
 // exchange sends text as it is, and returns the last of n answers.

@@ -43,11 +43,11 @@ func (a *api) decodeLock(w http.ResponseWriter, r *http.Request, known ...string
 	if err := noQuery(r.URL); err != nil {
 		return q, err
 	}
-	body, release, err := a.readJSON(w, r)
+	body, held, err := a.readJSON(w, r)
 	if err != nil {
 		return q, err
 	}
-	defer release()
+	defer held.release()
 	f, err := fields(body)
 	if err != nil {
 		return q, err

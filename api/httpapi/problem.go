@@ -82,12 +82,17 @@ func failWith(w http.ResponseWriter, err error) {
 
 // reply answers with JSON.
 func reply(w http.ResponseWriter, status int, v any) {
+	startJSON(w, status)
+	encode(w, v)
+}
+
+// startJSON begins an answer in JSON.
+func startJSON(w http.ResponseWriter, status int) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	encode(w, v)
 }
 
 // encode leaves <, > and & readable: no browser takes this for HTML.

@@ -23,12 +23,12 @@ func (a *api) putKey(w http.ResponseWriter, r *http.Request) {
 		failWith(w, err)
 		return
 	}
-	req, release, err := a.decodePut(w, r)
+	req, held, err := a.decodePut(w, r)
 	if err != nil {
 		failWith(w, err)
 		return
 	}
-	defer release()
+	defer held.release()
 	terms, err := writePrecondition(r.Header)
 	if err == nil {
 		err = terms.into(&req)
@@ -53,7 +53,7 @@ func (a *api) putKey(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, out)
 }
 
-func (a *api) decodePut(w http.ResponseWriter, r *http.Request) (req putRequest, release func(), err error) {
+func (a *api) decodePut(w http.ResponseWriter, r *http.Request) (req putRequest, held *holding, err error) {
 	raw, err := mediaType(r)
 	if err != nil {
 		return req, nil, err
@@ -62,24 +62,27 @@ func (a *api) decodePut(w http.ResponseWriter, r *http.Request) (req putRequest,
 		if err = req.fromQuery(r.URL); err != nil {
 			return req, nil, err
 		}
-		req.value, release, err = a.readBody(w, r, a.maxRaw)
-		return req, release, err
+		req.value, held, err = a.readBody(w, r, a.maxRaw)
+		return req, held, err
 	}
 	if err = noQuery(r.URL); err != nil {
 		return req, nil, err
 	}
-	body, release, err := a.readJSON(w, r)
+	body, held, err := a.readJSON(w, r)
 	if err != nil {
 		return req, nil, err
 	}
-	if err = req.fromJSON(body); err == nil && int64(len(req.value)) > a.maxRaw {
+	if err = held.decoding(body); err == nil {
+		err = req.fromJSON(body)
+	}
+	if err == nil && int64(len(req.value)) > a.maxRaw {
 		err = tooLarge(a.maxRaw)
 	}
 	if err != nil {
-		release()
+		held.release()
 		return req, nil, err
 	}
-	return req, release, nil
+	return req, held, nil
 }
 
 func (p *putRequest) fromJSON(body []byte) error {

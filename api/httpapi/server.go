@@ -30,8 +30,8 @@ type Options struct {
 	Digest func(shard int) (Digest, error)
 
 	MaxValueBytes int64 // default 64 MiB
-	// MaxHeldBytes bounds the bodies of all requests together; default 4 times
-	// the largest body.
+	// MaxHeldBytes bounds the bodies of all requests together; default, and least, 4 times
+	// the largest value and a third more than the largest body.
 	MaxHeldBytes int64
 	// AllowedHosts are the names, besides localhost, under which this node answers
 	// while it has no password.
@@ -95,8 +95,10 @@ func New(o Options) (http.Handler, error) {
 	for _, name := range o.AllowedHosts {
 		a.hosts[hostName(name)] = true
 	}
-	a.held = newBudget(max(o.MaxHeldBytes, a.maxJSON, 4*(o.MaxValueBytes+maxOverhead)))
+	// One body may take three quarters, so that it never stands in the way of all others.
+	a.held = newBudget(max(o.MaxHeldBytes, a.maxJSON/3*4+4, 4*(o.MaxValueBytes+maxOverhead)))
 	if o.Registerer != nil {
+		a.held.register(o.Registerer)
 		return counted(a.handler(), o.Registerer), nil
 	}
 	return a.handler(), nil
@@ -180,14 +182,4 @@ func alive(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-func (a *api) readyz(w http.ResponseWriter, _ *http.Request) {
-	if err := a.ready(); err != nil {
-		fail(w, problem{Status: http.StatusServiceUnavailable, Code: "not_ready", Detail: err.Error()})
-		return
-	}
-	out := map[string]any{"status": "ready"}
-	if list := a.notices(); len(list) > 0 {
-		out["notices"] = list
-	}
-	reply(w, http.StatusOK, out)
-}
+func (a *api) readyz(w http.ResponseWriter, _ *http.Request) { tellReady(w, a.ready, a.notices) }

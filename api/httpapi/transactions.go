@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/fsm/command"
 )
 
@@ -16,13 +17,13 @@ func (a *api) transaction(w http.ResponseWriter, r *http.Request) {
 		failWith(w, err)
 		return
 	}
-	body, release, err := a.readJSON(w, r)
+	body, held, err := a.readJSON(w, r)
 	if err != nil {
 		failWith(w, err)
 		return
 	}
-	defer release()
-	args, err := a.decodeTransaction(body)
+	defer held.release()
+	args, err := a.decodeTransaction(body, held)
 	if err != nil {
 		failWith(w, err)
 		return
@@ -32,11 +33,16 @@ func (a *api) transaction(w http.ResponseWriter, r *http.Request) {
 		failWith(w, err)
 		return
 	}
+	defer a.answering(r, v)()
 	reply(w, http.StatusOK, map[string]any{"succeeded": v.Elems[0].Int == 1, "results": toJSON(v.Elems[1])})
 }
 
+// conditionBytes is about what a condition takes besides its key and its value: four words, and what they
+// are taken from.
+const conditionBytes = 400
+
 // decodeTransaction makes an LS.TXN of {"if": [...], "then": [...], "else": [...]}.
-func (a *api) decodeTransaction(body []byte) (command.Args, error) {
+func (a *api) decodeTransaction(body []byte, held *holding) (command.Args, error) {
 	f, err := fields(body)
 	if err != nil {
 		return nil, err
@@ -46,12 +52,15 @@ func (a *api) decodeTransaction(body []byte) (command.Args, error) {
 			return nil, unknownField(name)
 		}
 	}
-	conds, err := list(f, "if", "an array of conditions")
+	conds, err := list(f, "if", "an array of conditions", held)
 	if err != nil {
 		return nil, err
 	}
 	args := command.Args{[]byte("LS.TXN"), []byte("IF"), itoa(int64(len(conds)))}
 	for _, c := range conds {
+		if err := held.decoded(conditionBytes + 2*int64(len(c))); err != nil {
+			return nil, err
+		}
 		words, err := decodeCondition(c)
 		if err != nil {
 			return nil, err
@@ -59,18 +68,20 @@ func (a *api) decodeTransaction(body []byte) (command.Args, error) {
 		args = append(args, words...)
 	}
 	for _, branch := range []struct{ field, word string }{{"then", "THEN"}, {"else", "ELSE"}} {
-		cmds, err := list(f, branch.field, "an array of commands")
+		cmds, err := list(f, branch.field, "an array of commands", held)
 		if err != nil {
 			return nil, err
 		}
 		args = append(args, []byte(branch.word), itoa(int64(len(cmds))))
 		for _, c := range cmds {
-			var words []json.RawMessage
-			if json.Unmarshal(c, &words) != nil || words == nil {
+			if !isArray(c) {
 				return nil, badRequest("wrong_type", "each command must be an array of its words")
 			}
-			cmd, err := a.decodeCommand(words)
+			cmd, err := a.decodeCommand(c, held)
 			if err != nil {
+				return nil, err
+			}
+			if err := held.decoded(2 * clientmem.SliceBytes * int64(len(cmd)+1)); err != nil {
 				return nil, err
 			}
 			args = append(append(args, itoa(int64(len(cmd)))), cmd...)
@@ -80,10 +91,21 @@ func (a *api) decodeTransaction(body []byte) (command.Args, error) {
 }
 
 // list is an array among the fields; empty when it is not there.
-func list(f map[string]json.RawMessage, name, want string) (elems []json.RawMessage, err error) {
+func list(f map[string]json.RawMessage, name, want string, held *holding) (elems []json.RawMessage, err error) {
 	v, there := f[name]
-	if there && (json.Unmarshal(v, &elems) != nil || elems == nil) {
+	if !there {
+		return nil, nil
+	}
+	if !isArray(v) {
 		return nil, badRequest("wrong_type", "the field "+strconv.Quote(name)+" must be "+want)
+	}
+	n := countElements(v)
+	if err := held.decoded(clientmem.Alloc(clientmem.SliceBytes * n)); err != nil {
+		return nil, err
+	}
+	elems = make([]json.RawMessage, 0, n)
+	for e := range elements(v) {
+		elems = append(elems, e)
 	}
 	return elems, nil
 }

@@ -1,12 +1,14 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"math"
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -83,13 +85,19 @@ func errorJSON(v resp.Value) any {
 
 // argument is one word of a command in JSON: a string, a number as it is
 // written, or {"value_base64": "..."}.
-func argument(raw json.RawMessage) ([]byte, error) {
+// A string without escapes is not copied. What is decoded is counted before.
+func argument(raw json.RawMessage, held *holding) ([]byte, error) {
 	wrong := badRequest("wrong_type", "an argument must be a string, a number or {\"value_base64\": \"...\"}")
 	if len(raw) == 0 {
 		return nil, wrong
 	}
 	switch c := raw[0]; {
+	case c == '"' && bytes.IndexByte(raw, '\\') < 0:
+		return raw[1 : len(raw)-1 : len(raw)-1], nil
 	case c == '"':
+		if err := held.decoded(2 * clientmem.Alloc(len(raw))); err != nil {
+			return nil, err
+		}
 		var s string
 		if err := json.Unmarshal(raw, &s); err != nil {
 			return nil, wrong
@@ -98,6 +106,9 @@ func argument(raw json.RawMessage) ([]byte, error) {
 	case c == '-' || c >= '0' && c <= '9':
 		return raw, nil
 	case c == '{':
+		if err := held.decoded(clientmem.Alloc(len(raw))); err != nil {
+			return nil, err
+		}
 		f, err := fields(raw)
 		if err != nil {
 			return nil, err

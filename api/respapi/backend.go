@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -12,17 +13,14 @@ import (
 type Backend interface {
 	// Open starts the session of a client. kill, called from any goroutine,
 	// closes the client's connection without waiting. gone, called during a
-	// DoPipeline, reports whether the client has closed its end. memory, called
-	// from any goroutine, tells what the connection holds.
-	Open(remoteAddr, localAddr string, kill func(), gone func() bool, memory func() Memory) Session
+	// DoPipeline, reports whether the client has closed its end.
+	Open(remoteAddr, localAddr string, kill func(), gone func() bool) Session
 	// Clients returns the number of open sessions.
 	Clients() int
 	// Tuning returns the settings that may change while the server runs.
 	Tuning() Tuning
 	CountRejectedConnection()
 	CountNetwork(in, out int64)
-	// CountUnread adds to the bytes of replies that are kept for clients.
-	CountUnread(bytes int64)
 	// CountOutputCut counts a client that was cut off since it did not read its replies.
 	CountOutputCut()
 }
@@ -41,16 +39,9 @@ type Session interface {
 	Closing() bool
 	// NeedsAuth: the client has a password to show first.
 	NeedsAuth() bool
+	// Memory is where the connection counts what it holds. Close closes it.
+	Memory() *clientmem.Account
 	Close()
-}
-
-// Memory is what a connection holds, in bytes.
-type Memory struct {
-	Query, QueryFree int64 // the query buffer: what is in it, and its room for more
-	Args             int64 // arguments of commands that are being run, within the query buffer
-	Reply            int64 // the reply buffer
-	Unread, Pieces   int64 // replies kept until the client takes them, in bytes and pieces
-	Total            int64 // all of it, with what the connection takes besides
 }
 
 // Tuning is the reloadable part of the listener's configuration.
@@ -58,4 +49,5 @@ type Tuning struct {
 	MaxClients  int           // connections beyond it are refused
 	IdleTimeout time.Duration // 0: idle connections stay
 	KeepAlive   time.Duration // TCP keepalive; 0: off
+	OutputLimit int64         // of replies kept for one client, twice that for all; 0: as in Options
 }

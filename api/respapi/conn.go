@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -48,13 +49,11 @@ type conn struct {
 	w     *resp.Writer // guarded by outMu
 	out   *output      // written to under outMu
 
-	phase     atomic.Uint32
-	since     atomic.Uint32 // tick at which the read began that is blocked now
-	writing   atomic.Uint32 // likewise for a write, plus one; 0: no write is blocked
-	heldRead  atomic.Int64  // bytes of the read buffers when the read, or the chunk, began
-	query     atomic.Int64  // the part of heldRead that requests fill
-	args      atomic.Int64  // the part of query that belongs to the chunk that runs
-	heldWrite atomic.Int64  // bytes of the write buffer after the last flush
+	phase   atomic.Uint32
+	since   atomic.Uint32 // tick at which the read began that is blocked now
+	writing atomic.Uint32 // likewise for a write, plus one; 0: no write is blocked
+
+	mem *clientmem.Account // what the connection holds
 
 	strange *list.Element // in srv.strangers; guarded by srv.mu
 	met     uint32        // tick since which it is a stranger; guarded by srv.mu
@@ -76,8 +75,10 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.r = resp.NewReader(source{c}, s.opt.Limits)
 	c.out = newOutput(c)
 	c.w = resp.NewWriter(c.out)
-	kill := func() { _ = nc.Close() }
-	c.sess = s.opt.Backend.Open(nc.RemoteAddr().String(), nc.LocalAddr().String(), kill, func() bool { return peerGone(nc) }, c.memory)
+	kill := func() { c.expel("it was told to go") }
+	c.sess = s.opt.Backend.Open(nc.RemoteAddr().String(), nc.LocalAddr().String(), kill, func() bool { return peerGone(nc) })
+	c.mem = c.sess.Memory()
+	c.mem.Add(clientmem.Base, restBytes)
 	return c
 }
 
@@ -85,22 +86,41 @@ func newConn(s *Server, nc net.Conn) *conn {
 // stack, the socket, the session.
 const restBytes = 6 << 10
 
-// noteMemory is called before a read and before a chunk of args bytes runs.
-func (c *conn) noteMemory(args int) {
-	c.heldRead.Store(c.r.Held())
-	c.query.Store(c.r.Filled())
-	c.args.Store(int64(args))
+// commandBytes is about what a command takes while its chunk runs: its arguments' slice,
+// its place in a run, its reply.
+const commandBytes = 160
+
+// noteMemory is called before a read and before a chunk runs that has so many commands
+// with so many bytes of arguments.
+func (c *conn) noteMemory(commands, args int) {
+	c.mem.Set(clientmem.Query, c.r.Held()+int64(commands)*commandBytes)
+	c.mem.Filled.Store(c.r.Filled())
+	c.mem.Args.Store(int64(args))
 }
 
-// memory tells CLIENT LIST what the connection holds. Safe from any goroutine: the
-// figures may be of different moments.
-func (c *conn) memory() Memory {
-	read, filled, reply := c.heldRead.Load(), c.query.Load(), c.heldWrite.Load()
-	unread, pieces := c.out.kept()
-	return Memory{
-		Query: filled, QueryFree: max(read-filled, 0), Args: c.args.Load(), Reply: reply,
-		Unread: unread, Pieces: pieces, Total: read + reply + unread + restBytes,
+// elemBytes is about what an element of a reply takes: the resp.Value, and a short
+// string. Long strings are the store's own.
+const elemBytes = 80
+
+// noteReplies counts replies with many elements while they are encoded.
+func (c *conn) noteReplies(out []resp.Value) {
+	n := int64(0)
+	for i := range out {
+		if len(out[i].Elems) > 0 {
+			n += elements(&out[i])
+		}
 	}
+	c.mem.Set(clientmem.Reply, int64(c.w.Held())+n*elemBytes)
+}
+
+func elements(v *resp.Value) int64 {
+	n := int64(len(v.Elems))
+	for i := range v.Elems {
+		if len(v.Elems[i].Elems) > 0 {
+			n += elements(&v.Elems[i])
+		}
+	}
+	return n
 }
 
 // serve runs the connection to its end.
@@ -174,7 +194,7 @@ func (c *conn) gather(b *batch, first [][]byte, auth bool) (hostile bool) {
 			break // it comes again once these commands are answered
 		}
 	}
-	c.noteMemory(size)
+	c.noteMemory(len(b.cmds), size)
 	return false
 }
 
@@ -226,6 +246,7 @@ func (c *conn) write(out []resp.Value) error {
 	c.outMu.Lock()
 	defer c.outMu.Unlock()
 	c.w.SetProto(c.sess.Proto())
+	c.noteReplies(out)
 	for i := range out {
 		if err := c.w.WriteValue(out[i]); err != nil {
 			return err
@@ -238,7 +259,7 @@ func (c *conn) flush() error {
 	c.outMu.Lock()
 	defer c.outMu.Unlock()
 	err := c.w.Flush()
-	c.heldWrite.Store(int64(c.w.Held()))
+	c.mem.Set(clientmem.Reply, int64(c.w.Held()))
 	c.srv.opt.Backend.CountNetwork(c.bytesIn, c.bytesOut)
 	c.bytesIn, c.bytesOut = 0, 0
 	return err
@@ -276,7 +297,7 @@ func (c *conn) resume() {
 	c.r.Shrink()
 	c.outMu.Lock()
 	c.w.Shrink()
-	c.heldWrite.Store(int64(c.w.Held()))
+	c.mem.Set(clientmem.Reply, int64(c.w.Held()))
 	c.outMu.Unlock()
 	// Server.Close sets its mark before the deadline: whichever way these two
 	// meet, either the deadline stays or serve sees the mark.
@@ -294,14 +315,14 @@ func (c *conn) inspect(now, idle, stall uint32) {
 		return
 	}
 	phase, age := c.phase.Load(), now-c.since.Load()
-	held := c.heldRead.Load()
+	held := c.mem.Of(clientmem.Query)
 	switch {
 	case phase == phaseRun:
 	case phase == phaseRead && held > bigBytes && age >= stall:
 		c.expel("a long request does not go on")
 	case idle > 0 && age >= idle:
 		c.expel("idle")
-	case phase == phaseWait && held+c.heldWrite.Load() > thinBytes && age >= shrinkTicks:
+	case phase == phaseWait && held+c.mem.Of(clientmem.Reply) > thinBytes && age >= shrinkTicks:
 		c.wake()
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/resp"
 	"go.uber.org/goleak"
 )
@@ -28,30 +29,43 @@ type fake struct {
 	calls    atomic.Int64
 	largest  atomic.Int64 // most commands in one DoPipeline
 	in, out  atomic.Int64
-	unread   atomic.Int64
 	cuts     atomic.Int64
 
-	mu     sync.Mutex
-	last   func()        // kill of the newest session; guarded by mu
-	memory func() Memory // of the newest connection; guarded by mu
+	mu   sync.Mutex
+	last func()             // kill of the newest session; guarded by mu
+	mems *clientmem.Budget  // guarded by mu; see memory
+	mem  *clientmem.Account // of the newest connection; guarded by mu
 }
 
-func (f *fake) Open(_, _ string, kill func(), _ func() bool, memory func() Memory) Session {
-	f.clients.Add(1)
+// memory returns the budget of what the connections hold.
+func (f *fake) memory() *clientmem.Budget {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.last, f.memory = kill, memory
-	return &fakeSession{f: f, proto: 2, auth: f.password}
+	if f.mems == nil {
+		f.mems = clientmem.New(0)
+	}
+	return f.mems
+}
+
+func (f *fake) unread() int64 { return f.memory().Figures().Of[clientmem.Unread] }
+
+func (f *fake) Open(_, _ string, kill func(), _ func() bool) Session {
+	f.clients.Add(1)
+	mem := f.memory().Open(kill)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last, f.mem = kill, mem
+	return &fakeSession{f: f, mem: mem, proto: 2, auth: f.password}
 }
 func (f *fake) Clients() int               { return int(f.clients.Load()) }
 func (f *fake) Tuning() Tuning             { return f.tuning }
 func (f *fake) CountRejectedConnection()   { f.rejected.Add(1) }
-func (f *fake) CountUnread(n int64)        { f.unread.Add(n) }
 func (f *fake) CountOutputCut()            { f.cuts.Add(1) }
 func (f *fake) CountNetwork(in, out int64) { f.in.Add(in); f.out.Add(out) }
 
 type fakeSession struct {
 	f           *fake
+	mem         *clientmem.Account
 	proto       int
 	auth        bool
 	mute, close bool
@@ -61,7 +75,9 @@ func (s *fakeSession) Proto() int      { return s.proto }
 func (s *fakeSession) Muted() bool     { return s.mute }
 func (s *fakeSession) Closing() bool   { return s.close }
 func (s *fakeSession) NeedsAuth() bool { return s.auth }
-func (s *fakeSession) Close()          { s.f.clients.Add(-1) }
+func (s *fakeSession) Close()          { s.f.clients.Add(-1); s.mem.Close() }
+
+func (s *fakeSession) Memory() *clientmem.Account { return s.mem }
 
 func (s *fakeSession) DoPipeline(ctx context.Context, cmds [][][]byte, out []resp.Value) []resp.Value {
 	s.f.calls.Add(1)

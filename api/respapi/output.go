@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lockstepkv/lockstep/api/clientmem"
 )
 
 // pieceBytes is how much of the replies is kept and written in one piece.
@@ -63,13 +65,6 @@ func (o *output) Write(p []byte) (int, error) {
 		n += len(part)
 	}
 	return n, nil
-}
-
-// kept is what the client has not taken yet, in bytes and pieces. Safe from any goroutine.
-func (o *output) kept() (bytes, pieces int64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.held, int64(len(o.rest))
 }
 
 func (o *output) empty() bool {
@@ -129,8 +124,11 @@ func (o *output) keep(p []byte) error {
 
 // hasRoom: one piece always has, so that what is at the limit goes on at all.
 func (o *output) hasRoom() bool {
-	opt := &o.c.srv.opt
-	return len(o.rest) == 0 || o.held+pieceBytes <= opt.OutputLimit && o.c.srv.unread.Load()+pieceBytes <= opt.OutputTotal
+	if len(o.rest) == 0 {
+		return true
+	}
+	limit, total := o.c.srv.outputLimits()
+	return o.held+pieceBytes <= limit && o.c.srv.unread.Load()+pieceBytes <= total
 }
 
 // add appends to the last piece, unless it is the one being written.
@@ -150,7 +148,8 @@ func (o *output) add(p []byte) {
 func (o *output) charge(n int64) {
 	o.held += n
 	o.c.srv.unread.Add(n)
-	o.c.srv.opt.Backend.CountUnread(n)
+	o.c.mem.Pieces.Store(o.held / pieceBytes)
+	o.c.mem.Add(clientmem.Unread, n)
 }
 
 // progress returns what is closed at the next change.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -40,20 +41,20 @@ func TestPipelineIsSentBeforeItIsRead(t *testing.T) {
 		if _, err := c.Write(append(bytes.Repeat(one, n), "QUIT\r\n"...)); err != nil {
 			t.Fatalf("the pipeline is not taken: %v", err)
 		}
-		if f.unread.Load() == 0 {
+		if f.unread() == 0 {
 			t.Error("nothing is counted as unread")
 		}
 		f.mu.Lock()
-		m := f.memory()
+		m := f.mem
 		f.mu.Unlock()
-		if m.Unread == 0 || m.Pieces == 0 || m.Total < m.Unread {
-			t.Errorf("CLIENT LIST is told %+v", m)
+		if unread := m.Of(clientmem.Unread); unread == 0 || m.Pieces.Load() == 0 || m.Total() < unread {
+			t.Errorf("CLIENT LIST is told %d bytes in %d pieces of %d", unread, m.Pieces.Load(), m.Total())
 		}
 		got, err := io.ReadAll(c)
 		if want := n*len("$200\r\n\r\n") + n*200 + len("+OK\r\n"); err != nil || len(got) != want || !bytes.HasSuffix(got, []byte("\r\n+OK\r\n")) {
 			t.Fatalf("%d bytes of %d, %v", len(got), want, err)
 		}
-		eventually(t, "nothing unread", func() bool { return f.unread.Load() == 0 && f.Clients() == 0 })
+		eventually(t, "nothing unread", func() bool { return f.unread() == 0 && f.Clients() == 0 })
 		if f.cuts.Load() != 0 {
 			t.Error("the client counts as cut off")
 		}
@@ -71,7 +72,7 @@ func TestClientThatNeverReadsIsCutAtTheLimit(t *testing.T) {
 		one := resp.AppendCommand(nil, [][]byte{[]byte("ECHO"), bytes.Repeat([]byte("v"), 4096)})
 		go func() { _, _ = c.Write(bytes.Repeat(one, 10_000)) }()
 		eventually(t, "the client is cut off", func() bool { return f.cuts.Load() == 1 && f.Clients() == 0 })
-		if n := f.unread.Load(); n != 0 {
+		if n := f.unread(); n != 0 {
 			t.Errorf("%d bytes are still held", n)
 		}
 	})
@@ -88,7 +89,7 @@ func TestClientsShareTheOutput(t *testing.T) {
 		go func() { _, _ = io.WriteString(c, strings.Repeat("ECHO "+strings.Repeat("v", 4096)+"\r\n", 5000)) }()
 	}
 	eventually(t, "all are cut off", func() bool {
-		if n := f.unread.Load(); n > 1<<20+3*pieceBytes {
+		if n := f.unread(); n > 1<<20+3*pieceBytes {
 			t.Fatalf("%d bytes are held", n)
 		}
 		return f.cuts.Load() == 3 && f.Clients() == 0

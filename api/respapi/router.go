@@ -13,9 +13,8 @@ func FromRouter(r *router.Router) Backend { return routerBackend{r} }
 
 type routerBackend struct{ *router.Router }
 
-func (b routerBackend) Open(remoteAddr, localAddr string, kill func(), gone func() bool, memory func() Memory) Session {
-	s := b.NewSession(remoteAddr, router.KindRESP, router.WithKill(kill), router.WithGone(gone), router.WithLocalAddr(localAddr),
-		router.WithMemory(func() router.Memory { return router.Memory(memory()) }))
+func (b routerBackend) Open(remoteAddr, localAddr string, kill func(), gone func() bool) Session {
+	s := b.NewSession(remoteAddr, router.KindRESP, router.WithKill(kill), router.WithGone(gone), router.WithLocalAddr(localAddr))
 	return routerSession{Session: s, router: b.Router}
 }
 
@@ -27,6 +26,7 @@ func (b routerBackend) Tuning() Tuning {
 		MaxClients:  s.MaxClients,
 		IdleTimeout: time.Duration(s.Timeout) * time.Second,
 		KeepAlive:   time.Duration(s.TCPKeepalive) * time.Second,
+		OutputLimit: s.ClientOutputLimit,
 	}
 }
 

@@ -229,6 +229,14 @@ func (s *Server) Connections() int {
 	return len(s.conns)
 }
 
+// outputLimits are how much of the replies may be kept for a client and for all.
+func (s *Server) outputLimits() (one, all int64) {
+	if limit := s.opt.Backend.Tuning().OutputLimit; limit > 0 {
+		return limit, 2 * limit
+	}
+	return s.opt.OutputLimit, s.opt.OutputTotal
+}
+
 func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -192,7 +193,7 @@ func TestIdleBuffersShrink(t *testing.T) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for cn := range s.conns {
-			return cn.phase.Load() == phaseWait && cn.heldRead.Load()+cn.heldWrite.Load() <= thinBytes
+			return cn.phase.Load() == phaseWait && cn.mem.Of(clientmem.Query)+cn.mem.Of(clientmem.Reply) <= thinBytes
 		}
 		return false
 	})

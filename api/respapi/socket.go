@@ -15,7 +15,7 @@ func (s source) Read(p []byte) (int, error) {
 	if c.r.Partial() {
 		phase = phaseRead
 	}
-	c.noteMemory(0)
+	c.noteMemory(0, 0)
 	c.since.Store(c.srv.ticks.Load())
 	c.phase.Store(phase)
 	n, err := c.nc.Read(p)

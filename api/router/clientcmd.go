@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -75,7 +76,7 @@ func doClientNoEvict(_ *Router, _ context.Context, s *Session, args command.Args
 	if !ok {
 		return errSyntax
 	}
-	s.noEvict.Store(on)
+	s.setNoEvict(on)
 	return resp.OK
 }
 
@@ -118,15 +119,17 @@ func (r *Router) describe(s *Session) string {
 	if p := s.last.Load(); p != nil {
 		cmd = p.name
 	}
-	var m Memory
-	if s.memory != nil {
-		m = s.memory()
+	m := s.mem
+	if m == nil {
+		m = new(clientmem.Account)
 	}
-	multi := s.queuedMem.Load() + s.watchMem.Load()
+	query, reply := m.Of(clientmem.Query), m.Of(clientmem.Reply)
+	filled := min(m.Filled.Load(), query)
+	multi := m.Of(clientmem.Queue) + m.Of(clientmem.Watch)
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d "+
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=0 oll=%d omem=%d tot-mem=%d events=r cmd=%s user=default redir=-1 resp=%d",
 		s.id, s.addr, s.laddr, s.getName(), int64(now.Sub(s.created).Seconds()), int64(now.Sub(s.LastSeen()).Seconds()), flags,
-		s.queued.Load(), m.Query, m.QueryFree, m.Args, multi, m.Reply, m.Reply, m.Pieces, m.Unread, m.Total+multi, cmd, s.protoSeen.Load())
+		s.queued.Load(), filled, query-filled, m.Args.Load(), multi, reply, reply, m.Pieces.Load(), m.Of(clientmem.Unread), m.Total(), cmd, s.protoSeen.Load())
 }
 
 func doClientList(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {

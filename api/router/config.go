@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/lockstepkv/lockstep/api/clientmem"
 )
 
 // Redirect says what a node does with a command for a shard that it does not
@@ -62,9 +64,10 @@ type Config struct {
 	// until Loaded is called.
 	Loading bool
 
-	Passwords []string // see SetPasswords
-	Settings  Settings // what CONFIG SET may change, as it is at start
-	Reloader  Reloader // told of each change; nil: none
+	Clients   *clientmem.Budget // of what clients hold; nil: one of its own
+	Passwords []string          // see SetPasswords
+	Settings  Settings          // what CONFIG SET may change, as it is at start
+	Reloader  Reloader          // told of each change; nil: none
 
 	Registerer prometheus.Registerer // nil: no metrics are registered
 	Logger     *slog.Logger          // nil: slog.Default

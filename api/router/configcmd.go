@@ -25,18 +25,9 @@ func params() []param {
 		intParam("lfu-decay-time", func(s *Settings) *int { return &s.LFUDecayTime }),
 		intParam("lfu-log-factor", func(s *Settings) *int { return &s.LFULogFactor }),
 		intParam("maxclients", func(s *Settings) *int { return &s.MaxClients }),
-		{
-			name: "maxmemory",
-			get:  func(s *Settings) string { return strconv.FormatInt(s.MaxMemory, 10) },
-			set: func(s *Settings, v string) string {
-				n, ok := parseMemory(v)
-				if !ok {
-					return "argument must be a memory value"
-				}
-				s.MaxMemory = n
-				return ""
-			},
-		},
+		memoryParam("maxmemory", func(s *Settings) *int64 { return &s.MaxMemory }),
+		memoryParam("maxmemory-clients", func(s *Settings) *int64 { return &s.MaxMemoryClients }),
+		{name: "client-output-buffer-limit", get: outputLimits, set: setOutputLimits},
 		{
 			name: "maxmemory-policy",
 			get:  func(s *Settings) string { return s.MaxMemoryPolicy },
@@ -54,6 +45,21 @@ func params() []param {
 		intParam("slowlog-max-len", func(s *Settings) *int { return &s.SlowlogMaxLen }),
 		intParam("tcp-keepalive", func(s *Settings) *int { return &s.TCPKeepalive }),
 		intParam("timeout", func(s *Settings) *int { return &s.Timeout }),
+	}
+}
+
+func memoryParam(name string, field func(*Settings) *int64) param {
+	return param{
+		name: name,
+		get:  func(s *Settings) string { return strconv.FormatInt(*field(s), 10) },
+		set: func(s *Settings, v string) string {
+			n, ok := parseMemory(v)
+			if !ok {
+				return "argument must be a memory value"
+			}
+			*field(s) = n
+			return ""
+		},
 	}
 }
 
@@ -172,6 +178,9 @@ func doConfigSet(r *Router, ctx context.Context, _ *Session, args command.Args) 
 		}
 	}
 	r.settings.Store(&next)
+	if next.MaxMemoryClients != old.MaxMemoryClients {
+		r.clients.SetLimit(next.MaxMemoryClients)
+	}
 	return resp.OK
 }
 
@@ -219,6 +228,7 @@ func doConfigResetstat(r *Router, _ context.Context, _ *Session, _ command.Args)
 	}
 	r.errs.reset()
 	r.counters.reset()
+	r.clients.ResetCounters()
 	return resp.OK
 }
 

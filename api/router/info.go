@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -176,7 +177,12 @@ func infoMemory(t *infoText) {
 	t.line("maxmemory_policy", set.MaxMemoryPolicy)
 	t.line("mem_fragmentation_ratio", fmt.Sprintf("%.2f", float64(rss)/float64(max(used, 1))))
 	t.line("mem_allocator", "go")
-	t.line("mem_clients_output", t.r.counters.unread.Load())
+	t.line("mem_log_cache", t.cluster.LogCache)
+	mem := t.r.clients.Figures()
+	t.line("mem_clients_slaves", 0)
+	t.line("mem_clients_normal", mem.Total)
+	t.line("mem_clients_output", mem.Of[clientmem.Unread])
+	t.line("maxmemory_clients", set.MaxMemoryClients)
 }
 
 // residentBytes is the resident set of the process; 0 where the system does
@@ -236,6 +242,7 @@ func infoStats(t *infoText) {
 	}
 	t.line("expired_keys", expired)
 	t.line("evicted_keys", evicted)
+	t.line("evicted_clients", t.r.clients.Evicted())
 	t.line("keyspace_hits", c.hits.Load())
 	t.line("keyspace_misses", c.misses.Load())
 	t.line("total_error_replies", t.r.errs.total.Load())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -18,7 +19,6 @@ type counters struct {
 	hits, misses  atomic.Int64
 	netIn, netOut atomic.Int64
 	outputCuts    atomic.Int64
-	unread        atomic.Int64 // now; not a total
 }
 
 // maxErrorCodes bounds the distinct error codes that are counted; commands
@@ -82,6 +82,7 @@ type metricDescs struct {
 	clients, hits, misses                    *prometheus.Desc
 	failedLogins, refusedLogins              *prometheus.Desc
 	unread, cuts                             *prometheus.Desc
+	held, evicted, refused                   *prometheus.Desc
 }
 
 func descs() metricDescs {
@@ -101,6 +102,9 @@ func descs() metricDescs {
 		failedLogins:  d("failed_logins_total", "Wrong passwords, by protocol.", "protocol"),
 		refusedLogins: d("refused_logins_total", "Passwords not looked at, after too many failures of an address, by protocol.", "protocol"),
 		unread:        d("client_output_bytes", "Replies kept for clients that have not read them yet."),
+		held:          d("clients_memory_bytes", "What clients hold, by what it is for: connections, query, reply, unread (replies), queue (MULTI), watch, body (HTTP), stream.", "kind"),
+		evicted:       d("evicted_clients_total", "Clients closed because those together held more than maxmemory-clients."),
+		refused:       d("clients_memory_refused_total", "Requests refused because clients held as much as maxmemory-clients."),
 		cuts:          d("client_output_limit_disconnections_total", "Clients cut off because they did not read their replies."),
 	}
 }
@@ -110,6 +114,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	d := descs()
 	for _, desc := range []*prometheus.Desc{
 		d.calls, d.rejected, d.failed, d.latency, d.errors, d.clients, d.hits, d.misses, d.failedLogins, d.refusedLogins, d.unread, d.cuts,
+		d.held, d.evicted, d.refused,
 	} {
 		ch <- desc
 	}
@@ -142,7 +147,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(d.hits, c.r.counters.hits.Load())
 	counter(d.misses, c.r.counters.misses.Load())
 	counter(d.cuts, c.r.counters.outputCuts.Load())
-	ch <- prometheus.MustNewConstMetric(d.unread, prometheus.GaugeValue, float64(c.r.counters.unread.Load()))
+	counter(d.evicted, c.r.clients.Evicted())
+	counter(d.refused, c.r.clients.Refused())
+	mem := c.r.clients.Figures()
+	for kind, n := range mem.ByName() {
+		ch <- prometheus.MustNewConstMetric(d.held, prometheus.GaugeValue, float64(n), kind)
+	}
+	ch <- prometheus.MustNewConstMetric(d.unread, prometheus.GaugeValue, float64(mem.Of[clientmem.Unread]))
 	ch <- prometheus.MustNewConstMetric(d.clients, prometheus.GaugeValue, float64(c.r.ClientCount()))
 }
 

@@ -2,7 +2,9 @@ package router
 
 import (
 	"context"
+	"unsafe"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
@@ -10,11 +12,13 @@ import (
 
 // txn is a transaction that a client is still queueing.
 type txn struct {
-	cmds  []queuedCommand
-	size  int
-	slot  int // of all keys so far, -1 before the first
-	cross bool
-	dirty bool // a command was refused: EXEC must abort
+	cmds []queuedCommand
+	size int
+	// memory is what cmds take.
+	memory int64
+	slot   int // of all keys so far, -1 before the first
+	cross  bool
+	dirty  bool // a command was refused: EXEC must abort
 }
 
 type queuedCommand struct {
@@ -53,32 +57,40 @@ func doDiscard(_ *Router, _ context.Context, s *Session, _ command.Args) resp.Va
 }
 
 func (s *Session) endTx() {
+	s.freeTx()
+	s.unwatch()
+}
+
+// freeTx forgets the queue.
+func (s *Session) freeTx() {
 	s.tx = nil
 	s.queued.Store(-1)
-	s.queuedMem.Store(0)
-	s.unwatch()
+	s.mem.Set(clientmem.Queue, s.spent)
 }
 
 func (s *Session) unwatch() {
 	s.watches, s.watchedKeys = nil, nil
-	s.watchMem.Store(0)
+	s.mem.Set(clientmem.Watch, 0)
 }
 
-// What the bookkeeping of a queued command, of one of its arguments and of a
-// watched key takes.
+// Memory of an element of txn.cmds and of Session.watches.
 const (
-	queuedBytes  = 32
-	argBytes     = 24
-	watchedBytes = 40
+	queuedBytes  = int64(unsafe.Sizeof(queuedCommand{}))
+	watchedBytes = int64(unsafe.Sizeof(watched{}))
 )
 
-// sizeOf is the memory that a copy of args takes.
-func sizeOf(args command.Args) int64 {
-	n := argBytes * int64(len(args))
+// copyBytes is the memory that copyArgs takes.
+func copyBytes(args command.Args) int64 {
+	n := 0
 	for _, a := range args {
-		n += int64(len(a))
+		n += len(a)
 	}
-	return n
+	return clientmem.Alloc(n) + clientmem.Alloc(clientmem.SliceBytes*len(args))
+}
+
+// watchBytes is the memory of a watched key besides its element of Session.watches.
+func watchBytes(key []byte) int64 {
+	return 2*clientmem.Alloc(len(key)) + clientmem.MapKeyBytes
 }
 
 func doUnwatch(_ *Router, _ context.Context, s *Session, _ command.Args) resp.Value {
@@ -97,6 +109,9 @@ func doWatch(r *Router, ctx context.Context, s *Session, args command.Args) resp
 		if otherSlot(&slot, k) && r.sharded {
 			return errCrossSlot
 		}
+	}
+	if !s.mayWatch(args[1:]) {
+		return errWatchTooLarge
 	}
 	t := target{}
 	if r.sharded {
@@ -121,6 +136,15 @@ func doWatch(r *Router, ctx context.Context, s *Session, args command.Args) resp
 	return resp.OK
 }
 
+// mayWatch reports whether the session may hold the keys too.
+func (s *Session) mayWatch(keys command.Args) bool {
+	n := int64(0)
+	for _, k := range keys {
+		n += watchedBytes + watchBytes(k)
+	}
+	return s.mem.Fits(n)
+}
+
 // watch adds a key unless it is watched already: the first version counts.
 func (s *Session) watch(key []byte, version uint64) {
 	if _, dup := s.watchedKeys[string(key)]; dup {
@@ -131,8 +155,9 @@ func (s *Session) watch(key []byte, version uint64) {
 	}
 	s.watchedKeys[string(key)] = struct{}{}
 	w := command.Watch{Key: append([]byte(nil), key...), Version: version}
+	had := cap(s.watches)
 	s.watches = append(s.watches, watched{w, int(store.Slot(key))})
-	s.watchMem.Add(int64(watchedBytes + len(key)))
+	s.mem.Add(clientmem.Watch, watchBytes(key)+watchedBytes*int64(cap(s.watches)-had))
 }
 
 // queue adds a command to the transaction.
@@ -166,14 +191,16 @@ func (r *Router) queue(s *Session, p *plan, args command.Args) resp.Value {
 			return r.reject(s, p, writeError(growth))
 		}
 	}
-	size := commandSize(args)
-	if t.size+size > r.cfg.MaxQueuedBytes {
+	size, takes := commandSize(args), copyBytes(args)
+	if t.size+size > r.cfg.MaxQueuedBytes || !s.mem.Fits(queuedBytes+takes) {
 		return r.reject(s, p, errTxTooLarge)
 	}
 	t.size += size
+	had := cap(t.cmds)
 	t.cmds = append(t.cmds, queuedCommand{p, copyArgs(args)})
+	t.memory += takes + queuedBytes*int64(cap(t.cmds)-had)
 	s.queued.Store(int64(len(t.cmds)))
-	s.queuedMem.Add(queuedBytes + sizeOf(args))
+	s.mem.Set(clientmem.Queue, s.spent+t.memory)
 	return resp.Queued
 }
 
@@ -207,12 +234,16 @@ func (r *Router) exec(ctx context.Context, s *Session, i int, p *plan, out []res
 		return
 	}
 	watches := s.watches
-	s.endTx()
 	if t.dirty {
+		s.endTx()
 		out[i] = r.reject(s, p, errExecAbort)
 		return
 	}
-	tx := &transaction{size: t.size + 2*unitOverhead}
+	// The queue is there until the transaction has run, and the unit points into it.
+	s.spent += t.memory + (queuedBytes+clientmem.SliceBytes)*int64(len(t.cmds)) + s.mem.Of(clientmem.Watch)
+	s.endTx()
+	tx := &transaction{size: t.size + 2*unitOverhead, cmds: make([]queuedCommand, 0, len(t.cmds))}
+	tx.unit.Cmds = make([]command.Args, 0, len(t.cmds))
 	write, readonly, handlers := false, true, false
 	for _, w := range watches {
 		tx.unit.Watches = append(tx.unit.Watches, w.Watch)

@@ -61,6 +61,8 @@ type ClusterInfo struct {
 	Self   string // id of this node
 	Nodes  []NodeInfo
 	Shards []ShardInfo
+
+	LogCache int64 // bytes that the newest log entries take in this node's memory
 }
 
 // NodeInfo describes one node. The addresses are host:port as clients reach them.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -15,11 +16,13 @@ func (r *Router) Do(ctx context.Context, s *Session, args command.Args) resp.Val
 	return r.DoPipeline(ctx, s, s.one[:], s.oneOut[:0])[0]
 }
 
-// DoAll runs all of cmds, whatever they change about the session.
+// DoAll runs all of cmds, whatever they change about the session. Of many it runs a
+// part at a time.
 func (r *Router) DoAll(ctx context.Context, s *Session, cmds [][][]byte) []resp.Value {
 	out := make([]resp.Value, 0, len(cmds))
 	for len(out) < len(cmds) {
-		out = r.DoPipeline(ctx, s, cmds[len(out):], out)
+		some := min(len(cmds), len(out)+r.cfg.MaxBatchUnits)
+		out = r.DoPipeline(ctx, s, cmds[len(out):some], out)
 	}
 	return out
 }
@@ -52,8 +55,21 @@ func (r *Router) DoPipeline(ctx context.Context, s *Session, cmds [][][]byte, ou
 		}
 	}
 	r.flush(ctx, s, replies)
+	if s.spent > 0 {
+		s.freeSpent()
+	}
 	s.seen.Store(r.now().UnixMilli())
 	return out[:base+n]
+}
+
+// freeSpent gives back what the transactions took that have run.
+func (s *Session) freeSpent() {
+	s.spent = 0
+	queued := int64(0)
+	if s.tx != nil {
+		queued = s.tx.memory
+	}
+	s.mem.Set(clientmem.Queue, queued)
 }
 
 // skipped ends CLIENT REPLY SKIP after the command that it silenced.
@@ -192,6 +208,7 @@ func (r *Router) flush(ctx context.Context, s *Session, out []resp.Value) {
 	for _, run := range s.active {
 		s.lastRead = run.info
 		run.clear()
+		s.countRun(run)
 	}
 	s.active = s.active[:0]
 }

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -45,6 +46,8 @@ type Router struct {
 	passwords  atomic.Pointer[passwords]
 	logins     *logins
 
+	clients     *clientmem.Budget
+	evictions   evictionLog
 	sessions    registry
 	nextSession atomic.Int64
 	counters    counters
@@ -118,6 +121,10 @@ func New(node Node, table *command.Table, cfg Config) (*Router, error) {
 	r.loading.Store(cfg.Loading)
 	settings := cfg.Settings
 	r.settings.Store(&settings)
+	if r.clients = cfg.Clients; r.clients == nil {
+		r.clients = clientmem.New(0)
+	}
+	r.clients.SetLimit(settings.MaxMemoryClients)
 	r.SetPasswords(cfg.Passwords)
 	r.logins = newLogins(cfg.Logger)
 	r.buildPlans(table.Specs())
@@ -202,8 +209,8 @@ func (r *Router) CountNetwork(in, out int64) {
 	r.counters.netOut.Add(out)
 }
 
-// CountUnread adds to the bytes of replies that are kept for clients to read.
-func (r *Router) CountUnread(bytes int64) { r.counters.unread.Add(bytes) }
+// Memory returns the budget of what clients hold.
+func (r *Router) Memory() *clientmem.Budget { return r.clients }
 
 // CountOutputCut counts a client that was cut off since it did not read its replies.
 func (r *Router) CountOutputCut() { r.counters.outputCuts.Add(1) }

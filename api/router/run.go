@@ -5,7 +5,9 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unsafe"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -35,6 +37,8 @@ type run struct {
 	noTouch    bool
 	bound      bool // the replies to reads have a bound; see Session.replyBytes
 	held, made int  // what replies take before and after the current Read
+
+	kept int // items that there is room for, as the session counts it
 
 	hits, misses int // of the current Read
 	readFn       func(*command.Ctx)
@@ -85,6 +89,14 @@ func (ru *run) clear() {
 		ru.items = nil
 	}
 	ru.out, ru.done = nil, 0
+}
+
+// countRun counts what a run keeps for the commands to come.
+func (s *Session) countRun(ru *run) {
+	if room := cap(ru.items); room != ru.kept {
+		s.mem.Add(clientmem.Base, int64(room-ru.kept)*int64(unsafe.Sizeof(item{})))
+		ru.kept = room
+	}
 }
 
 // runSideBySide runs the active runs of several shards at once.

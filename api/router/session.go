@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -28,14 +29,15 @@ type Session struct {
 	kind    string
 	forward bool // never redirect this client
 	kill    func()
-	gone    func() bool // the client has closed its end; nil: not known
-	memory  func() Memory
+	gone    func() bool        // the client has closed its end; nil: not known
+	mem     *clientmem.Account // what the client holds; nil: not counted
 	created time.Time
 
 	proto    int
 	authed   bool
 	readonly bool
 	tx       *txn
+	spent    int64 // bytes of transactions that run and are not queued any more
 	watches  []watched
 	// watchedKeys are those of watches.
 	watchedKeys map[string]struct{}
@@ -56,8 +58,6 @@ type Session struct {
 
 	closing    atomic.Bool  // the connection is to be closed after its replies
 	queued     atomic.Int64 // commands in MULTI, -1 outside; for CLIENT LIST
-	queuedMem  atomic.Int64 // bytes that those take
-	watchMem   atomic.Int64 // bytes that the watched keys take
 	seen       atomic.Int64 // when the client last sent something, Unix ms
 	protoSeen  atomic.Int64
 	readonlyOn atomic.Bool
@@ -93,19 +93,13 @@ func WithGone(gone func() bool) SessionOption { return func(s *Session) { s.gone
 // WithLocalAddr tells CLIENT LIST which address the client connected to.
 func WithLocalAddr(addr string) SessionOption { return func(s *Session) { s.laddr = addr } }
 
-// Memory is what a connection holds for its client, in bytes, as CLIENT LIST shows
-// it.
-type Memory struct {
-	Query, QueryFree int64 // the query buffer: what is in it, and its room for more
-	Args             int64 // arguments of commands that are being run
-	Reply            int64 // the reply buffer
-	Unread, Pieces   int64 // replies kept until the client takes them, in bytes and pieces
-	Total            int64 // all of it, with what the connection takes besides
-}
+// WithMemory has the session count what it holds in mem, which stays the caller's.
+// Without it, the session of a connection has an account of its own.
+func WithMemory(mem *clientmem.Account) SessionOption { return func(s *Session) { s.mem = mem } }
 
-// WithMemory tells CLIENT LIST what the connection holds. memory is called from any
-// goroutine.
-func WithMemory(memory func() Memory) SessionOption { return func(s *Session) { s.memory = memory } }
+// Memory is where the connection counts what it holds besides the session; nil for a
+// request over HTTP that holds little.
+func (s *Session) Memory() *clientmem.Account { return s.mem }
 
 // WithReadOptions sets the terms of all reads of the session.
 func WithReadOptions(o command.ReadOptions) SessionOption {
@@ -130,6 +124,7 @@ func (r *Router) NewSession(addr, kind string, opts ...SessionOption) *Session {
 		o(s)
 	}
 	if kind != KindHTTP {
+		s.mem = r.clients.Open(s.evicted)
 		r.sessions.add(s)
 		r.counters.connections.Add(1)
 	}
@@ -140,6 +135,7 @@ func (r *Router) NewSession(addr, kind string, opts ...SessionOption) *Session {
 func (s *Session) Close() {
 	if s.kind != KindHTTP {
 		s.r.sessions.remove(s)
+		s.mem.Close()
 	}
 }
 
@@ -188,6 +184,12 @@ func (s *Session) killed() {
 	}
 }
 
+// evicted ends a session for want of memory.
+func (s *Session) evicted() {
+	s.r.tellEviction(s)
+	s.killed()
+}
+
 // reset is RESET: the session as it was when the client connected.
 func (s *Session) reset() {
 	s.endTx()
@@ -197,7 +199,7 @@ func (s *Session) reset() {
 		s.muted = false
 	}
 	s.replies = repliesOn
-	s.noEvict.Store(false)
+	s.setNoEvict(false)
 	s.noTouch.Store(false)
 	s.authed = !s.r.NeedsPassword()
 	s.mu.Lock()
@@ -213,6 +215,11 @@ func (s *Session) setProto(v int) {
 func (s *Session) setReadonly(on bool) {
 	s.readonly = on
 	s.readonlyOn.Store(on)
+}
+
+func (s *Session) setNoEvict(on bool) {
+	s.noEvict.Store(on)
+	s.mem.Protect(on)
 }
 
 func (s *Session) setName(name string) {

@@ -20,9 +20,15 @@ type Settings struct {
 	Timeout                 int   // seconds of idleness before a connection is closed; 0: never
 	TCPKeepalive            int   // seconds
 	MaxClients              int
+	MaxMemoryClients        int64 // bytes that all clients may hold; 0: no limit
+	ClientOutputLimit       int64 // bytes of replies that are kept for one client
 }
 
-// DefaultSettings returns Redis's defaults.
+// MinClientOutputLimit is the least of Settings.ClientOutputLimit.
+const MinClientOutputLimit = 1 << 20
+
+// DefaultSettings returns Redis's defaults, and for client-output-buffer-limit, which
+// is none for Redis, one of ours.
 func DefaultSettings() Settings {
 	return Settings{
 		MaxMemoryPolicy:      "noeviction",
@@ -33,6 +39,7 @@ func DefaultSettings() Settings {
 		SlowlogMaxLen:        128,
 		TCPKeepalive:         300,
 		MaxClients:           10_000,
+		ClientOutputLimit:    128 << 20,
 	}
 }
 
@@ -64,6 +71,8 @@ func (s *Settings) bounds() []bound {
 		{"timeout", int64(s.Timeout), 0, math.MaxInt32},
 		{"tcp-keepalive", int64(s.TCPKeepalive), 0, math.MaxInt32},
 		{"maxclients", int64(s.MaxClients), 1, math.MaxInt32},
+		{"maxmemory-clients", s.MaxMemoryClients, 0, 1 << 62},
+		{"client-output-buffer-limit", s.ClientOutputLimit, MinClientOutputLimit, 1 << 61},
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 type Config struct {
 	Node      NodeConfig
 	Listen    ListenConfig
+	Metrics   string       // address of a listener for probes; empty: none
 	Advertise ListenConfig // what others are told; empty: see advertised
 	Memory    MemoryConfig
 	Raft      RaftConfig
@@ -56,6 +57,7 @@ type RaftConfig struct {
 	HeartbeatTimeout time.Duration
 	ElectionTimeout  time.Duration
 	SnapshotLogBytes int64 // log bytes after which a shard takes a snapshot
+	LogCacheBytes    int64 // memory for the newest log entries of all shards; 0: none
 	DiskStallTimeout time.Duration
 	DiskReserve      int64 // 0: off
 	MaxClockOffset   time.Duration
@@ -70,7 +72,10 @@ type RequestConfig struct {
 	Drain            time.Duration // how long new requests are refused before the listeners close
 	MaxValueBytes    int64
 	MaxClients       int
+	MaxHTTPConns     int
+	HTTPStall        time.Duration
 	OutputBytes      int64
+	ClientBytes      int64  // memory that all clients may hold; 0: no limit
 	RedirectMoved    bool   // --redirect moved; has an effect with more than one shard only
 	ClusterProtocol  string // "auto", "on" or "off"
 	AllowCrossShard  bool

@@ -61,6 +61,9 @@ Without a password HTTP answers requests only whose Host is an IP address, local
 page can point its own name at a node that its visitor can reach, and would then be of the same origin. Requests that a browser
 sends for a page of another origin are refused in any case, whatever their method.
 
+What ` + "`--metrics-http`" + ` shows is no secret: figures, addresses and names of nodes, no keys and no values. So it may be any
+address, without TLS and without a password.
+
 A cluster secret is a file with the same bytes on every node, 32 or more: ` + "`head -c 32 /dev/urandom | base64 > peer-secret`" + `, mode 600,
 given as ` + "`--peer-secret-file`" + `. Each side of a connection proves that it knows the secret, which itself is never sent. What
 nodes send each other after that is not encrypted; on a network that others can listen on, use TLS. To change the secret, stop

@@ -3,13 +3,13 @@ package main
 import (
 	"fmt"
 	"io/fs"
-	"net"
-	"net/http"
 	"path/filepath"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
+
+	"github.com/lockstepkv/lockstep/api/httpapi"
 )
 
 // limits are the settings that a cluster's nodes ought to have in common, as
@@ -17,9 +17,10 @@ import (
 func (c Config) limits() map[string]string {
 	size := func(n int64) string { v := sizeValue(n); return v.String() }
 	return map[string]string{
-		"maxclients": strconv.Itoa(c.Requests.MaxClients), "max-value-size": size(c.Requests.MaxValueBytes),
+		"maxmemory-clients": size(c.Requests.ClientBytes),
+		"maxclients":        strconv.Itoa(c.Requests.MaxClients), "http-max-connections": strconv.Itoa(c.Requests.MaxHTTPConns), "max-value-size": size(c.Requests.MaxValueBytes),
 		"once-memory": size(c.Requests.OnceBytes), "once-retention": formatDuration(c.Requests.OnceRetention),
-		"request-timeout": formatDuration(c.Requests.Timeout), "snapshot-log-bytes": size(c.Raft.SnapshotLogBytes),
+		"request-timeout": formatDuration(c.Requests.Timeout), "snapshot-log-bytes": size(c.Raft.SnapshotLogBytes), "log-cache": size(c.Raft.LogCacheBytes),
 		"max-clock-offset": formatDuration(c.Raft.MaxClockOffset), "heartbeat-timeout": formatDuration(c.Raft.HeartbeatTimeout),
 		"election-timeout": formatDuration(c.Raft.ElectionTimeout), "lease-reads": strconv.FormatBool(c.Raft.LeaseReads),
 		"lease-duration": formatDuration(c.Raft.LeaseDuration),
@@ -30,6 +31,8 @@ func (c Config) limits() map[string]string {
 type nodeCollector struct {
 	s                                    *server
 	build, limit, conns, disk, dataBytes *prometheus.Desc
+
+	refused, displaced, stalled, failures, paused *prometheus.Desc
 }
 
 func newNodeCollector(s *server) *nodeCollector {
@@ -43,12 +46,17 @@ func newNodeCollector(s *server) *nodeCollector {
 		conns:     d("connections", "Open connections, by listener.", "listener"),
 		disk:      d("disk_bytes", "The file system of the data directory.", "kind"),
 		dataBytes: d("data_dir_bytes", "Size of the files in the data directory."),
+		refused:   d("connections_refused_total", "Connections that found no room, by listener.", "listener"),
+		displaced: d("connections_displaced_total", "Connections that had no request, or had not shown who they are, and made room for others, by listener.", "listener"),
+		stalled:   d("http_stalled_total", "HTTP requests that made no progress and were ended.", "what"),
+		failures:  d("accept_failures_total", "Times that no connection could be accepted, as when open files run out, by listener.", "listener"),
+		paused:    d("accept_paused", "1 while no connection can be accepted, by listener.", "listener"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{c.build, c.limit, c.conns, c.disk, c.dataBytes} {
+	for _, desc := range []*prometheus.Desc{c.build, c.limit, c.conns, c.disk, c.dataBytes, c.refused, c.displaced, c.stalled, c.failures, c.paused} {
 		ch <- desc
 	}
 }
@@ -67,14 +75,20 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	if n := c.s.node.get(); n != nil {
 		gauge(c.conns, float64(n.PeerConnections()), "peer")
+		ch <- prometheus.MustNewConstMetric(c.displaced, prometheus.CounterValue, float64(n.DisplacedPeers()), "peer")
 	}
-	gauge(c.conns, float64(c.s.httpConns.Load()), "http")
+	c.collectListeners(ch)
+	gauge(c.limit, float64(c.s.openFiles), "open-files")
+	gauge(c.limit, float64(c.s.cfg.Requests.MaxHTTPConns), "http-max-connections")
 	gauge(c.limit, float64(set.MaxMemory), "maxmemory")
 	gauge(c.limit, float64(set.MaxClients), "maxclients")
+	gauge(c.limit, float64(set.MaxMemoryClients), "maxmemory-clients")
+	gauge(c.limit, float64(set.ClientOutputLimit), "client-output-limit")
 	gauge(c.limit, float64(c.s.cfg.Requests.MaxValueBytes), "max-value-size")
 	gauge(c.limit, float64(c.s.cfg.Requests.OnceBytes), "once-memory")
 	gauge(c.limit, float64(c.s.cfg.Raft.SnapshotLogBytes), "snapshot-log-bytes")
 	gauge(c.limit, float64(c.s.cfg.Raft.DiskReserve), "disk-reserve")
+	gauge(c.limit, float64(c.s.cfg.Raft.LogCacheBytes), "log-cache")
 	var disk unix.Statfs_t
 	if err := unix.Statfs(c.s.cfg.Node.DataDir, &disk); err == nil {
 		gauge(c.disk, float64(disk.Blocks)*float64(disk.Bsize), "size")
@@ -97,13 +111,31 @@ func dirBytes(dir string) (bytes int64) {
 	return bytes
 }
 
-// countHTTP follows the connections of the HTTP listener.
-func (s *server) countHTTP(_ net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		s.httpConns.Add(1)
-	case http.StateClosed, http.StateHijacked:
-		s.httpConns.Add(-1)
+// collectListeners is Collect for what the listeners count.
+func (c *nodeCollector) collectListeners(ch chan<- prometheus.Metric) {
+	send := func(desc *prometheus.Desc, kind prometheus.ValueType, n float64, label string) {
+		ch <- prometheus.MustNewConstMetric(desc, kind, n, label)
+	}
+	for name, l := range c.s.accepting {
+		paused := 0.0
+		if l.Paused() {
+			paused = 1
+		}
+		send(c.failures, prometheus.CounterValue, float64(l.Failures()), name)
+		send(c.paused, prometheus.GaugeValue, paused, name)
+	}
+	for name, srv := range map[string]*httpapi.Server{"http": c.s.http, "metrics": c.s.probes} {
+		if srv == nil {
+			continue
+		}
+		counts := srv.Counts()
+		send(c.conns, prometheus.GaugeValue, float64(srv.Connections()), name)
+		send(c.refused, prometheus.CounterValue, float64(counts.Refused), name)
+		send(c.displaced, prometheus.CounterValue, float64(counts.Displaced), name)
+		if name == "http" {
+			send(c.stalled, prometheus.CounterValue, float64(counts.StalledBodies), "body")
+			send(c.stalled, prometheus.CounterValue, float64(counts.StalledAnswers), "answer")
+		}
 	}
 }
 

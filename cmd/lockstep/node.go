@@ -76,7 +76,7 @@ func (a *node) Cluster() router.ClusterInfo {
 	if n == nil {
 		return a.unseen()
 	}
-	info := router.ClusterInfo{ID: n.ClusterID(), Self: a.self.ID}
+	info := router.ClusterInfo{ID: n.ClusterID(), Self: a.self.ID, LogCache: n.LogCacheHeld()}
 	replicas := n.Replicas()
 	for _, r := range replicas {
 		state := "up"

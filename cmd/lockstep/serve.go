@@ -17,10 +17,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/api/httpapi"
 	"github.com/lockstepkv/lockstep/api/respapi"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/accept"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard"
 	"github.com/lockstepkv/lockstep/store"
@@ -32,13 +34,23 @@ const shutdownPatience = 5 * time.Second
 
 // runServe runs a node until ctx ends. On hup it reads its secrets again.
 func runServe(ctx context.Context, cfg Config, logger *slog.Logger, hup <-chan os.Signal) error {
-	s := &server{cfg: cfg, logger: logger.With("node", cfg.Node.ID), registry: prometheus.NewRegistry(), failed: make(chan error, 8)}
+	s := &server{cfg: cfg, logger: logger.With("node", cfg.Node.ID), registry: prometheus.NewRegistry(), clients: clientmem.New(cfg.Requests.ClientBytes), failed: make(chan error, 8)}
 	var err error
 	if s.secrets, err = openSecrets(cfg.Security, cfg.peerNames(), s.logger); err != nil {
 		return withCode(exitUsage, err)
 	}
 	if s.peerSecret, err = peerSecret(cfg.Security.PeerSecret); err != nil {
 		return withCode(exitUsage, err)
+	}
+	if s.openFiles, err = openFilesLimit(); err != nil {
+		return err
+	}
+	note, err := s.cfg.fitOpenFiles(s.openFiles)
+	if err != nil {
+		return withCode(exitUsage, err)
+	}
+	if note != "" {
+		s.logger.Warn(note)
 	}
 	s.secrets.newPasswords = s.adoptPasswords
 	s.registry.MustRegister(s.secrets.reloads, s.secrets.expires)
@@ -74,10 +86,13 @@ type server struct {
 
 	peerSecret []byte // nil: none
 
-	httpListener, respListener, peerListener net.Listener
+	openFiles int // the system's limit
 
-	draining  atomic.Bool
-	httpConns atomic.Int64
+	httpListener, respListener, peerListener, probeListener net.Listener
+	accepting                                               map[string]*accept.Listener // by what lockstep_connections calls them
+
+	draining atomic.Bool
+	clients  *clientmem.Budget // of what clients hold in memory
 
 	node   *node
 	router atomic.Pointer[router.Router]
@@ -85,7 +100,8 @@ type server struct {
 
 	starting sync.WaitGroup // watches the start
 	resp     *respapi.Server
-	http     *http.Server
+	http     *httpapi.Server
+	probes   *httpapi.Server // nil: none
 }
 
 func (s *server) open(ctx context.Context) error {
@@ -119,18 +135,25 @@ func (s *server) open(ctx context.Context) error {
 // listen opens all ports before anything else: a port in use is the most common
 // mistake, and must not leave a trace in the data directory.
 func (s *server) listen() error {
+	s.accepting = map[string]*accept.Listener{}
 	for _, l := range []struct {
-		name, addr string
-		to         *net.Listener
+		flag, name, addr string
+		to               *net.Listener
 	}{
-		{"--http", s.cfg.Listen.HTTP, &s.httpListener},
-		{"--resp", s.cfg.Listen.RESP, &s.respListener},
-		{"--peer", s.cfg.Listen.Peer, &s.peerListener},
+		{"--http", "http", s.cfg.Listen.HTTP, &s.httpListener},
+		{"--resp", "resp", s.cfg.Listen.RESP, &s.respListener},
+		{"--peer", "peer", s.cfg.Listen.Peer, &s.peerListener},
+		{"--metrics-http", "metrics", s.cfg.Metrics, &s.probeListener},
 	} {
-		var err error
-		if *l.to, err = net.Listen("tcp", l.addr); err != nil {
-			return fmt.Errorf("%s: %w", l.name, err)
+		if l.addr == "" {
+			continue
 		}
+		plain, err := net.Listen("tcp", l.addr)
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.flag, err)
+		}
+		s.accepting[l.name] = accept.New(plain, l.name, s.logger)
+		*l.to = s.accepting[l.name]
 	}
 	if s.cfg.Security.ClientTLS.Enabled() {
 		s.httpListener = tlsListener(s.httpListener, &s.secrets.clients)
@@ -151,7 +174,7 @@ func (s *server) shardOptions() shard.Options {
 		Table: command.NewTable(), Memory: memoryOf(s.settings()),
 		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
 		OnceRetention: c.Requests.OnceRetention, OnceBytes: c.Requests.OnceBytes, MaxClockOffset: c.Raft.MaxClockOffset,
-		DiskStallTimeout: c.Raft.DiskStallTimeout, DiskReserve: c.Raft.DiskReserve, AuditInterval: c.Raft.AuditInterval, SnapshotLogBytes: c.Raft.SnapshotLogBytes,
+		DiskStallTimeout: c.Raft.DiskStallTimeout, DiskReserve: c.Raft.DiskReserve, AuditInterval: c.Raft.AuditInterval, SnapshotLogBytes: c.Raft.SnapshotLogBytes, LogCacheBytes: c.Raft.LogCacheBytes,
 		MaxValueBytes:   c.Requests.MaxValueBytes,
 		MaxWaitingBytes: max(256<<20, 2*c.Requests.MaxValueBytes),
 		Logger:          s.logger, Metrics: s.registry, Fatal: s.fatal, OnMemory: s.adoptMemory, OnStart: s.start.waitsFor,
@@ -178,6 +201,8 @@ func (s *server) settings() router.Settings {
 	set.MaxMemoryPolicy = s.cfg.Memory.Policy
 	set.MaxMemorySamples = s.cfg.Memory.Samples
 	set.MaxClients = s.cfg.Requests.MaxClients
+	set.MaxMemoryClients = s.cfg.Requests.ClientBytes
+	set.ClientOutputLimit = s.cfg.Requests.OutputBytes
 	set.SlowlogLogSlowerThan = s.cfg.Requests.SlowlogThreshold.Microseconds()
 	return set
 }
@@ -195,6 +220,10 @@ func memoryOf(set router.Settings) shard.Memory {
 // Reload implements router.Reloader for what the shards need to know; the
 // protocols ask the router themselves.
 func (s *server) Reload(_ context.Context, old, next router.Settings) error {
+	if most := s.cfg.mostClients(s.openFiles); next.MaxClients > max(most, old.MaxClients) {
+		// Redis's words.
+		return fmt.Errorf("The operating system is not able to handle the specified number of clients, try with %d", max(most, old.MaxClients))
+	}
 	was, is := memoryOf(old), memoryOf(next)
 	if reflect.DeepEqual(was, is) {
 		return nil
@@ -235,7 +264,7 @@ func (s *server) routerConfig() router.Config {
 		Redirect: redirect, Cluster: router.ClusterProtocol(s.cfg.Requests.ClusterProtocol), SpanShards: s.cfg.Requests.AllowCrossShard, RequestTimeout: s.cfg.Requests.Timeout,
 		Loading:        true,
 		MaxQueuedBytes: int(max(512<<20, s.cfg.Requests.MaxValueBytes)),
-		Version:        version, Settings: s.settings(), Passwords: *s.secrets.passwords.Load(), Reloader: s, Registerer: s.registry, Logger: s.logger,
+		Version:        version, Settings: s.settings(), Clients: s.clients, Passwords: *s.secrets.passwords.Load(), Reloader: s, Registerer: s.registry, Logger: s.logger,
 		Static: map[string]string{
 			"dir": s.cfg.Node.DataDir, "port": portOf(s.cfg.Listen.RESP), "bind": hostOf(s.cfg.Listen.RESP),
 			"appendonly": "yes", "appendfsync": "always", "save": "", "databases": "1",
@@ -251,7 +280,6 @@ func (s *server) newRESP(r *router.Router) *respapi.Server {
 	return respapi.New(respapi.Options{
 		Listener: s.respListener, Backend: respapi.FromRouter(r), Logger: s.logger,
 		Limits: resp.Limits{MaxBulk: s.cfg.Requests.MaxValueBytes}, AuthTimeout: s.cfg.Security.AuthTimeout,
-		OutputLimit: s.cfg.Requests.OutputBytes, OutputTotal: 2 * s.cfg.Requests.OutputBytes,
 	})
 }
 
@@ -262,11 +290,17 @@ func (s *server) serveRESP() {
 // serveHTTP answers probes until there is a router.
 func (s *server) serveHTTP() *httpapi.Starting {
 	handler := new(httpapi.Starting)
-	s.http = &http.Server{
-		Handler: handler, ConnState: s.countHTTP, ReadHeaderTimeout: min(10*time.Second, s.cfg.Security.AuthTimeout), IdleTimeout: 5 * time.Minute,
-		MaxHeaderBytes: 128 << 10, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
+	s.http = httpapi.NewServer(httpapi.ServerOptions{
+		Handler: handler, MaxConns: s.cfg.Requests.MaxHTTPConns, StallTimeout: s.cfg.Requests.HTTPStall,
+		HeaderTimeout: min(10*time.Second, s.cfg.Security.AuthTimeout), Logger: s.logger, Memory: s.clients,
+	})
+	go func() { s.report("http", s.http.Serve(s.httpListener)) }()
+	if s.probeListener != nil {
+		s.probes = httpapi.NewServer(httpapi.ServerOptions{
+			Handler: httpapi.Probes(s.registry, s.probeReady), MaxConns: httpapi.MaxProbeConns, StallTimeout: s.cfg.Requests.HTTPStall, Logger: s.logger, Memory: s.clients,
+		})
+		go func() { s.report("metrics", s.probes.Serve(s.probeListener)) }()
 	}
-	go func() { s.report("http", httpapi.Serve(s.http, s.httpListener)) }()
 	return handler
 }
 
@@ -353,6 +387,14 @@ func (s *server) notices() []string {
 	return nil
 }
 
+// probeReady is ready for who may ask before there is a node.
+func (s *server) probeReady() error {
+	if s.router.Load() == nil {
+		return errors.New("this node reads its data or waits for the other nodes of a new cluster")
+	}
+	return s.ready()
+}
+
 // drain refuses new requests, and keeps doing so until load balancers and clients have
 // noticed. Requests under way are answered meanwhile.
 func (s *server) drain(r *router.Router) {
@@ -389,9 +431,9 @@ func (s *server) close() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownPatience)
 	defer cancel()
-	if s.http != nil {
-		if err := s.http.Shutdown(ctx); err != nil {
-			s.http.Close()
+	for _, srv := range []*httpapi.Server{s.http, s.probes} {
+		if srv != nil && srv.Shutdown(ctx) != nil {
+			srv.Close()
 		}
 	}
 	if s.resp != nil {
@@ -408,7 +450,7 @@ func (s *server) close() {
 			s.logger.Error("stopping the shards", "error", err)
 		}
 	}
-	for _, l := range []net.Listener{s.httpListener, s.respListener, s.peerListener} {
+	for _, l := range []net.Listener{s.httpListener, s.respListener, s.peerListener, s.probeListener} {
 		if l != nil {
 			l.Close()
 		}

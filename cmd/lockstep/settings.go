@@ -18,7 +18,10 @@ type settings struct {
 		shards      intValue
 		logEngine   choiceValue
 	}
-	listen    struct{ http, resp, peer addrValue }
+	listen struct {
+		http, resp, peer addrValue
+		metrics          optionalAddrValue
+	}
 	advertise struct{ http, resp, peer advertiseValue }
 	memory    struct {
 		max     sizeValue
@@ -28,15 +31,16 @@ type settings struct {
 	raft struct {
 		heartbeat, election, stall, clockOffset, lease durationValue
 		audit                                          spanValue
-		snapshotLogBytes, diskReserve                  sizeValue
+		snapshotLogBytes, logCache, diskReserve        sizeValue
 		readMode                                       choiceValue
 	}
 	requests struct {
 		timeout, onceRetention durationValue
 		drain                  spanValue
 		maxValue, onceMemory   sizeValue
-		output                 sizeValue
-		maxClients             intValue
+		output, clientMemory   sizeValue
+		maxClients, maxHTTP    intValue
+		httpStall              durationValue
 		redirect, cluster      choiceValue
 		crossShard             bool
 		slowlog                slowlogValue
@@ -100,6 +104,7 @@ func (s *settings) listenFlags() *pflag.FlagSet {
 	fs.Var(&s.listen.http, "http", "address for HTTP")
 	fs.Var(&s.listen.resp, "resp", "address for the Redis protocol")
 	fs.Var(&s.listen.peer, "peer", "address for the other nodes")
+	fs.Var(&s.listen.metrics, "metrics-http", "address for /healthz, /readyz and /metrics alone, for probes: without TLS and without a password, on any network; none: they are at --http only")
 	fs.Var(&s.advertise.http, "advertise-http", "address for HTTP that others are told; default: that of --http, and for 0.0.0.0 the host of this node's entry in --initial-cluster")
 	fs.Var(&s.advertise.resp, "advertise-resp", "address for the Redis protocol that others are told, in -MOVED too; default: likewise, from --resp")
 	fs.Var(&s.advertise.peer, "advertise-peer", "address that the other nodes use; default and, where it is given, the same: this node's entry in --initial-cluster")
@@ -129,9 +134,15 @@ func (s *settings) requestFlags() *pflag.FlagSet {
 	s.requests.maxValue = 64 << 20
 	fs.Var(&s.requests.maxValue, "max-value-size", "largest value accepted, and grown to by APPEND and SETRANGE, 1kb to 512mb; the same on every node")
 	s.requests.maxClients = 10000
-	fs.Var(&s.requests.maxClients, "maxclients", "largest number of client connections of the Redis protocol")
+	fs.Var(&s.requests.maxClients, "maxclients", "largest number of client connections of the Redis protocol; lowered at the start, with --http-max-connections, to what the limit of open files (RLIMIT_NOFILE) leaves room for")
+	s.requests.maxHTTP = 4096
+	fs.Var(&s.requests.maxHTTP, "http-max-connections", "largest number of connections for HTTP; one without a request makes room for a new one, else that is answered 503")
+	s.requests.httpStall = durationValue(30 * time.Second)
+	fs.Var(&s.requests.httpStall, "http-stall-timeout", "how long 16 KiB of an HTTP body, or the rest of it, may take to come, and 64 KiB of an answer to be read")
 	s.requests.output = 128 << 20
 	fs.Var(&s.requests.output, "client-output-limit", "how much of the replies is kept for a client of the Redis protocol that has not read them yet, twice as much for all together; then the client is waited for, and cut off when it reads nothing for 10 s")
+	s.requests.clientMemory = 1 << 30
+	fs.Var(&s.requests.clientMemory, "maxmemory-clients", "memory that all clients of a node may hold together: requests, commands queued by MULTI, watched keys, replies that are not read; beyond it the clients that hold most are closed, and requests over HTTP refused; at least twice --max-value-size; 0: no limit")
 	s.requests.redirect = choiceValue{"moved", []string{"moved", "forward"}}
 	fs.Var(&s.requests.redirect, "redirect", "with several shards: answer -MOVED as Redis Cluster does, or forward for clients that do not know it")
 	s.requests.cluster = choiceValue{"auto", []string{"auto", "on", "off"}}
@@ -158,6 +169,8 @@ func (s *settings) raftFlags() *pflag.FlagSet {
 	fs.Var(&s.raft.election, "election-timeout", "how long a candidate waits for votes before it tries again")
 	s.raft.snapshotLogBytes = 128 << 20
 	fs.Var(&s.raft.snapshotLogBytes, "snapshot-log-bytes", "size of a shard's log after which it is compacted into a snapshot")
+	s.raft.logCache = 64 << 20
+	fs.Var(&s.raft.logCache, "log-cache", "memory of a node for the newest log entries, which followers are sent from it, for all shards together and shared by use; 0: none")
 	s.raft.clockOffset = durationValue(500 * time.Millisecond)
 	fs.Var(&s.raft.clockOffset, "max-clock-offset", "a node whose clock is further from a quorum's gives leadership away")
 	s.raft.audit = spanValue(10 * time.Minute)

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/lockstepkv/lockstep/api/router"
 )
 
 const (
 	maxShards          = 256
 	minMaxValueBytes   = 1 << 10
-	minOutputBytes     = 1 << 20
+	minOutputBytes     = router.MinClientOutputLimit
+	minClientBytes     = 8 << 20
 	maxMaxValueBytes   = 512 << 20 // Redis's own limit of a string
 	minRaftTimeout     = 50 * time.Millisecond
 	minAuditInterval   = time.Second
@@ -28,14 +31,16 @@ func (s *settings) build() (Config, error) {
 		Node: NodeConfig{ID: s.node.id, DataDir: s.node.dataDir, ClusterName: s.node.clusterName,
 			Members: s.node.members, Shards: int(s.node.shards), LogEngine: s.node.logEngine.value},
 		Listen:    ListenConfig{HTTP: string(s.listen.http), RESP: string(s.listen.resp), Peer: string(s.listen.peer)},
+		Metrics:   string(s.listen.metrics),
 		Advertise: ListenConfig{HTTP: string(s.advertise.http), RESP: string(s.advertise.resp), Peer: string(s.advertise.peer)},
 		Memory:    MemoryConfig{MaxBytes: int64(s.memory.max), Policy: s.memory.policy.value, Samples: int(s.memory.samples)},
 		Raft: RaftConfig{HeartbeatTimeout: time.Duration(s.raft.heartbeat), ElectionTimeout: time.Duration(s.raft.election),
-			SnapshotLogBytes: int64(s.raft.snapshotLogBytes), DiskStallTimeout: time.Duration(s.raft.stall), DiskReserve: int64(s.raft.diskReserve),
+			SnapshotLogBytes: int64(s.raft.snapshotLogBytes), LogCacheBytes: int64(s.raft.logCache),
+			DiskStallTimeout: time.Duration(s.raft.stall), DiskReserve: int64(s.raft.diskReserve),
 			MaxClockOffset: time.Duration(s.raft.clockOffset), LeaseReads: s.raft.readMode.value == "lease",
 			LeaseDuration: time.Duration(s.raft.lease), AuditInterval: time.Duration(s.raft.audit)},
 		Requests: RequestConfig{Timeout: time.Duration(s.requests.timeout), Drain: time.Duration(s.requests.drain), MaxValueBytes: int64(s.requests.maxValue),
-			MaxClients: int(s.requests.maxClients), OutputBytes: int64(s.requests.output), RedirectMoved: s.requests.redirect.value == "moved", ClusterProtocol: s.requests.cluster.value,
+			MaxClients: int(s.requests.maxClients), MaxHTTPConns: int(s.requests.maxHTTP), HTTPStall: time.Duration(s.requests.httpStall), OutputBytes: int64(s.requests.output), ClientBytes: int64(s.requests.clientMemory), RedirectMoved: s.requests.redirect.value == "moved", ClusterProtocol: s.requests.cluster.value,
 			AllowCrossShard: s.requests.crossShard, OnceRetention: time.Duration(s.requests.onceRetention), OnceBytes: int64(s.requests.onceMemory),
 			SlowlogThreshold: time.Duration(s.requests.slowlog)},
 		Security: SecurityConfig{Password: s.security.password, PasswordFile: s.security.passwordFile,
@@ -50,7 +55,7 @@ func (s *settings) build() (Config, error) {
 	if len(cfg.Node.Members) == 0 {
 		cfg.Node.Members = []Member{{ID: cfg.Node.ID, PeerAddr: cmp.Or(cfg.Advertise.Peer, cfg.Listen.Peer)}}
 	}
-	if err := errors.Join(cfg.Node.check(), cfg.Listen.check(), cfg.Memory.check(),
+	if err := errors.Join(cfg.Node.check(), cfg.Listen.check(), cfg.checkMetrics(), cfg.Memory.check(),
 		cfg.Raft.check(), cfg.Requests.check(), cfg.Requests.checkCluster(cfg.Node.Shards), cfg.checkExposure(), cfg.checkAdvertised()); err != nil {
 		return Config{}, err
 	}
@@ -93,6 +98,17 @@ func (l ListenConfig) check() error {
 	return nil
 }
 
+// checkMetrics: any address will do that is no other listener's, since nothing there is
+// secret.
+func (c Config) checkMetrics() error {
+	for _, other := range []struct{ flag, addr string }{{"http", c.Listen.HTTP}, {"resp", c.Listen.RESP}, {"peer", c.Listen.Peer}} {
+		if c.Metrics == other.addr {
+			return mistake("metrics-http", "%s is the address of --%s too", c.Metrics, other.flag)
+		}
+	}
+	return nil
+}
+
 func (m MemoryConfig) check() error {
 	if m.Samples < 1 || m.Samples > maxMemorySampleCap {
 		return mistake("maxmemory-samples", "%d is not within 1 to %d", m.Samples, maxMemorySampleCap)
@@ -131,8 +147,14 @@ func (r RequestConfig) check() error {
 	if r.OutputBytes < minOutputBytes {
 		errs = append(errs, mistake("client-output-limit", "%d bytes is less than %d", r.OutputBytes, minOutputBytes))
 	}
+	if least := max(minClientBytes, 2*r.MaxValueBytes); r.ClientBytes != 0 && r.ClientBytes < least {
+		errs = append(errs, mistake("maxmemory-clients", "%d bytes is neither 0 nor at least %d, twice --max-value-size", r.ClientBytes, least))
+	}
 	if r.MaxClients < 1 {
 		errs = append(errs, mistake("maxclients", "%d is less than 1", r.MaxClients))
+	}
+	if r.MaxHTTPConns < 1 {
+		errs = append(errs, mistake("http-max-connections", "%d is less than 1", r.MaxHTTPConns))
 	}
 	return errors.Join(errs...)
 }

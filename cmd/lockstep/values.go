@@ -192,6 +192,22 @@ func (v *addrValue) Set(s string) error {
 func (v *addrValue) String() string { return string(*v) }
 func (*addrValue) Type() string     { return "host:port" }
 
+// optionalAddrValue is an addrValue that may be empty: not given.
+type optionalAddrValue string
+
+func (v *optionalAddrValue) Set(s string) error {
+	if s != "" {
+		if err := checkAddr(s); err != nil {
+			return err
+		}
+	}
+	*v = optionalAddrValue(s)
+	return nil
+}
+
+func (v *optionalAddrValue) String() string { return string(*v) }
+func (*optionalAddrValue) Type() string     { return "host:port" }
+
 func checkAddr(s string) error {
 	_, port, err := net.SplitHostPort(s)
 	if err != nil {

@@ -31,6 +31,7 @@ func mayImport() map[string][]string {
 		"resp":                {"internal/bulk"},
 		"internal/bulk":       {},
 		"store":               {"internal/invariant", "internal/bulk"},
+		"internal/accept":     {},
 		"internal/clock":      {},
 		"internal/heapuse":    {}, // for tests alone
 		"internal/disk":       {},
@@ -49,12 +50,13 @@ func mayImport() map[string][]string {
 		"shard/logclock":      {},
 		"shard":               {"fsm", "shard/raftlog", "shard/logclock", "snapshot", "transport"},
 		"shard/sim":           {"shard"}, // for tests alone
-		"api/router":          {"fsm/command", "resp"},
+		"api/clientmem":       {},
+		"api/router":          {"api/clientmem", "fsm/command", "resp"},
 		"api/httpapi":         {"api/router", "fsm/command", "resp"},
 		"api/respapi":         {"api/router", "fsm/command", "resp"},
 		"client":              {"resp"},
 		"jepsen":              {"client", "resp", "internal/mutant"},
-		"cmd/lockstep":        {"shard", "api/httpapi", "api/respapi"},
+		"cmd/lockstep":        {"shard", "api/httpapi", "api/respapi", "internal/accept"},
 		"cmd/lockstep-jepsen": {"jepsen"},
 
 		"internal/bench/locks": {}, // a client like any other

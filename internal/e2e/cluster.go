@@ -38,6 +38,7 @@ type Options struct {
 	NodeArgs func(id string) []string
 	Password string
 	TLS      *tls.Config // of this test as a client
+	Ulimit   string      // for /bin/sh before a node starts, such as "ulimit -n 256"
 }
 
 // Node is one node of a cluster. Its process comes and goes.
@@ -49,6 +50,7 @@ type Node struct {
 	HTTP, RESP     string // host:port
 	Peer           string
 	args           []string
+	ulimit         string
 	client         *http.Client
 	scheme, bearer string
 
@@ -66,7 +68,7 @@ func NewCluster(t testing.TB, opt Options) *Cluster {
 	ports := freePorts(t, 3*opt.Nodes)
 	var members []string
 	for i := range opt.Nodes {
-		n := &Node{t: t, ID: fmt.Sprintf("n%d", i+1), HTTP: ports[3*i], RESP: ports[3*i+1], Peer: ports[3*i+2], scheme: "http", bearer: opt.Password}
+		n := &Node{t: t, ID: fmt.Sprintf("n%d", i+1), HTTP: ports[3*i], RESP: ports[3*i+1], Peer: ports[3*i+2], scheme: "http", bearer: opt.Password, ulimit: opt.Ulimit}
 		n.DataDir = filepath.Join(c.dir, n.ID)
 		n.LogFile = filepath.Join(c.dir, n.ID+".log")
 		n.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: opt.TLS, MaxIdleConnsPerHost: 64}}
@@ -215,7 +217,11 @@ func (c *Cluster) MoveLeader(to *Node) {
 // Start starts the node's process.
 func (n *Node) Start(extra ...string) {
 	n.t.Helper()
-	p, err := startProcess(Binary(n.t), n.LogFile, nil, append(slices.Clone(n.args), extra...))
+	binary, args := Binary(n.t), append(slices.Clone(n.args), extra...)
+	if n.ulimit != "" {
+		binary, args = "/bin/sh", append([]string{"-c", n.ulimit + ` && exec "$0" "$@"`, binary}, args...)
+	}
+	p, err := startProcess(binary, n.LogFile, nil, args)
 	if err != nil {
 		n.t.Fatal(err)
 	}

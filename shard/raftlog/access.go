@@ -130,6 +130,15 @@ func (s *Store) storeLocked(logs []*raft.Log) error {
 		return s.fail("append", err)
 	}
 	s.mark.set(logs[len(logs)-1].Index)
+	s.note(logs)
+	if s.o.CacheBudget != nil {
+		s.o.CacheBudget.relieve()
+	}
+	return nil
+}
+
+// note takes what was written into the indexes and the cache.
+func (s *Store) note(logs []*raft.Log) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range logs {
@@ -137,8 +146,10 @@ func (s *Store) storeLocked(logs []*raft.Log) error {
 		s.commands.push(l.Index, l.Type)
 		s.cache.push(l)
 	}
-	return nil
 }
+
+// CacheHeld returns the memory that the cache of the newest entries takes.
+func (s *Store) CacheHeld() int64 { return s.cache.held.Load() }
 
 // writable returns why nothing may be written; writeMu is held.
 func (s *Store) writable() error {

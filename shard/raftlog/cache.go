@@ -1,22 +1,96 @@
 package raftlog
 
-import "github.com/hashicorp/raft"
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hashicorp/raft"
+)
+
+// CacheBudget bounds the memory that the caches of several Stores take together. When it is used up, the
+// largest of them gives up its oldest entries: busy logs come to have equal shares, and a quiet one keeps
+// what it has as long as that is less than a share. The zero value has no room.
+type CacheBudget struct {
+	limit int64
+	used  atomic.Int64
+
+	mu     sync.Mutex // taken before the mu of a Store, never while one is held
+	stores []*Store   // guarded by mu
+}
+
+// NewCacheBudget returns a budget of limit bytes; without any there is no cache.
+func NewCacheBudget(limit int64) *CacheBudget { return &CacheBudget{limit: limit} }
+
+// Used returns the bytes that the caches take.
+func (b *CacheBudget) Used() int64 { return b.used.Load() }
+
+func (b *CacheBudget) join(s *Store) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stores = append(b.stores, s)
+}
+
+// leave gives back what s takes. Its cache stays empty from now on.
+func (b *CacheBudget) leave(s *Store) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stores = slices.DeleteFunc(b.stores, func(o *Store) bool { return o == s })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cache.close()
+}
+
+// relieve makes the caches fit again. The caller holds no lock.
+func (b *CacheBudget) relieve() {
+	if b.used.Load() <= b.limit {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.used.Load() > b.limit {
+		largest := b.largest()
+		if largest == nil {
+			return
+		}
+		largest.mu.Lock()
+		largest.cache.shrink(b.used.Load() - b.limit)
+		largest.mu.Unlock()
+	}
+}
+
+// largest is the Store whose cache takes most, nil when all are empty; mu is held.
+func (b *CacheBudget) largest() (found *Store) {
+	most := int64(0)
+	for _, s := range b.stores {
+		if n := s.cache.held.Load(); n > most {
+			found, most = s, n
+		}
+	}
+	return found
+}
 
 // entryCache keeps the newest entries of the log, bounded by bytes: a contiguous run of indexes in a
 // ring. Entries share their data with whoever stored or reads them; log entries are immutable. The owner
 // locks it.
 type entryCache struct {
 	maxBytes int64
-	bytes    int64
-	ring     []raft.Log // length is a power of two, or zero
-	lo, hi   uint64     // cached indexes [lo, hi); equal when empty
+	budget   *CacheBudget // nil: none beside maxBytes
+	bytes    int64        // of the data
+	held     atomic.Int64 // bytes and the ring, as the budget has it; to be read without the lock
+	ring     []raft.Log   // length is a power of two, or zero
+	lo, hi   uint64       // cached indexes [lo, hi); equal when empty
 }
 
-// cachedOverhead is the memory of one entry besides its data.
-const cachedOverhead = 104
+const (
+	// cachedOverhead is the memory of one slot of the ring: sizeof(raft.Log).
+	cachedOverhead = 96
+	minRing        = 4
+)
 
+// cacheCost is the memory of an entry's data, roughly as the allocator rounds it.
 func cacheCost(l *raft.Log) int64 {
-	return int64(len(l.Data)) + int64(len(l.Extensions)) + cachedOverhead
+	return int64(len(l.Data)+15)&^15 + int64(len(l.Extensions)+15)&^15
 }
 
 func (c *entryCache) slot(index uint64) *raft.Log {
@@ -38,24 +112,50 @@ func (c *entryCache) push(l *raft.Log) {
 	if c.maxBytes <= 0 {
 		return
 	}
+	defer c.settle()
 	if l.Index != c.hi {
 		c.dropTail(c.lo)
 		c.lo, c.hi = l.Index, l.Index
 	}
 	cost := cacheCost(l)
-	for c.lo < c.hi && c.bytes+cost > c.maxBytes {
+	for c.lo < c.hi && c.bytes+cost+cachedOverhead*int64(c.ringFor(c.len()+1)) > c.maxBytes {
 		c.dropOldest()
 	}
-	if cost > c.maxBytes {
+	if cost+cachedOverhead*int64(c.ringFor(1)) > c.maxBytes {
 		c.lo, c.hi = l.Index+1, l.Index+1
+		c.ring = nil
 		return
 	}
-	if c.hi-c.lo == uint64(len(c.ring)) {
-		c.grow()
-	}
+	c.resize(c.ringFor(c.len() + 1))
 	*c.slot(l.Index) = *l
 	c.hi++
 	c.bytes += cost
+}
+
+func (c *entryCache) len() int { return int(c.hi - c.lo) }
+
+// ringFor is the length of the ring for n entries: a larger one than now when it must be, a smaller one
+// when less than a quarter is used.
+func (c *entryCache) ringFor(n int) int {
+	size := max(len(c.ring), minRing)
+	for size < n {
+		size *= 2
+	}
+	for size > minRing && n <= size/4 {
+		size /= 2
+	}
+	return size
+}
+
+func (c *entryCache) resize(n int) {
+	if n == len(c.ring) {
+		return
+	}
+	other := make([]raft.Log, n)
+	for i := c.lo; i < c.hi; i++ {
+		other[i&uint64(n-1)] = *c.slot(i)
+	}
+	c.ring = other
 }
 
 func (c *entryCache) dropOldest() {
@@ -65,8 +165,23 @@ func (c *entryCache) dropOldest() {
 	c.lo++
 }
 
+// shrink lets the oldest entries go until so many bytes are free, or nothing is left.
+func (c *entryCache) shrink(bytes int64) {
+	defer c.settle()
+	want := c.held.Load() - bytes
+	for c.lo < c.hi && c.bytes+cachedOverhead*int64(c.ringFor(c.len())) > want {
+		c.dropOldest()
+	}
+	if c.lo == c.hi {
+		c.ring = nil
+		return
+	}
+	c.resize(c.ringFor(c.len()))
+}
+
 // dropHead forgets the entries up to and including max.
 func (c *entryCache) dropHead(max uint64) {
+	defer c.settle()
 	for c.lo < c.hi && c.lo <= max {
 		c.dropOldest()
 	}
@@ -74,6 +189,7 @@ func (c *entryCache) dropHead(max uint64) {
 
 // dropTail forgets the entries from min on.
 func (c *entryCache) dropTail(min uint64) {
+	defer c.settle()
 	for c.hi > c.lo && c.hi > min {
 		c.hi--
 		s := c.slot(c.hi)
@@ -82,10 +198,17 @@ func (c *entryCache) dropTail(min uint64) {
 	}
 }
 
-func (c *entryCache) grow() {
-	bigger := make([]raft.Log, max(64, 2*len(c.ring)))
-	for i := c.lo; i < c.hi; i++ {
-		bigger[i&uint64(len(bigger)-1)] = *c.slot(i)
+// close empties the cache for good.
+func (c *entryCache) close() {
+	c.dropTail(c.lo)
+	c.ring, c.maxBytes = nil, 0
+	c.settle()
+}
+
+// settle tells the budget what the cache takes now.
+func (c *entryCache) settle() {
+	now := c.bytes + cachedOverhead*int64(len(c.ring))
+	if was := c.held.Swap(now); c.budget != nil && was != now {
+		c.budget.used.Add(now - was)
 	}
-	c.ring = bigger
 }

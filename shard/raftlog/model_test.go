@@ -249,8 +249,8 @@ func TestAccountingMatchesModelOverManyChunks(t *testing.T) {
 				}
 			},
 			"": func(rt *rapid.T) {
-				if c.bytes > c.maxBytes || c.lo > c.hi {
-					rt.Fatalf("cache holds %d of %d bytes, [%d,%d)", c.bytes, c.maxBytes, c.lo, c.hi)
+				if held := c.bytes + cachedOverhead*int64(len(c.ring)); held > c.maxBytes || held != c.held.Load() || c.lo > c.hi {
+					rt.Fatalf("cache holds %d of %d bytes, [%d,%d)", held, c.maxBytes, c.lo, c.hi)
 				}
 				for i := c.lo; i < c.hi; i++ {
 					var l raft.Log

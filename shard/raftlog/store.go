@@ -34,8 +34,10 @@ const watermarkSyncEvery = time.Second
 type Options struct {
 	Dir    string // created when missing; belongs to this Store alone
 	Engine string // EngineWAL (default) or EngineBolt
-	// CacheBytes bounds the memory for the newest entries; negative: no cache.
-	CacheBytes int64
+	// CacheBytes bounds the memory for the newest entries; negative: no cache. With a CacheBudget, which is
+	// shared with other Stores, that is the bound instead.
+	CacheBytes  int64
+	CacheBudget *CacheBudget
 	// SegmentBytes is the size at which engine wal begins a new file.
 	SegmentBytes int
 	// OnStall is called from the watchdog's goroutine, once per operation, when a write lasts longer than
@@ -101,7 +103,7 @@ type Store struct {
 	stop     chan struct{}
 	done     sync.WaitGroup
 
-	// writeMu serialises writes. Lock order: writeMu, ioMu, mu.
+	// writeMu serialises writes. Lock order: writeMu, ioMu, CacheBudget.mu, mu.
 	writeMu sync.Mutex
 	failed  error // first failed write; guarded by writeMu
 
@@ -135,11 +137,15 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{o: o, stop: make(chan struct{})}
-	if o.CacheBytes > 0 {
-		s.cache.maxBytes = o.CacheBytes
+	s.cache.maxBytes = o.CacheBytes
+	if o.CacheBudget != nil {
+		s.cache.maxBytes, s.cache.budget = o.CacheBudget.limit, o.CacheBudget
 	}
 	if err := s.open(); err != nil {
 		return nil, err
+	}
+	if o.CacheBudget != nil {
+		o.CacheBudget.join(s)
 	}
 	s.watch = newWatchdog(o.StallTimeout, o.OnStall)
 	s.done.Go(s.syncWatermark)
@@ -269,6 +275,9 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.mu.Unlock()
+	if s.o.CacheBudget != nil {
+		s.o.CacheBudget.leave(s)
+	}
 	close(s.stop)
 	s.done.Wait()
 	s.watch.close()

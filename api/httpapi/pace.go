@@ -1,0 +1,112 @@
+package httpapi
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// The progress that Server asks for within its StallTimeout, or as much as is left.
+const (
+	bodyPace   = 16 << 10
+	answerPace = 64 << 10
+)
+
+// paced runs next with a body that cannot stall. What a handler leaves of a body, net/http
+// would read, for as long as the client likes; it gets little time.
+func (s *Server) paced(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, ok := r.Context().Value(connKey{}).(*conn)
+		if !ok {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if !s.begin(c) {
+			panic(http.ErrAbortHandler) // displaced: the client cannot be answered, so nothing is done
+		}
+		c.handled.Store(true)
+		if r.Body != nil && r.Body != http.NoBody {
+			body := &pacedBody{ReadCloser: r.Body, c: c, left: time.Now()}
+			body.extend()
+			defer body.abandon()
+			own := *r // net/http looks at the Body of its request again
+			own.Body, r = body, &own
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// pacedBody is a body that must go on.
+type pacedBody struct {
+	io.ReadCloser
+	c        *conn
+	due      int       // bytes that must come until deadline
+	deadline time.Time // of the client; what the handler takes between two reads is added
+	left     time.Time // when the last Read returned
+	done     bool
+}
+
+// extend begins a new step.
+func (b *pacedBody) extend() {
+	b.due, b.deadline = bodyPace, b.left.Add(b.c.s.stall)
+	_ = b.c.SetReadDeadline(b.deadline) // a connection that is closed tells Read
+}
+
+func (b *pacedBody) Read(p []byte) (int, error) {
+	if b.done {
+		return b.ReadCloser.Read(p)
+	}
+	began := time.Now()
+	b.deadline = b.deadline.Add(began.Sub(b.left))
+	b.left = began
+	if b.due <= 0 {
+		b.extend()
+	} else {
+		_ = b.c.SetReadDeadline(b.deadline)
+	}
+	if b.c.pushed.Load() {
+		return 0, os.ErrDeadlineExceeded
+	}
+	b.c.reading.Store(began.UnixNano())
+	n, err := b.ReadCloser.Read(p)
+	b.c.reading.Store(0)
+	b.due -= n
+	b.left = time.Now()
+	switch {
+	case errors.Is(err, io.EOF):
+		b.done = true
+		_ = b.c.SetReadDeadline(time.Time{}) // net/http looks whether the client goes away
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		b.c.s.stalledBodies.Add(1)
+	}
+	return n, err
+}
+
+// abandon follows the handler. A client whose body was not wanted may send some of it, to
+// read the answer, and makes room for others.
+func (b *pacedBody) abandon() {
+	if b.done {
+		return
+	}
+	_ = b.c.SetReadDeadline(time.Now().Add(refusalPatience))
+	if !b.c.pushed.Load() {
+		b.c.s.rest(b.c, &b.c.s.fresh)
+	}
+}
+
+// write writes b as fast as the client reads it, if it reads at all.
+func (c *conn) write(b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var m int
+		if err = c.Conn.SetWriteDeadline(time.Now().Add(c.s.stall)); err == nil {
+			m, err = c.Conn.Write(b[n:min(n+answerPace, len(b))])
+		}
+		n += m
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.s.stalledAnswers.Add(1)
+	}
+	return n, err
+}
