@@ -297,7 +297,7 @@ func (s *server) serveHTTP() *httpapi.Starting {
 	go func() { s.report("http", s.http.Serve(s.httpListener)) }()
 	if s.probeListener != nil {
 		s.probes = httpapi.NewServer(httpapi.ServerOptions{
-			Handler: httpapi.Probes(s.registry, s.probeReady), MaxConns: httpapi.MaxProbeConns, StallTimeout: s.cfg.Requests.HTTPStall, Logger: s.logger, Memory: s.clients,
+			Handler: httpapi.Probes(s.registry, s.ready), MaxConns: httpapi.MaxProbeConns, StallTimeout: s.cfg.Requests.HTTPStall, Logger: s.logger, Memory: s.clients,
 		})
 		go func() { s.report("metrics", s.probes.Serve(s.probeListener)) }()
 	}
@@ -385,14 +385,6 @@ func (s *server) notices() []string {
 		return n.Notices()
 	}
 	return nil
-}
-
-// probeReady is ready for who may ask before there is a node.
-func (s *server) probeReady() error {
-	if s.router.Load() == nil {
-		return errors.New("this node reads its data or waits for the other nodes of a new cluster")
-	}
-	return s.ready()
 }
 
 // drain refuses new requests, and keeps doing so until load balancers and clients have
