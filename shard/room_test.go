@@ -196,7 +196,7 @@ func TestNoRoomForASnapshot(t *testing.T) {
 func TestDeletionsMakeRoom(t *testing.T) {
 	const reserve = 16 << 20
 	free := new(atomic.Int64)
-	free.Store(2 * reserve)
+	free.Store(1 << 30)
 	c := newCluster(t, 1, func(o *Options) {
 		o.SnapshotLogBytes, o.DiskReserve, o.DiskFree = 1<<20, reserve, func() (int64, error) { return free.Load(), nil }
 	})
