@@ -10,7 +10,6 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/internal/disk"
-	"github.com/lockstepkv/lockstep/store"
 )
 
 // Snapshots that the replicas of a shard write at the same time slow down a majority of
@@ -64,11 +63,7 @@ func (g *Group) compactor(ctx context.Context, one turn) {
 
 // threshold is how much log makes a snapshot due. It grows with the data, so that a shard
 // does not spend its disk on snapshots.
-func (g *Group) threshold() (bytes int64) {
-	bytes = g.opt.SnapshotLogBytes
-	g.fsm.Inspect(func(s *store.Store, _ int64) { bytes = max(bytes, s.Used()/2) })
-	return bytes
-}
+func (g *Group) threshold() (bytes int64) { return max(g.opt.SnapshotLogBytes, g.fsm.Used()/2) }
 
 // place is this shard's place of a node among those that write snapshots, from 0, and how
 // many places there are. The leader comes last; which follower is first differs by shard.
