@@ -10,7 +10,6 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/internal/disk"
-	"github.com/lockstepkv/lockstep/store"
 )
 
 // Snapshots that the replicas of a shard write at the same time slow down a majority of
@@ -22,9 +21,10 @@ import (
 const (
 	// compactEvery is how often the length of the log is looked at.
 	compactEvery = 500 * time.Millisecond
-	// putOffFor is when a snapshot is tried again that no majority has confirmed, or for
-	// which there was no room.
+	// putOffFor is when a snapshot is tried again that no majority has confirmed.
 	putOffFor = 30 * time.Second
+	// roomPutOffFor is when one is that had no room. To look for room costs nothing.
+	roomPutOffFor = 5 * time.Second
 )
 
 // compacting is what a replica does about its snapshot, as others are told.
@@ -63,11 +63,7 @@ func (g *Group) compactor(ctx context.Context, one turn) {
 
 // threshold is how much log makes a snapshot due. It grows with the data, so that a shard
 // does not spend its disk on snapshots.
-func (g *Group) threshold() (bytes int64) {
-	bytes = g.opt.SnapshotLogBytes
-	g.fsm.Inspect(func(s *store.Store, _ int64) { bytes = max(bytes, s.Used()/2) })
-	return bytes
-}
+func (g *Group) threshold() (bytes int64) { return max(g.opt.SnapshotLogBytes, g.fsm.Used()/2) }
 
 // place is this shard's place of a node among those that write snapshots, from 0, and how
 // many places there are. The leader comes last; which follower is first differs by shard.
@@ -99,7 +95,27 @@ func (g *Group) compactionDue() bool {
 		return false // it would hold a part of what the log holds, and be due again soon
 	}
 	at, of := place(g.self, g.Leader(), g.opt.Members, g.id)
-	return g.log.BytesAfter(g.snapshotAt.Load()) >= dueAt(g.threshold(), at, of)
+	return g.log.BytesAfter(g.snapshotAt.Load()) >= dueAt(g.threshold(), at, of) || g.wouldFree()
+}
+
+// leastFreed is what a snapshot must free to be taken for that alone.
+const leastFreed = 1 << 20
+
+// wouldFree reports whether the disk is nearly full, and a snapshot of what is left of the
+// data would free some of it: without that, deletions would make no room.
+func (g *Group) wouldFree() bool {
+	if roomLevel(g.node.disk.room.Load()) == roomy || g.fsm.Applied() <= g.snapshotAt.Load() {
+		return false
+	}
+	list, err := g.snapshots.List()
+	if err != nil {
+		return false
+	}
+	freed := g.log.BytesAfter(g.snapshotAt.Load()) - g.fsm.Used()
+	for _, s := range list {
+		freed += s.Size
+	}
+	return freed >= max(leastFreed, g.opt.DiskReserve/16)
 }
 
 // claimTurn reports whether this replica may write its snapshot now. It says that it does
@@ -156,7 +172,7 @@ func (g *Group) compact() {
 		return
 	}
 	if err := g.makeRoom(); err != nil {
-		g.putOffSnapshot(err)
+		g.putOffSnapshot(err, roomPutOffFor)
 		return
 	}
 	g.takeSnapshot()
@@ -171,7 +187,7 @@ func (g *Group) takeSnapshot() {
 	}
 	if err != nil {
 		if g.putOff.Load() {
-			g.putOffSnapshot(err)
+			g.putOffSnapshot(err, putOffFor)
 			return
 		}
 		g.logger.Error("snapshot failed", "error", err)
@@ -182,11 +198,19 @@ func (g *Group) takeSnapshot() {
 		g.logger.Info("snapshot taken", "index", newest.Index, "bytes", newest.Size, "took", time.Since(started))
 		g.metrics.snapshot(time.Since(started))
 	}
+	if roomLevel(g.node.disk.room.Load()) != roomy {
+		if err := g.snapshots.KeepNewest(); err != nil {
+			g.logger.Warn("old snapshots are not removed", "error", err)
+		}
+	}
 }
 
-func (g *Group) putOffSnapshot(err error) {
-	g.logger.Warn("snapshot put off", "error", err)
-	g.notBefore.Store(int64(g.clock.Mono() + putOffFor))
+func (g *Group) putOffSnapshot(err error, by time.Duration) {
+	if text := err.Error(); text != g.toldPutOff || by == putOffFor {
+		g.logger.Warn("snapshot put off", "error", err)
+		g.toldPutOff = text
+	}
+	g.notBefore.Store(int64(g.clock.Mono() + by))
 }
 
 // makeRoom removes the snapshot before the newest one if there is no room for another. A
@@ -203,7 +227,7 @@ func (g *Group) makeRoom() error {
 	if free, err = g.opt.diskFree(); err != nil || free >= need {
 		return nil
 	}
-	return fmt.Errorf("%w: it needs %d MiB beside a quarter of --disk-reserve, and %d MiB are free", errNoRoomForSnapshot, g.fsm.Used()>>20, free>>20)
+	return fmt.Errorf("%w: it needs about %d MiB beside a quarter of --disk-reserve", errNoRoomForSnapshot, g.fsm.Used()>>20)
 }
 
 var errNoRoomForSnapshot = errors.New("no room on disk for a snapshot")

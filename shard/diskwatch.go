@@ -17,7 +17,7 @@ import (
 // flushes. When one takes longer than slowFlush, the leader lets another node be elected
 // and sends nothing any more, and the node does not campaign until its disk has been well
 // for slowHold. All that only while the others can do without this node: otherwise its
-// disk is needed, leader or not.
+// disk is needed, leader or not. A disk that hangs now is worse than one that did lately.
 
 const (
 	// slowHold is for how long a disk counts as slow after its last slow flush.
@@ -38,6 +38,7 @@ func (o *Options) slowFlush() time.Duration { return max(2*o.HeartbeatTimeout, s
 // diskState is what a node knows of its disk.
 type diskState struct {
 	slowUntil atomic.Int64 // monotonic time
+	hangs     atomic.Bool  // a flush is slow now
 	free      atomic.Int64 // bytes
 	room      atomic.Int32 // a roomLevel
 	usual     atomic.Int64 // how long a flush takes while no snapshot is written, on the average
@@ -47,12 +48,13 @@ type diskState struct {
 
 // diskInfo is what a node tells of its disk.
 type diskInfo struct {
-	Slow bool      `json:"slow,omitempty"`
-	Room roomLevel `json:"room,omitempty"`
+	Slow  bool      `json:"slow,omitempty"`  // now, or lately
+	Hangs bool      `json:"hangs,omitempty"` // a flush is slow now
+	Room  roomLevel `json:"room,omitempty"`
 }
 
 func (n *Node) diskInfo() diskInfo {
-	return diskInfo{Slow: n.diskSlow(), Room: roomLevel(n.disk.room.Load())}
+	return diskInfo{Slow: n.diskSlow(), Hangs: n.disk.hangs.Load(), Room: roomLevel(n.disk.room.Load())}
 }
 
 func (n *Node) diskSlow() bool {
@@ -71,9 +73,12 @@ func (n *Node) watchDisk(ctx context.Context) {
 		now := n.opt.Clock.Mono()
 		passed := min(now-last, 2*step) // more: this process got no processor
 		last = now
+		hangs := false
 		for _, g := range n.Groups() {
 			g.lookAtDisk(passed, limit)
+			hangs = hangs || g.flushLasts.Load() > 0
 		}
+		n.disk.hangs.Store(hangs)
 	})
 }
 
@@ -90,7 +95,7 @@ func (g *Group) lookAtDisk(passed, limit time.Duration) {
 	}
 	g.setCampaigning()
 	info := g.node.diskInfo()
-	if g.raft.State() != raft.Leader || !info.poor() || !g.node.othersSuffice(g) {
+	if g.raft.State() != raft.Leader || !info.poor() || !g.dispensable() {
 		return
 	}
 	if slow {
@@ -102,42 +107,39 @@ func (g *Group) lookAtDisk(passed, limit time.Duration) {
 
 // setCampaigning says whether this node may be elected.
 func (g *Group) setCampaigning() {
-	unfit := g.diverged.Load() || g.node.diskInfo().poor() && g.node.othersSuffice(g)
+	unfit := g.diverged.Load() || g.node.diskInfo().poor() && g.dispensable()
 	g.wire.SetCampaigning(!unfit)
 }
 
 // fit reports whether a node may lead g as far as this one knows.
-func (n *Node) fit(node string, g *Group) bool {
-	if !n.caughtUp(node, g) {
-		return false
-	}
+func (n *Node) fit(node string, g *Group) bool { return n.caughtUp(node, g) && !n.diskOf(node).poor() }
+
+func (n *Node) diskOf(node string) diskInfo {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	return !n.peers[node].Disk.poor()
+	return n.peers[node].Disk
 }
 
-// othersSuffice reports whether the other nodes are a majority without this one. Then one
-// of them has whatever was committed, and can be elected.
-func (n *Node) othersSuffice(g *Group) bool {
-	fit := 0
-	for _, peer := range g.peers {
-		if n.fit(peer, g) {
-			fit++
-		}
-	}
-	return fit >= g.quorum
-}
-
-// successors lists who may lead in this node's place, whoever has applied most first.
-func (n *Node) successors(g *Group) []string {
-	list := slices.DeleteFunc(slices.Clone(g.peers), func(id string) bool { return !n.fit(id, g) })
+// successors lists who may lead in this node's place: whoever's disk is best, and of those
+// whoever has applied most first. While this node's own disk hangs, all whose does not will do.
+func (g *Group) successors() []string {
+	n, hangs := g.node, g.flushLasts.Load() > 0
+	list := slices.DeleteFunc(slices.Clone(g.peers), func(id string) bool {
+		d := n.diskOf(id)
+		return !n.caughtUp(id, g) || d.Hangs || d.poor() && !hangs
+	})
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	slices.SortStableFunc(list, func(a, b string) int {
-		return cmp.Compare(n.peers[b].Groups[g.id].Applied, n.peers[a].Groups[g.id].Applied)
+		return cmp.Or(cmp.Compare(number(n.peers[a].Disk.poor()), number(n.peers[b].Disk.poor())),
+			cmp.Compare(n.peers[b].Groups[g.id].Applied, n.peers[a].Groups[g.id].Applied))
 	})
 	return list
 }
+
+// dispensable reports whether the other nodes whose disks are better are a majority
+// without this one. Then one of them has whatever was committed, and can be elected.
+func (g *Group) dispensable() bool { return len(g.successors()) >= g.quorum }
 
 // abdicate lets another node be elected while Raft's main loop waits for the disk: the
 // library's own transfer would wait with it. This node sends nothing as a leader until it
@@ -163,7 +165,7 @@ func (g *Group) abdicate(lasts time.Duration) {
 func (g *Group) callElection(ctx context.Context, term uint64) {
 	self := raft.ServerAddress(g.self)
 	header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: g.wire.EncodePeer(raft.ServerID(g.self), self), Addr: g.wire.EncodePeer(raft.ServerID(g.self), self)}
-	for _, node := range g.node.successors(g) {
+	for _, node := range g.successors() {
 		if g.canLead(ctx, term, node) != nil {
 			continue
 		}
@@ -202,7 +204,7 @@ func (g *Group) handAway(info diskInfo) {
 		if !info.Slow {
 			reason = "full_disk"
 		}
-		for _, node := range g.node.successors(g) {
+		for _, node := range g.successors() {
 			if err := g.TransferLeadership(g.life, node); err != nil {
 				g.logger.Info("could not hand leadership over", "to", node, "error", err)
 				continue

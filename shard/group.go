@@ -67,6 +67,7 @@ type Group struct {
 	diverged       atomic.Bool   // the state is wrong; see compare.go
 	condemned      atomic.Uint64 // how often it was found to be
 	putOff         atomic.Bool   // the newest snapshot was, because no majority confirmed the state
+	toldPutOff     string        // why the newest snapshot was; the compactor's own
 	notBefore      atomic.Int64  // monotonic time before which no snapshot is tried again
 	undecided      atomic.Bool   // replicas differ, and nobody can tell which is right
 	compacting     atomic.Int32  // a compacting

@@ -8,7 +8,8 @@ import (
 
 // The writer of a snapshot takes half of the disk at most: after each step it rests for as
 // long as the disk was busy with that. Flushes of the log go first: while they take longer
-// than usual it rests longer and longer, and while one seems to hang it writes nothing.
+// than usual it rests longer and longer, and while one seems to hang it writes nothing. That
+// ends when the log has grown to twice what makes a snapshot due: it must not grow for ever.
 
 const (
 	// leastSlowFlush is a flush that is not called slower than usual.
@@ -17,8 +18,9 @@ const (
 	leastRest      = 10 * time.Millisecond
 	mostRest       = time.Second
 	mostStrain     = 5
-	// waitForFlush is how long the writer waits for a flush that hangs.
-	waitForFlush = 10 * time.Second
+	// waitForFlush is how long the writer waits for a flush that hangs. A leader that sends a snapshot
+	// takes 10 s without progress for death.
+	waitForFlush = 5 * time.Second
 	hangPoll     = 20 * time.Millisecond
 )
 
@@ -64,11 +66,15 @@ func (n *Node) flushing() (lasts time.Duration) {
 func (g *Group) pace(busy time.Duration) {
 	started := time.Now()
 	d := &g.node.disk
-	usual := time.Duration(d.usual.Load())
-	pause(g.life, g.rests.after(busy, time.Duration(d.slowest.Swap(0)), usual))
+	usual, slowest := time.Duration(d.usual.Load()), time.Duration(d.slowest.Swap(0))
+	overdue := g.log.BytesAfter(g.snapshotAt.Load()) >= 2*g.threshold()
+	if overdue {
+		slowest = 0
+	}
+	pause(g.life, g.rests.after(busy, slowest, usual))
 	ctx, cancel := context.WithTimeout(g.life, waitForFlush)
 	defer cancel()
-	for ctx.Err() == nil && g.node.flushing() > max(slowerThan*usual, leastSlowFlush) {
+	for !overdue && ctx.Err() == nil && g.node.flushing() > max(slowerThan*usual, leastSlowFlush) {
 		pause(ctx, hangPoll)
 	}
 	g.metrics.node.disk.paused.WithLabelValues(g.metrics.label).Add(time.Since(started).Seconds())

@@ -80,7 +80,7 @@ func (g *Group) tryStores(dir string) error {
 	}
 	log, err := g.opt.openLog(raftlog.Options{
 		Dir: filepath.Join(dir, "log"), Engine: g.opt.LogEngine, CacheBudget: g.node.logCache,
-		SegmentBytes: segmentBytes(g.opt.Shards),
+		SegmentBytes: segmentBytes(g.opt.Shards), Free: g.opt.diskFree,
 		StallTimeout: g.opt.DiskStallTimeout, Logger: g.logger,
 		OnStall: func(op string, since time.Duration) {
 			g.opt.Fatal(fmt.Errorf("shard %d: the disk has not finished %s for %v", g.id, op, since))

@@ -190,3 +190,50 @@ func TestNoRoomForASnapshot(t *testing.T) {
 		return nil
 	})
 }
+
+// TestDeletionsMakeRoom: on a disk that is nearly full a snapshot is due when it frees
+// something, though there is little log.
+func TestDeletionsMakeRoom(t *testing.T) {
+	const reserve = 16 << 20
+	free := new(atomic.Int64)
+	free.Store(1 << 30)
+	c := newCluster(t, 1, func(o *Options) {
+		o.SnapshotLogBytes, o.DiskReserve, o.DiskFree = 1<<20, reserve, func() (int64, error) { return free.Load(), nil }
+	})
+	g := c.group("n1")
+	for i := range 64 {
+		value := make([]byte, 64<<10)
+		for j := range value {
+			value[j] = byte(i * j >> 3) // does not compress to nothing
+		}
+		var b command.Batch
+		b.Add(command.Args{[]byte("SET"), fmt.Appendf(nil, "k%d", i), value})
+		if _, err := g.Propose(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bytes := func() (sum int64) {
+		list, err := g.snapshots.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range list {
+			sum += s.Size
+		}
+		return sum
+	}
+	c.eventually(func() error {
+		if got := bytes(); got < 2<<20 {
+			return fmt.Errorf("snapshots of %d bytes", got)
+		}
+		return nil
+	})
+	free.Store(reserve - 1)
+	c.want("n1", "FLUSHALL", "+OK\r\n")
+	c.eventually(func() error {
+		if got := bytes(); got > 1<<20 {
+			return fmt.Errorf("snapshots of %d bytes are kept", got)
+		}
+		return nil
+	})
+}

@@ -51,7 +51,7 @@ type Group struct {
 	raft        atomic.Pointer[RaftState]
 	quarantined atomic.Bool
 	passive     atomic.Bool
-	muted       atomic.Bool
+	muted       atomic.Int32 // how many want it
 	full        atomic.Bool
 	guarded     atomic.Uint64
 	fastPath    atomic.Pointer[func(raft.RPC)] // never set but by a mutant and in a test
@@ -120,9 +120,15 @@ func (g *Group) SetStoring(on bool) { g.full.Store(!on) }
 // ErrFull is the answer to what this node has no room for.
 var ErrFull = errors.New("this node's disk is full")
 
-// Mute(true) keeps what only a leader sends from the peers, until Mute(false): Raft
+// Mute(true) keeps what only a leader sends from the peers, until a Mute(false) for each: Raft
 // then finds that it leads without a quorum, and gives the leadership up.
-func (g *Group) Mute(on bool) { g.muted.Store(on) }
+func (g *Group) Mute(on bool) {
+	if on {
+		g.muted.Add(1)
+	} else {
+		g.muted.Add(-1)
+	}
+}
 
 // ErrMuted is the error of a message of a muted group.
 var ErrMuted = errors.New("this node gives its leadership up")
@@ -192,7 +198,7 @@ func (g *Group) SetHeartbeatHandler(h func(raft.RPC)) {
 
 // AppendEntries implements raft.Transport.
 func (g *Group) AppendEntries(id raft.ServerID, _ raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
-	if g.muted.Load() {
+	if g.muted.Load() > 0 {
 		return ErrMuted
 	}
 	if isHeartbeat(req) {

@@ -42,7 +42,7 @@ func newPipeline(c *raftConn) (*pipeline, error) {
 // AppendEntries implements raft.AppendPipeline. It returns once there is room
 // for the next, so that the caller gathers as many entries as possible for it.
 func (p *pipeline) AppendEntries(req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
-	if p.c.g.muted.Load() {
+	if p.c.g.muted.Load() > 0 {
 		p.c.fail(ErrMuted)
 		return nil, ErrMuted
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/lockstepkv/lockstep/jepsen/faultfs"
 )
 
-// HangingFsync is the fault for which nodes must have a short patience with their
-// disks.
+// HangingFsync is the fault for which nodes have a short patience with their disks in
+// some runs.
 const HangingFsync = "hungfsync"
 
 // powerMinority cuts the power of a minority, powerAll of every node at once.

@@ -47,6 +47,8 @@ func TestStoreMatchesModel(t *testing.T) {
 				Dir: t.TempDir(), Engine: engine, SegmentBytes: 4 << 10,
 				CacheBytes: rapid.SampledFrom([]int64{-1, 500, 5000, 1 << 20}).Draw(rt, "cache"),
 			}}
+			free := rapid.SampledFrom([]int64{0, 2 << 10, 1 << 30}).Draw(rt, "free")
+			h.o.Free = func() (int64, error) { return free, nil }
 			h.open()
 			rt.Repeat(map[string]func(*rapid.T){
 				"store": h.store, "deleteHead": h.deleteHead, "deleteTail": h.deleteTail, "reopen": func(*rapid.T) { h.reopen() },

@@ -32,7 +32,8 @@ func live(args string) error {
 	if _, err := fmt.Sscan(args, &engine, &number, &idle, &dir); err != nil {
 		return err
 	}
-	s, err := Open(Options{Dir: dir, Engine: engine, CacheBytes: -1, SegmentBytes: 256 << 10})
+	free := []int64{0, 100 << 10, 1 << 30}[number%3]
+	s, err := Open(Options{Dir: dir, Engine: engine, CacheBytes: -1, SegmentBytes: 256 << 10, Free: func() (int64, error) { return free, nil }})
 	if err != nil {
 		return err
 	}

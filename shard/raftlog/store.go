@@ -38,8 +38,10 @@ type Options struct {
 	// shared with other Stores, that is the bound instead.
 	CacheBytes  int64
 	CacheBudget *CacheBudget
-	// SegmentBytes is the size at which engine wal begins a new file.
+	// SegmentBytes is the size at which engine wal begins a new file. It takes the room for it in
+	// advance, but no more than a quarter of what Free says.
 	SegmentBytes int
+	Free         func() (int64, error) // of the disk; nil: asks the file system
 	// OnStall is called from the watchdog's goroutine, once per operation, when a write lasts longer than
 	// StallTimeout. It must not wait for the Store. Zero or nil: no watchdog.
 	StallTimeout time.Duration
@@ -64,6 +66,9 @@ func (o *Options) setDefaults() error {
 	}
 	if o.SegmentBytes < 0 || o.SegmentBytes > 1<<30 {
 		return fmt.Errorf("raftlog: segment size of %d bytes is not between 1 and 1 GiB", o.SegmentBytes)
+	}
+	if o.Free == nil {
+		o.Free = func() (int64, error) { return disk.Free(o.Dir) }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -3,6 +3,8 @@ package raftlog
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -218,4 +220,38 @@ func TestReaderSeesWhatTheStoreHeld(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestSegmentsLeaveRoom: what a segment takes in advance must not fill a disk that was just not full.
+func TestSegmentsLeaveRoom(t *testing.T) {
+	o := Options{Dir: t.TempDir(), SegmentBytes: 1 << 20, CacheBytes: -1, Free: func() (int64, error) { return 400 << 10, nil }}
+	s := mustOpen(t, o)
+	if got := walFileBytes(t, o.Dir); got > 100<<10 {
+		t.Errorf("an empty log takes %d bytes of 400 KiB", got)
+	}
+	var all []*raft.Log
+	for i := range 40 { // 4 MB: several segments
+		next := batch(uint64(i*10+1), 10, 10_000)
+		mustStore(t, s, next...)
+		all = append(all, next...)
+	}
+	checkEntries(t, s, all...)
+	mustClose(t, s)
+	checkEntries(t, mustOpen(t, o), all...)
+}
+
+func walFileBytes(t *testing.T, dir string) (sum int64) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.wal"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%v, %v", names, err)
+	}
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += info.Size()
+	}
+	return sum
 }

@@ -40,7 +40,7 @@ func recoverWAL(o Options, meta *walMeta, watermark uint64, rec *Recovery, onEnt
 	}
 	e := &walEngine{
 		meta:  meta,
-		files: newWALFiles(o.Dir, meta.salt, r.scans),
+		files: newWALFiles(o, meta.salt, r.scans),
 		codec: &recordCodec{salt: meta.salt},
 	}
 	e.files.vfs.tail = r.tailData()

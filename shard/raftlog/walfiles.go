@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
 
+	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/internal/failpoint"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 )
@@ -37,9 +38,9 @@ type walFiles struct {
 // readChunk is how much one read fetches before the size of the entry is known.
 const readChunk = 8 << 10
 
-func newWALFiles(dir string, salt uint32, scans map[uint64]*segmentScan) *walFiles {
-	vfs := &walVFS{FS: walfs.New()}
-	f := &walFiles{Filer: segment.NewFiler(dir, vfs), dir: dir, salt: salt, vfs: vfs, scans: scans}
+func newWALFiles(o Options, salt uint32, scans map[uint64]*segmentScan) *walFiles {
+	vfs := &walVFS{FS: walfs.New(), free: o.Free}
+	f := &walFiles{Filer: segment.NewFiler(o.Dir, vfs), dir: o.Dir, salt: salt, vfs: vfs, scans: scans}
 	f.bufs.New = func() any { b := make([]byte, readChunk); return &b }
 	return f
 }
@@ -229,6 +230,7 @@ func (f *walFiles) readEntry(r io.ReaderAt, path string, offset int64, index uin
 // filer takes it at once and in one goroutine.
 type walVFS struct {
 	*walfs.FS
+	free func() (int64, error)
 	last types.WritableFile
 	// tail is what the newest segment holds while raft-wal recovers it: raft-wal reads frame by frame,
 	// one system call each, what was just read as a whole.
@@ -264,8 +266,18 @@ func (v *walVFS) endRecovery() {
 	}
 }
 
+// Create makes a segment. Where a disk is nearly full a whole one would be the last thing that has
+// room, so it takes less in advance, or nothing, and grows.
 func (v *walVFS) Create(dir, name string, size uint64) (types.WritableFile, error) {
+	if free, err := v.free(); err == nil {
+		size = min(size, uint64(free)/4)
+	}
 	f, err := v.FS.Create(dir, name, size)
+	if disk.IsFull(err) && size > 0 {
+		if err = os.Remove(filepath.Join(dir, name)); err == nil {
+			f, err = v.FS.Create(dir, name, 0)
+		}
+	}
 	return v.wrap(f), err
 }
 

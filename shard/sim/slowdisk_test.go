@@ -76,6 +76,25 @@ func TestHungDiskCostsTheLeadership(t *testing.T) {
 	})
 }
 
+// TestHungDiskIsWorseThanOneThatHung: a follower's disk was slow a moment ago.
+func TestHungDiskIsWorseThanOneThatHung(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := led(t, 3)
+		defer c.Close()
+		c.Disk("n3").SetSlow(time.Second)
+		check(t, c, write(t, c, "n2", "slow"))
+		c.Disk("n3").SetSlow(0)
+		time.Sleep(2 * time.Second)
+		c.Disk("n2").SetSlow(8 * time.Second)
+		go func() { _ = write(t, c, "n2", "hangs") }()
+		next, err := successor(c, 2*time.Second)
+		check(t, c, err)
+		check(t, c, write(t, c, next, "meanwhile"))
+		c.Disk("n2").SetSlow(0)
+		time.Sleep(10 * time.Second)
+	})
+}
+
 // TestHungDiskAloneIsStillNeeded: with a majority that includes the slow disk, moving the
 // leadership would gain nothing.
 func TestHungDiskAloneIsStillNeeded(t *testing.T) {
