@@ -86,9 +86,9 @@ func TestLoading(t *testing.T) {
 		t.Errorf("fences: %+v", got)
 	}
 	r.Loaded()
-	for line, want := range map[string]string{"PING": "+PONG\r\n", "SET a 1": "+OK\r\n", "GET a": "$1\r\n1\r\n"} {
-		if got := do(line); got != want {
-			t.Errorf("%s once loaded: %q", line, got)
+	for _, c := range []struct{ line, want string }{{"PING", "+PONG\r\n"}, {"SET a 1", "+OK\r\n"}, {"GET a", "$1\r\n1\r\n"}} {
+		if got := do(c.line); got != c.want {
+			t.Errorf("%s once loaded: %q", c.line, got)
 		}
 	}
 	if got := do("INFO persistence"); !strings.Contains(got, "loading:0\r\n") {

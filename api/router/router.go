@@ -72,6 +72,7 @@ type plan struct {
 	write bool
 	isGet bool // counts hits and misses
 	wraps bool // ONCE, FENCED: another command is within
+	walks bool // looks at many keys or locks, under the shard's lock
 	stats *cmdStats
 
 	// runnable: a handler or a Parse exists. False for a bare container.
@@ -161,9 +162,13 @@ func newPlan(sp *command.Spec, hs map[string]handler) *plan {
 	name := sp.Name
 	return &plan{
 		spec: sp, name: name, h: hs[name], stats: new(cmdStats),
-		write: sp.Flags.Has(command.Write), wraps: name == "once" || name == "fenced", split: splitOf(name),
+		write: sp.Flags.Has(command.Write), wraps: name == "once" || name == "fenced", walks: walks(name), split: splitOf(name),
 		runnable: sp.Parse != nil || hs[name].run != nil || name == nameExec,
 	}
+}
+
+func walks(name string) bool {
+	return name == "keys" || name == "scan" || name == "ls.scan" || name == "ls.locks"
 }
 
 // Drain refuses new requests for data from now on; those that have begun are answered.

@@ -134,13 +134,24 @@ func (ru *run) exec(ctx context.Context, s *Session, out []resp.Value) {
 // reads answers items[from:to], a bounded number per Read.
 func (ru *run) reads(ctx context.Context, s *Session, from, to int) bool {
 	for from < to {
-		next := min(from+ru.r.cfg.MaxBatchUnits, to)
+		next := ru.together(from, min(from+ru.r.cfg.MaxBatchUnits, to))
 		if !ru.readSome(ctx, s, from, next) {
 			return false
 		}
 		from = next
 	}
 	return true
+}
+
+// together is how far the items from one on may be answered by one Read: those that walk
+// over keys or locks go alone, so that writers come between them.
+func (ru *run) together(from, to int) int {
+	for i := from; i < to; i++ {
+		if ru.items[i].p.walks {
+			return max(i, from+1)
+		}
+	}
+	return to
 }
 
 func (ru *run) readSome(ctx context.Context, s *Session, from, to int) bool {

@@ -24,6 +24,10 @@ func (o *clientTLSOptions) register(fs *pflag.FlagSet) {
 	fs.StringVar(&o.key, "key", "", "PEM private key of --cert (LOCKSTEP_KEY)")
 }
 
+// given reports whether a flag was: what is in the environment is for all commands, TLS or
+// not.
+func (o clientTLSOptions) given() bool { return o != clientTLSOptions{} }
+
 // withEnvironment fills in what no flag says.
 func (o clientTLSOptions) withEnvironment(getenv func(string) string) clientTLSOptions {
 	for name, to := range map[string]*string{"LOCKSTEP_CACERT": &o.cacert, "LOCKSTEP_CERT": &o.cert, "LOCKSTEP_KEY": &o.key} {

@@ -13,7 +13,7 @@ const (
 	exitFailed      = 1 // something else went wrong, and nothing was changed by this command
 	exitUsage       = 2 // bad flags, arguments or settings
 	exitNotFound    = 3 // no such key
-	exitCondition   = 4 // --if or --if-version did not hold
+	exitCondition   = 4 // --if or --if-version did not hold; a lock is not held, or by another
 	exitUnavailable = 5 // no node answered, or no leader: nothing was changed, try again
 	exitInDoubt     = 6 // the change may or may not have happened
 	exitFatal       = 7 // serve: the disk hangs or fails, the node cannot go on safely

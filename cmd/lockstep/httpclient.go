@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,6 +70,9 @@ func newAPIClient(o clientOptions) (*apiClient, error) {
 			return nil, withCode(exitUsage, err)
 		}
 		c.endpoints = append(c.endpoints, u)
+	}
+	if o.tls.given() && !slices.ContainsFunc(c.endpoints, func(u *url.URL) bool { return u.Scheme == "https" }) {
+		return nil, withCode(exitUsage, errors.New("--cacert, --cert and --key are for TLS: name an --endpoint that begins with https://"))
 	}
 	config, err := o.tls.config()
 	if err != nil {

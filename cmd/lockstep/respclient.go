@@ -48,6 +48,9 @@ func dialRESP(ctx context.Context, o respOptions, addr string) (*respConn, error
 	if err := checkAddr(addr); err != nil {
 		return nil, withCode(exitUsage, fmt.Errorf("--resp: %w", err))
 	}
+	if o.pki.given() && !o.tls {
+		return nil, withCode(exitUsage, errors.New("--cacert, --cert and --key are for TLS: add --tls"))
+	}
 	dialer := &net.Dialer{Timeout: o.timeout}
 	conn, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {

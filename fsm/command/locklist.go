@@ -60,7 +60,7 @@ func (c LockCursor) String() string {
 
 var specLSLocks = &Spec{
 	Name: "ls.locks", Group: "lockstep", Arity: -2, Since: "0.2.0",
-	Flags: ReadOnly | AllShards, ACL: []string{"read", "slow"},
+	Flags: ReadOnly | AllShards | NoMulti, ACL: []string{"read", "slow"},
 	Summary: "Lists the locks that are held, by name, from a cursor on that begins with 0: answers the next cursor, 0 at the end, and of each lock " +
 		"name, owner, fence, remaining time, end (Unix milliseconds) and how many wait; at most COUNT locks, all of one state.",
 	Syntax: "cursor [PREFIX prefix] [COUNT count]",

@@ -83,6 +83,12 @@ func TestToolsShowTheirCertificate(t *testing.T) {
 	if err := os.WriteFile(noPair, []byte("nothing"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	pair := []string{"--cert", own.cert, "--key", own.key}
+	for _, words := range [][]string{{"key", "get", "k", "--endpoint", "http://" + n.HTTP}, {"bench", "--resp", n.RESP}} {
+		if out, code := run(nil, words, pair...); code != 2 || !strings.Contains(out, "are for TLS") {
+			t.Errorf("%s with a certificate and without TLS: exit code %d, %s", words[0], code, out)
+		}
+	}
 	for _, test := range []struct{ flags, want string }{
 		{"--cert " + own.cert, "--key is missing"},
 		{"--key " + own.key, "--cert is missing"},
