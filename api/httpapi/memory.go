@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -51,6 +52,9 @@ func (a *api) hold(r *http.Request, body io.Reader) *holding {
 func (h *holding) account() *clientmem.Account {
 	if h.mem == nil {
 		h.mem = h.a.router.Memory().Open(h.end)
+		if !h.reading.Load() {
+			h.mem.Protect(true) // see run
+		}
 	}
 	return h.mem
 }
@@ -117,8 +121,17 @@ func (h *holding) decoded(n int64) error {
 	return nil
 }
 
-// decoding is decoded for a body with one value, which is copied twice.
-func (h *holding) decoding(body []byte) error { return h.decoded(2 * int64(len(body))) }
+// decoding is decoded for a body with one value: what has escapes is copied twice, base64 once, anything
+// else not at all.
+func (h *holding) decoding(body []byte) error {
+	switch n := int64(len(body)); {
+	case bytes.IndexByte(body, '\\') >= 0:
+		return h.decoded(2 * n)
+	case bytes.Contains(body, []byte(`"value_base64"`)):
+		return h.decoded(n)
+	}
+	return nil
+}
 
 // run follows the body: the request is let alone now.
 func (h *holding) run() error {
@@ -143,7 +156,10 @@ func (h *holding) answer(bytes int64) {
 const streamBytes = 1 << 20
 
 // stream counts a backup that is about to be sent.
-func (h *holding) stream() { h.account().Add(clientmem.Stream, streamBytes) }
+func (h *holding) stream() {
+	h.account().Add(clientmem.Stream, streamBytes)
+	h.mem.Protect(false)
+}
 
 // release gives everything back.
 func (h *holding) release() {
