@@ -28,7 +28,7 @@ type budget struct {
 }
 
 // freeBytes are not charged.
-const freeBytes = 64 << 10
+const freeBytes = 16 << 10
 
 var errNoBudget = errors.New("httpapi: the budget for bodies is used up")
 

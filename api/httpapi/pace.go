@@ -26,6 +26,7 @@ func (s *Server) paced(next http.Handler) http.Handler {
 		if !s.begin(c) {
 			panic(http.ErrAbortHandler) // displaced: the client cannot be answered, so nothing is done
 		}
+		c.forgetHead()
 		c.handled.Store(true)
 		if r.Body != nil && r.Body != http.NoBody {
 			body := &pacedBody{ReadCloser: r.Body, c: c, left: time.Now()}
@@ -109,4 +110,24 @@ func (c *conn) write(b []byte) (n int, err error) {
 		c.s.stalledAnswers.Add(1)
 	}
 	return n, err
+}
+
+// Headers cost memory before anybody knows from whom they are. What they take beside each
+// other, above some for each, is bounded.
+const (
+	freeHead = 8 << 10
+	maxHeads = 16 << 20
+)
+
+// takeHead counts n bytes of a request that no handler has yet. False: there are too many.
+// Only the goroutine that reads calls it, and forgetHead before it reads again.
+func (c *conn) takeHead(n int64) bool {
+	was := c.head.Add(n) - n
+	more := max(was+n-freeHead, 0) - max(was-freeHead, 0)
+	return c.s.heads.Add(more) <= maxHeads || more == 0
+}
+
+// forgetHead gives back what takeHead has counted.
+func (c *conn) forgetHead() {
+	c.s.heads.Add(-max(c.head.Swap(0)-freeHead, 0))
 }
