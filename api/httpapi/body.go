@@ -54,7 +54,8 @@ func (a *api) readBody(w http.ResponseWriter, r *http.Request, limit int64) (bod
 	if r.ContentLength >= 0 {
 		most = r.ContentLength
 	}
-	held := a.held.open()
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	held := a.held.open(c)
 	body, err = readCharged(r.Context(), http.MaxBytesReader(w, r.Body, limit), held, most)
 	if err != nil {
 		held.release()

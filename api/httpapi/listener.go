@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -165,33 +166,16 @@ func (s *Server) displace() bool {
 			return true
 		}
 	}
-	c := s.stillest()
-	if c == nil || s.leaving == maxRefusals {
+	if s.leaving == maxRefusals || !pushStillest(maps.Keys(s.conns), func(c *conn) {
+		s.forget(c)
+		s.leaving++
+		c.leaving = true
+	}) {
 		return false
 	}
-	s.forget(c)
 	s.displaced.Add(1)
-	s.leaving++
-	c.leaving = true
-	c.pushed.Store(true)
-	_ = c.SetReadDeadline(time.Unix(1, 0)) // the handler answers that the body has stalled
 	return true
 }
-
-// stillest is the connection whose handler has waited for its body for longest, if that is
-// bodyGrace at least. s.mu is held.
-func (s *Server) stillest() (found *conn) {
-	oldest := time.Now().Add(-bodyGrace).UnixNano()
-	for c := range s.conns {
-		if at := c.reading.Load(); at != 0 && at <= oldest {
-			found, oldest = c, at
-		}
-	}
-	return found
-}
-
-// bodyGrace is how long a body may stand still before its connection makes room for others.
-const bodyGrace = time.Second
 
 // begin takes c out of those that may be displaced. False: it was.
 func (s *Server) begin(c *conn) bool {
@@ -270,9 +254,11 @@ type conn struct {
 	// handled: what is written comes from a handler. It may look like anything.
 	handled atomic.Bool
 
-	head    atomic.Int64 // bytes that have come for the next request, while no handler has it
-	reading atomic.Int64 // since when a handler waits for the body, in Unix nanoseconds; 0: it does not
-	pushed  atomic.Bool  // the body has no more time
+	head atomic.Int64 // bytes that have come for the next request, while no handler has it
+
+	readMu  sync.Mutex
+	reading time.Time // guarded by readMu; since when a handler waits for the body; zero: it does not
+	pushed  bool      // guarded by readMu; the body has no more time
 
 	leaving bool            // guarded by s.mu; it is counted in s.leaving
 	place   *linked.Element // guarded by s.mu; in the list in, nil while there is a request

@@ -243,17 +243,7 @@ func TestStalledBodiesMakeRoom(t *testing.T) {
 		fmt.Fprint(c, stalledPut(fmt.Sprint(i), ""))
 		stalled = append(stalled, c)
 	}
-	reading := func() (n int) {
-		srv.mu.Lock()
-		defer srv.mu.Unlock()
-		for c := range srv.conns {
-			if c.reading.Load() != 0 {
-				n++
-			}
-		}
-		return n
-	}
-	poll(t, "all bodies are awaited", func() bool { return reading() == 4 })
+	poll(t, "all bodies are awaited", func() bool { return srv.awaited() == 4 })
 	poll(t, "another client is answered", func() bool {
 		c := connect(t, addr)
 		defer c.Close()
@@ -281,6 +271,20 @@ func TestStalledBodiesMakeRoom(t *testing.T) {
 		c.Close()
 	}
 	poll(t, "all end", func() bool { return srv.Connections() == 0 && srv.leavingNow() == 0 })
+}
+
+// awaited counts the handlers that wait for a body.
+func (s *Server) awaited() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.readMu.Lock()
+		if !c.reading.IsZero() {
+			n++
+		}
+		c.readMu.Unlock()
+	}
+	return n
 }
 
 func (s *Server) leavingNow() int {
