@@ -42,8 +42,8 @@ var (
 
 // hold begins a request with a body, or an answer, that may be large.
 func (a *api) hold(r *http.Request, body io.Reader) *holding {
-	h := &holding{charge: a.held.open(), a: a, in: body}
-	h.conn, _ = r.Context().Value(connKey{}).(*conn)
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	h := &holding{charge: a.held.open(c), a: a, in: body, conn: c}
 	h.reading.Store(body != nil)
 	return h
 }
@@ -64,11 +64,18 @@ func (h *holding) end() {
 	switch {
 	case h.conn == nil:
 	case h.reading.Load():
-		h.conn.pushed.Store(true)
-		_ = h.conn.SetReadDeadline(time.Unix(1, 0)) // Read says why
+		h.conn.cutBody() // Read says why
 	default:
 		h.conn.end()
 	}
+}
+
+// cutBody ends the time of a body, whether it stands still or not.
+func (c *conn) cutBody() {
+	c.readMu.Lock()
+	defer c.readMu.Unlock()
+	c.pushed = true
+	_ = c.SetReadDeadline(time.Unix(1, 0))
 }
 
 // Read reads the body, as long as the request may stay.
