@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -15,24 +16,26 @@ import (
 //
 // Bodies that grow beside each other could take everything and all wait for the rest. So
 // what becomes free goes to the one that began first, if it is more than a little, and when
-// all wait, the one that began last is refused.
+// all wait, the one that began last is refused. One that stands still while others wait ends.
 type budget struct {
 	limit int64
 
 	mu      sync.Mutex
-	free    int64     // guarded by mu
-	begun   uint64    // guarded by mu; numbers charges
-	holding int       // guarded by mu; charges that have taken something
-	waiting []*charge // guarded by mu; the one that began first is first
-	refused int64     // guarded by mu; total
+	free    int64            // guarded by mu
+	begun   uint64           // guarded by mu; numbers charges
+	holding map[*charge]bool // guarded by mu; those that have taken something
+	waiting []*charge        // guarded by mu; the one that began first is first
+	refused int64            // guarded by mu; total
 }
 
 // freeBytes are not charged.
-const freeBytes = 64 << 10
+const freeBytes = 16 << 10
 
 var errNoBudget = errors.New("httpapi: the budget for bodies is used up")
 
-func newBudget(limit int64) *budget { return &budget{limit: limit, free: limit} }
+func newBudget(limit int64) *budget {
+	return &budget{limit: limit, free: limit, holding: make(map[*charge]bool)}
+}
 
 // charge is what one body has taken.
 type charge struct {
@@ -41,14 +44,15 @@ type charge struct {
 	taken   int64      // guarded by b.mu
 	want    int64      // guarded by b.mu; beyond taken, while it waits
 	outcome chan error // gets one value for each wait
+	conn    *conn      // that the body comes by; nil: unknown
 }
 
-// open begins a body.
-func (b *budget) open() *charge {
+// open begins a body, which comes by c if that is known.
+func (b *budget) open(c *conn) *charge {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.begun++
-	return &charge{b: b, number: b.begun, outcome: make(chan error, 1)}
+	return &charge{b: b, number: b.begun, outcome: make(chan error, 1), conn: c}
 }
 
 // grow raises the charge to n bytes. It waits for others, until ctx ends.
@@ -65,10 +69,16 @@ func (c *charge) grow(ctx context.Context, n int64) error {
 	b.waiting = slices.Insert(b.waiting, at, c)
 	b.settle()
 	b.mu.Unlock()
-	select {
-	case err := <-c.outcome:
-		return err
-	case <-ctx.Done():
+	tick := time.NewTicker(bodyGrace / 4)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case err := <-c.outcome:
+			return err
+		case <-ctx.Done():
+		case <-tick.C:
+			b.push()
+		}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -90,9 +100,7 @@ func (b *budget) settle() {
 			i++
 			continue
 		}
-		if c.taken == 0 {
-			b.holding++
-		}
+		b.holding[c] = true
 		b.free -= c.want
 		c.taken += c.want
 		b.answer(c, nil)
@@ -115,13 +123,26 @@ const passingBytes = 1 << 20
 // stuck: all that have taken something wait for more, so nothing will become free. b.mu is
 // held.
 func (b *budget) stuck() bool {
-	moving := b.holding
+	moving := len(b.holding)
 	for _, w := range b.waiting {
 		if w.taken > 0 {
 			moving--
 		}
 	}
 	return moving == 0
+}
+
+// push ends the body that has stood still for longest, since others wait for memory.
+func (b *budget) push() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	pushStillest(func(yield func(*conn) bool) {
+		for c := range b.holding {
+			if c.conn != nil && !yield(c.conn) {
+				return
+			}
+		}
+	}, func(*conn) {})
 }
 
 // answer ends a wait. b.mu is held.
@@ -138,9 +159,7 @@ func (c *charge) release() {
 	b := c.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if c.taken > 0 {
-		b.holding--
-	}
+	delete(b.holding, c)
 	b.free += c.taken
 	c.taken = 0
 	b.settle()

@@ -20,11 +20,11 @@ import (
 func TestChargesFollowWhatCame(t *testing.T) {
 	b := newBudget(8 << 20)
 	for range 100 {
-		if err := b.open().grow(t.Context(), freeBytes); err != nil {
+		if err := b.open(nil).grow(t.Context(), freeBytes); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c := b.open()
+	c := b.open(nil)
 	for n := int64(1 << 17); n <= 8<<20; n *= 2 {
 		if err := c.grow(t.Context(), n); err != nil {
 			t.Fatalf("at %d: %v", n, err)
@@ -64,7 +64,7 @@ func waits(t *testing.T, b *budget, c *charge, n int64) <-chan error {
 // would wait for each other. The one that began first goes on.
 func TestBodiesDoNotBlockEachOther(t *testing.T) {
 	b := newBudget(8 << 20)
-	first, second, third := b.open(), b.open(), b.open()
+	first, second, third := b.open(nil), b.open(nil), b.open(nil)
 	for _, c := range []*charge{first, second} {
 		if err := c.grow(t.Context(), 4<<20); err != nil {
 			t.Fatal(err)
@@ -88,7 +88,7 @@ func TestBodiesDoNotBlockEachOther(t *testing.T) {
 // TestSmallBodiesPassLargeOnes that wait.
 func TestSmallBodiesPassLargeOnes(t *testing.T) {
 	b := newBudget(8 << 20)
-	holder, large, small := b.open(), b.open(), b.open()
+	holder, large, small := b.open(nil), b.open(nil), b.open(nil)
 	if err := holder.grow(t.Context(), 6<<20); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestBudgetAddsUp(t *testing.T) {
 		wg.Go(func() {
 			for range 20 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*time.Millisecond)
-				c := b.open()
+				c := b.open(nil)
 				for n := int64(1 << 17); n <= 2<<20 && c.grow(ctx, n) == nil; n *= 2 {
 					if taken, _ := b.figures(); taken < 0 || taken > 4<<20 {
 						t.Errorf("%d bytes are taken", taken)
@@ -125,8 +125,8 @@ func TestBudgetAddsUp(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if b.free != b.limit || b.holding != 0 || len(b.waiting) != 0 {
-		t.Errorf("left: %d of %d free, %d holding, %d waiting", b.free, b.limit, b.holding, len(b.waiting))
+	if b.free != b.limit || len(b.holding) != 0 || len(b.waiting) != 0 {
+		t.Errorf("left: %d of %d free, %d holding, %d waiting", b.free, b.limit, len(b.holding), len(b.waiting))
 	}
 }
 
@@ -140,7 +140,7 @@ func TestBodiesComeWhole(t *testing.T) {
 			"with the end": iotest.DataErrReader(strings.NewReader(text)),
 		} {
 			for _, most := range []int64{int64(size), 4 << 20} {
-				c := b.open()
+				c := b.open(nil)
 				got, err := readCharged(t.Context(), in, c, most)
 				c.release()
 				if err != nil || string(got) != text {
@@ -150,11 +150,21 @@ func TestBodiesComeWhole(t *testing.T) {
 			}
 		}
 		if size > 0 {
-			if _, err := readCharged(t.Context(), strings.NewReader(text+"y"), b.open(), int64(size)); bodyProblem(err, 1).(problem).Status != 413 {
+			if _, err := readCharged(t.Context(), strings.NewReader(text+"y"), b.open(nil), int64(size)); bodyProblem(err, 1).(problem).Status != 413 {
 				t.Errorf("%d and one more: %v", size, err)
 			}
 		}
 	}
+}
+
+func putRequestOf(t *testing.T, addr string, size int) *http.Request {
+	t.Helper()
+	req, err := http.NewRequest("PUT", "http://"+addr+"/v1/keys/quick", strings.NewReader(strings.Repeat("x", size)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", octetStream)
+	return req
 }
 
 // TestSlowUploadsLeaveOthersAlone: a hundred bodies without a length, and as many with a
@@ -170,11 +180,7 @@ func TestSlowUploadsLeaveOthersAlone(t *testing.T) {
 	}
 	for _, size := range []int{1, 100 << 10, 1 << 20} {
 		for _, length := range []int64{-1, int64(size)} {
-			req, err := http.NewRequest("PUT", "http://"+addr+"/v1/keys/quick", strings.NewReader(strings.Repeat("x", size)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			req.Header.Set("Content-Type", octetStream)
+			req := putRequestOf(t, addr, size)
 			req.ContentLength = length
 			res, err := http.DefaultClient.Do(req)
 			if err != nil {
@@ -184,6 +190,43 @@ func TestSlowUploadsLeaveOthersAlone(t *testing.T) {
 			if res.StatusCode != 200 {
 				t.Errorf("%d bytes, length %d: %d", size, length, res.StatusCode)
 			}
+		}
+	}
+}
+
+// TestStalledUploadsGiveWay: bodies that have taken all memory and stand still end when
+// others need it.
+func TestStalledUploadsGiveWay(t *testing.T) {
+	const value = 1 << 20
+	f := newFixture(t, routertest.Options{}, router.Config{}, Options{MaxValueBytes: value})
+	srv, addr := serve(t, ServerOptions{Handler: f, StallTimeout: time.Hour})
+	begun := int(bodyBudget(0, value, 6*value+maxOverhead)/value) + 2
+	for range begun {
+		c := connect(t, addr)
+		go func() {
+			fmt.Fprintf(c, "PUT /v1/keys/slow HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", octetStream, value, strings.Repeat("x", value-1))
+		}()
+	}
+	poll(t, "all are awaited or refused", func() bool { return srv.Connections() <= begun && srv.awaited() > begun-4 })
+	res, err := http.DefaultClient.Do(putRequestOf(t, addr, value))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != 200 {
+		t.Errorf("beside stalled uploads: %d", res.StatusCode)
+	}
+	if srv.Counts().StalledBodies == 0 {
+		t.Error("no upload gave way")
+	}
+}
+
+// TestOneBodyLeavesSomeToOthers: a quarter at least.
+func TestOneBodyLeavesSomeToOthers(t *testing.T) {
+	for value := int64(1 << 10); value <= 512<<20; value = value*3/2 + 1 {
+		largest := 6*value + maxOverhead
+		if limit := bodyBudget(0, value, largest); largest > limit-limit/4 {
+			t.Errorf("of %d bytes one body of %d takes more than three quarters", limit, largest)
 		}
 	}
 }

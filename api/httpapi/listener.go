@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -60,6 +61,8 @@ type Server struct {
 	memory  *clientmem.Budget
 	refusal chan struct{} // bounds the refusals being written
 
+	heads atomic.Int64 // bytes of large headers that have not come to a handler yet
+
 	refused, displaced, stalledBodies, stalledAnswers atomic.Int64
 
 	mu      sync.Mutex
@@ -81,6 +84,7 @@ func NewServer(o ServerOptions) *Server {
 		MaxHeaderBytes: cmp.Or(o.MaxHeaderBytes, 128<<10), ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
 		ConnState: func(c net.Conn, state http.ConnState) {
 			if c, ok := c.(*conn); ok && state == http.StateIdle {
+				c.forgetHead()
 				c.handled.Store(false)
 				s.rest(c, &s.idle)
 			}
@@ -108,7 +112,7 @@ func (s *Server) Connections() int {
 
 // ServerCounts are totals since the start.
 type ServerCounts struct {
-	Refused   int64 // connections that found no room
+	Refused   int64 // connections that found no room, for themselves or for a large header
 	Displaced int64 // connections that made room, without a request or with one of which nothing came
 	// Requests whose body did not come, and answers that nobody read.
 	StalledBodies, StalledAnswers int64
@@ -171,33 +175,16 @@ func (s *Server) displace() bool {
 			return true
 		}
 	}
-	c := s.stillest()
-	if c == nil || s.leaving == maxRefusals {
+	if s.leaving == maxRefusals || !pushStillest(maps.Keys(s.conns), func(c *conn) {
+		s.forget(c)
+		s.leaving++
+		c.leaving = true
+	}) {
 		return false
 	}
-	s.forget(c)
 	s.displaced.Add(1)
-	s.leaving++
-	c.leaving = true
-	c.pushed.Store(true)
-	_ = c.SetReadDeadline(time.Unix(1, 0)) // the handler answers that the body has stalled
 	return true
 }
-
-// stillest is the connection whose handler has waited for its body for longest, if that is
-// bodyGrace at least. s.mu is held.
-func (s *Server) stillest() (found *conn) {
-	oldest := time.Now().Add(-bodyGrace).UnixNano()
-	for c := range s.conns {
-		if at := c.reading.Load(); at != 0 && at <= oldest {
-			found, oldest = c, at
-		}
-	}
-	return found
-}
-
-// bodyGrace is how long a body may stand still before its connection makes room for others.
-const bodyGrace = time.Second
 
 // begin takes c out of those that may be displaced. False: it was.
 func (s *Server) begin(c *conn) bool {
@@ -256,7 +243,8 @@ func (s *Server) refuse(nc net.Conn) {
 		// Some clients take what comes before their request for no answer to it.
 		_, _ = nc.Read(make([]byte, 1))
 		_ = nc.SetDeadline(time.Now().Add(refusalPatience))
-		if writeRefusal(nc, http.StatusServiceUnavailable, "this node has as many connections as --http-max-connections allows") != nil {
+		if writeRefusal(nc, problem{Status: http.StatusServiceUnavailable, Code: "too_many_connections",
+			Detail: "this listener has as many connections as it takes (--http-max-connections)"}) != nil {
 			return
 		}
 		if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
@@ -276,8 +264,11 @@ type conn struct {
 	// handled: what is written comes from a handler. It may look like anything.
 	handled atomic.Bool
 
-	reading atomic.Int64 // since when a handler waits for the body, in Unix nanoseconds; 0: it does not
-	pushed  atomic.Bool  // the body has no more time
+	head atomic.Int64 // bytes that have come for the next request, while no handler has it
+
+	readMu  sync.Mutex
+	reading time.Time // guarded by readMu; since when a handler waits for the body; zero: it does not
+	pushed  bool      // guarded by readMu; the body has no more time
 
 	leaving bool            // guarded by s.mu; it is counted in s.leaving
 	place   *linked.Element // guarded by s.mu; in the list in, nil while there is a request
@@ -295,6 +286,7 @@ func (c *conn) Close() error {
 		c.s.leaving--
 	}
 	c.s.mu.Unlock()
+	c.forgetHead()
 	return c.Conn.Close()
 }
 
@@ -327,7 +319,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	if !found || err != nil || strings.Contains(line, "\r\n") {
 		return c.write(b)
 	}
-	if err := writeRefusal(c.Conn, status, text); err != nil {
+	if err := writeRefusal(c.Conn, malformed(status, text)); err != nil {
 		return 0, err
 	}
 	return len(b), nil
@@ -336,9 +328,14 @@ func (c *conn) Write(b []byte) (int, error) {
 // Read tells a client that speaks HTTP to a port with TLS what is wrong.
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	if n > 0 && !c.handled.Load() && !c.takeHead(int64(n)) {
+		c.s.refused.Add(1)
+		_ = writeRefusal(c, problem{Status: http.StatusServiceUnavailable, Code: "overloaded", Detail: "too many large headers at once"})
+		return 0, io.EOF
+	}
 	var record tls.RecordHeaderError
 	if errors.As(err, &record) && record.Conn != nil && looksLikeHTTP(record.RecordHeader[:]) {
-		_ = writeRefusal(record.Conn, http.StatusBadRequest, "this port speaks HTTPS") // the connection ends anyway
+		_ = writeRefusal(record.Conn, malformed(http.StatusBadRequest, "this port speaks HTTPS")) // the connection ends anyway
 	}
 	return n, err
 }
@@ -352,14 +349,12 @@ func looksLikeHTTP(start []byte) bool {
 	return false
 }
 
-func writeRefusal(w io.Writer, status int, text string) error {
+// malformed is what net/http refuses with a status and a text.
+func malformed(status int, text string) problem {
 	p := problem{Status: status, Code: "malformed_request", Detail: text}
-	var retry string
 	switch status {
 	case http.StatusRequestHeaderFieldsTooLarge:
 		p.Code, p.Detail = "header_too_large", "the header of the request is too large"
-	case http.StatusServiceUnavailable:
-		p.Code, retry = "too_many_connections", "Retry-After: 1\r\n"
 	case http.StatusNotImplemented:
 		p.Code = "unsupported_transfer_encoding"
 	case http.StatusHTTPVersionNotSupported:
@@ -368,9 +363,18 @@ func writeRefusal(w io.Writer, status int, text string) error {
 	if p.Detail == "400 Bad Request" {
 		p.Detail = "this is no HTTP request: look at the request line, the percent-encoding of the path, and the header"
 	}
+	return p
+}
+
+// writeRefusal answers for net/http; the connection ends after it.
+func writeRefusal(w io.Writer, p problem) error {
+	var retry string
+	if p.Status == http.StatusServiceUnavailable {
+		retry = "Retry-After: 1\r\n"
+	}
 	var body bytes.Buffer
 	encode(&body, p.complete())
 	_, err := fmt.Fprintf(w, "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nX-Content-Type-Options: nosniff\r\n"+
-		"Cache-Control: no-store\r\n%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", status, http.StatusText(status), retry, body.Len(), body.Bytes())
+		"Cache-Control: no-store\r\n%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", p.Status, http.StatusText(p.Status), retry, body.Len(), body.Bytes())
 	return err
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -41,8 +42,8 @@ var (
 
 // hold begins a request with a body, or an answer, that may be large.
 func (a *api) hold(r *http.Request, body io.Reader) *holding {
-	h := &holding{charge: a.held.open(), a: a, in: body}
-	h.conn, _ = r.Context().Value(connKey{}).(*conn)
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	h := &holding{charge: a.held.open(c), a: a, in: body, conn: c}
 	h.reading.Store(body != nil)
 	return h
 }
@@ -51,6 +52,9 @@ func (a *api) hold(r *http.Request, body io.Reader) *holding {
 func (h *holding) account() *clientmem.Account {
 	if h.mem == nil {
 		h.mem = h.a.router.Memory().Open(h.end)
+		if !h.reading.Load() {
+			h.mem.Protect(true) // see run
+		}
 	}
 	return h.mem
 }
@@ -60,11 +64,18 @@ func (h *holding) end() {
 	switch {
 	case h.conn == nil:
 	case h.reading.Load():
-		h.conn.pushed.Store(true)
-		_ = h.conn.SetReadDeadline(time.Unix(1, 0)) // Read says why
+		h.conn.cutBody() // Read says why
 	default:
 		h.conn.end()
 	}
+}
+
+// cutBody ends the time of a body, whether it stands still or not.
+func (c *conn) cutBody() {
+	c.readMu.Lock()
+	defer c.readMu.Unlock()
+	c.pushed = true
+	_ = c.SetReadDeadline(time.Unix(1, 0))
 }
 
 // Read reads the body, as long as the request may stay.
@@ -117,8 +128,17 @@ func (h *holding) decoded(n int64) error {
 	return nil
 }
 
-// decoding is decoded for a body with one value, which is copied twice.
-func (h *holding) decoding(body []byte) error { return h.decoded(2 * int64(len(body))) }
+// decoding is decoded for a body with one value: what has escapes is copied twice, base64 once, anything
+// else not at all.
+func (h *holding) decoding(body []byte) error {
+	switch n := int64(len(body)); {
+	case bytes.IndexByte(body, '\\') >= 0:
+		return h.decoded(2 * n)
+	case bytes.Contains(body, []byte(`"value_base64"`)):
+		return h.decoded(n)
+	}
+	return nil
+}
 
 // run follows the body: the request is let alone now.
 func (h *holding) run() error {
@@ -143,7 +163,10 @@ func (h *holding) answer(bytes int64) {
 const streamBytes = 1 << 20
 
 // stream counts a backup that is about to be sent.
-func (h *holding) stream() { h.account().Add(clientmem.Stream, streamBytes) }
+func (h *holding) stream() {
+	h.account().Add(clientmem.Stream, streamBytes)
+	h.mem.Protect(false)
+}
 
 // release gives everything back.
 func (h *holding) release() {

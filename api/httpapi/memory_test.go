@@ -101,7 +101,7 @@ func TestRequestsAreRefusedWhenClientsHoldTooMuch(t *testing.T) {
 			t.Errorf("%s: %d bytes are still held", call[0], held)
 		}
 	}
-	other.Add(clientmem.Query, 900<<10)
+	other.Add(clientmem.Query, 980<<10)
 	if w := f.call("PUT", "/v1/keys/k", `{"value":"`+strings.Repeat("v", 60_000)+`"}`); w.Code != 503 {
 		t.Errorf("beside others that hold much: %d", w.Code)
 	}
@@ -199,6 +199,22 @@ func TestIdleConnectionsCount(t *testing.T) {
 		_ = c.Close()
 	}
 	await(t, "they do not any more", func() bool { return f.router.Memory().Figures().Total == 0 })
+}
+
+// A request that runs is let alone: its client could not be told what has happened.
+func TestRequestThatRunsIsLetAlone(t *testing.T) {
+	a, h := holdingOf(t)
+	mem := a.router.Memory()
+	h.account().Add(clientmem.Body, 1<<20)
+	mem.SetLimit(64 << 10)
+	if h.mem.Doomed() {
+		t.Fatal("ended while it runs")
+	}
+	h.answer(1 << 20)
+	mem.SetLimit(32 << 10)
+	if !h.mem.Doomed() || mem.Evicted() != 1 {
+		t.Error("an answer is not ended")
+	}
 }
 
 // Many commands are answered one result at a time, in the same form.

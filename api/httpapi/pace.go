@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"io"
+	"iter"
 	"net/http"
 	"os"
 	"time"
@@ -26,6 +27,7 @@ func (s *Server) paced(next http.Handler) http.Handler {
 		if !s.begin(c) {
 			panic(http.ErrAbortHandler) // displaced: the client cannot be answered, so nothing is done
 		}
+		c.forgetHead()
 		c.handled.Store(true)
 		if r.Body != nil && r.Body != http.NoBody {
 			body := &pacedBody{ReadCloser: r.Body, c: c, left: time.Now()}
@@ -66,18 +68,17 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	} else {
 		_ = b.c.SetReadDeadline(b.deadline)
 	}
-	if b.c.pushed.Load() {
+	if !b.c.await(began) {
 		return 0, os.ErrDeadlineExceeded
 	}
-	b.c.reading.Store(began.UnixNano())
 	n, err := b.ReadCloser.Read(p)
-	b.c.reading.Store(0)
+	b.c.await(time.Time{})
 	b.due -= n
 	b.left = time.Now()
 	switch {
 	case errors.Is(err, io.EOF):
 		b.done = true
-		_ = b.c.SetReadDeadline(time.Time{}) // net/http looks whether the client goes away
+		b.c.complete()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.c.s.stalledBodies.Add(1)
 	}
@@ -91,9 +92,64 @@ func (b *pacedBody) abandon() {
 		return
 	}
 	_ = b.c.SetReadDeadline(time.Now().Add(refusalPatience))
-	if !b.c.pushed.Load() {
+	if b.c.await(time.Time{}) {
 		b.c.s.rest(b.c, &b.c.s.fresh)
 	}
+}
+
+// await notes since when the handler waits for the body. False: the body has no more time.
+func (c *conn) await(since time.Time) bool {
+	c.readMu.Lock()
+	defer c.readMu.Unlock()
+	c.reading = since
+	return !c.pushed
+}
+
+// complete follows the end of the body. Nobody pushes it any more.
+func (c *conn) complete() {
+	c.readMu.Lock()
+	defer c.readMu.Unlock()
+	c.pushed = false
+	_ = c.SetReadDeadline(time.Time{}) // net/http looks whether the client goes away
+}
+
+// stillSince is since when c's handler waits for the body; ok if that is for long.
+func (c *conn) stillSince(now time.Time) (since time.Time, ok bool) {
+	c.readMu.Lock()
+	defer c.readMu.Unlock()
+	return c.reading, !c.reading.IsZero() && !c.pushed && now.Sub(c.reading) >= bodyGrace
+}
+
+// push ends the time of a body that is still awaited since then: its handler answers that
+// it has stalled.
+func (c *conn) push(since time.Time) bool {
+	c.readMu.Lock()
+	defer c.readMu.Unlock()
+	if c.pushed || !c.reading.Equal(since) {
+		return false // it goes on
+	}
+	c.pushed = true
+	return c.SetReadDeadline(time.Unix(1, 0)) == nil
+}
+
+// bodyGrace is how long a body may stand still before it makes room for others.
+const bodyGrace = time.Second
+
+// pushStillest pushes the body that has stood still for longest, and calls then.
+func pushStillest(conns iter.Seq[*conn], then func(*conn)) bool {
+	var found *conn
+	now := time.Now()
+	oldest := now
+	for c := range conns {
+		if since, ok := c.stillSince(now); ok && since.Before(oldest) {
+			found, oldest = c, since
+		}
+	}
+	if found == nil || !found.push(oldest) {
+		return false
+	}
+	then(found)
+	return true
 }
 
 // write writes b as fast as the client reads it, if it reads at all.
@@ -109,4 +165,24 @@ func (c *conn) write(b []byte) (n int, err error) {
 		c.s.stalledAnswers.Add(1)
 	}
 	return n, err
+}
+
+// Headers cost memory before anybody knows from whom they are. What they take beside each
+// other, above some for each, is bounded.
+const (
+	freeHead = 8 << 10
+	maxHeads = 16 << 20
+)
+
+// takeHead counts n bytes of a request that no handler has yet. False: there are too many.
+// Only the goroutine that reads calls it, and forgetHead before it reads again.
+func (c *conn) takeHead(n int64) bool {
+	was := c.head.Add(n) - n
+	more := max(was+n-freeHead, 0) - max(was-freeHead, 0)
+	return c.s.heads.Add(more) <= maxHeads || more == 0
+}
+
+// forgetHead gives back what takeHead has counted.
+func (c *conn) forgetHead() {
+	c.s.heads.Add(-max(c.head.Swap(0)-freeHead, 0))
 }

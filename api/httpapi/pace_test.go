@@ -243,17 +243,7 @@ func TestStalledBodiesMakeRoom(t *testing.T) {
 		fmt.Fprint(c, stalledPut(fmt.Sprint(i), ""))
 		stalled = append(stalled, c)
 	}
-	reading := func() (n int) {
-		srv.mu.Lock()
-		defer srv.mu.Unlock()
-		for c := range srv.conns {
-			if c.reading.Load() != 0 {
-				n++
-			}
-		}
-		return n
-	}
-	poll(t, "all bodies are awaited", func() bool { return reading() == 4 })
+	poll(t, "all bodies are awaited", func() bool { return srv.awaited() == 4 })
 	poll(t, "another client is answered", func() bool {
 		c := connect(t, addr)
 		defer c.Close()
@@ -283,10 +273,73 @@ func TestStalledBodiesMakeRoom(t *testing.T) {
 	poll(t, "all end", func() bool { return srv.Connections() == 0 && srv.leavingNow() == 0 })
 }
 
+// awaited counts the handlers that wait for a body.
+func (s *Server) awaited() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.readMu.Lock()
+		if !c.reading.IsZero() {
+			n++
+		}
+		c.readMu.Unlock()
+	}
+	return n
+}
+
 func (s *Server) leavingNow() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.leaving
+}
+
+// TestLargeHeadersAreBounded: what has no handler yet takes a bounded amount of memory,
+// however many send it, and all of it is given back.
+func TestLargeHeadersAreBounded(t *testing.T) {
+	f := newFixture(t, routertest.Options{}, router.Config{}, Options{})
+	srv, addr := serve(t, ServerOptions{Handler: f})
+	head := "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + strings.Repeat("x", 120<<10)
+	var begun []net.Conn
+	most := maxHeads/(120<<10-freeHead) + 1
+	for range most + 20 {
+		c := connect(t, addr)
+		fmt.Fprint(c, head)
+		begun = append(begun, c)
+	}
+	refused := make(chan problem, len(begun))
+	for _, c := range begun {
+		go func() {
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				return // it may be reset before it has read
+			}
+			var p problem
+			_ = json.NewDecoder(res.Body).Decode(&p)
+			refused <- p
+		}()
+	}
+	if p := <-refused; p.Status != 503 || p.Code != "overloaded" || p.Outcome != notApplied {
+		t.Errorf("%+v", p)
+	}
+	small := connect(t, addr)
+	fmt.Fprint(small, "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+	if res, err := http.ReadResponse(bufio.NewReader(small), nil); err != nil || res.StatusCode != 200 {
+		t.Error("beside them:", res, err)
+	}
+	for _, c := range begun {
+		c.Close()
+	}
+	poll(t, "memory is given back", func() bool { return srv.heads.Load() == 0 })
+	large := connect(t, addr)
+	for range 3 {
+		fmt.Fprint(large, head+"\r\n\r\n")
+		if res, err := http.ReadResponse(bufio.NewReader(large), nil); err != nil || res.StatusCode != 200 {
+			t.Fatal("a large header alone:", res, err)
+		}
+	}
+	if got := srv.heads.Load(); got != 0 {
+		t.Errorf("%d bytes are still counted", got)
+	}
 }
 
 // TestFullServerEndsTLSAtOnce: a handshake would cost more than there is to say.

@@ -93,9 +93,7 @@ func (p *putRequest) fromJSON(body []byte) error {
 	for name, v := range f {
 		switch name {
 		case "value":
-			var s string
-			err = decode(name, v, &s)
-			p.value = []byte(s)
+			p.value, err = decodeText(name, v)
 		case "value_base64":
 			err = decode(name, v, &p.value)
 		case "ttl_ms":

@@ -95,13 +95,18 @@ func New(o Options) (http.Handler, error) {
 	for _, name := range o.AllowedHosts {
 		a.hosts[hostName(name)] = true
 	}
-	// One body may take three quarters, so that it never stands in the way of all others.
-	a.held = newBudget(max(o.MaxHeldBytes, a.maxJSON/3*4+4, 4*(o.MaxValueBytes+maxOverhead)))
+	a.held = newBudget(bodyBudget(o.MaxHeldBytes, o.MaxValueBytes, a.maxJSON))
 	if o.Registerer != nil {
 		a.held.register(o.Registerer)
 		return counted(a.handler(), o.Registerer), nil
 	}
 	return a.handler(), nil
+}
+
+// bodyBudget is the memory for bodies. The largest one may take three quarters, so that it
+// never stands in the way of all others.
+func bodyBudget(asked, value, largest int64) int64 {
+	return max(asked, largest/3*4+4, 4*(value+maxOverhead))
 }
 
 func (a *api) routes() []route {

@@ -59,6 +59,14 @@ func scalarEnd(b []byte, i int) int {
 	return i
 }
 
+// plainString is the text of a string without escapes, where it is.
+func plainString(raw []byte) (text []byte, ok bool) {
+	if len(raw) < 2 || raw[0] != '"' || bytes.IndexByte(raw, '\\') >= 0 {
+		return nil, false
+	}
+	return raw[1 : len(raw)-1 : len(raw)-1], true
+}
+
 func isArray(raw []byte) bool { return len(raw) > 0 && raw[0] == '[' }
 
 // elements yields the elements of an array. They point into it.

@@ -156,6 +156,9 @@ func decodeText(name string, v json.RawMessage) (b []byte, err error) {
 		err = decode(name, v, &b)
 		return b, err
 	}
+	if b, ok := plainString(v); ok {
+		return b, nil
+	}
 	var s string
 	err = decode(name, v, &s)
 	return []byte(s), err

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"math"
@@ -91,9 +90,10 @@ func argument(raw json.RawMessage, held *holding) ([]byte, error) {
 	if len(raw) == 0 {
 		return nil, wrong
 	}
+	if b, ok := plainString(raw); ok {
+		return b, nil
+	}
 	switch c := raw[0]; {
-	case c == '"' && bytes.IndexByte(raw, '\\') < 0:
-		return raw[1 : len(raw)-1 : len(raw)-1], nil
 	case c == '"':
 		if err := held.decoded(2 * clientmem.Alloc(len(raw))); err != nil {
 			return nil, err

@@ -218,8 +218,9 @@ func (s *Session) setReadonly(on bool) {
 }
 
 func (s *Session) setNoEvict(on bool) {
-	s.noEvict.Store(on)
-	s.mem.Protect(on)
+	if s.noEvict.Swap(on) != on {
+		s.mem.Protect(on)
+	}
 }
 
 func (s *Session) setName(name string) {

@@ -112,9 +112,15 @@ func TestConfigMistakes(t *testing.T) {
 		{args: "--maxmemory 99999999999gb", want: "too large"},
 		{args: "--maxmemory-policy lru", want: "is not one of noeviction"},
 		{args: "--max-value-size 1gb", want: "is not within 1kb to 512mb"},
+		{args: "--maxmemory-clients 64mb", want: "--maxmemory-clients: 67108864 bytes is neither 0 nor at least 134217728, twice --max-value-size"},
+		{args: "--maxmemory-clients 1mb --max-value-size 1mb", want: "is neither 0 nor at least 8388608"},
 		{args: "--heartbeat-timeout 1s --election-timeout 500ms", want: "is less than --heartbeat-timeout"},
 		{args: "--request-timeout 5", want: "is not a duration"},
 		{args: "--http 127.0.0.1:7001", want: "is the address of --http too"},
+		{args: "--metrics-http 127.0.0.1:7001", want: "is the address of --resp too"},
+		{args: "--metrics-http nowhere", want: "metrics-http"},
+		{args: "--http-max-connections 0", want: "is less than 1"},
+		{args: "--http-stall-timeout 0s", want: "http-stall-timeout"},
 		{args: "--http 127.0.0.1:0", want: "the port must be a number"},
 		{args: "--id a/b", want: "may hold letters"},
 		{file: "shard: 2", want: `line 1: there is no setting "shard"`},
@@ -132,7 +138,8 @@ func TestConfigMistakes(t *testing.T) {
 	if _, err := load(t, strings.Fields("--http 0.0.0.0:8001 --resp 0.0.0.0:7001 --peer 0.0.0.0:9001 --requirepass x --insecure-peers"), nil, ""); err != nil {
 		t.Errorf("with a password: %v", err)
 	}
-	for _, args := range []string{"--cluster-protocol off", "--cluster-protocol on", "--shards 2 --cluster-protocol off --redirect forward"} {
+	for _, args := range []string{"--cluster-protocol off", "--cluster-protocol on", "--shards 2 --cluster-protocol off --redirect forward",
+		"--maxmemory-clients 0 --log-cache 0", "--max-value-size 512mb", "--maxmemory-clients 128mb"} {
 		if _, err := load(t, strings.Fields(args), nil, ""); err != nil {
 			t.Errorf("%s: %v", args, err)
 		}

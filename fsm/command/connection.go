@@ -75,7 +75,7 @@ var specClient = &Spec{
 		{
 			Name: "client|no-evict", Group: "connection", Arity: 3, Since: "7.0.0",
 			Flags: Connection | Admin | NoScript | Loading | StaleOK, ACL: []string{"admin", "slow", "dangerous", "connection"},
-			Summary: "Accepted for compatibility: connections are never closed to save memory.",
+			Summary: "Keeps this connection from being closed when clients hold more than maxmemory-clients.",
 			Syntax:  "ON | OFF",
 		},
 		{

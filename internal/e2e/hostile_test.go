@@ -127,7 +127,7 @@ func TestHugePipeline(t *testing.T) {
 
 // Ten thousand idle connections cost little and disturb nobody.
 func TestIdleConnections(t *testing.T) {
-	c := StartCluster(t, Options{Nodes: 1, Flags: []string{"--maxclients", "12000"}})
+	c := StartCluster(t, Options{Nodes: 1, Flags: []string{"--maxclients", "12000", "--http-max-connections", "64"}})
 	n := c.Nodes[0]
 	want := 10000
 	var limit syscall.Rlimit
@@ -138,7 +138,7 @@ func TestIdleConnections(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Logf("raising the limit of open files: %v", err)
 	}
-	if room := int(min(limit.Max, 1<<20)) - 500; room < want {
+	if room := int(min(limit.Max, 1<<20)) - 700; room < want {
 		want = room
 		t.Logf("the limit of open files is %d: %d connections", limit.Max, want)
 	}
