@@ -13,7 +13,24 @@ import (
 
 var errBadClientName = resp.Err("ERR Client names cannot contain spaces, newlines or special characters.")
 
-// validName reports whether a client name can stand in CLIENT LIST.
+// maxNameBytes bounds what each line of CLIENT LIST says of a client's own choice. Redis has
+// no bound, and so a few clients with long names make a reply of any size.
+const maxNameBytes = 1024
+
+var errLongClientName = resp.Err("ERR Client names are limited to " + strconv.Itoa(maxNameBytes) + " bytes")
+
+// refuseName is why a client name cannot stand in CLIENT LIST, or no error.
+func refuseName(name []byte) resp.Value {
+	switch {
+	case len(name) > maxNameBytes:
+		return errLongClientName
+	case !validName(name):
+		return errBadClientName
+	}
+	return resp.Value{}
+}
+
+// validName reports whether a client name can be told apart from what follows it.
 func validName(name []byte) bool {
 	for _, c := range name {
 		if c < '!' || c > '~' {
@@ -24,8 +41,8 @@ func validName(name []byte) bool {
 }
 
 func doClientSetname(_ *Router, _ context.Context, s *Session, args command.Args) resp.Value {
-	if !validName(args[2]) {
-		return errBadClientName
+	if refuse := refuseName(args[2]); refuse.IsError() {
+		return refuse
 	}
 	s.setName(string(args[2]))
 	return resp.OK

@@ -216,3 +216,15 @@ func TestCommandListNamesSubcommands(t *testing.T) {
 		}
 	}
 }
+
+// TestClientNamesAreBounded: every line of CLIENT LIST carries one.
+func TestClientNamesAreBounded(t *testing.T) {
+	r, _, s := newRouter(t, routertest.Options{}, router.Config{})
+	fits, long := strings.Repeat("n", 1024), strings.Repeat("n", 1025)
+	script(t, r, s, strings.NewReplacer("FITS", fits, "LONG", long).Replace(`
+		CLIENT SETNAME FITS => +OK
+		CLIENT SETNAME LONG => -ERR Client names are limited to 1024 bytes
+		HELLO 2 SETNAME LONG => -ERR Client names are limited to 1024 bytes
+		CLIENT GETNAME => FITS
+	`))
+}

@@ -135,8 +135,8 @@ func parseHello(args command.Args) (h helloArgs, refuse resp.Value) {
 			i += 2
 		case isWord(args[i], "SETNAME") && left >= 1:
 			h.name, h.setName = string(args[i+1]), true
-			if !validName(args[i+1]) {
-				return h, errBadClientName
+			if refuse := refuseName(args[i+1]); refuse.IsError() {
+				return h, refuse
 			}
 			i++
 		default:

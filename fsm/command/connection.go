@@ -99,7 +99,7 @@ var specClient = &Spec{
 		{
 			Name: "client|setname", Group: "connection", Arity: 3, Since: "2.6.9",
 			Flags: Connection | NoScript | Loading | StaleOK, ACL: []string{"slow", "connection"},
-			Summary: "Names this connection, for CLIENT LIST.",
+			Summary: "Names this connection, for CLIENT LIST; at most 1024 bytes.",
 			Syntax:  "name",
 		},
 	},

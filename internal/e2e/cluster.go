@@ -36,6 +36,7 @@ type Options struct {
 	Nodes    int      // default 3
 	Flags    []string // for `lockstep serve` of every node
 	NodeArgs func(id string) []string
+	Env      []string // of every node, besides that of the test
 	Password string
 	TLS      *tls.Config // of this test as a client
 	Ulimit   string      // for /bin/sh before a node starts, such as "ulimit -n 256"
@@ -49,7 +50,7 @@ type Node struct {
 	LogFile        string
 	HTTP, RESP     string // host:port
 	Peer           string
-	args           []string
+	args, env      []string
 	ulimit         string
 	client         *http.Client
 	scheme, bearer string

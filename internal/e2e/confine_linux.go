@@ -27,7 +27,7 @@ func (n *Node) Confine(t testing.TB, bytes int64) bool {
 		t.Logf("no control group for %s: %v", n.ID, err)
 		return false
 	}
-	t.Cleanup(func() {
+	n.t.Cleanup(func() {
 		n.Kill()
 		deadline := time.Now().Add(5 * time.Second)
 		for os.Remove(dir) != nil && time.Now().Before(deadline) {
@@ -52,7 +52,10 @@ func (n *Node) PeakMemory(t testing.TB) int64 {
 	if err != nil {
 		return 0 // it has ended
 	}
-	_, rest, _ := strings.Cut(string(text), "VmHWM:")
+	_, rest, alive := strings.Cut(string(text), "VmHWM:")
+	if !alive {
+		return 0
+	}
 	var kib int64
 	if _, err := fmt.Sscan(rest, &kib); err != nil {
 		t.Fatalf("%s: %v in %s", n.ID, err, text)
