@@ -267,7 +267,7 @@ type conn struct {
 	head atomic.Int64 // bytes that have come for the next request, while no handler has it
 
 	readMu  sync.Mutex
-	reading time.Time // guarded by readMu; since when a handler waits for the body; zero: it does not
+	reading time.Time // guarded by readMu; since when little of the body has come; zero: no handler waits for it
 	pushed  bool      // guarded by readMu; the body has no more time
 
 	leaving bool            // guarded by s.mu; it is counted in s.leaving

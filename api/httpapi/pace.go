@@ -31,6 +31,7 @@ func (s *Server) paced(next http.Handler) http.Handler {
 		c.handled.Store(true)
 		if r.Body != nil && r.Body != http.NoBody {
 			body := &pacedBody{ReadCloser: r.Body, c: c, left: time.Now()}
+			body.since = body.left
 			body.extend()
 			defer body.abandon()
 			own := *r // net/http looks at the Body of its request again
@@ -47,6 +48,8 @@ type pacedBody struct {
 	due      int       // bytes that must come until deadline
 	deadline time.Time // of the client; what the handler takes between two reads is added
 	left     time.Time // when the last Read returned
+	since    time.Time // that stillBytes have not come
+	came     int       // since then
 	done     bool
 }
 
@@ -61,20 +64,23 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 		return b.ReadCloser.Read(p)
 	}
 	began := time.Now()
-	b.deadline = b.deadline.Add(began.Sub(b.left))
-	b.left = began
+	own := began.Sub(b.left)
+	b.deadline, b.since, b.left = b.deadline.Add(own), b.since.Add(own), began
 	if b.due <= 0 {
 		b.extend()
 	} else {
 		_ = b.c.SetReadDeadline(b.deadline)
 	}
-	if !b.c.await(began) {
+	if !b.c.await(b.since) {
 		return 0, os.ErrDeadlineExceeded
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.c.await(time.Time{})
 	b.due -= n
 	b.left = time.Now()
+	if b.came += n; b.came >= stillBytes {
+		b.since, b.came = b.left, 0
+	}
 	switch {
 	case errors.Is(err, io.EOF):
 		b.done = true
@@ -97,7 +103,7 @@ func (b *pacedBody) abandon() {
 	}
 }
 
-// await notes since when the handler waits for the body. False: the body has no more time.
+// await notes that the handler waits for the body, and since when little has come. False: the body has no more time.
 func (c *conn) await(since time.Time) bool {
 	c.readMu.Lock()
 	defer c.readMu.Unlock()
@@ -113,15 +119,15 @@ func (c *conn) complete() {
 	_ = c.SetReadDeadline(time.Time{}) // net/http looks whether the client goes away
 }
 
-// stillSince is since when c's handler waits for the body; ok if that is for long.
+// stillSince is since when little of the body has come; ok if it is awaited and that is long.
 func (c *conn) stillSince(now time.Time) (since time.Time, ok bool) {
 	c.readMu.Lock()
 	defer c.readMu.Unlock()
 	return c.reading, !c.reading.IsZero() && !c.pushed && now.Sub(c.reading) >= bodyGrace
 }
 
-// push ends the time of a body that is still awaited since then: its handler answers that
-// it has stalled.
+// push ends the time of a body that has not come on since then: its handler answers that it
+// has stalled.
 func (c *conn) push(since time.Time) bool {
 	c.readMu.Lock()
 	defer c.readMu.Unlock()
@@ -132,8 +138,12 @@ func (c *conn) push(since time.Time) bool {
 	return c.SetReadDeadline(time.Unix(1, 0)) == nil
 }
 
-// bodyGrace is how long a body may stand still before it makes room for others.
-const bodyGrace = time.Second
+// A body stands still when less than stillBytes come in bodyGrace. Then it makes room for
+// others who need some.
+const (
+	bodyGrace  = time.Second
+	stillBytes = 1 << 10
+)
 
 // pushStillest pushes the body that has stood still for longest, and calls then.
 func pushStillest(conns iter.Seq[*conn], then func(*conn)) bool {
