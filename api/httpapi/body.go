@@ -58,11 +58,14 @@ func (a *api) readBody(w http.ResponseWriter, r *http.Request, limit int64) (bod
 	body, err = readCharged(r.Context(), held, held, most)
 	if err != nil {
 		held.release()
+		if errors.Is(err, errNoMemory) {
+			return nil, nil, held.refusal()
+		}
 		return nil, nil, bodyProblem(err, limit)
 	}
 	if held.run() != nil {
 		held.release()
-		return nil, nil, noMemory
+		return nil, nil, held.refusal()
 	}
 	return body, held, nil
 }
@@ -117,8 +120,6 @@ func bodyProblem(err error, limit int64) error {
 	switch {
 	case errors.As(err, &large):
 		return tooLarge(limit)
-	case errors.Is(err, errNoMemory):
-		return noMemory
 	case errors.Is(err, errNoBudget):
 		return problem{Status: http.StatusServiceUnavailable, Code: "overloaded", Detail: "too many large requests at once"}
 	case errors.Is(err, os.ErrDeadlineExceeded):

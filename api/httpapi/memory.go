@@ -28,16 +28,20 @@ type holding struct {
 	buffer  int64              // of the body, as counted
 	old     int64              // the buffer before it
 	pending int64              // decoded, and not counted yet
+	tooMuch bool               // it does not fit by itself
 	reading atomic.Bool
 }
 
 // smallBytes are counted with the connection.
 const smallBytes = 4 << 10
 
+// errNoMemory ends the reading of a body; the holding knows which of the two problems it is.
 var (
 	errNoMemory = errors.New("httpapi: clients hold as much memory as they may")
 	noMemory    = problem{Status: http.StatusServiceUnavailable, Code: "overloaded",
 		Detail: "clients hold as much memory as --maxmemory-clients allows"}
+	tooMuchMemory = problem{Status: http.StatusRequestEntityTooLarge, Code: "too_large",
+		Detail: "the request takes more memory than --maxmemory-clients allows, also by itself"}
 )
 
 // hold begins a request with a body, or an answer, that may be large.
@@ -110,10 +114,11 @@ func (h *holding) dropOld() {
 }
 
 func (h *holding) take(n int64) error {
-	if !h.account().Take(clientmem.Body, n) {
-		return errNoMemory
+	if h.account().Take(clientmem.Body, n) {
+		return nil
 	}
-	return nil
+	h.tooMuch = h.mem.Total()+n > h.a.router.Memory().Limit()
+	return errNoMemory
 }
 
 // decoded counts what is decoded from the body, before it takes memory.
@@ -123,7 +128,7 @@ func (h *holding) decoded(n int64) error {
 	}
 	n, h.pending = h.pending, 0
 	if h.take(n) != nil {
-		return noMemory
+		return h.refusal()
 	}
 	return nil
 }
@@ -138,6 +143,14 @@ func (h *holding) decoding(body []byte) error {
 		return h.decoded(n)
 	}
 	return nil
+}
+
+// refusal is the answer to a request that was refused memory.
+func (h *holding) refusal() problem {
+	if h.tooMuch {
+		return tooMuchMemory
+	}
+	return noMemory
 }
 
 // run follows the body: the request is let alone now.
