@@ -365,11 +365,19 @@ type Digest struct {
 	State uint64 `json:"state"` // over clock, settings, sessions, idempotency records, locks
 }
 
+func sumOf(parts [][]byte) uint64 {
+	h := xxhash.New()
+	for _, p := range parts {
+		_, _ = h.Write(p)
+	}
+	return h.Sum64()
+}
+
 // Digest returns the digest of the present state. It walks every key.
 func (f *FSM) Digest() Digest {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return Digest{Index: f.index, Keys: f.store.Len(), Sum: f.store.Digest(), State: xxhash.Sum64(f.encodeState())}
+	return Digest{Index: f.index, Keys: f.store.Len(), Sum: f.store.Digest(), State: sumOf(f.encodeState())}
 }
 
 // Reconfigure runs fn on the store under the write lock: for the eviction
@@ -404,10 +412,13 @@ func (f *FSM) Settings() (leaseMillis, onceMillis, onceBytes uint64) {
 func (f *FSM) BootOf(node string) uint64 {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if s := f.sessions[node]; s != nil {
-		return s.boot
+	var boot uint64
+	for _, name := range []string{node, LargeBatches(node)} {
+		if s := f.sessions[name]; s != nil {
+			boot = max(boot, s.boot)
+		}
 	}
-	return 0
+	return boot
 }
 
 // OnceFigures are about the ids of idempotent commands.

@@ -12,7 +12,7 @@
 // # Calls
 //
 // Call sends a request to a peer's Handler and waits for the reply. Calls are
-// multiplexed over three connections per peer and direction: one for methods
+// multiplexed over four connections per peer and direction: one for methods
 // whose handlers never block (see HandleInline), one for the rest, and one for
 // messages above 256 KiB in either direction, which would delay others.
 // An error of Call is one of three kinds and never mistaken for another:

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/lockstepkv/lockstep/internal/bulk"
 )
 
 const octetStream = "application/octet-stream"
@@ -59,11 +61,7 @@ func (a *api) readBody(w http.ResponseWriter, r *http.Request, limit int64) (bod
 	if err != nil {
 		return nil, nil, problem{Status: http.StatusServiceUnavailable, Code: "overloaded", Detail: "too many large requests at once"}
 	}
-	var buf bytes.Buffer
-	if r.ContentLength > 0 {
-		buf.Grow(int(min(r.ContentLength, 1<<20)) + bytes.MinRead)
-	}
-	if _, err = io.Copy(&buf, http.MaxBytesReader(w, r.Body, limit)); err != nil {
+	if body, err = readAll(http.MaxBytesReader(w, r.Body, limit), r.ContentLength); err != nil {
 		release()
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
@@ -71,7 +69,36 @@ func (a *api) readBody(w http.ResponseWriter, r *http.Request, limit int64) (bod
 		}
 		return nil, nil, badRequest("truncated_body", "the body ended early")
 	}
-	return buf.Bytes(), release, nil
+	return body, release, nil
+}
+
+// firstBytes is how much memory the announced length of a body gets before any of it came.
+const firstBytes = 1 << 20
+
+// readAll reads r to its end. length is what was announced, negative if nothing was.
+func readAll(r io.Reader, length int64) ([]byte, error) {
+	if length < 0 {
+		var buf bytes.Buffer
+		_, err := io.Copy(&buf, r)
+		return buf.Bytes(), err
+	}
+	body := make([]byte, 0, min(length, firstBytes))
+	for {
+		for len(body) < cap(body) {
+			next := body[len(body):min(len(body)+firstBytes, cap(body))]
+			bulk.Ready(next)
+			n, err := io.ReadFull(r, next)
+			if body = body[:len(body)+n]; err != nil {
+				return nil, err
+			}
+		}
+		if int64(len(body)) == length {
+			return body, nil
+		}
+		grown := make([]byte, len(body), bulk.NextSize(int(length), len(body)))
+		bulk.Copy(grown, body)
+		body = grown
+	}
 }
 
 func tooLarge(limit int64) error {
