@@ -14,6 +14,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/internal/bulk"
 	"github.com/lockstepkv/lockstep/internal/failpoint"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
@@ -460,9 +461,14 @@ func (f *FSM) WaitReached(ctx context.Context, index uint64) error {
 // process started.
 func (f *FSM) Counters() (evicted, expired uint64) { return f.evicted.Load(), f.expired.Load() }
 
+// largeBytes is how much has to go at once for its memory to be given back soon.
+const largeBytes = 1 << 20
+
 func (f *FSM) noteUsed() {
 	used := f.store.Used()
-	f.used.Store(used)
+	if less := f.used.Swap(used) - used; less >= largeBytes {
+		bulk.Passed(int(less)) // a large value is gone, or very many
+	}
 	f.peak.Store(max(f.peak.Load(), used))
 }
 

@@ -167,7 +167,7 @@ func TestOverloadIsRefusedForCertain(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	big := command.Batch{N: 1, Body: make([]byte, 2<<20)}
-	go o.propose(ctx, big)
+	go o.propose(t.Context(), big)
 	for held := int64(0); held == 0; runtime.Gosched() {
 		o.mu.Lock()
 		held = o.bytes
