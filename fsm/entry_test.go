@@ -3,6 +3,7 @@ package fsm
 import (
 	"bytes"
 	"encoding/binary"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -190,3 +191,23 @@ type sink struct{ *bytes.Buffer }
 func (sink) Close() error  { return nil }
 func (sink) Cancel() error { return nil }
 func (sink) ID() string    { return "" }
+
+// A value that was deleted is not kept by what the state machine uses again.
+func TestDeletedLargeValueIsLetGo(t *testing.T) {
+	var u command.Batch
+	u.Add(command.Args{[]byte("SET"), []byte("k"), make([]byte, 64<<20)})
+	e := Entry{StampMillis: 1, MonoMillis: 1, Batches: []Batch{{Node: "n1", Boot: 1, Seq: 1, Units: 1, Parts: u.Parts, Body: u.Body}}}
+	r := &replica{f: newTestFSM()}
+	for c := Cut(&e, 1); !c.Done(); {
+		r.apply(c.Next())
+	}
+	u, e = command.Batch{}, Entry{}
+	r.apply(entryOf(2, batch("n1", 1, 2, 1, "DEL k")))
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	if m.HeapAlloc > 48<<20 {
+		t.Errorf("%d MiB are held", m.HeapAlloc>>20)
+	}
+	runtime.KeepAlive(r)
+}

@@ -177,7 +177,7 @@ func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error
 		}
 		data = whole
 		f.store.Adopt(whole) // a large value stays where it was assembled
-		defer f.store.Adopt(nil)
+		defer f.letGo()
 	} else {
 		f.partial.see(term)
 	}
@@ -195,6 +195,12 @@ func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error
 		}
 	}
 	return results, nil
+}
+
+// letGo forgets a large entry, which what is used again would keep in memory.
+func (f *FSM) letGo() {
+	f.store.Adopt(nil)
+	f.scratch, f.reader, f.unit, f.cmdCtx = Entry{}, command.UnitReader{}, command.Unit{}, command.Ctx{}
 }
 
 // begin does what comes before the batches: clock, expiry, evictions, settings.
