@@ -37,9 +37,14 @@ type incoming struct {
 }
 
 // largeWindow is how many fragments of a large entry may be on their way: enough
-// that the disks are never idle, few enough that an entry that comes meanwhile
-// gets its turn soon.
-const largeWindow = 8
+// that the disks are never idle. With others beside it is sharedWindow: an entry of theirs
+// is flushed together with the fragments before it, on every node.
+const (
+	largeWindow  = 8
+	sharedWindow = 2
+	// besideFor is how long others count after an entry of theirs.
+	besideFor = 100 * time.Millisecond
+)
 
 // packer puts every batch that waits into one log entry. It keeps one entry in
 // flight: what comes meanwhile goes into the next. A large entry, which goes in
@@ -56,6 +61,8 @@ type packer struct {
 	audit atomic.Bool  // the next entry is to ask for an audit
 	tick  atomic.Bool  // an entry is wanted even if nothing waits
 	want  atomic.Int64 // while gather waits: how many units it waits for
+
+	packed atomic.Int64 // when a small entry last began or ended, Unix nanoseconds
 
 	large chan struct{} // capacity 1, full while a large entry is on its way
 
@@ -179,7 +186,9 @@ func (p *packer) packOne(ctx context.Context) bool {
 		p.finishLarge(ctx, pk, cut, term)
 		return true
 	}
+	p.packed.Store(time.Now().UnixNano())
 	waited := p.finish(ctx, pk, cut, term)
+	p.packed.Store(time.Now().UnixNano())
 	p.expected = int64(pk.units) + waited
 	p.pacer.logged(pk.units)
 	return true
@@ -379,7 +388,7 @@ func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
 		if pk.withdrawn() {
 			return nil, errNotServing
 		}
-		if len(window) == largeWindow {
+		for len(window) >= p.window() {
 			if err := p.g.await(window[0]); err != nil {
 				return nil, errNotServing
 			}
@@ -395,6 +404,14 @@ func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
 		return nil, errDoubt // the fragments were interrupted by another leader's
 	}
 	return results, nil
+}
+
+// window is how many fragments may be on their way now.
+func (p *packer) window() int {
+	if time.Since(time.Unix(0, p.packed.Load())) < besideFor {
+		return sharedWindow
+	}
+	return largeWindow
 }
 
 // withdrawn reports whether nobody waits any more for a large batch.
