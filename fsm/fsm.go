@@ -428,6 +428,16 @@ func (f *FSM) BootOf(node string) uint64 {
 	return boot
 }
 
+// ReplyBytes is what the replies take that nodes have not said they have.
+func (f *FSM) ReplyBytes() (n int) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	for _, s := range f.sessions {
+		n += s.held
+	}
+	return n
+}
+
 // OnceFigures are about the ids of idempotent commands.
 type OnceFigures struct {
 	Replies    int   // kept

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -205,5 +206,57 @@ func TestNoLeaderForALargeValue(t *testing.T) {
 	defer cancel()
 	if _, err := o.propose(ctx, b); !errors.Is(err, command.ErrUnavailable) || ctx.Err() != nil {
 		t.Errorf("%v, %v", err, ctx.Err())
+	}
+}
+
+// TestWithdrawnInDoubt: a batch that was withdrawn too late is sent again until it is answered.
+func TestWithdrawnInDoubt(t *testing.T) {
+	o := testOrigin()
+	o.maxBytes = 10 << 20
+	kicked := make(chan struct{}, 10)
+	o.kick = func() { kicked <- struct{}{} }
+	ctx, cancel := context.WithCancel(t.Context())
+	answer := make(chan error, 1)
+	go func() {
+		_, err := o.propose(ctx, largeBatch("big"))
+		answer <- err
+	}()
+	<-kicked
+	f := o.takeLarge()
+	cancel()
+	for !f.withdrawn.Load() {
+		runtime.Gosched()
+	}
+	o.fail(f, true)
+	if err := <-answer; !errors.Is(err, command.ErrInDoubt) {
+		t.Errorf("%v", err)
+	}
+	if again := o.takeLarge(); again != f || again.withdrawn.Load() {
+		t.Error("the leader would not log it, and nobody would ever know")
+	}
+}
+
+// TestLargeReplyIsNotKept until the next large batch of the node.
+func TestLargeReplyIsNotKept(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	leader := c.leader()
+	for _, id := range []string{leader, c.others(leader)[0]} {
+		key := "big" + id
+		if _, err := c.group(id).Propose(t.Context(), largeBatch(key)); err != nil {
+			t.Fatal(err)
+		}
+		var b command.Batch
+		b.Add(command.Args{[]byte("SET"), []byte(key), make([]byte, 2<<20), []byte("GET")})
+		if replies, err := c.group(id).Propose(t.Context(), b); err != nil || len(replies[0].Str) != 3<<20 {
+			t.Fatalf("%v", err)
+		}
+		c.eventually(func() error {
+			for _, at := range c.ids {
+				if n := c.group(at).fsm.ReplyBytes(); n > 1<<20 {
+					return fmt.Errorf("%s keeps %d bytes of replies", at, n)
+				}
+			}
+			return nil
+		})
 	}
 }

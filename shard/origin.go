@@ -255,6 +255,7 @@ func (o *origin) takeFrom(l *lane, maxBytes int) *flight {
 	for _, f := range l.flights {
 		if !f.out {
 			f.out = true
+			f.withdrawn.Store(false) // it is in doubt: only its answer ends that
 			f.batch.Acked = l.acked()
 			return f
 		}
@@ -340,6 +341,25 @@ func (o *origin) finish(f *flight, result fsm.BatchResult, err error) {
 		}
 		close(p.done)
 		p.late()
+	}
+	if f.lane == &o.large && len(f.lane.flights)+len(f.lane.pending) == 0 && costly(result.Replies) {
+		o.acknowledgeLocked()
+	}
+}
+
+// costly reports whether replies should not be remembered until another large batch comes.
+func costly(replies []resp.Value) bool {
+	n := 0
+	for _, v := range replies {
+		n += command.ReplyCost(v)
+	}
+	return n > 4<<10
+}
+
+// acknowledgeLocked has an empty batch logged that says that all large ones are answered.
+func (o *origin) acknowledgeLocked() {
+	if !o.closed {
+		o.large.pending = append(o.large.pending, &proposal{lane: &o.large, queued: time.Now(), done: make(chan struct{})})
 	}
 }
 

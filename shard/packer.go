@@ -67,13 +67,13 @@ type packer struct {
 	large chan struct{} // capacity 1, full while a large entry is on its way
 
 	// What follows is touched by run alone.
-	timer     *time.Timer
-	pacer     *pacer
-	expected  int64 // units that may come together for the next entry
-	lastStamp fsm.Stamp
-	nextID    uint64 // of fragmented entries
-	ownLast   bool   // a large batch of another node was taken last
-	picker    *store.Picker
+	timer      *time.Timer
+	pacer      *pacer
+	expected   int64 // units that may come together for the next entry
+	lastStamp  fsm.Stamp
+	nextID     uint64 // of fragmented entries
+	othersLast bool   // a large batch of another node was taken last
+	picker     *store.Picker
 }
 
 func newPacker(g *Group) *packer {
@@ -227,10 +227,10 @@ func (p *packer) finishLarge(ctx context.Context, pk *pack, cut *fsm.Cutter, ter
 func (p *packer) collectLarge() *pack {
 	pk := &pack{g: p.g}
 	p.mu.Lock()
-	if n := len(p.bulk); n > 0 && !p.ownLast {
-		p.ownLast = true
+	if n := len(p.bulk); n > 0 && !p.othersLast {
+		p.othersLast = true
 	} else if f := p.g.origin.takeLarge(); f != nil {
-		pk.flights, p.ownLast = []*flight{f}, false
+		pk.flights, p.othersLast = []*flight{f}, false
 	} else if n == 0 {
 		p.mu.Unlock()
 		return nil
