@@ -13,10 +13,12 @@ import (
 // snapshots. A node refuses what it does not know.
 const FormatVersion = 2
 
-// MaxEntryBytes bounds the size of one log entry. What is larger goes in
-// fragments of FragmentBytes.
+// MaxEntryBytes is how much is collected for one log entry. An entry that has become
+// larger than wholeBytes, by a large command or by long keys to evict, goes in fragments of
+// FragmentBytes.
 const (
 	MaxEntryBytes = 1 << 20
+	wholeBytes    = 2 << 20
 	FragmentBytes = 256 << 10
 )
 
@@ -61,12 +63,16 @@ type Eviction struct {
 
 // Batch is a run of units that one node proposes for its clients.
 type Batch struct {
-	Node  string // the node that owns the batch
+	Node  string // the node that owns the batch; see LargeBatches
 	Boot  uint64 // that node's boot counter
 	Seq   uint64 // number of the batch, from 1 in each boot
 	Acked uint64 // every batch up to this one is resolved; its replies may be forgotten
-	Units int    // number of units in Body
-	Body  []byte // units, encoded by package command
+	Units int    // number of units in Parts and Body
+
+	// The units, encoded by package command: Parts, one after the other, and then Body.
+	// One that was decoded has Body alone.
+	Parts [][]byte
+	Body  []byte
 }
 
 // Entry is the content of one log entry.
@@ -110,7 +116,25 @@ func (e *Entry) appendHead(dst []byte) []byte {
 
 // AppendTo encodes b, as it stands in an entry and in a peer's message.
 func (b *Batch) AppendTo(dst []byte) []byte {
-	return bulk.Append(b.appendHead(dst), b.Body)
+	dst = b.appendHead(dst)
+	for _, p := range b.Parts {
+		dst = bulk.Append(dst, p)
+	}
+	return bulk.Append(dst, b.Body)
+}
+
+// Encoded returns what AppendTo appends in parts, uncopied. The first has prefix before it.
+func (b *Batch) Encoded(prefix []byte) [][]byte {
+	return append(append([][]byte{b.appendHead(prefix)}, b.Parts...), b.Body)
+}
+
+// UnitBytes is the length of the encoded units.
+func (b *Batch) UnitBytes() int {
+	n := len(b.Body)
+	for _, p := range b.Parts {
+		n += len(p)
+	}
+	return n
 }
 
 // appendHead encodes what comes before the body's bytes.
@@ -120,11 +144,11 @@ func (b *Batch) appendHead(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, b.Seq)
 	dst = binary.AppendUvarint(dst, b.Acked)
 	dst = binary.AppendUvarint(dst, uint64(b.Units))
-	return binary.AppendUvarint(dst, uint64(len(b.Body)))
+	return binary.AppendUvarint(dst, uint64(b.UnitBytes()))
 }
 
 // Size estimates the encoded size of b, never too low.
-func (b *Batch) Size() int { return len(b.Body) + len(b.Node) + 6*binary.MaxVarintLen64 }
+func (b *Batch) Size() int { return b.UnitBytes() + len(b.Node) + 6*binary.MaxVarintLen64 }
 
 // DecodeEntry decodes data into e, which then shares it. Fragments are not
 // entries; the state machine assembles them first.

@@ -3,11 +3,14 @@ package fsm
 import (
 	"bytes"
 	"encoding/binary"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/hashicorp/raft"
 
+	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/heapuse"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -112,4 +115,99 @@ func FuzzDecodeBatch(f *testing.F) {
 			t.Fatalf("what was decoded and encoded does not decode: %v", err)
 		}
 	})
+}
+
+// A batch in parts is, cut or whole, what it is in one piece; its long arguments are not copied.
+func TestBatchInParts(t *testing.T) {
+	long := bytes.Repeat([]byte("0123456789abcdef"), command.ReferenceBytes/16)
+	var b command.Batch
+	b.AddMulti([]command.Watch{{Key: []byte("w"), Version: 1}}, []command.Args{{[]byte("SET"), long, long}, {[]byte("GET"), []byte("k")}})
+	b.Add(command.Args{[]byte("SET"), []byte("k"), long, []byte("NX")})
+	if len(b.Parts) != 6 || &b.Parts[1][0] != &long[0] || b.Size() < 3*len(long) {
+		t.Fatalf("%d parts of %d bytes", len(b.Parts), b.Size())
+	}
+	parts := Batch{Node: "n1", Boot: 1, Seq: 2, Acked: 1, Units: b.N, Parts: b.Parts, Body: b.Body}
+	whole := parts
+	whole.Parts, whole.Body = nil, slices.Concat(append(b.Parts, b.Body)...)
+	want := whole.AppendTo(nil)
+	for name, got := range map[string][]byte{"AppendTo": parts.AppendTo(nil), "Encoded": slices.Concat(parts.Encoded(nil)...)} {
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s: %d bytes, want %d", name, len(got), len(want))
+		}
+	}
+	back, err := DecodeBatch(want)
+	if err != nil || back.Check() != nil {
+		t.Fatal(err, back.Check())
+	}
+	e := Entry{StampMillis: 1, MonoMillis: 1, Batches: []Batch{parts}}
+	r := &replica{f: newTestFSM()}
+	var results []BatchResult
+	for c := Cut(&e, 1); !c.Done(); {
+		results = r.apply(c.Next())
+	}
+	if len(results) != 1 || len(results[0].Replies) != 2 {
+		t.Fatalf("%v", results)
+	}
+}
+
+// What there is of a large entry is not copied when the state is frozen, under the lock.
+func TestUnfinishedEntryIsNotCopied(t *testing.T) {
+	b := batch("n1", 1, 1, 0)
+	var u command.Batch
+	u.Add(command.Args{[]byte("SET"), []byte("k"), make([]byte, 64<<20)})
+	b.Units, b.Parts, b.Body = u.N, u.Parts, u.Body
+	e := Entry{StampMillis: 1, MonoMillis: 1, Batches: []Batch{b}}
+	r := &replica{f: newTestFSM()}
+	c := Cut(&e, 1)
+	for range 200 {
+		r.apply(c.Next())
+	}
+	var z *frozen
+	if used := heapuse.Of(func() { z, _ = r.f.freeze() }); used > 4<<20 {
+		t.Errorf("freezing a state with 50 MiB of an entry takes %d bytes", used)
+	}
+	var file bytes.Buffer
+	if err := z.Persist(sink{&file}); err != nil {
+		t.Fatal(err)
+	}
+	z.Release()
+	other := &replica{f: newTestFSM(), index: r.index}
+	if err := other.f.RestoreFrom(&file); err != nil {
+		t.Fatal(err)
+	}
+	var results []BatchResult
+	for !c.Done() {
+		next := c.Next()
+		r.apply(next)
+		results = other.apply(next)
+	}
+	if len(results) != 1 || r.f.Digest() != other.f.Digest() {
+		t.Errorf("%v: %v, want %v", results, other.f.Digest(), r.f.Digest())
+	}
+}
+
+type sink struct{ *bytes.Buffer }
+
+func (sink) Close() error  { return nil }
+func (sink) Cancel() error { return nil }
+func (sink) ID() string    { return "" }
+
+// A value that was deleted is not kept by what the state machine uses again.
+func TestDeletedLargeValueIsLetGo(t *testing.T) {
+	var u command.Batch
+	u.Add(command.Args{[]byte("SET"), []byte("k"), make([]byte, 64<<20)})
+	e := Entry{StampMillis: 1, MonoMillis: 1, Batches: []Batch{{Node: "n1", Boot: 1, Seq: 1, Units: 1, Parts: u.Parts, Body: u.Body}}}
+	r := &replica{f: newTestFSM()}
+	for c := Cut(&e, 1); !c.Done(); {
+		r.apply(c.Next())
+	}
+	u, e = command.Batch{}, Entry{}
+	r.apply(entryOf(2, batch("n1", 1, 2, 1, "DEL k")))
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	if m.HeapAlloc > 48<<20 {
+		t.Errorf("%d MiB are held", m.HeapAlloc>>20)
+	}
+	runtime.KeepAlive(r)
 }

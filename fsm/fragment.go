@@ -21,8 +21,7 @@ func Cut(e *Entry, id uint64) *Cutter {
 	c := &Cutter{id: id}
 	head := e.appendHead(nil)
 	for i := range e.Batches {
-		head = e.Batches[i].appendHead(head)
-		c.rest = append(c.rest, head, e.Batches[i].Body)
+		c.rest = append(c.rest, e.Batches[i].Encoded(head)...)
 		head = nil
 	}
 	c.rest = append(c.rest, head)
@@ -33,7 +32,7 @@ func Cut(e *Entry, id uint64) *Cutter {
 }
 
 // Large reports whether the entry goes in fragments.
-func (c *Cutter) Large() bool { return c.total > MaxEntryBytes }
+func (c *Cutter) Large() bool { return c.total > wholeBytes }
 
 // Done reports whether all was returned.
 func (c *Cutter) Done() bool { return c.offset == c.total }
@@ -108,6 +107,7 @@ func (a *assembly) add(term uint64, data []byte) (entry []byte, err error) {
 		*a = assembly{}
 		return nil, nil
 	}
+	bulk.Passed(len(data))
 	a.reserve(uint64(len(a.data) + len(chunk)))
 	a.data = bulk.Append(a.data, chunk)
 	if uint64(len(a.data)) < a.total {
@@ -118,16 +118,12 @@ func (a *assembly) add(term uint64, data []byte) (entry []byte, err error) {
 	return entry, nil
 }
 
-// assemblyGrowth is how many times what has arrived the memory of an entry may
-// become, whatever its first fragment announces. The larger, the less is copied.
-const assemblyGrowth = 8
-
 // reserve makes room for n bytes of the entry.
 func (a *assembly) reserve(n uint64) {
 	if uint64(cap(a.data)) >= n {
 		return
 	}
-	grown := make([]byte, len(a.data), min(a.total, assemblyGrowth*n))
+	grown := make([]byte, len(a.data), bulk.NextSize(int(a.total), int(n)))
 	bulk.Copy(grown, a.data)
 	a.data = grown
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/internal/bulk"
 	"github.com/lockstepkv/lockstep/internal/failpoint"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
@@ -176,7 +177,7 @@ func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error
 		}
 		data = whole
 		f.store.Adopt(whole) // a large value stays where it was assembled
-		defer f.store.Adopt(nil)
+		defer f.letGo()
 	} else {
 		f.partial.see(term)
 	}
@@ -194,6 +195,12 @@ func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error
 		}
 	}
 	return results, nil
+}
+
+// letGo forgets a large entry, which what is used again would keep in memory.
+func (f *FSM) letGo() {
+	f.store.Adopt(nil)
+	f.scratch, f.reader, f.unit, f.cmdCtx = Entry{}, command.UnitReader{}, command.Unit{}, command.Ctx{}
 }
 
 // begin does what comes before the batches: clock, expiry, evictions, settings.
@@ -365,11 +372,19 @@ type Digest struct {
 	State uint64 `json:"state"` // over clock, settings, sessions, idempotency records, locks
 }
 
+func sumOf(parts [][]byte) uint64 {
+	h := xxhash.New()
+	for _, p := range parts {
+		_, _ = h.Write(p)
+	}
+	return h.Sum64()
+}
+
 // Digest returns the digest of the present state. It walks every key.
 func (f *FSM) Digest() Digest {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return Digest{Index: f.index, Keys: f.store.Len(), Sum: f.store.Digest(), State: xxhash.Sum64(f.encodeState())}
+	return Digest{Index: f.index, Keys: f.store.Len(), Sum: f.store.Digest(), State: sumOf(f.encodeState())}
 }
 
 // Reconfigure runs fn on the store under the write lock: for the eviction
@@ -404,10 +419,23 @@ func (f *FSM) Settings() (leaseMillis, onceMillis, onceBytes uint64) {
 func (f *FSM) BootOf(node string) uint64 {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if s := f.sessions[node]; s != nil {
-		return s.boot
+	var boot uint64
+	for _, name := range []string{node, LargeBatches(node)} {
+		if s := f.sessions[name]; s != nil {
+			boot = max(boot, s.boot)
+		}
 	}
-	return 0
+	return boot
+}
+
+// ReplyBytes is what the replies take that nodes have not said they have.
+func (f *FSM) ReplyBytes() (n int) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	for _, s := range f.sessions {
+		n += s.held
+	}
+	return n
 }
 
 // OnceFigures are about the ids of idempotent commands.
@@ -449,9 +477,14 @@ func (f *FSM) WaitReached(ctx context.Context, index uint64) error {
 // process started.
 func (f *FSM) Counters() (evicted, expired uint64) { return f.evicted.Load(), f.expired.Load() }
 
+// largeBytes is how much has to go at once for its memory to be given back soon.
+const largeBytes = 1 << 20
+
 func (f *FSM) noteUsed() {
 	used := f.store.Used()
-	f.used.Store(used)
+	if less := f.used.Swap(used) - used; less >= largeBytes {
+		bulk.Passed(int(less)) // a large value is gone, or very many
+	}
 	f.peak.Store(max(f.peak.Load(), used))
 }
 

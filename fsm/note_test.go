@@ -222,7 +222,7 @@ func TestRestoreComparesTheSum(t *testing.T) {
 	z, _ := f.freeze()
 	defer z.Release()
 	var state bytes.Buffer
-	err := z.write(&state, snapshot.Aux{Key: stateAux, Value: z.state}, snapshot.Aux{Key: sumAux, Value: []byte("abc")})
+	err := z.write(&state, snapshot.Aux{Key: stateAux, Value: slices.Concat(z.state...)}, snapshot.Aux{Key: sumAux, Value: []byte("abc")})
 	if err != nil {
 		t.Fatal(err)
 	}

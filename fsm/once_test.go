@@ -22,7 +22,7 @@ func ownedBatch(seq uint64, owner string, cmds ...string) Batch {
 		}
 		b.AddOwned(owner, args)
 	}
-	return Batch{Node: "n1", Boot: 1, Seq: seq, Acked: seq - 1, Units: b.N, Body: b.Body}
+	return Batch{Node: "n1", Boot: 1, Seq: seq, Acked: seq - 1, Units: b.N, Parts: b.Parts, Body: b.Body}
 }
 
 // withBudget is a replica whose memory for ids is bounded.

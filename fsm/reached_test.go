@@ -3,6 +3,7 @@ package fsm
 import (
 	"bytes"
 	"io"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func saved(t *testing.T, r *replica, index uint64) func() io.ReadCloser {
 	var buf bytes.Buffer
 	z, _ := r.f.freeze()
 	defer z.Release()
-	if err := z.write(&buf, snapshot.Aux{Key: stateAux, Value: z.state}); err != nil {
+	if err := z.write(&buf, snapshot.Aux{Key: stateAux, Value: slices.Concat(z.state...)}); err != nil {
 		t.Fatal(err)
 	}
 	return func() io.ReadCloser { return snapshotAt{io.NopCloser(bytes.NewReader(buf.Bytes())), index} }

@@ -16,6 +16,10 @@ var ErrStaleBatch = errors.New("batch is older than its node's session")
 // ErrStaleBoot is the ErrStaleBatch of an earlier boot.
 var ErrStaleBoot = fmt.Errorf("%w: a later start of the node is known", ErrStaleBatch)
 
+// LargeBatches is the Batch.Node under which a node numbers its large batches: they are
+// long on their way, and the replies of others must not be kept for so long.
+func LargeBatches(node string) string { return node + "\x00large" }
+
 // session is what the state machine remembers of one node: the replies of its
 // batches that may be asked for again. The node keeps few batches in flight and
 // says with each which ones are resolved, so a session stays small.

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/internal/bulk"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/snapshot"
@@ -36,7 +37,7 @@ const stateVersion = 4
 // frozen is a point in time of a state machine.
 type frozen struct {
 	store *store.Snapshot
-	state []byte
+	state [][]byte // see encodeState
 	clock int64
 	fence uint64
 	index uint64
@@ -64,7 +65,7 @@ func (z *frozen) writeWhole(w io.Writer) error {
 			return errReplaced
 		}
 	}
-	return z.write(w, snapshot.Aux{Key: stateAux, Value: z.state}, snapshot.Aux{Key: sumAux, Value: strconv.AppendUint(nil, z.store.Sum(), 16)})
+	return z.write(w, snapshot.Aux{Key: stateAux, Value: z.state[0], More: z.state[1:]}, snapshot.Aux{Key: sumAux, Value: strconv.AppendUint(nil, z.store.Sum(), 16)})
 }
 
 // write writes the RDB file.
@@ -165,8 +166,9 @@ func (f *FSM) become(next *FSM) {
 }
 
 // encodeState encodes everything but the store. Maps are written in order, so
-// that replicas in the same state write the same bytes.
-func (f *FSM) encodeState() []byte {
+// that replicas in the same state write the same bytes. It comes in parts: what there is of
+// an unfinished entry, which only grows, is not copied.
+func (f *FSM) encodeState() [][]byte {
 	b := []byte{stateVersion}
 	for _, n := range []uint64{f.index, f.term, f.leading, uint64(f.clock), uint64(f.mono), f.lease, uint64(f.once.keepMillis), uint64(f.once.budget)} {
 		b = binary.AppendUvarint(b, n)
@@ -184,8 +186,8 @@ func (f *FSM) encodeState() []byte {
 	b = binary.AppendUvarint(b, f.partial.term)
 	b = binary.AppendUvarint(b, f.partial.id)
 	b = binary.AppendUvarint(b, f.partial.total)
-	b = appendBytes(b, f.partial.data)
-	return f.locks.AppendTo(b)
+	b = binary.AppendUvarint(b, uint64(len(f.partial.data)))
+	return [][]byte{b, f.partial.data, f.locks.AppendTo(nil)}
 }
 
 func (f *FSM) appendRemovals(b []byte) []byte {
@@ -236,7 +238,7 @@ func (f *FSM) decodeState(b []byte) error {
 		removed(uint16(slot), revision)
 	}
 	f.partial = assembly{term: d.uvarint(), id: d.uvarint(), total: d.uvarint()}
-	f.partial.data = append(f.partial.data, d.bytes()...)
+	f.partial.data = bulk.Append(nil, d.bytes())
 	return d.locks(f)
 }
 

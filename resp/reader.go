@@ -6,13 +6,14 @@ import (
 	"github.com/lockstepkv/lockstep/internal/bulk"
 )
 
+// KeptBytes is the length from which the memory of an argument is not used again.
+const KeptBytes = maxBuffer
+
 const (
 	minBuffer = 1 << 10  // an idle connection holds this much
 	maxBuffer = 64 << 10 // pipelines make the buffer grow to this; more only for longer arguments
 	freeBytes = 2 * maxBuffer
-	// growth is how many times what has come the buffer of a long argument may
-	// become, readStep how much of that is read at once.
-	growth   = 8
+	// readStep is how much of a long argument is read at once.
 	readStep = 1 << 20
 	// keepArgs bounds the argument headers that are kept for reuse.
 	keepArgs = 8192
@@ -21,8 +22,8 @@ const (
 
 // Reader reads the commands of one client: arrays of bulk strings and inline
 // commands, with the limits and error words of Redis 7.0. Arguments are not
-// copied: they point into the Reader's buffers and stay valid until Release.
-// It is not safe for concurrent use.
+// copied: they point into the Reader's buffers and stay valid until Release, those of
+// KeptBytes or more for ever. It is not safe for concurrent use.
 //
 // Memory grows with the bytes that really came, never with an announced
 // length. Reading can be resumed after an error of the underlying reader
@@ -126,7 +127,7 @@ func (r *Reader) keepCurrent() {
 // recycle readies an unpinned buffer for the next read.
 func (r *Reader) recycle() {
 	switch unread := r.w - r.r; {
-	case len(r.buf) > maxBuffer && unread <= maxBuffer:
+	case len(r.buf) > maxBuffer: // whoever got a long argument may keep it
 		r.resize(max(minBuffer, unread))
 	case r.full && len(r.buf) < maxBuffer:
 		r.resize(min(4*len(r.buf), maxBuffer))
@@ -241,11 +242,7 @@ func (r *Reader) room() []byte {
 // the buffers is exactly as large as is needed and the others, which are copied,
 // are small beside it.
 func longBuffer(need, come int) int {
-	size := need
-	for size > growth*max(come, maxBuffer/growth) {
-		size = (size + growth - 1) / growth
-	}
-	return max(size, maxBuffer)
+	return max(bulk.NextSize(need, max(come, maxBuffer/8)), maxBuffer)
 }
 
 // endOf tells an end within a command from one between commands.

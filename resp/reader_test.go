@@ -318,3 +318,42 @@ func (e *endless) Read(p []byte) (n int, err error) {
 	}
 	return n, nil
 }
+
+// TestLongArgumentsAreLeftAlone: whoever got one may keep it, whatever the client sends next.
+func TestLongArgumentsAreLeftAlone(t *testing.T) {
+	long := strings.Repeat("x", KeptBytes)
+	in := strings.Repeat(fmt.Sprintf("*2\r\n$1\r\na\r\n$%d\r\n%s\r\n*1\r\n$5\r\nSHORT\r\n", len(long), long), 3)
+	in += fmt.Sprintf("*2\r\n$%d\r\n%s\r\n$3\r\nend\r\n", 3*len(long), strings.Repeat("y", 3*len(long))) + strings.Repeat("PING\r\n", 100000)
+	for _, size := range []int{1000, 70_000, 1 << 20} {
+		var pieces [][]byte
+		for rest := []byte(in); len(rest) > 0; rest = rest[min(size, len(rest)):] {
+			pieces = append(pieces, rest[:min(size, len(rest))])
+		}
+		r := NewReader(&chunks{pieces}, Limits{})
+		var kept [][]byte
+		for {
+			cmd, err := r.ReadCommand()
+			if err == io.EOF {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			for _, arg := range cmd {
+				if len(arg) >= KeptBytes {
+					kept = append(kept, arg)
+				}
+			}
+			if !r.Buffered() || len(kept)%2 == 1 {
+				r.Release()
+			}
+		}
+		if len(kept) != 4 {
+			t.Fatalf("%d long arguments", len(kept))
+		}
+		for i, arg := range kept {
+			if want := "xxxy"[i]; bytes.Count(arg, []byte{want}) != len(arg) {
+				t.Errorf("in pieces of %d, argument %d has changed", size, i)
+			}
+		}
+	}
+}

@@ -132,6 +132,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	// Only now: a replica that lost its data may have been given a higher number.
 	g.boot = n.opt.Boot
 	g.origin = newOrigin(g.self, g.boot, n.opt.MaxWaitingBytes, g.kick, g.outlived, g.metrics.queueSeconds)
+	g.origin.led = func() bool { return g.Leader() != "" }
 	loops := g.life
 	for _, loop := range []func(context.Context){
 		g.packer.run, g.sender.run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, g.audit, g.compare, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },

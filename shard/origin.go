@@ -20,6 +20,8 @@ import (
 // origin owns the requests of this node's clients for one shard: it numbers them
 // in batches and keeps each batch until its outcome is known.
 //
+// Large proposals go besides, in a lane of their own.
+//
 // A batch is in one of three places: not yet formed (its proposals wait in
 // pending), out (handed to a leader), or in doubt (handed to a leader that did
 // not answer). A batch in doubt keeps its number and is handed out again. A
@@ -31,28 +33,50 @@ type origin struct {
 	maxBytes int64  // bound on waiting and unresolved bytes
 	kick     func() // something waits; never blocks
 	queued   prometheus.Observer
-	outlived func() // called when the shard knows a later start of this node
+	led      func() bool // whether this node knows a leader; nil: it does
+	outlived func()      // called when the shard knows a later start of this node
 
 	mu      sync.Mutex
 	closed  bool
-	pending []*proposal
-	bytes   int64     // of pending and flights
-	flights []*flight // unresolved, by ascending number
-	nextSeq uint64
-	waiting atomic.Int64 // units in pending, for the packer's patience
+	bytes   int64 // of all proposals and flights
+	small   lane
+	large   lane         // proposals that need an entry of their own
+	waiting atomic.Int64 // units pending in small, for the packer's patience
 }
 
+// lane is a sequence of batches with numbers of its own: a large batch is long on its
+// way, and what comes after it must neither wait nor be remembered for so long.
+type lane struct {
+	name    string // Batch.Node
+	pending []*proposal
+	flights []*flight // unresolved, by ascending number
+	nextSeq uint64
+}
+
+// largeBytes is the size of a proposal from which it goes alone, and does not keep others
+// from an entry.
+const largeBytes = fsm.MaxEntryBytes - 4<<10
+
+// withdrawGrace is how much longer than its time the answer to a large proposal is waited
+// for: the leader stops writing it when the time is up, and says that it did.
+const withdrawGrace = 2 * time.Second
+
 var errRefused = fmt.Errorf("%w: no leader took it", command.ErrUnavailable)
+
+var errWithdrawn = fmt.Errorf("%w: its time was up before it was written", command.ErrUnavailable)
 
 var errStopping = fmt.Errorf("%w: this node is stopping", command.ErrUnavailable)
 
 // proposal is one call of Propose.
 type proposal struct {
 	batch   command.Batch
+	lane    *lane
 	queued  time.Time
-	taken   bool // part of a flight; guarded by origin.mu
-	doubted bool // part of a flight that was in doubt once; guarded by origin.mu
-	gone    bool // the caller gave up; guarded by origin.mu
+	until   time.Time // the caller's deadline; zero: none
+	flight  *flight   // guarded by origin.mu
+	taken   bool      // part of a flight; guarded by origin.mu
+	doubted bool      // part of a flight that was in doubt once; guarded by origin.mu
+	gone    bool      // the caller gave up; guarded by origin.mu
 	done    chan struct{}
 	replies []resp.Value
 	index   uint64 // see command.Batch.Index
@@ -71,17 +95,54 @@ func (p *proposal) answer() ([]resp.Value, error) {
 type flight struct {
 	batch     fsm.Batch
 	proposals []*proposal
+	lane      *lane
 	out       bool // a leader has it; guarded by origin.mu
 	doubt     bool // a leader may have logged it; guarded by origin.mu
+
+	// withdrawn: nobody waits for it any more. A leader that has not logged all of it stops.
+	withdrawn atomic.Bool
+}
+
+// large is 1 for a large batch and 0 for others.
+func (f *flight) large() int {
+	if f.batch.UnitBytes() > largeBytes {
+		return 1
+	}
+	return 0
+}
+
+// until is when a large batch is given up that is not logged as a whole; zero: never.
+func (f *flight) until() time.Time {
+	if f.large() == 0 {
+		return time.Time{}
+	}
+	return f.proposals[0].until
 }
 
 func newOrigin(node string, boot uint64, maxBytes int64, kick, outlived func(), queued prometheus.Observer) *origin {
-	return &origin{node: node, boot: boot, maxBytes: maxBytes, kick: kick, outlived: outlived, queued: queued, nextSeq: 1}
+	return &origin{node: node, boot: boot, maxBytes: maxBytes, kick: kick, outlived: outlived, queued: queued,
+		small: lane{name: node, nextSeq: 1}, large: lane{name: fsm.LargeBatches(node), nextSeq: 1}}
+}
+
+// laneOf returns where a proposal of so many bytes belongs.
+func (o *origin) laneOf(bytes int) *lane {
+	if bytes > largeBytes {
+		return &o.large
+	}
+	return &o.small
+}
+
+// count adds units that wait in l, for the packer's patience.
+func (o *origin) count(l *lane, units int) {
+	if l == &o.small {
+		o.waiting.Add(int64(units))
+	}
 }
 
 // propose queues b and waits for its replies.
 func (o *origin) propose(ctx context.Context, b command.Batch) ([]resp.Value, error) {
-	p := &proposal{batch: b, queued: time.Now(), done: make(chan struct{})}
+	p := &proposal{batch: b, lane: o.laneOf(b.Size()), queued: time.Now(), done: make(chan struct{})}
+	p.until, _ = ctx.Deadline()
 	o.mu.Lock()
 	if o.closed {
 		o.mu.Unlock()
@@ -91,17 +152,66 @@ func (o *origin) propose(ctx context.Context, b command.Batch) ([]resp.Value, er
 		o.mu.Unlock()
 		return nil, fmt.Errorf("%w: %d bytes wait on this node", command.ErrOverloaded, o.bytes)
 	}
-	o.pending = append(o.pending, p)
-	o.bytes += int64(len(b.Body))
+	p.lane.pending = append(p.lane.pending, p)
+	o.bytes += int64(b.Size())
 	o.mu.Unlock()
-	o.waiting.Add(int64(b.N))
+	o.count(p.lane, b.N)
 	o.kick()
-	select {
-	case <-p.done:
+	if o.await(ctx, p) {
 		return p.answer()
-	case <-ctx.Done():
-		return o.abandon(ctx, p)
 	}
+	if o.withdraw(p) {
+		select {
+		case <-p.done:
+		case <-time.After(withdrawGrace):
+		}
+	}
+	return o.abandon(ctx, p)
+}
+
+// await reports whether p is done, and not given up by its caller's deadline or patience.
+func (o *origin) await(ctx context.Context, p *proposal) bool {
+	if p.batch.Patience <= 0 {
+		select {
+		case <-p.done:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	ticker := time.NewTicker(p.batch.Patience)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-p.done:
+			return true
+		case <-ctx.Done():
+			return false
+		case <-ticker.C:
+			if o.waitsInVain(p) {
+				return false
+			}
+		}
+	}
+}
+
+// waitsInVain reports whether nobody has p and there is no leader who could take it.
+func (o *origin) waitsInVain(p *proposal) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !p.taken && !p.doubted && o.led != nil && !o.led()
+}
+
+// withdraw asks the leader not to go on with a large proposal, and reports whether there
+// is an answer to wait for.
+func (o *origin) withdraw(p *proposal) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if p.lane != &o.large || !p.taken || p.doubted || o.closed {
+		return false
+	}
+	p.flight.withdrawn.Store(true)
+	return true
 }
 
 // abandon gives up on p at its caller's deadline.
@@ -120,9 +230,9 @@ func (o *origin) abandon(ctx context.Context, p *proposal) ([]resp.Value, error)
 		}
 		return nil, fmt.Errorf("%w: %w", command.ErrInDoubt, context.Cause(ctx))
 	}
-	o.pending = slices.DeleteFunc(o.pending, func(q *proposal) bool { return q == p })
-	o.bytes -= int64(len(p.batch.Body))
-	o.waiting.Add(-int64(p.batch.N))
+	p.lane.pending = slices.DeleteFunc(p.lane.pending, func(q *proposal) bool { return q == p })
+	o.bytes -= int64(p.batch.Size())
+	o.count(p.lane, -p.batch.N)
 	return nil, fmt.Errorf("%w: no leader took it in time", command.ErrUnavailable)
 }
 
@@ -131,56 +241,70 @@ func (o *origin) abandon(ctx context.Context, p *proposal) ([]resp.Value, error)
 func (o *origin) take(maxBytes int) *flight {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, f := range o.flights {
+	return o.takeFrom(&o.small, maxBytes)
+}
+
+// takeLarge is take for a batch of one large proposal.
+func (o *origin) takeLarge() *flight {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.takeFrom(&o.large, 0)
+}
+
+func (o *origin) takeFrom(l *lane, maxBytes int) *flight {
+	for _, f := range l.flights {
 		if !f.out {
 			f.out = true
-			f.batch.Acked = o.ackedLocked()
+			f.withdrawn.Store(false) // it is in doubt: only its answer ends that
+			f.batch.Acked = l.acked()
 			return f
 		}
 	}
-	if len(o.pending) == 0 {
+	if len(l.pending) == 0 {
 		return nil
 	}
 	n, size, units := 0, 0, 0
-	for n < len(o.pending) && (n == 0 || size+len(o.pending[n].batch.Body) <= maxBytes) {
-		size += len(o.pending[n].batch.Body)
-		units += o.pending[n].batch.N
+	for n < len(l.pending) && (n == 0 || size+l.pending[n].batch.Size() <= maxBytes) {
+		size += l.pending[n].batch.Size()
+		units += l.pending[n].batch.N
 		n++
 	}
-	o.queued.Observe(time.Since(o.pending[0].queued).Seconds())
-	f := &flight{proposals: o.pending[:n:n], out: true}
-	o.pending = o.pending[n:]
-	if len(o.pending) == 0 {
-		o.pending = nil
+	o.queued.Observe(time.Since(l.pending[0].queued).Seconds())
+	f := &flight{proposals: l.pending[:n:n], lane: l, out: true}
+	l.pending = l.pending[n:]
+	if len(l.pending) == 0 {
+		l.pending = nil
 	}
-	f.batch = fsm.Batch{Node: o.node, Boot: o.boot, Seq: o.nextSeq, Units: units, Body: joinBodies(f.proposals, size)}
-	o.nextSeq++
-	o.flights = append(o.flights, f)
-	f.batch.Acked = o.ackedLocked()
+	f.batch = fsm.Batch{Node: l.name, Boot: o.boot, Seq: l.nextSeq, Units: units}
+	f.batch.Parts, f.batch.Body = joinBodies(f.proposals, size)
+	l.nextSeq++
+	l.flights = append(l.flights, f)
+	f.batch.Acked = l.acked()
 	for _, p := range f.proposals {
-		p.taken = true
+		p.taken, p.flight = true, f
 	}
-	o.waiting.Add(-int64(units))
+	o.count(l, -units)
 	return f
 }
 
-func joinBodies(ps []*proposal, size int) []byte {
+// joinBodies returns the units of proposals, which have no parts unless there is one only.
+func joinBodies(ps []*proposal, size int) (parts [][]byte, body []byte) {
 	if len(ps) == 1 {
-		return ps[0].batch.Body
+		return ps[0].batch.Parts, ps[0].batch.Body
 	}
-	body := make([]byte, 0, size)
+	body = make([]byte, 0, size)
 	for _, p := range ps {
 		body = append(body, p.batch.Body...)
 	}
-	return body
+	return nil, body
 }
 
-// ackedLocked returns the number up to which every batch is resolved.
-func (o *origin) ackedLocked() uint64 {
-	if len(o.flights) == 0 {
-		return o.nextSeq - 1
+// acked returns the number up to which every batch is resolved.
+func (l *lane) acked() uint64 {
+	if len(l.flights) == 0 {
+		return l.nextSeq - 1
 	}
-	return o.flights[0].batch.Seq - 1
+	return l.flights[0].batch.Seq - 1
 }
 
 // resolve answers the proposals of f.
@@ -202,12 +326,12 @@ func (o *origin) finish(f *flight, result fsm.BatchResult, err error) {
 	replies := result.Replies
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	i := slices.Index(o.flights, f)
+	i := slices.Index(f.lane.flights, f)
 	if i < 0 {
 		return
 	}
-	o.flights = slices.Delete(o.flights, i, i+1)
-	o.bytes -= int64(len(f.batch.Body))
+	f.lane.flights = slices.Delete(f.lane.flights, i, i+1)
+	o.bytes -= int64(f.batch.UnitBytes())
 	for _, p := range f.proposals {
 		if err != nil {
 			p.err = err
@@ -217,6 +341,25 @@ func (o *origin) finish(f *flight, result fsm.BatchResult, err error) {
 		}
 		close(p.done)
 		p.late()
+	}
+	if f.lane == &o.large && len(f.lane.flights)+len(f.lane.pending) == 0 && costly(result.Replies) {
+		o.acknowledgeLocked()
+	}
+}
+
+// costly reports whether replies should not be remembered until another large batch comes.
+func costly(replies []resp.Value) bool {
+	n := 0
+	for _, v := range replies {
+		n += command.ReplyCost(v)
+	}
+	return n > 4<<10
+}
+
+// acknowledgeLocked has an empty batch logged that says that all large ones are answered.
+func (o *origin) acknowledgeLocked() {
+	if !o.closed {
+		o.large.pending = append(o.large.pending, &proposal{lane: &o.large, queued: time.Now(), done: make(chan struct{})})
 	}
 }
 
@@ -248,18 +391,25 @@ func (o *origin) fail(f *flight, doubt bool) {
 }
 
 func (o *origin) dissolveLocked(f *flight) {
-	i := slices.Index(o.flights, f)
+	l := f.lane
+	i := slices.Index(l.flights, f)
 	if i < 0 {
 		return
 	}
-	o.flights = slices.Delete(o.flights, i, i+1)
-	back := make([]*proposal, 0, len(f.proposals)+len(o.pending))
+	l.flights = slices.Delete(l.flights, i, i+1)
+	back := make([]*proposal, 0, len(f.proposals)+len(l.pending))
 	for _, p := range f.proposals {
 		p.taken = false
 		if p.gone { // its caller was told "in doubt"; nothing happened and nothing will
-			o.bytes -= int64(len(p.batch.Body))
+			o.bytes -= int64(p.batch.Size())
 			p.err = errRefused
 			p.late()
+			continue
+		}
+		if f.withdrawn.Load() {
+			o.bytes -= int64(p.batch.Size())
+			p.err = errWithdrawn
+			close(p.done)
 			continue
 		}
 		if o.closed {
@@ -267,29 +417,30 @@ func (o *origin) dissolveLocked(f *flight) {
 			close(p.done)
 			continue
 		}
-		o.waiting.Add(int64(p.batch.N))
+		o.count(l, p.batch.N)
 		back = append(back, p)
 	}
-	o.pending = append(back, o.pending...)
+	l.pending = append(back, l.pending...)
 }
 
 // idle reports whether nothing waits to be handed to a leader.
 func (o *origin) idle() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.pending) > 0 {
-		return false
-	}
-	return !slices.ContainsFunc(o.flights, func(f *flight) bool { return !f.out })
+	return o.small.idle() && o.large.idle()
+}
+
+func (l *lane) idle() bool {
+	return len(l.pending) == 0 && !slices.ContainsFunc(l.flights, func(f *flight) bool { return !f.out })
 }
 
 // close fails everything that waits.
 func (o *origin) close() {
 	o.mu.Lock()
 	o.closed = true
-	pending := o.pending
-	o.pending = nil
-	flights := slices.Clone(o.flights)
+	pending := slices.Concat(o.small.pending, o.large.pending)
+	o.small.pending, o.large.pending = nil, nil
+	flights := slices.Concat(o.small.flights, o.large.flights)
 	o.mu.Unlock()
 	for _, p := range pending {
 		p.err = errStopping

@@ -147,8 +147,8 @@ func TestEveryProposalHappensOnce(t *testing.T) {
 				t.Fatalf("%s failed for certain and is there: %s", word, log)
 			}
 		}
-		if o.bytes != 0 || o.waiting.Load() != 0 || len(o.flights) != 0 {
-			t.Fatalf("left over: %d bytes, %d units, %d flights", o.bytes, o.waiting.Load(), len(o.flights))
+		if o.bytes != 0 || o.waiting.Load() != 0 || len(o.small.flights) != 0 {
+			t.Fatalf("left over: %d bytes, %d units, %d flights", o.bytes, o.waiting.Load(), len(o.small.flights))
 		}
 	})
 }
@@ -167,9 +167,11 @@ func TestOverloadIsRefusedForCertain(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	big := command.Batch{N: 1, Body: make([]byte, 2<<20)}
-	go o.propose(ctx, big)
-	for o.waiting.Load() == 0 {
-		runtime.Gosched()
+	go o.propose(t.Context(), big)
+	for held := int64(0); held == 0; runtime.Gosched() {
+		o.mu.Lock()
+		held = o.bytes
+		o.mu.Unlock()
 	}
 	if _, err := o.propose(ctx, appendBatch("x")); !errors.Is(err, command.ErrOverloaded) {
 		t.Fatalf("error %v, want overloaded", err)

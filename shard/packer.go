@@ -3,6 +3,7 @@ package shard
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,15 +30,21 @@ const enqueueTimeout = 10 * time.Second
 // incoming is a batch that another node sent to this leader.
 type incoming struct {
 	batch  fsm.Batch
+	until  time.Time // when a large batch that is not logged as a whole is given up; zero: never
 	result fsm.BatchResult
 	err    error
 	done   chan struct{}
 }
 
 // largeWindow is how many fragments of a large entry may be on their way: enough
-// that the disks are never idle, few enough that an entry that comes meanwhile
-// gets its turn soon.
-const largeWindow = 8
+// that the disks are never idle. With others beside it is sharedWindow: an entry of theirs
+// is flushed together with the fragments before it, on every node.
+const (
+	largeWindow  = 8
+	sharedWindow = 2
+	// besideFor is how long others count after an entry of theirs.
+	besideFor = 100 * time.Millisecond
+)
 
 // packer puts every batch that waits into one log entry. It keeps one entry in
 // flight: what comes meanwhile goes into the next. A large entry, which goes in
@@ -48,21 +55,25 @@ type packer struct {
 
 	mu     sync.Mutex
 	queue  []*incoming  // from other nodes
+	bulk   []*incoming  // likewise, large ones
 	queued atomic.Int64 // units in queue
 
 	audit atomic.Bool  // the next entry is to ask for an audit
 	tick  atomic.Bool  // an entry is wanted even if nothing waits
 	want  atomic.Int64 // while gather waits: how many units it waits for
 
+	packed atomic.Int64 // when a small entry last began or ended, Unix nanoseconds
+
 	large chan struct{} // capacity 1, full while a large entry is on its way
 
 	// What follows is touched by run alone.
-	timer     *time.Timer
-	pacer     *pacer
-	expected  int64 // units that may come together for the next entry
-	lastStamp fsm.Stamp
-	nextID    uint64 // of fragmented entries
-	picker    *store.Picker
+	timer      *time.Timer
+	pacer      *pacer
+	expected   int64 // units that may come together for the next entry
+	lastStamp  fsm.Stamp
+	nextID     uint64 // of fragmented entries
+	othersLast bool   // a large batch of another node was taken last
+	picker     *store.Picker
 }
 
 func newPacker(g *Group) *packer {
@@ -76,6 +87,11 @@ func (p *packer) kick() {
 	if want := p.want.Load(); want > 0 && p.waiting() < want {
 		return
 	}
+	p.nudge()
+}
+
+// nudge makes the packer look for work.
+func (p *packer) nudge() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
@@ -85,11 +101,49 @@ func (p *packer) kick() {
 // submit has b logged and waits for its result.
 func (p *packer) submit(ctx context.Context, b fsm.Batch) (fsm.BatchResult, error) {
 	in := &incoming{batch: b, done: make(chan struct{})}
+	if b.UnitBytes() > largeBytes {
+		return p.submitLarge(ctx, in)
+	}
 	p.mu.Lock()
 	p.queue = append(p.queue, in)
 	p.mu.Unlock()
 	p.queued.Add(int64(b.Units))
 	p.kick()
+	return in.wait(ctx)
+}
+
+// submitLarge is submit for a large batch. One that has not got its turn when its time is up
+// is given up for certain.
+func (p *packer) submitLarge(ctx context.Context, in *incoming) (fsm.BatchResult, error) {
+	turn := ctx
+	if until, ok := ctx.Deadline(); ok {
+		in.until = until.Add(-withdrawGrace)
+		var cancel context.CancelFunc
+		turn, cancel = context.WithDeadline(ctx, in.until)
+		defer cancel()
+	}
+	p.mu.Lock()
+	p.bulk = append(p.bulk, in)
+	p.mu.Unlock()
+	p.kick()
+	result, err := in.wait(turn)
+	if err == nil || turn.Err() == nil {
+		return result, err
+	}
+	p.mu.Lock()
+	i := slices.Index(p.bulk, in)
+	if i >= 0 {
+		p.bulk = slices.Delete(p.bulk, i, i+1)
+	}
+	p.mu.Unlock()
+	if i >= 0 {
+		return fsm.BatchResult{}, errNotServing
+	}
+	return in.wait(ctx)
+}
+
+// wait waits for the result.
+func (in *incoming) wait(ctx context.Context) (fsm.BatchResult, error) {
 	select {
 	case <-in.done:
 		return in.result, in.err
@@ -121,24 +175,74 @@ func (p *packer) packOne(ctx context.Context) bool {
 		return false
 	}
 	p.gather(ctx)
+	p.packLarge(ctx, term)
 	pk := p.collect()
 	if pk == nil {
 		return false
 	}
-	p.nextID++
-	cut := fsm.Cut(&pk.entry, p.nextID)
-	if cut.Large() {
+	cut := p.cut(pk)
+	if cut.Large() { // for the sake of what it evicts
 		p.large <- struct{}{}
-		go func() {
-			defer func() { <-p.large }()
-			p.finish(ctx, pk, cut, term)
-		}()
+		p.finishLarge(ctx, pk, cut, term)
 		return true
 	}
+	p.packed.Store(time.Now().UnixNano())
 	waited := p.finish(ctx, pk, cut, term)
+	p.packed.Store(time.Now().UnixNano())
 	p.expected = int64(pk.units) + waited
 	p.pacer.logged(pk.units)
 	return true
+}
+
+func (p *packer) cut(pk *pack) *fsm.Cutter {
+	p.nextID++
+	return fsm.Cut(&pk.entry, p.nextID)
+}
+
+// packLarge sends a large batch on its way if there is one and none is.
+func (p *packer) packLarge(ctx context.Context, term uint64) {
+	select {
+	case p.large <- struct{}{}:
+	default:
+		return
+	}
+	pk := p.collectLarge()
+	if pk == nil {
+		<-p.large
+		return
+	}
+	p.finishLarge(ctx, pk, p.cut(pk), term)
+}
+
+// finishLarge is finish for the large entry, which goes in the background.
+func (p *packer) finishLarge(ctx context.Context, pk *pack, cut *fsm.Cutter, term uint64) {
+	go func() {
+		p.finish(ctx, pk, cut, term)
+		<-p.large
+		p.nudge()
+	}()
+}
+
+// collectLarge takes a large batch: of this node and of others in turn.
+func (p *packer) collectLarge() *pack {
+	pk := &pack{g: p.g}
+	p.mu.Lock()
+	if n := len(p.bulk); n > 0 && !p.othersLast {
+		p.othersLast = true
+	} else if f := p.g.origin.takeLarge(); f != nil {
+		pk.flights, p.othersLast = []*flight{f}, false
+	} else if n == 0 {
+		p.mu.Unlock()
+		return nil
+	}
+	if len(pk.flights) == 0 {
+		pk.remote = []*incoming{p.bulk[0]}
+		p.bulk[0] = nil
+		p.bulk = p.bulk[1:]
+	}
+	p.mu.Unlock()
+	p.fill(pk)
+	return pk
 }
 
 // finish logs the entry and answers its batches. It returns how many units were
@@ -283,19 +387,20 @@ func (p *packer) fill(pk *pack) {
 func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
 	var window []raft.ApplyFuture
 	for !cut.Done() {
-		if len(window) == largeWindow {
+		// Without its last fragment an entry is never applied.
+		if pk.withdrawn() {
+			return nil, errNotServing
+		}
+		for len(window) >= p.window() {
 			if err := p.g.await(window[0]); err != nil {
-				// Without its last fragment an entry is never applied.
 				return nil, errNotServing
 			}
 			window = window[1:]
 		}
 		window = append(window, p.g.raft.Apply(cut.Next(), enqueueTimeout))
 	}
-	for _, f := range window {
-		if err := p.g.await(f); err != nil {
-			return nil, classify(err, cut.Large())
-		}
+	if err := p.outcome(window); err != nil {
+		return nil, err
 	}
 	results, ok := window[len(window)-1].Response().([]fsm.BatchResult)
 	if !ok || len(results) != len(pk.entry.Batches) {
@@ -304,11 +409,41 @@ func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
 	return results, nil
 }
 
-// classify tells errors that prove that nothing was logged from the others.
-func classify(err error, begun bool) error {
-	if begun {
-		return errDoubt
+// window is how many fragments may be on their way now.
+func (p *packer) window() int {
+	if time.Since(time.Unix(0, p.packed.Load())) < besideFor {
+		return sharedWindow
 	}
+	return largeWindow
+}
+
+// withdrawn reports whether nobody waits any more for a large batch.
+func (pk *pack) withdrawn() bool {
+	for _, in := range pk.remote {
+		if !in.until.IsZero() && time.Now().After(in.until) {
+			return true
+		}
+	}
+	return len(pk.flights) == 1 && pk.flights[0].withdrawn.Load()
+}
+
+// outcome waits for the last fragments of an entry, or all of it. If one of them was not
+// logged for certain, the entry is never applied.
+func (p *packer) outcome(window []raft.ApplyFuture) (outcome error) {
+	for _, f := range window {
+		err := p.g.await(f)
+		if err == nil {
+			continue
+		}
+		if outcome = classify(err); errors.Is(outcome, errNotServing) {
+			return outcome
+		}
+	}
+	return outcome
+}
+
+// classify tells errors that prove that nothing was logged from the others.
+func classify(err error) error {
 	if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipTransferInProgress) ||
 		errors.Is(err, raft.ErrEnqueueTimeout) {
 		return errNotServing
@@ -337,11 +472,13 @@ func (pk *pack) deliver(results []fsm.BatchResult, err error) {
 // refuse sends waiting batches of other nodes back.
 func (p *packer) refuse() {
 	p.mu.Lock()
-	queue := p.queue
-	p.queue = nil
+	queue, bulk := p.queue, p.bulk
+	p.queue, p.bulk = nil, nil
 	p.mu.Unlock()
 	for _, in := range queue {
 		p.queued.Add(-int64(in.batch.Units))
+	}
+	for _, in := range append(queue, bulk...) {
 		in.err = errNotServing
 		close(in.done)
 	}

@@ -18,7 +18,7 @@ const maxClockMillis = 100 * 365 * 24 * 3600 * 1000
 // plausibleBatch checks a batch that the node from proposes.
 func plausibleBatch(b fsm.Batch, from string, wallMillis int64) error {
 	switch {
-	case b.Node != from:
+	case b.Node != from && b.Node != fsm.LargeBatches(from):
 		return fmt.Errorf("%w: node %q proposes for %q", errMalformedMessage, from, b.Node)
 	case b.Seq > transport.MaxNumber || b.Acked > b.Seq:
 		return fmt.Errorf("%w: batch %d of node %q, resolved up to %d", errMalformedMessage, b.Seq, from, b.Acked)

@@ -13,7 +13,8 @@ import (
 )
 
 // sendWindow is how many batches of one shard a node keeps out at a leader on
-// another node. Two, so that one is on its way while the other is on disk.
+// another node. Two, so that one is on its way while the other is on disk. A large one
+// goes besides.
 const sendWindow = 2
 
 // retryPause is how long the sender waits before it tries a leader again that
@@ -28,6 +29,7 @@ type sender struct {
 	wg  sync.WaitGroup
 	mu  sync.Mutex
 	out map[*flight]outbound // guarded by mu
+	big int                  // guarded by mu; how many of out are large
 }
 
 // outbound is a batch at a leader on another node.
@@ -76,20 +78,38 @@ func (s *sender) pump(ctx context.Context) (again bool) {
 		s.g.packer.kick()
 		return s.g.serving.Load() == 0
 	}
-	for leader != "" && s.outstanding() < sendWindow {
+	if leader == "" {
+		return !s.g.origin.idle()
+	}
+	if _, large := s.outstanding(); large == 0 {
+		if f := s.g.origin.takeLarge(); f != nil {
+			s.send(ctx, leader, f)
+		}
+	}
+	for {
+		if small, _ := s.outstanding(); small >= sendWindow {
+			return false
+		}
 		f := s.g.origin.take(fsm.MaxEntryBytes)
 		if f == nil {
 			return false
 		}
 		s.send(ctx, leader, f)
 	}
-	return leader == "" && !s.g.origin.idle()
 }
 
-func (s *sender) outstanding() int {
+func (s *sender) outstanding() (small, large int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.out)
+	return len(s.out) - s.big, s.big
+}
+
+// settled takes f out of the window.
+func (s *sender) settled(f *flight) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.out, f)
+	s.big -= f.large()
 }
 
 // recall gives up waiting for the answers of nodes that no longer lead.
@@ -110,6 +130,7 @@ func (s *sender) send(ctx context.Context, leader string, f *flight) {
 	ctx, cancel := context.WithCancel(ctx)
 	s.mu.Lock()
 	s.out[f] = outbound{leader: leader, cancel: cancel}
+	s.big += f.large()
 	s.mu.Unlock()
 	s.wg.Go(func() {
 		defer cancel()
@@ -119,9 +140,7 @@ func (s *sender) send(ctx context.Context, leader string, f *flight) {
 			// fails would be asked in a tight loop.
 			pause(ctx, retryPause)
 		}
-		s.mu.Lock()
-		delete(s.out, f)
-		s.mu.Unlock()
+		s.settled(f)
 		if err == nil {
 			s.g.origin.resolve(f, result)
 			s.kick()
@@ -146,8 +165,12 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 func (s *sender) call(ctx context.Context, leader string, f *flight) (fsm.BatchResult, error) {
-	req := appendGroup(make([]byte, 0, f.batch.Size()+8), s.g.id)
-	reply, err := s.g.net.Call(ctx, leader, methodPropose, f.batch.AppendTo(req))
+	if until := f.until(); time.Now().Before(until) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, until.Add(withdrawGrace))
+		defer cancel()
+	}
+	reply, err := s.g.net.CallParts(ctx, leader, methodPropose, f.batch.Encoded(appendGroup(nil, s.g.id))...)
 	if errors.Is(err, transport.ErrNotSent) {
 		return fsm.BatchResult{}, errNotServing
 	}

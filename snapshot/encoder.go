@@ -126,6 +126,24 @@ func (e *encoder) aux(key string, value []byte) {
 	e.string(value)
 }
 
+// auxParts is aux for a value in parts.
+func (e *encoder) auxParts(key string, parts [][]byte) {
+	if len(parts) == 1 {
+		e.aux(key, parts[0])
+		return
+	}
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	e.byte(opAux)
+	e.key(key)
+	e.length(uint64(n))
+	for _, p := range parts {
+		e.raw(p)
+	}
+}
+
 func (e *encoder) auxInt(key string, n int64) {
 	e.aux(key, strconv.AppendInt(nil, n, 10))
 }

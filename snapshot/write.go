@@ -15,6 +15,9 @@ import (
 type Aux struct {
 	Key   string
 	Value []byte // any bytes, any length
+
+	// More is what follows Value, when it is written: Read has all of it in Value.
+	More [][]byte
 }
 
 // The AUX fields that this package writes by itself.
@@ -115,7 +118,7 @@ func writeHead(e *encoder, sn *store.Snapshot, aux []Aux, o WriteOptions) error 
 		if reserved(a.Key) {
 			return fmt.Errorf("AUX field name %q is reserved", a.Key)
 		}
-		e.aux(a.Key, a.Value)
+		e.auxParts(a.Key, append([][]byte{a.Value}, a.More...))
 	}
 	if sn.Len() > 0 { // Redis names only databases that have keys
 		e.byte(opSelectDB)

@@ -86,7 +86,7 @@ func (t *callTable) takeAll() []*call {
 }
 
 // call sends a request and waits for the reply or ctx's end.
-func (c *conn) call(ctx context.Context, m Method, req []byte) ([]byte, error) {
+func (c *conn) call(ctx context.Context, m Method, req ...[]byte) ([]byte, error) {
 	h := header{kind: frameRequest, code: uint8(m)}
 	if deadline, ok := ctx.Deadline(); ok {
 		h.timeout = time.Until(deadline)
@@ -109,7 +109,7 @@ func (c *conn) call(ctx context.Context, m Method, req []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: node %s: %w", ErrNotSent, c.peer, err)
 	}
 	h.id = c.calls.add(cl)
-	c.out.add(h, req)
+	c.out.add(h, req...)
 	c.unlockAndWrite()
 
 	select {

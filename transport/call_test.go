@@ -33,7 +33,7 @@ func TestCallsOfAllSizes(t *testing.T) {
 		req := bytes.Repeat([]byte{byte(size), 7, 1}, size/3+1)[:size]
 		for _, m := range []Method{mEcho, mInline} {
 			for _, to := range []string{"n1", "n2"} {
-				got, err := c.nodes["n1"].Call(within(t, 20*time.Second), to, m, req)
+				got, err := c.nodes["n1"].CallParts(within(t, 20*time.Second), to, m, req[:size/9], req[size/9:size/3], req[size/3:])
 				if err != nil || !bytes.Equal(got, req) {
 					t.Fatalf("method %d to %s with %d bytes: %d bytes, %v", m, to, size, len(got), err)
 				}

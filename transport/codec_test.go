@@ -57,7 +57,7 @@ func FuzzFrame(f *testing.F) {
 			t.Fatalf("taken: %+v", h)
 		}
 		var payload []byte
-		if used := heapuse.Exceeds(len(b), 2*growth, func() { payload, err = readPayload(br, h.size) }); used > 0 {
+		if used := heapuse.Exceeds(len(b), 16, func() { payload, err = readPayload(br, h.size) }); used > 0 {
 			t.Fatalf("%d bytes allocated for %d", used, len(b))
 		}
 		if err == nil && len(payload) != h.size {

@@ -12,9 +12,10 @@
 // # Calls
 //
 // Call sends a request to a peer's Handler and waits for the reply. Calls are
-// multiplexed over three connections per peer and direction: one for methods
-// whose handlers never block (see HandleInline), one for the rest, and one for
-// messages above 256 KiB in either direction, which would delay others.
+// multiplexed over four connections per peer and direction: one for methods
+// whose handlers never block (see HandleInline), one for the rest, one for
+// messages above 256 KiB in either direction, which would delay others, and one
+// for requests above 2 MiB.
 // An error of Call is one of three kinds and never mistaken for another:
 // ErrNotSent (no handler has seen the request), *RemoteError (the handler's
 // own error), ErrInDoubt (the handler may have run).

@@ -27,8 +27,6 @@ const (
 	// trustBytes is how much memory a frame's size alone can claim. Above it
 	// memory grows with what really arrives.
 	trustBytes = 1 << 20
-	// growth is how many times what has arrived the memory may become.
-	growth = 8
 	// stepBytes is how much is read before more memory is made ready.
 	stepBytes = 1 << 20
 )
@@ -128,7 +126,7 @@ func readPayload(r io.Reader, n int) ([]byte, error) {
 		if have == n {
 			return b, nil
 		}
-		grown := make([]byte, min(n, growth*have))
+		grown := make([]byte, bulk.NextSize(n, have))
 		bulk.Copy(grown, b)
 		b = grown
 	}

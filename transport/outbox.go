@@ -29,19 +29,28 @@ type outbox struct {
 	bytes int      // in segs and tail
 }
 
-func (o *outbox) add(h header, payload []byte) {
-	h.size = len(payload)
+func (o *outbox) add(h header, payload ...[]byte) {
+	h.size = sizeOf(payload)
 	if o.tail == nil {
 		o.tail, o.spare = o.spare, nil
 	}
 	o.tail = appendHeader(o.tail, h)
-	o.bytes += headerBytes + len(payload)
-	if len(payload) <= copyBytes {
-		o.tail = append(o.tail, payload...)
-		return
+	o.bytes += headerBytes + h.size
+	for _, p := range payload {
+		if len(p) <= copyBytes {
+			o.tail = append(o.tail, p...)
+			continue
+		}
+		o.segs = append(o.segs, o.tail, p)
+		o.tail = nil
 	}
-	o.segs = append(o.segs, o.tail, payload)
-	o.tail = nil
+}
+
+func sizeOf(parts [][]byte) (n int) {
+	for _, p := range parts {
+		n += len(p)
+	}
+	return n
 }
 
 func (o *outbox) empty() bool { return o.bytes == 0 }

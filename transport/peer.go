@@ -38,11 +38,16 @@ const (
 	linkControl linkClass = iota // methods whose handlers never block
 	linkBulk                     // other methods
 	linkBig                      // messages above bigBytes
+	linkHuge                     // requests above hugeBytes
 	linkClasses
 )
 
-// bigBytes is the size above which a message has its own connection.
-const bigBytes = 256 << 10
+// bigBytes is the size above which a message does not go with the others, hugeBytes that
+// above which it may take so long that others of some size must not wait for it.
+const (
+	bigBytes  = 256 << 10
+	hugeBytes = 2 << 20
+)
 
 // peer is what this node knows of another one.
 type peer struct {
@@ -165,7 +170,7 @@ func (l *link) runOnce(connected func()) error {
 		return err
 	}
 	c := l.p.t.newConn(nc, l.p.id, l.class)
-	if l.class == linkBig {
+	if l.class >= linkBig {
 		c.silentTicks = bigSilentTicks
 	}
 	if !t.register(c) {
@@ -242,8 +247,10 @@ func (p *peer) kickLinks() {
 }
 
 // call sends a request over the link of its class.
-func (p *peer) call(ctx context.Context, class linkClass, m Method, req []byte) ([]byte, error) {
-	if len(req) > bigBytes {
+func (p *peer) call(ctx context.Context, class linkClass, m Method, req ...[]byte) ([]byte, error) {
+	if n := sizeOf(req); n > hugeBytes {
+		class = linkHuge
+	} else if n > bigBytes {
 		class = linkBig
 	}
 	l := &p.links[class]
@@ -251,7 +258,7 @@ func (p *peer) call(ctx context.Context, class linkClass, m Method, req []byte) 
 	if c == nil {
 		return nil, *l.down.Load()
 	}
-	reply, err := c.call(ctx, m, req)
+	reply, err := c.call(ctx, m, req...)
 	var parked *parkedError
 	if errors.As(err, &parked) {
 		return p.fetch(ctx, parked)

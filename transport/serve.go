@@ -130,7 +130,7 @@ func (t *Transport) replyFrame(c *conn, ctx *requestCtx, h header, reply []byte,
 		out.code, reply = statusError, []byte(err.Error())
 	case len(reply) > maxPayload:
 		out.code, reply = statusError, fmt.Appendf(nil, "reply of %d bytes is above the limit of %d", len(reply), maxPayload)
-	case len(reply) > bigBytes && c.class != linkBig:
+	case len(reply) > bigBytes && c.class < linkBig:
 		out.code, reply = statusParked, t.parking.put(c.peer, reply)
 	}
 	return out, reply

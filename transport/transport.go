@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -118,8 +119,13 @@ func (t *Transport) Close() error {
 // ErrNotSent, ErrInDoubt or *RemoteError, see the package comment. A call to
 // this node itself runs the handler directly.
 func (t *Transport) Call(ctx context.Context, to string, m Method, req []byte) ([]byte, error) {
-	if len(req) > maxPayload {
-		return nil, fmt.Errorf("%w: request of %d bytes is above the limit of %d", ErrNotSent, len(req), maxPayload)
+	return t.CallParts(ctx, to, m, req)
+}
+
+// CallParts is Call with a request in parts. Long ones are sent from where they are.
+func (t *Transport) CallParts(ctx context.Context, to string, m Method, req ...[]byte) ([]byte, error) {
+	if n := sizeOf(req); n > maxPayload {
+		return nil, fmt.Errorf("%w: request of %d bytes is above the limit of %d", ErrNotSent, n, maxPayload)
 	}
 	hd := t.handlers[m].Load()
 	if p := t.peers[to]; p != nil {
@@ -127,7 +133,7 @@ func (t *Transport) Call(ctx context.Context, to string, m Method, req []byte) (
 		if hd != nil && hd.inline {
 			class = linkControl
 		}
-		return p.call(ctx, class, m, req)
+		return p.call(ctx, class, m, req...)
 	}
 	if to != t.id {
 		return nil, fmt.Errorf("%w: %w: %s", ErrNotSent, ErrUnknownPeer, to)
@@ -135,7 +141,7 @@ func (t *Transport) Call(ctx context.Context, to string, m Method, req []byte) (
 	if hd == nil {
 		return nil, fmt.Errorf("%w: this node has no method %d", ErrNotSent, m)
 	}
-	reply, err := hd.fn(ctx, t.id, req)
+	reply, err := hd.fn(ctx, t.id, slices.Concat(req...))
 	if err != nil {
 		return nil, &RemoteError{Peer: t.id, Method: m, Text: err.Error()}
 	}

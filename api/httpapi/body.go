@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/lockstepkv/lockstep/internal/bulk"
 )
 
 const octetStream = "application/octet-stream"
@@ -55,7 +57,7 @@ func (a *api) readBody(w http.ResponseWriter, r *http.Request, limit int64) (bod
 		most = r.ContentLength
 	}
 	held = a.hold(r, http.MaxBytesReader(w, r.Body, limit))
-	body, err = readCharged(r.Context(), held, held, most)
+	body, err = readCharged(r.Context(), held, held, most, r.ContentLength >= 0)
 	if err != nil {
 		held.release()
 		if errors.Is(err, errNoMemory) {
@@ -71,16 +73,27 @@ func (a *api) readBody(w http.ResponseWriter, r *http.Request, limit int64) (bod
 }
 
 // readCharged reads to the end of in, at most the given number of bytes. Its memory is
-// charged before it is taken, and grows with what comes.
-func readCharged(ctx context.Context, in io.Reader, held grower, most int64) ([]byte, error) {
+// charged before it is taken, and grows with what comes: little of it is copied if so many
+// bytes are announced.
+func readCharged(ctx context.Context, in io.Reader, held grower, most int64, announced bool) ([]byte, error) {
 	buf := make([]byte, 0, min(most, firstBytes))
+	ready := 0
 	for {
 		if len(buf) == cap(buf) && int64(cap(buf)) < most {
-			size := min(2*int64(cap(buf)), most)
-			if err := growCharge(ctx, held, size); err != nil {
+			size := min(2*cap(buf), int(most))
+			if announced {
+				size = bulk.NextSize(int(most), len(buf))
+			}
+			if err := growCharge(ctx, held, int64(size)); err != nil {
 				return nil, err
 			}
-			buf = append(make([]byte, 0, size), buf...)
+			grown := make([]byte, len(buf), size)
+			bulk.Copy(grown, buf)
+			buf = grown
+		}
+		if len(buf) >= ready {
+			ready = min(len(buf)+readyBytes, cap(buf))
+			bulk.Ready(buf[len(buf):ready])
 		}
 		var spare [1]byte // to see the end, or one byte too many
 		into := buf[len(buf):cap(buf)]
@@ -100,8 +113,12 @@ func readCharged(ctx context.Context, in io.Reader, held grower, most int64) ([]
 	}
 }
 
-// firstBytes is the memory that a body begins with.
-const firstBytes = 4 << 10
+const (
+	// firstBytes is the memory that a body begins with.
+	firstBytes = 4 << 10
+	// readyBytes is how much of it is made ready to be written at a time.
+	readyBytes = 1 << 20
+)
 
 // grower is a *charge, or what counts more.
 type grower interface {

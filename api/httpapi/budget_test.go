@@ -141,7 +141,7 @@ func TestBodiesComeWhole(t *testing.T) {
 		} {
 			for _, most := range []int64{int64(size), 4 << 20} {
 				c := b.open(nil)
-				got, err := readCharged(t.Context(), in, c, most)
+				got, err := readCharged(t.Context(), in, c, most, false)
 				c.release()
 				if err != nil || string(got) != text {
 					t.Errorf("%s of %d, at most %d: %d, %v", name, size, most, len(got), err)
@@ -150,7 +150,7 @@ func TestBodiesComeWhole(t *testing.T) {
 			}
 		}
 		if size > 0 {
-			if _, err := readCharged(t.Context(), strings.NewReader(text+"y"), b.open(nil), int64(size)); bodyProblem(err, 1).(problem).Status != 413 {
+			if _, err := readCharged(t.Context(), strings.NewReader(text+"y"), b.open(nil), int64(size), true); bodyProblem(err, 1).(problem).Status != 413 {
 				t.Errorf("%d and one more: %v", size, err)
 			}
 		}

@@ -14,6 +14,11 @@ import (
 // pieceBytes is how much of the replies is kept and written in one piece.
 const pieceBytes = 64 << 10
 
+// pieces are used again: a long reply would leave all of it behind as garbage.
+var pieces = sync.Pool{New: func() any { return new([pieceBytes]byte) }}
+
+func newPiece() []byte { return pieces.Get().(*[pieceBytes]byte)[:0] }
+
 // errUnread is why a client that does not read its replies is cut off.
 var errUnread = errors.New("replies are not read and exceed the output limit")
 
@@ -136,7 +141,7 @@ func (o *output) add(p []byte) {
 	if last := len(o.rest) - 1; last > 0 && len(o.rest[last])+len(p) <= cap(o.rest[last]) {
 		o.rest[last] = append(o.rest[last], p...)
 	} else {
-		o.rest = append(o.rest, append(make([]byte, 0, pieceBytes), p...))
+		o.rest = append(o.rest, append(newPiece(), p...))
 		o.charge(pieceBytes)
 	}
 	if !o.busy {
@@ -194,6 +199,7 @@ func (o *output) first() []byte {
 func (o *output) next() []byte {
 	o.mu.Lock()
 	if len(o.rest) > 0 {
+		pieces.Put((*[pieceBytes]byte)(o.rest[0][:pieceBytes]))
 		o.rest[0] = nil
 		o.rest = o.rest[1:]
 		o.charge(-pieceBytes)

@@ -115,7 +115,11 @@ func (r *Router) splitArgs(p *plan, args command.Args) []part {
 
 // runParts runs each part on its shard, side by side.
 func (r *Router) runParts(ctx context.Context, s *Session, p *plan, parts []part) {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.RequestTimeout)
+	size := 0
+	for i := range parts {
+		size += commandSize(parts[i].args)
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.timeout(size))
 	defer cancel()
 	var wg sync.WaitGroup
 	for i := range parts {
@@ -128,7 +132,7 @@ func (r *Router) runPart(ctx context.Context, s *Session, p *plan, pt *part) {
 	shard := r.shards[pt.shard]
 	if p.write {
 		var index uint64
-		pt.reply, index = proposeOne(ctx, shard, pt.args)
+		pt.reply, index = r.proposeOne(ctx, shard, pt.args)
 		s.noteWrite(index)
 		return
 	}

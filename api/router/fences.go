@@ -22,7 +22,7 @@ func (r *Router) RaiseFences(ctx context.Context, fence uint64) resp.Value {
 	parts := make([]part, len(r.shards))
 	var wg sync.WaitGroup
 	for i, sh := range r.shards {
-		wg.Go(func() { parts[i].reply, _ = proposeOne(ctx, sh, args) })
+		wg.Go(func() { parts[i].reply, _ = r.proposeOne(ctx, sh, args) })
 	}
 	wg.Wait()
 	if v, failed := firstError(parts, true); failed {
@@ -32,10 +32,10 @@ func (r *Router) RaiseFences(ctx context.Context, fence uint64) resp.Value {
 }
 
 // proposeOne runs one command on a shard.
-func proposeOne(ctx context.Context, sh Shard, args command.Args) (reply resp.Value, index uint64) {
+func (r *Router) proposeOne(ctx context.Context, sh Shard, args command.Args) (reply resp.Value, index uint64) {
 	var b command.Batch
 	b.Add(args)
-	b.Index = &index
+	b.Index, b.Patience = &index, r.patience(b.Size())
 	replies, err := sh.Propose(ctx, b)
 	if err == nil && len(replies) != 1 {
 		err = command.ErrInDoubt

@@ -14,7 +14,7 @@ type Shard interface {
 
 	// Propose runs the units of b in order and returns one reply per unit. An
 	// error wraps command.ErrUnavailable, ErrOverloaded, ErrNoRoom (nothing
-	// happened) or ErrInDoubt. Propose may keep b.Body after it returned.
+	// happened) or ErrInDoubt. Propose may keep b after it returned.
 	Propose(ctx context.Context, b command.Batch) ([]resp.Value, error)
 
 	// Read runs fn under the store's read lock, maybe more than once, never

@@ -33,7 +33,8 @@ func (r *Router) DoAll(ctx context.Context, s *Session, cmds [][][]byte) []resp.
 // CLIENT REPLY) has a call of its own. The caller writes the replies it got, as
 // Session's Proto, Muted and Closing then say, and calls again with the rest.
 //
-// cmds may be reused once DoPipeline returned and its replies are written.
+// cmds may be reused once DoPipeline returned and its replies are written, but for
+// arguments of command.ReferenceBytes or more, which a batch may still hold.
 func (r *Router) DoPipeline(ctx context.Context, s *Session, cmds [][][]byte, out []resp.Value) []resp.Value {
 	base := len(out)
 	out = slices.Grow(out, len(cmds))[:base+len(cmds)]
@@ -198,7 +199,11 @@ func (r *Router) flush(ctx context.Context, s *Session, out []resp.Value) {
 	if len(s.active) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.RequestTimeout)
+	size := 0
+	for _, run := range s.active {
+		size += run.size()
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.timeout(size))
 	defer cancel()
 	if len(s.active) == 1 {
 		s.active[0].exec(ctx, s, out)

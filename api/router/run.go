@@ -82,6 +82,16 @@ func (ru *run) stale(from, to int) bool {
 	return true
 }
 
+// size is how long the requests are that change data.
+func (ru *run) size() (n int) {
+	for i := range ru.items {
+		if ru.items[i].write {
+			n += ru.items[i].size()
+		}
+	}
+	return n
+}
+
 func (ru *run) clear() {
 	clear(ru.items)
 	ru.items = ru.items[:0]
@@ -239,7 +249,7 @@ func (ru *run) writes(ctx context.Context, s *Session, from, to int) bool {
 		next := from
 		for next < to && b.N < ru.r.cfg.MaxBatchUnits {
 			size := ru.items[next].size()
-			if b.N > 0 && (len(b.Body)+size > ru.r.cfg.MaxBatchBytes || ru.noRoom(next, growth, any) != nil) {
+			if b.N > 0 && (b.Size()+size > ru.r.cfg.MaxBatchBytes || ru.noRoom(next, growth, any) != nil) {
 				break
 			}
 			ru.items[next].addTo(&b, s)
@@ -287,7 +297,7 @@ func (ru *run) propose(ctx context.Context, s *Session, b command.Batch, from, t
 	start := ru.r.now()
 	ru.done = to
 	var index uint64
-	b.Index = &index
+	b.Index, b.Patience = &index, ru.r.patience(b.Size())
 	replies, err := ru.shard.Propose(ctx, b)
 	for err == nil && b.N == 1 && len(replies) == 1 && command.RepliesFull(replies[0]) && ctx.Err() == nil {
 		// The replies to others were in the way, and have gone by now.
@@ -331,8 +341,11 @@ func (ru *run) batchSize(from, to int) int {
 	for i := from; i < to && n < ru.r.cfg.MaxBatchBytes; i++ {
 		n += ru.items[i].size()
 	}
-	return n
+	return min(n, ru.r.cfg.MaxBatchBytes) // what is longer goes as it is; see command.ReferenceBytes
 }
+
+// A Reader leaves alone what batches refer to.
+const _ = uint(command.ReferenceBytes - resp.KeptBytes)
 
 // unitOverhead is an upper bound of what a unit's or an argument's framing takes.
 const unitOverhead = 6

@@ -129,7 +129,7 @@ func evictionPolicies() []string {
 func (s *settings) requestFlags() *pflag.FlagSet {
 	fs := newFlagSet()
 	s.requests.timeout = durationValue(5 * time.Second)
-	fs.Var(&s.requests.timeout, "request-timeout", "how long a request may wait for its shard before it fails")
+	fs.Var(&s.requests.timeout, "request-timeout", "how long a request may wait for its shard before it fails; one larger than 1 MiB has a second more for each 4 MiB, as long as there is a leader")
 	fs.Var(&s.requests.drain, "drain", "on SIGTERM, how long new requests are refused with an error that is definite, and /readyz answers 503, before the ports close; what has begun is answered")
 	s.requests.maxValue = 64 << 20
 	fs.Var(&s.requests.maxValue, "max-value-size", "largest value accepted, and grown to by APPEND and SETRANGE, 1kb to 512mb; the same on every node")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/lockstepkv/lockstep/internal/bulk"
 	"github.com/lockstepkv/lockstep/internal/mutant"
@@ -64,10 +65,15 @@ func (c *Ctx) Unchanged(w Watch) bool {
 		(mutant.On(mutant.WatchMissesReturn) || !c.Store.RemovedSince(w.Key, since))
 }
 
-// Batch is a run of encoded units, in order.
+// ReferenceBytes is the length from which an argument goes into a batch as it is, uncopied.
+const ReferenceBytes = 1 << 20
+
+// Batch is a run of encoded units, in order: those in Parts, one after the other, and
+// then those in Body.
 type Batch struct {
-	N    int    // number of units
-	Body []byte // the units, one after the other
+	N     int      // number of units
+	Parts [][]byte // what came before Body, with long arguments where they were
+	Body  []byte
 
 	// Late, if not nil, is told once what came of a batch for which Propose
 	// answers ErrInDoubt: the replies, or an error. That is ErrInDoubt again if
@@ -75,24 +81,41 @@ type Batch struct {
 	// will. It must not block.
 	Late func(replies []resp.Value, err error)
 
+	// Patience, if not zero, is how long b may wait while there is no leader, though the
+	// context would let it wait longer.
+	Patience time.Duration
+
 	// Index, if not nil, is set to the index of the log entry that b was applied by, or
 	// a later one, when Propose answers without an error.
 	Index *uint64
 }
 
-// Add appends a single command to b. It copies args.
+// Size returns the length of the encoded units.
+func (b *Batch) Size() int { return sizeOf(b.Parts) + len(b.Body) }
+
+func sizeOf(parts [][]byte) (n int) {
+	for _, p := range parts {
+		n += len(p)
+	}
+	return n
+}
+
+// Add appends a single command to b. It copies args, but for those of ReferenceBytes or
+// more: nobody may change these from then on.
 func (b *Batch) Add(args Args) {
 	b.N++
-	b.Body = appendCommand(append(b.Body, unitPlain), args)
+	b.Body = append(b.Body, unitPlain)
+	b.addCommand(args)
 }
 
 // AddOwned is Add for a command whose entry says which client asked.
 func (b *Batch) AddOwned(owner string, args Args) {
 	b.N++
-	b.Body = appendCommand(appendBytes(append(b.Body, unitOwned), []byte(owner)), args)
+	b.Body = appendBytes(append(b.Body, unitOwned), []byte(owner))
+	b.addCommand(args)
 }
 
-// AddMulti appends a transaction to b. It copies everything.
+// AddMulti appends a transaction to b. It copies as Add does.
 func (b *Batch) AddMulti(watches []Watch, cmds []Args) {
 	b.N++
 	b.Body = append(b.Body, unitMulti)
@@ -103,16 +126,20 @@ func (b *Batch) AddMulti(watches []Watch, cmds []Args) {
 	}
 	b.Body = binary.AppendUvarint(b.Body, uint64(len(cmds)))
 	for _, c := range cmds {
-		b.Body = appendCommand(b.Body, c)
+		b.addCommand(c)
 	}
 }
 
-func appendCommand(dst []byte, args Args) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(args)))
+func (b *Batch) addCommand(args Args) {
+	b.Body = binary.AppendUvarint(b.Body, uint64(len(args)))
 	for _, a := range args {
-		dst = appendBytes(dst, a)
+		if len(a) < ReferenceBytes {
+			b.Body = appendBytes(b.Body, a)
+			continue
+		}
+		b.Parts = append(b.Parts, binary.AppendUvarint(b.Body, uint64(len(a))), a)
+		b.Body = nil
 	}
-	return dst
 }
 
 func appendBytes(dst, b []byte) []byte {

@@ -253,7 +253,7 @@ func (s *Shard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, err
 	s.Proposals.Add(1)
 	var r command.UnitReader
 	var u command.Unit
-	r.Reset(b.Body)
+	r.Reset(slices.Concat(append(b.Parts, b.Body)...))
 	out := make([]resp.Value, 0, b.N)
 	for !r.Done() {
 		if err := r.Next(&u); err != nil {
