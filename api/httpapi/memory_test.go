@@ -85,7 +85,7 @@ func TestRequestsAreRefusedWhenClientsHoldTooMuch(t *testing.T) {
 	other := f.router.Memory().Open(nil)
 	commands := "[" + strings.Repeat(`["SET","k","v"],`, 20_000) + `["SET","k","v"]]`
 	for _, call := range [][2]string{
-		{"PUT /v1/keys/k", `{"value":"` + strings.Repeat("v", 600_000) + `"}`},
+		{"PUT /v1/keys/k", `{"value":"` + strings.Repeat("v", 1_000_000) + `"}`},
 		{"POST /v1/commands", commands}, // 320 KB, and several times as much when it is decoded
 		{"POST /v1/transactions", `{"then":` + commands + `}`},
 	} {
