@@ -14,10 +14,10 @@ const (
 	// MaxStrangers is how many connections to the listener may be without a welcome. A
 	// handshake takes milliseconds, so peers are rarely in each other's way; further ones
 	// wait to be accepted.
-	MaxStrangers = 32
+	MaxStrangers = 64
 	// strangerTime is what a stranger has for itself. After it, it makes room for the next;
 	// if there is none, it has until handshakeTimeout.
-	strangerTime = 250 * time.Millisecond
+	strangerTime = 500 * time.Millisecond
 )
 
 // strangers are the connections that have yet to show that they are a peer's.
