@@ -260,3 +260,36 @@ func TestLargeReplyIsNotKept(t *testing.T) {
 		})
 	}
 }
+
+// TestPatienceIsForOneSpell: a leader that comes and goes is not the lack of one.
+func TestPatienceIsForOneSpell(t *testing.T) {
+	o := testOrigin()
+	o.maxBytes = 10 << 20
+	looks := make(chan bool)
+	o.led = func() bool { return <-looks }
+	b := largeBatch("big")
+	b.Patience = leaderLooks * time.Millisecond
+	answer := make(chan error, 1)
+	go func() {
+		_, err := o.propose(t.Context(), b)
+		answer <- err
+	}()
+	for i := range 4 * leaderLooks {
+		select {
+		case looks <- i%leaderLooks == leaderLooks-1:
+		case err := <-answer:
+			t.Fatalf("given up after %d looks: %v", i, err)
+		}
+	}
+	for {
+		select {
+		case looks <- false:
+			continue
+		case err := <-answer:
+			if !errors.Is(err, command.ErrUnavailable) {
+				t.Error(err)
+			}
+		}
+		return
+	}
+}

@@ -169,6 +169,10 @@ func (o *origin) propose(ctx context.Context, b command.Batch) ([]resp.Value, er
 	return o.abandon(ctx, p)
 }
 
+// leaderLooks is how often it is looked, within a patience, whether there is a leader: all
+// of the looks in a row have to find none.
+const leaderLooks = 16
+
 // await reports whether p is done, and not given up by its caller's deadline or patience.
 func (o *origin) await(ctx context.Context, p *proposal) bool {
 	if p.batch.Patience <= 0 {
@@ -179,16 +183,19 @@ func (o *origin) await(ctx context.Context, p *proposal) bool {
 			return false
 		}
 	}
-	ticker := time.NewTicker(p.batch.Patience)
+	ticker := time.NewTicker(max(p.batch.Patience/leaderLooks, time.Millisecond))
 	defer ticker.Stop()
-	for {
+	for vain := 0; ; {
 		select {
 		case <-p.done:
 			return true
 		case <-ctx.Done():
 			return false
 		case <-ticker.C:
-			if o.waitsInVain(p) {
+			if vain++; !o.waitsInVain(p) {
+				vain = 0
+			}
+			if vain >= leaderLooks {
 				return false
 			}
 		}
