@@ -8,4 +8,7 @@
 // asked for at once in a system call, during which others run.
 //
 // For small slices the functions do what append and copy do.
+//
+// Passed is told what has gone by: while it is much, the garbage collector looks
+// earlier, and afterwards it gives memory back.
 package bulk
