@@ -20,8 +20,13 @@ import (
 type Options struct {
 	Listener net.Listener
 	Backend  Backend
-	Limits   resp.Limits // MaxBulk 0: 64 MiB; Budget nil: max(256 MiB, 3 x MaxBulk)
+	Limits   resp.Limits // MaxBulk 0: 64 MiB; Budget nil: of RequestBytes
 	Logger   *slog.Logger
+
+	// RequestBytes bounds what requests that are still being read hold together, apart
+	// from 128 KiB each. It is taken before memory is, so that many large requests
+	// at once wait for each other. Default max(256 MiB, 3 x MaxBulk), at least 1.25 x MaxBulk.
+	RequestBytes int64
 
 	// StallTimeout ends a connection that holds memory without progress: a long
 	// request of which nothing more comes, or replies that nobody reads.
@@ -55,7 +60,10 @@ func (o Options) withDefaults() Options {
 		o.Limits.MaxBulk = defaultMaxBulk
 	}
 	if o.Limits.Budget == nil {
-		o.Limits.Budget = resp.NewBudget(max(minBudget, 3*o.Limits.MaxBulk), budgetPatience)
+		if o.RequestBytes <= 0 {
+			o.RequestBytes = max(minBudget, 3*o.Limits.MaxBulk)
+		}
+		o.Limits.Budget = resp.NewBudget(max(o.RequestBytes, o.Limits.MaxBulk+o.Limits.MaxBulk/4), budgetPatience)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

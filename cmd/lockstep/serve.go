@@ -280,7 +280,17 @@ func (s *server) newRESP(r *router.Router) *respapi.Server {
 	return respapi.New(respapi.Options{
 		Listener: s.respListener, Backend: respapi.FromRouter(r), Logger: s.logger,
 		Limits: resp.Limits{MaxBulk: s.cfg.Requests.MaxValueBytes}, AuthTimeout: s.cfg.Security.AuthTimeout,
+		RequestBytes: s.requestBytes(),
 	})
+}
+
+// requestBytes is how much requests that are being read may hold: half of what clients
+// may, so that a crowd of large ones waits before anybody is closed. 0: the default.
+func (s *server) requestBytes() int64 {
+	if limit := s.settings().MaxMemoryClients; limit > 0 {
+		return min(limit/2, 256<<20)
+	}
+	return 0
 }
 
 func (s *server) serveRESP() {
