@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -106,9 +107,9 @@ func TestWorkOfAPatternIsBounded(t *testing.T) {
 			{[]byte("KEYS"), []byte(pattern)},
 			{[]byte("SCAN"), []byte("0"), []byte("MATCH"), []byte(pattern), []byte("COUNT"), []byte("1000000")},
 		} {
-			started := time.Now()
+			started := processorTime(t)
 			v := ctx.Table.Exec(ctx, args)
-			if took := time.Since(started); v.IsError() || took > 2*time.Second {
+			if took := processorTime(t) - started; v.IsError() || took > 20*time.Second { // minutes without a bound
 				t.Errorf("%s with %.20s... of %d bytes: %v after %v", args[0], pattern, len(pattern), v.IsError(), took)
 			}
 		}
@@ -124,6 +125,15 @@ func TestWorkOfAPatternIsBounded(t *testing.T) {
 	if v := do(ctx, "KEYS *1"); len(v.Elems) != 200 { // the budget is that of one command
 		t.Errorf("%d keys", len(v.Elems))
 	}
+}
+
+// processorTime is what this process has used, which a busy machine changes little.
+func processorTime(t *testing.T) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano())
 }
 
 func TestOutOfMemoryAsRedis(t *testing.T) {
