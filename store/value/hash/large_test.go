@@ -11,12 +11,12 @@ import (
 
 // TestLargeTreesGrowAndShrink goes through every height that a test has time for.
 func TestLargeTreesGrowAndShrink(t *testing.T) {
-	const n = 120_000
+	const n = 40_000
 	rng := rand.New(rand.NewPCG(1, 2))
 	h := NewLarge()
 	lim := DefaultLimits()
 	field := func(i int) []byte { return fmt.Appendf(nil, "field:%d", i) }
-	order := rng.Perm(n)
+	order, value := rng.Perm(n), make([]byte, 240)
 	views := []*View{h.Freeze()}
 	sums := []uint64{h.Sum()}
 	check := func(i int) {
@@ -25,7 +25,7 @@ func TestLargeTreesGrowAndShrink(t *testing.T) {
 		}
 	}
 	for i, k := range order {
-		if added, _ := h.Set(field(k), field(k), lim); !added {
+		if added, _ := h.Set(field(k), value, lim); !added {
 			t.Fatalf("%d is there already", k)
 		}
 		if i%(n/4) == 0 {

@@ -90,7 +90,7 @@ func (h *Hash) splice(from, to, n int, copyBlock bool) []byte {
 		h.buf = h.buf[:size]
 		return h.buf[from : from+n]
 	}
-	next := block(size, size/8)
+	next := block(size, size/16)
 	copy(next, h.buf[:from])
 	copy(next[from+n:], h.buf[to:])
 	h.buf = next

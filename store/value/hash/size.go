@@ -8,8 +8,8 @@ const (
 	largeOverhead  = 512
 	// fieldOverhead is charged for every field of a large hash, longOverhead for
 	// each name and value that has an allocation of its own.
-	fieldOverhead = 28
-	longOverhead  = 40
+	fieldOverhead = 16
+	longOverhead  = 48
 )
 
 // Size returns the accounted bytes: in the packed form of the block, in the large
@@ -30,5 +30,5 @@ func partBytes(n int) int64 {
 	if n > inlineMax {
 		return int64(n) + longOverhead
 	}
-	return int64(n)
+	return int64(n + n/8) // a leaf has room for fields to come
 }
