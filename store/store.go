@@ -26,6 +26,7 @@ type Store struct {
 	// of a snapshot, and is copied before it changes while frozen is not zero.
 	epoch  uint64
 	frozen *atomic.Int64 // snapshots not yet released
+	epochs epochs
 
 	clockMillis atomic.Int64
 }

@@ -70,6 +70,15 @@ func (c *contents) Packed() bool { return c.tree == nil }
 // their order or on the form.
 func (c *contents) Sum() uint64 { return c.sum }
 
+// Resum counts Sum anew, from the fields as they are in memory.
+func (c *contents) Resum() (sum uint64) {
+	c.Each(func(field, value []byte) bool {
+		sum += elementSum(hashOf(field), value)
+		return true
+	})
+	return sum
+}
+
 // Get returns the value of field. It is valid until the hash changes, and must
 // not be modified.
 func (c *contents) Get(field []byte) (value []byte, ok bool) {

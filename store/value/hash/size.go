@@ -4,7 +4,7 @@ package hash
 // where the figures come from.
 const (
 	// packedOverhead is charged for a packed hash, largeOverhead for a large one.
-	packedOverhead = 64
+	packedOverhead = 80
 	largeOverhead  = 512
 	// fieldOverhead is charged for every field of a large hash, longOverhead for
 	// each name and value that has an allocation of its own.
