@@ -14,13 +14,18 @@ type Limits struct {
 	Bytes  int // no name and no value in it is longer
 }
 
+// Whatever Limits say, a packed hash stays below these, so that a copy of its block
+// and a search in it have a bound.
+const (
+	maxPackedFields = 2048
+	maxPackedBlock  = 64 << 10
+)
+
+// MaxLimits are the most that has an effect.
+func MaxLimits() Limits { return Limits{Fields: maxPackedFields, Bytes: maxPackedBlock} }
+
 // DefaultLimits are those of Redis.
 func DefaultLimits() Limits { return Limits{Fields: 128, Bytes: 64} }
-
-// fit reports whether a field with its value may be packed.
-func (l Limits) fit(field, value []byte) bool {
-	return len(field) <= l.Bytes && len(value) <= l.Bytes
-}
 
 // Hash is a hash in the hands of its writer. The zero value is empty and packed.
 // It must not be copied.
@@ -96,7 +101,7 @@ func (c *contents) Get(field []byte) (value []byte, ok bool) {
 // how much Size has grown.
 func (h *Hash) Set(field, value []byte, lim Limits) (added bool, grown int64) {
 	before := h.Size()
-	if h.tree == nil && (h.n > lim.Fields || !lim.fit(field, value)) {
+	if h.tree == nil && !h.fits(lim, field, value) {
 		h.Grow()
 	}
 	var was uint64
@@ -111,7 +116,7 @@ func (h *Hash) Set(field, value []byte, lim Limits) (added bool, grown int64) {
 	if added {
 		h.n++
 	}
-	if h.tree == nil && h.n > lim.Fields {
+	if h.tree == nil && h.n > min(lim.Fields, maxPackedFields) {
 		h.Grow()
 	}
 	return added, h.Size() - before
@@ -149,6 +154,12 @@ func (h *Hash) Grow() {
 	})
 	h.tree, h.buf = t, nil
 	h.clearFlags(seen | lent)
+}
+
+// fits reports whether a packed hash may stay so with another field or value.
+func (h *Hash) fits(lim Limits, field, value []byte) bool {
+	return h.n <= lim.Fields && len(field) <= lim.Bytes && len(value) <= lim.Bytes &&
+		len(h.buf)+packedBytes(len(field))+packedBytes(len(value)) <= maxPackedBlock
 }
 
 // elementSum is what a field with its value adds to Sum.

@@ -25,6 +25,9 @@ func readRecord(buf []byte, start int) (r packedRecord, field []byte) {
 	return r, field
 }
 
+// packedBytes is what a name or value of n bytes takes at most.
+func packedBytes(n int) int { return n + 3 }
+
 // find returns the record of field.
 func find(buf, field []byte) (r packedRecord, ok bool) {
 	for at := 0; at < len(buf); {
