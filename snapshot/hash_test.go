@@ -117,6 +117,73 @@ func TestHashesRoundTrip(t *testing.T) {
 	}
 }
 
+// TestScanGivesNoHashUnasked: who knows strings only would take it for an empty one.
+func TestScanGivesNoHashUnasked(t *testing.T) {
+	s := store.New(store.DefaultOptions())
+	fillHashes(s)
+	file := encode(t, s, nil, WriteOptions{})
+	hashes := func(ro ReadOptions) (n int, err error) {
+		_, err = Scan(bytes.NewReader(file), ro, func(it store.Item) error {
+			if it.Hash != nil {
+				n++
+			}
+			return nil
+		})
+		return n, err
+	}
+	if n, err := hashes(ReadOptions{}); n != 0 || !errors.Is(err, ErrUnsupported) {
+		t.Errorf("%d hashes, %v", n, err)
+	}
+	if n, err := hashes(ReadOptions{Hashes: new(hash.Limits)}); n != len(hashesOf(s)) || err != nil {
+		t.Errorf("%d hashes, %v", n, err)
+	}
+}
+
+// TestEffectsOfHashes: what the recorder writes brings Redis to where the store is.
+func TestEffectsOfHashes(t *testing.T) {
+	ctx := context.Background()
+	var rec Recorder
+	s := store.New(store.Options{OnChange: rec.OnChange})
+	rec.Start()
+	c, _ := startRedis(t, t.TempDir())
+	replay := func() {
+		t.Helper()
+		for _, cmd := range rec.Take() {
+			args := make([]any, len(cmd))
+			for i := range cmd {
+				args[i] = cmd[i]
+			}
+			if err := c.Do(ctx, args...).Err(); err != nil {
+				t.Fatalf("%s: %v", cmd[0], err)
+			}
+		}
+		sameHashes(t, redisHashes(t, c), hashesOf(s))
+		if n := c.DBSize(ctx).Val(); n != int64(s.Len()) {
+			t.Errorf("%d keys, want %d", n, s.Len())
+		}
+	}
+	set := func(key, field, value string) *store.Entry {
+		return s.UpdateHash(s.Get([]byte(key)), func(h *hash.Hash) bool {
+			h.Set([]byte(field), []byte(value), hash.DefaultLimits())
+			return true
+		})
+	}
+	fillHashes(s)
+	replay()
+	set("packed", "f1", "other")
+	set("large by number", "new", "value")
+	s.SetExpireAt(set("packed", "f1", "once more"), testNow+5)
+	replay()
+	if at := c.PExpireTime(ctx, "packed").Val().Milliseconds(); at != testNow+5 {
+		t.Errorf("expires at %d", at)
+	}
+	s.Put([]byte("packed"), []byte("a string"), 0, false)
+	putHash(s, "key:000000000001", hash.DefaultLimits(), 0, "a hash over a string")
+	s.Rename(s.Get([]byte("names")), []byte("large by length"))
+	s.Delete(s.Get([]byte("large by number")))
+	replay()
+}
+
 func TestRoundTripPropertyOfHashes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := store.New(store.DefaultOptions())

@@ -22,10 +22,12 @@ type ReadOptions struct {
 	// own clock decides when they go.
 	DropExpired bool
 
-	// Hashes, if not nil, says that hashes of Redis are welcome, and how far they
-	// are packed. Otherwise they are refused: no command knows them yet. Those in
-	// a file of Lockstep are read in any case, and keep their form.
+	// Hashes, if not nil, says that hashes are welcome, and how far those of Redis
+	// are packed. Otherwise they are refused: no command knows them yet. In a file
+	// of Lockstep they keep their form, and ReadWith takes them in any case.
 	Hashes *hash.Limits
+
+	intoStore bool // what is read goes into a store, which keeps every type
 }
 
 // Info tells what a file was.
@@ -60,6 +62,7 @@ func Read(r io.Reader, o store.Options) (*store.Store, []Aux, error) {
 func ReadWith(r io.Reader, o store.Options, ro ReadOptions) (*store.Store, *Info, error) {
 	s := store.New(o)
 	s.Advance(ro.NowMillis)
+	ro.intoStore = true
 	info, err := Scan(r, ro, func(it store.Item) error {
 		before := s.Len()
 		s.Restore(it)
@@ -120,7 +123,7 @@ func (f *fileReader) part(op byte) error {
 	case typeString:
 		return f.entry(op)
 	case typeHash, typeHashListpack, typeHashZiplist:
-		if f.info.Lockstep || f.opt.Hashes != nil {
+		if f.opt.Hashes != nil || f.info.Lockstep && f.opt.intoStore {
 			return f.entry(op)
 		}
 		return f.otherType(op)

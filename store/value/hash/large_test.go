@@ -91,6 +91,26 @@ func (in *inner) leaves() (n, weight int) {
 	return n, weight
 }
 
+// TestPackedBlocksHaveABound whatever the limits say, since a copy is a whole block.
+func TestPackedBlocksHaveABound(t *testing.T) {
+	wide := Limits{1 << 30, 1 << 30}
+	for _, value := range []int{1, 100, 5000, 70_000} {
+		h := New()
+		for i := range 5000 {
+			h.Set(fmt.Append(nil, i), make([]byte, value), wide)
+			if !h.Packed() {
+				break
+			}
+			if cap(h.buf) > maxPackedBlock+maxPackedBlock/8 || h.Len() > maxPackedFields {
+				t.Fatalf("%d fields are packed in %d bytes", h.Len(), cap(h.buf))
+			}
+		}
+		if err := h.verify(); err != nil || h.Packed() {
+			t.Fatalf("values of %d: packed %v, %v", value, h.Packed(), err)
+		}
+	}
+}
+
 // colliding returns the i-th of many names with the same hash. xxhash takes in 32
 // bytes at a time, in a way that can be undone: the second 32 make up for the first.
 func colliding(i int) []byte {
