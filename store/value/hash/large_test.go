@@ -291,3 +291,22 @@ func TestCopiesAreBoundedByNodes(t *testing.T) {
 		change("the clone again", 0)
 	}
 }
+
+// TestViewOutlivesTheOwnersView: a view of the hash that Own went on from.
+func TestViewOutlivesTheOwnersView(t *testing.T) {
+	for _, n := range []int{3, 3000} {
+		h := New()
+		for i := range n {
+			h.Set(fmt.Append(nil, i), []byte("before"), DefaultLimits())
+		}
+		v, sum := h.Freeze(), h.Sum()
+		h = h.Own(1, true).Own(2, false)
+		for i := range n {
+			h.Set(fmt.Append(nil, i), []byte("behind"), DefaultLimits())
+		}
+		if v.Resum() != sum {
+			t.Errorf("%d fields: the view changed", n)
+		}
+		v.Release()
+	}
+}

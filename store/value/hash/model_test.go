@@ -117,7 +117,12 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 				if m.h == old || m.h.Own(m.epoch, true) != m.h {
 					t.Fatal("Own forks once for one epoch")
 				}
-			} else if len(m.views) == 0 && m.h.Own(m.epoch, false) != m.h {
+			}
+		},
+		"ownersEnd": func(t *rapid.T) { // what the owner froze is gone, other views are not
+			m.views = slices.DeleteFunc(m.views, func(f *frozen) bool { return f.view == nil })
+			m.epoch++
+			if m.h.Own(m.epoch, false) != m.h {
 				t.Fatal("Own forks for nobody")
 			}
 		},

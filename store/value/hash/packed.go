@@ -1,7 +1,6 @@
 package hash
 
 import (
-	"bytes"
 	"encoding/binary"
 	"slices"
 )
@@ -15,14 +14,20 @@ type packedRecord struct{ start, length, value, end int } // length: of the valu
 
 // readRecord returns the record at start and its name.
 func readRecord(buf []byte, start int) (r packedRecord, field []byte) {
-	flen, w := binary.Uvarint(buf[start:])
-	at := start + w
-	field = buf[at : at+int(flen) : at+int(flen)]
-	r.start, r.length = start, at+int(flen)
-	vlen, w := binary.Uvarint(buf[r.length:])
-	r.value = r.length + w
-	r.end = r.value + int(vlen)
+	n, at := readLength(buf, start)
+	r.start, r.length = start, at+n
+	field = buf[at:r.length:r.length]
+	n, r.value = readLength(buf, r.length)
+	r.end = r.value + n
 	return r, field
+}
+
+func readLength(buf []byte, at int) (n, next int) {
+	if b := buf[at]; b < 0x80 {
+		return int(b), at + 1
+	}
+	v, w := binary.Uvarint(buf[at:])
+	return int(v), at + w
 }
 
 // packedBytes is what a name or value of n bytes takes at most.
@@ -31,12 +36,13 @@ func packedBytes(n int) int { return n + 3 }
 // find returns the record of field.
 func find(buf, field []byte) (r packedRecord, ok bool) {
 	for at := 0; at < len(buf); {
-		var name []byte
-		r, name = readRecord(buf, at)
-		if bytes.Equal(name, field) {
+		n, name := readLength(buf, at)
+		if n == len(field) && string(buf[name:name+n]) == string(field) {
+			r, _ = readRecord(buf, at)
 			return r, true
 		}
-		at = r.end
+		n, value := readLength(buf, name+n)
+		at = value + n
 	}
 	return r, false
 }

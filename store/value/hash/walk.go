@@ -52,6 +52,17 @@ func (in *inner) from(hash uint64, fn func(hash uint64, l *leaf, i int) bool) bo
 // of hashes and mean the same on every replica. A packed hash is handed out at
 // once, as Redis does. fn has Each's rules.
 func (c *contents) Scan(cursor uint64, count int, fn func(field, value []byte)) (next uint64) {
+	done := 0
+	return c.ScanWhile(cursor, func() bool { return done < max(count, 1) }, func(field, value []byte) {
+		fn(field, value)
+		done++
+	})
+}
+
+// ScanWhile is Scan for as long as more says so, which is asked before every field
+// of a large hash; more fields than one come between only if their hashes agree in
+// all bits that a cursor has.
+func (c *contents) ScanWhile(cursor uint64, more func() bool, fn func(field, value []byte)) (next uint64) {
 	if cursor >= 1<<cursorBits {
 		return 0
 	}
@@ -64,15 +75,15 @@ func (c *contents) Scan(cursor uint64, count int, fn func(field, value []byte)) 
 		})
 		return 0
 	}
-	done, last := 0, uint64(0)
+	begun, last := false, uint64(0)
 	c.tree.root.from(cursor<<cursorShift, func(hash uint64, l *leaf, i int) bool {
 		pos := hash >> cursorShift
-		if done >= max(count, 1) && pos != last {
+		if begun && pos != last && !more() {
 			next = last + 1
 			return false
 		}
 		fn(l.at(i))
-		done, last = done+1, pos
+		begun, last = true, pos
 		return true
 	})
 	return next
