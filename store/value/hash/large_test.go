@@ -1,10 +1,12 @@
 package hash
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -52,6 +54,36 @@ func TestLargeTreesGrowAndShrink(t *testing.T) {
 	for i, v := range views {
 		if err := (&Hash{contents: v.contents}).verify(); err != nil || v.Sum() != sums[i] {
 			t.Fatalf("view %d: %v", i, err)
+		}
+	}
+}
+
+// TestNodesJoinBesideViews: what joins takes in neighbours that a view still has.
+func TestNodesJoinBesideViews(t *testing.T) {
+	h := NewLarge()
+	var order [][]byte
+	for i := range 40_000 {
+		h.Set(fmt.Append(nil, i), make([]byte, 240), DefaultLimits())
+	}
+	h.Each(func(field, _ []byte) bool {
+		order = append(order, bytes.Clone(field))
+		return true
+	})
+	var views []*View
+	var sums []uint64
+	for i, field := range slices.Backward(order) {
+		if i%5 < 3 { // so that there are nodes small enough to join
+			h.Delete(field)
+		}
+	}
+	for i, field := range slices.Backward(order) {
+		if h.Delete(field); i%400 == 0 {
+			views, sums = append(views, h.Freeze()), append(sums, h.Sum())
+		}
+	}
+	for i, v := range views {
+		if v.Resum() != sums[i] {
+			t.Fatalf("view %d of %d fields changed", i, v.Len())
 		}
 	}
 }

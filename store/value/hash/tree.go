@@ -279,7 +279,7 @@ func (t *tree) shrink(p *path, empty bool) {
 		t.mergeInner(p[d-1])
 	}
 	for t.height > 1 && len(t.root.kids) == 1 {
-		t.root = t.ownInner(t.root.kids[0].inner)
+		t.root = t.root.kids[0].inner // descend makes it the tree's own
 		t.height--
 	}
 }
