@@ -324,19 +324,30 @@ func TestCopiesAreBoundedByNodes(t *testing.T) {
 	}
 }
 
-// TestViewOutlivesTheOwnersView: a view of the hash that Own went on from.
+// TestViewOutlivesTheOwnersView: a view or a clone of the hash that Own went on from.
 func TestViewOutlivesTheOwnersView(t *testing.T) {
 	for _, n := range []int{3, 3000} {
 		h := New()
 		for i := range n {
 			h.Set(fmt.Append(nil, i), []byte("before"), DefaultLimits())
 		}
-		v, sum := h.Freeze(), h.Sum()
-		h = h.Own(1, true).Own(2, false)
-		for i := range n {
-			h.Set(fmt.Append(nil, i), []byte("behind"), DefaultLimits())
+		sum := h.Sum()
+		overwrite := func(h *Hash) {
+			h = h.Own(1, true).Own(2, false)
+			for i := range n {
+				h.Set(fmt.Append(nil, i), []byte("behind"), DefaultLimits())
+			}
 		}
-		if v.Resum() != sum {
+		c := h.Clone()
+		if overwrite(c); h.Resum() != sum {
+			t.Errorf("%d fields: what was cloned changed", n)
+		}
+		c = h.Clone()
+		if overwrite(h); c.Resum() != sum {
+			t.Errorf("%d fields: the clone changed", n)
+		}
+		v := c.Freeze()
+		if overwrite(c); v.Resum() != sum {
 			t.Errorf("%d fields: the view changed", n)
 		}
 		v.Release()
