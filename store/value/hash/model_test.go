@@ -317,3 +317,24 @@ func TestScanWhileTheHashChanges(t *testing.T) {
 		}
 	})
 }
+
+// TestScanOfAHashThatWasLarge goes on where it was: nothing comes twice.
+func TestScanOfAHashThatWasLarge(t *testing.T) {
+	h := New()
+	for i := range 100 {
+		h.Set(fmt.Append(nil, i), nil, DefaultLimits())
+	}
+	const cursor = 1 << (cursorBits - 1)
+	n := 0
+	if next := h.Scan(cursor, 1, func(field, _ []byte) {
+		n++
+		if hashOf(field)>>cursorShift < cursor {
+			t.Errorf("%s has come before", field)
+		}
+	}); next != 0 || n == 0 || n == 100 {
+		t.Errorf("%d fields, cursor %d", n, next)
+	}
+	if next := h.Scan(1<<cursorBits, 1, func(_, _ []byte) { t.Error("a field behind the last cursor") }); next != 0 {
+		t.Errorf("cursor %d behind the last one", next)
+	}
+}
