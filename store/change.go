@@ -57,7 +57,7 @@ func (s *Store) Restore(it Item) *Entry {
 	e := &Entry{expireAt: it.ExpireAt, version: it.Version}
 	if it.Hash != nil {
 		e.setKey(str(it.Key))
-		e.setHash(it.Hash.Own(s.epochs.values, false))
+		e.setHash(it.Hash.Own(s.valueEpoch, false))
 	} else {
 		e.setData(str(it.Key), it.Value, nil, 0)
 	}
@@ -129,7 +129,7 @@ func (s *Store) Copy(e *Entry, newKey []byte) *Entry {
 	}
 	n := e.under(newKey)
 	if h := e.Hash(); h != nil {
-		n.setHash(h.Clone().Own(s.epochs.values, false))
+		n.setHash(h.Clone().Own(s.valueEpoch, false))
 	}
 	s.put(n)
 	return n

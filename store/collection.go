@@ -9,7 +9,7 @@ import (
 
 // Collection is what the values of all types but String have in common. A
 // collection in the store changes in place. What a snapshot, or a transaction that
-// may be taken back, holds of it is copied before, part by part; see epochs.
+// may be taken back, holds of it is copied before, part by part: Store.valueEpoch.
 type Collection interface {
 	Len() int
 	// Size returns the accounted bytes beyond those of the key: arithmetic over
@@ -24,14 +24,6 @@ type Collection interface {
 	// Packed reports whether the collection has the form for small ones, which
 	// Size depends on.
 	Packed() bool
-}
-
-// epochs is the part of a Store that tells which collections may be seen by others
-// than the writer. A collection knows the number that it was last changed under. If
-// that is not the present one, and somebody looks, the writer goes on with another
-// that shares all parts with it, and copies each before its first change.
-type epochs struct {
-	values uint64 // raised by Freeze and by Begin
 }
 
 // watched reports whether anybody may still see collections as they were.
@@ -63,7 +55,7 @@ func (e *Entry) setHash(h *hash.Hash) { e.val, e.typ = unsafe.Pointer(h), Hash }
 func (s *Store) PutHash(key []byte, h *hash.Hash, expireAtMillis int64) *Entry {
 	e := &Entry{expireAt: expireAtMillis}
 	e.setKey(str(key))
-	e.setHash(h.Own(s.epochs.values, false))
+	e.setHash(h.Own(s.valueEpoch, false))
 	s.put(e)
 	return e
 }
@@ -77,7 +69,7 @@ func (s *Store) PutHash(key []byte, h *hash.Hash, expireAtMillis int64) *Entry {
 // freezes the hash.
 func (s *Store) UpdateHash(e *Entry, change func(*hash.Hash) (changed bool)) *Entry {
 	was := e.Hash()
-	h := was.Own(s.epochs.values, s.watched())
+	h := was.Own(s.valueEpoch, s.watched())
 	size, sum := e.Size(), e.sum()
 	if !change(h) {
 		return e

@@ -19,7 +19,7 @@ type Snapshot struct {
 // before it first changes it. Any number of snapshots may exist at once. Freeze is called by the writer.
 func (s *Store) Freeze() *Snapshot {
 	s.epoch++
-	s.epochs.values++
+	s.valueEpoch++
 	s.frozen.Add(1)
 	return &Snapshot{dir: s.dir, n: s.n, volatile: s.expiry.len(), used: s.used, revision: s.revision, sum: s.sums.total, frozen: s.frozen}
 }

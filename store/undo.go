@@ -22,7 +22,7 @@ func (u *undo) note(key string, was *Entry) {
 // Rollback ends that. It does not nest.
 func (s *Store) Begin() {
 	s.undo = new(undo)
-	s.epochs.values++ // old entries keep their collections
+	s.valueEpoch++ // old entries keep their collections
 }
 
 // Commit keeps the changes since Begin.

@@ -33,17 +33,17 @@ func (v *View) Release() {
 }
 
 // Own returns the hash that an owner who freezes many hashes at once may change
-// instead of h. epoch is the number of times that he has done so, and watched says
-// whether views of his are left. When h may be part of one, the answer is another
+// instead of h. epoch is the number of times that he has done so, and viewed says
+// whether anything of what he froze is left. When h may be part of one, the answer is another
 // Hash that shares everything with h, which must not be changed any more.
 // Otherwise it is h. The owner calls Own before each row of changes.
-func (h *Hash) Own(epoch uint64, isWatched bool) *Hash {
+func (h *Hash) Own(epoch uint64, viewed bool) *Hash {
 	own := h
-	if h.epoch != epoch && isWatched {
+	if h.epoch != epoch && viewed {
 		own = h.fork(h.views.Load() > 0)
 	}
 	own.epoch = epoch
-	if isWatched {
+	if viewed {
 		own.flags.Or(watched)
 	} else {
 		own.clearFlags(watched)
