@@ -474,3 +474,30 @@ func changeHash(s *Store, key, other []byte, i int) {
 		})
 	}
 }
+
+// TestSumSeesAHash: every part of it, and its form, which Used depends on.
+func TestSumSeesAHash(t *testing.T) {
+	sum := func(change func(h *hash.Hash)) (sum, digest uint64) {
+		s, h := New(Options{}), hash.New()
+		h.Set([]byte("a"), []byte("1"), hash.DefaultLimits())
+		h.Set([]byte("b"), []byte("2"), hash.DefaultLimits())
+		change(h)
+		s.Restore(Item{Key: []byte("k"), Hash: h, Version: 3})
+		return s.Sum(), s.Digest()
+	}
+	set := func(field, value string) func(*hash.Hash) {
+		return func(h *hash.Hash) { h.Set([]byte(field), []byte(value), hash.DefaultLimits()) }
+	}
+	plain, digest := sum(func(*hash.Hash) {})
+	for name, change := range map[string]func(*hash.Hash){
+		"value": set("a", "2"), "field": set("c", "3"), "form": (*hash.Hash).Grow,
+		"deletion": func(h *hash.Hash) { h.Delete([]byte("a")) },
+	} {
+		if s, d := sum(change); s == plain || d == digest {
+			t.Errorf("%s: sum %x for %x, digest %x for %x", name, s, plain, d, digest)
+		}
+	}
+	if s, d := sum(set("a", "1")); s != plain || d != digest {
+		t.Error("the same contents have another sum or digest")
+	}
+}
