@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/store/value/hash"
 	"pgregory.net/rapid"
 )
 
@@ -207,14 +208,18 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("REDIS0003\xfe\x00\xfd\xff\xff\xff\x7f\x00\x01k\x01v\xff"))
 	f.Add([]byte("REDIS0009\xfc\x00\x00\x00\x00\x00\x00\x00\x00\xf9\x05\x00\xc0\x05\xc3\x04\x0a\x01aa\xe0\x00\x01\xff\x00\x00\x00\x00\x00\x00\x00\x00"))
 	f.Add([]byte("VALKEY080\xf4\x05\x02\x01\x00\x01k\x01v\xff\x00\x00\x00\x00\x00\x00\x00\x00"))
+	f.Add(rdbOf(typeHashZiplist, "h", ziplist("a", "1", "b", "text")))
+	f.Add(rdbOf(typeHashListpack, "h", []byte("\x0b\x00\x00\x00\x02\x00\x01\x01\x02\x01\xff")))
+	f.Add([]byte("REDIS0010\x04\x01h\x02\x01a\xc0\x01\x01b\x01c\xff\x00\x00\x00\x00\x00\x00\x00\x00"))
 	f.Add([]byte("REDIS0011\xf8\x40\xff\x00\xc1\x00\x01\xc2\x00\x01\x00\x00\xff\x00\x00\x00\x00\x00\x00\x00\x00"))
+	lim := hash.DefaultLimits()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		// A sum that fits lets the fuzzer reach what comes after it.
 		if len(data) > rdbHeaderLen+trailerLen {
 			body := data[:len(data)-trailerLen]
 			data = binary.LittleEndian.AppendUint64(bytes.Clone(body), crc64Update(0, body))
 		}
-		s, info, err := ReadWith(bytes.NewReader(data), store.DefaultOptions(), ReadOptions{NowMillis: testNow})
+		s, info, err := ReadWith(bytes.NewReader(data), store.DefaultOptions(), ReadOptions{NowMillis: testNow, Hashes: &lim})
 		if err != nil {
 			var corrupt *CorruptError
 			if s != nil || info != nil || !errors.As(err, &corrupt) || corrupt.Offset > int64(len(data)) {

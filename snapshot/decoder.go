@@ -14,6 +14,7 @@ type decoder struct {
 	*source
 	keyBuf  []byte // holds the key while the value is read
 	valBuf  []byte // for values larger than the source's buffer
+	nameBuf []byte // holds a field's name while its value is read
 	lzfBuf  []byte // compressed bytes larger than the source's buffer
 	version int
 }
@@ -158,14 +159,17 @@ func (d *decoder) lzfString(scratch *[]byte) ([]byte, error) {
 }
 
 // key reads a string that stays valid while the value is read.
-func (d *decoder) key() ([]byte, error) {
-	p, err := d.string(&d.keyBuf)
+func (d *decoder) key() ([]byte, error) { return d.held(&d.keyBuf) }
+
+// held reads a string into buf, where it stays valid until buf is used again.
+func (d *decoder) held(buf *[]byte) ([]byte, error) {
+	p, err := d.string(buf)
 	if err != nil {
 		return nil, err
 	}
-	if len(p) > 0 && (cap(d.keyBuf) == 0 || &p[0] != &d.keyBuf[:1][0]) {
-		d.keyBuf = append(d.keyBuf[:0], p...)
-		p = d.keyBuf
+	if len(p) > 0 && (cap(*buf) == 0 || &p[0] != &(*buf)[:1][0]) {
+		*buf = append((*buf)[:0], p...)
+		p = *buf
 	}
 	return p, nil
 }

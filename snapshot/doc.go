@@ -30,8 +30,9 @@
 //
 // # Limits
 //
-// Strings only, database 0 only; anything else in a file of Redis is refused by
-// the name of the key and its type. RDB files of every version are read, of
+// Strings, and hashes for those who ask for them (ReadOptions.Hashes); database 0
+// only. Anything else in a file of Redis is refused by the name of the key and its
+// type. RDB files of every version are read, of
 // Valkey too, as long as all that is in them is known. Written files are not
 // compressed. Read keeps AUX values in memory. A checksum finds damage, not forgery.
 package snapshot

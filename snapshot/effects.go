@@ -75,7 +75,10 @@ func (r *Recorder) Take() []Command {
 		cmds = append(cmds, Command{[]byte("FLUSHALL")})
 	}
 	for _, key := range r.order {
-		if cmd := r.changes[key].command([]byte(key)); cmd != nil {
+		c := r.changes[key]
+		if c.after != nil && c.after.Type() == store.Hash {
+			cmds = appendHash(cmds, []byte(key), c)
+		} else if cmd := c.command([]byte(key)); cmd != nil {
 			cmds = append(cmds, cmd)
 		}
 	}
@@ -92,7 +95,7 @@ func (c *change) command(key []byte) Command {
 		return nil
 	case is == nil:
 		return Command{[]byte("DEL"), key}
-	case was == nil || len(was.Bytes()) < appendFrom || !bytes.HasPrefix(is.Bytes(), was.Bytes()):
+	case was == nil || was.Type() != store.String || len(was.Bytes()) < appendFrom || !bytes.HasPrefix(is.Bytes(), was.Bytes()):
 		return setCommand(key, is)
 	}
 	tail := is.Bytes()[len(was.Bytes()):]
@@ -106,6 +109,33 @@ func (c *change) command(key []byte) Command {
 	default:
 		return Command{[]byte("PEXPIREAT"), key, millis(is)}
 	}
+}
+
+// fieldsPerCommand is how many fields one HSET has.
+const fieldsPerCommand = 512
+
+// appendHash writes a whole hash, since old and new entry may show the same one.
+func appendHash(cmds []Command, key []byte, c *change) []Command {
+	if c.before != nil {
+		cmds = append(cmds, Command{[]byte("DEL"), key})
+	}
+	var cmd Command
+	c.after.Hash().Each(func(field, value []byte) bool {
+		if len(cmd) == 0 {
+			cmd = Command{[]byte("HSET"), key}
+		}
+		if cmd = append(cmd, bytes.Clone(field), bytes.Clone(value)); len(cmd) == 2+2*fieldsPerCommand {
+			cmds, cmd = append(cmds, cmd), nil
+		}
+		return true
+	})
+	if len(cmd) > 0 {
+		cmds = append(cmds, cmd)
+	}
+	if c.after.ExpireAt() != 0 {
+		cmds = append(cmds, Command{[]byte("PEXPIREAT"), key, millis(c.after)})
+	}
+	return cmds
 }
 
 func setCommand(key []byte, e *store.Entry) Command {

@@ -31,8 +31,13 @@ const (
 	opEOF        = 255
 )
 
-// typeString is the only value type that Lockstep stores so far.
-const typeString = 0
+// Value types that Lockstep stores.
+const (
+	typeString       = 0
+	typeHash         = 4  // number of fields, and as many times a name and a value
+	typeHashZiplist  = 13 // one string: a ziplist of names and values; up to Redis 6.2
+	typeHashListpack = 16 // one string: a listpack of names and values; since Redis 7.0
+)
 
 // Length encoding: the two highest bits of the first byte.
 const (

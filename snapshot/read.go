@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/store/value/hash"
 )
 
 // ReadOptions are the terms of ReadWith and Scan.
@@ -20,6 +21,13 @@ type ReadOptions struct {
 	// Redis primary does when it loads a file. A state machine keeps them: its
 	// own clock decides when they go.
 	DropExpired bool
+
+	// Hashes, if not nil, says that hashes are welcome, and how far those of Redis
+	// are packed. Otherwise they are refused: no command knows them yet. In a file
+	// of Lockstep they keep their form, and ReadWith takes them in any case.
+	Hashes *hash.Limits
+
+	intoStore bool // what is read goes into a store, which keeps every type
 }
 
 // Info tells what a file was.
@@ -54,6 +62,7 @@ func Read(r io.Reader, o store.Options) (*store.Store, []Aux, error) {
 func ReadWith(r io.Reader, o store.Options, ro ReadOptions) (*store.Store, *Info, error) {
 	s := store.New(o)
 	s.Advance(ro.NowMillis)
+	ro.intoStore = true
 	info, err := Scan(r, ro, func(it store.Item) error {
 		before := s.Len()
 		s.Restore(it)
@@ -112,7 +121,12 @@ func (f *fileReader) read() error {
 func (f *fileReader) part(op byte) error {
 	switch op {
 	case typeString:
-		return f.entry()
+		return f.entry(op)
+	case typeHash, typeHashListpack, typeHashZiplist:
+		if f.opt.Hashes != nil || f.info.Lockstep && f.opt.intoStore {
+			return f.entry(op)
+		}
+		return f.otherType(op)
 	case opExpireMs:
 		at, err := f.uint64()
 		f.item.ExpireAt = max(int64(at), 1)
@@ -159,24 +173,30 @@ func (f *fileReader) part(op byte) error {
 	}
 }
 
-func (f *fileReader) entry() (err error) {
+// entry reads a key and its value.
+func (f *fileReader) entry(t byte) (err error) {
 	it := f.item
 	f.item = store.Item{}
 	if it.Key, err = f.key(); err != nil {
 		return err
 	}
-	if it.Value, err = f.string(&f.valBuf); err != nil {
-		return err
-	}
+	var m keyMeta
 	if f.info.Lockstep {
-		m, err := f.chunk.next()
-		if err != nil {
+		if m, err = f.meta(it.Key); err != nil {
 			return err
 		}
-		if m.version == 0 || m.version > f.info.Revision {
-			return damaged("key %q has version %d, the store %d", it.Key, m.version, f.info.Revision)
-		}
 		it.Version, it.Raw, it.Access = m.version, m.raw, m.access
+	}
+	if t == typeString {
+		it.Value, err = f.string(&f.valBuf)
+	} else {
+		it.Hash, err = f.hash(t, it.Key, m.large)
+	}
+	if err != nil {
+		return err
+	}
+	if m.raw && it.Hash != nil || m.large && it.Hash == nil {
+		return damaged("key %q has the flags of another type", it.Key)
 	}
 	if f.opt.DropExpired && it.ExpireAt != 0 && it.ExpireAt < f.opt.NowMillis {
 		f.info.Expired++
@@ -184,6 +204,15 @@ func (f *fileReader) entry() (err error) {
 	}
 	f.info.Keys++
 	return f.fn(it)
+}
+
+// meta takes what the file says about the next key beside its value.
+func (f *fileReader) meta(key []byte) (keyMeta, error) {
+	m, err := f.chunk.next()
+	if err == nil && (m.version == 0 || m.version > f.info.Revision) {
+		err = damaged("key %q has version %d, the store %d", key, m.version, f.info.Revision)
+	}
+	return m, err
 }
 
 func (f *fileReader) idle() error {

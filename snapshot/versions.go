@@ -18,7 +18,8 @@ import (
 const (
 	keysPerRun    = 8192
 	chunkFormat   = 1
-	flagRaw       = 1
+	flagRaw       = 1 // of a string
+	flagLarge     = 2 // of a hash: it is not packed, however small it may be
 	minEntryBytes = 4
 )
 
@@ -26,6 +27,7 @@ const (
 type keyMeta struct {
 	version uint64
 	raw     bool
+	large   bool
 	access  store.Access
 }
 
@@ -38,6 +40,9 @@ func appendChunk(dst []byte, run []*store.Entry, baseMillis int64) []byte {
 		var flags byte
 		if e.Raw() {
 			flags |= flagRaw
+		}
+		if c := e.Collection(); c != nil && !c.Packed() {
+			flags |= flagLarge
 		}
 		a := e.Access()
 		dst = binary.AppendUvarint(dst, e.Version())
@@ -93,12 +98,13 @@ func (r *chunkReader) next() (m keyMeta, err error) {
 	}
 	r.rest = r.rest[n:]
 	r.left--
-	if flags&^flagRaw != 0 {
+	if flags&^(flagRaw|flagLarge) != 0 {
 		return m, unsupported("flags 0x%02x in field %s", flags, auxVersions)
 	}
 	return keyMeta{
 		version: version,
 		raw:     flags&flagRaw != 0,
+		large:   flags&flagLarge != 0,
 		access:  store.Access{LastMillis: r.base - ago, Freq: freq},
 	}, nil
 }

@@ -173,17 +173,23 @@ func (k *keyWriter) flushRun() error {
 }
 
 func (k *keyWriter) entry(e *store.Entry) error {
-	if e.Type() != store.String {
-		return unsupported("key %q is a %v", e.Key(), e.Type())
-	}
 	if at := e.ExpireAt(); at != 0 {
 		k.byte(opExpireMs)
 		k.uint64(uint64(at))
 	}
 	k.access(e)
-	k.byte(typeString)
-	k.key(e.Key())
-	k.string(e.Bytes())
+	switch e.Type() {
+	case store.String:
+		k.byte(typeString)
+		k.key(e.Key())
+		k.string(e.Bytes())
+	case store.Hash:
+		k.byte(typeHash)
+		k.key(e.Key())
+		k.hash(e.Hash())
+	default:
+		return unsupported("key %q is a %v", e.Key(), e.Type())
+	}
 	return k.err
 }
 

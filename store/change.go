@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/lockstepkv/lockstep/internal/bulk"
+	"github.com/lockstepkv/lockstep/store/value/hash"
 )
 
 // Adopt gives buf to the store until the next call: Put keeps a large value that
@@ -42,7 +43,8 @@ func (s *Store) Put(key, val []byte, expireAtMillis int64, raw bool) *Entry {
 // Item is an entry as a snapshot holds it.
 type Item struct {
 	Key, Value []byte
-	ExpireAt   int64 // Unix milliseconds, 0 for none
+	Hash       *hash.Hash // in place of Value, which belongs to the store from then on
+	ExpireAt   int64      // Unix milliseconds, 0 for none
 	Version    uint64
 	Raw        bool
 	Access     Access // zero when unknown
@@ -53,7 +55,12 @@ type Item struct {
 // least Version.
 func (s *Store) Restore(it Item) *Entry {
 	e := &Entry{expireAt: it.ExpireAt, version: it.Version}
-	e.setData(str(it.Key), it.Value, nil, 0)
+	if it.Hash != nil {
+		e.setKey(str(it.Key))
+		e.setHash(it.Hash.Own(s.valueEpoch, false))
+	} else {
+		e.setData(str(it.Key), it.Value, nil, 0)
+	}
 	if it.Raw {
 		e.flags |= flagRaw
 	}
@@ -114,16 +121,6 @@ func (s *Store) Rename(e *Entry, newKey []byte) *Entry {
 	return n
 }
 
-// PutObject sets key to obj, which belongs to the store from then on, and
-// returns the new entry.
-func (s *Store) PutObject(key []byte, obj Object, expireAtMillis int64) *Entry {
-	e := &Entry{expireAt: expireAtMillis}
-	e.setKey(str(key))
-	e.setObject(obj)
-	s.put(e)
-	return e
-}
-
 // Copy puts e's value and expiry time under newKey too, over whatever is there,
 // and returns the new entry.
 func (s *Store) Copy(e *Entry, newKey []byte) *Entry {
@@ -131,11 +128,15 @@ func (s *Store) Copy(e *Entry, newKey []byte) *Entry {
 		return e
 	}
 	n := e.under(newKey)
+	if h := e.Hash(); h != nil {
+		n.setHash(h.Clone().Own(s.valueEpoch, false))
+	}
 	s.put(n)
 	return n
 }
 
-// under returns an entry like e with another key. A large value is shared.
+// under returns an entry like e with another key. What is not a short string is
+// shared.
 func (e *Entry) under(newKey []byte) *Entry {
 	n := &Entry{expireAt: e.expireAt, typ: e.typ, flags: e.flags}
 	if e.typ == String && e.valLen < separateFrom {

@@ -30,7 +30,6 @@ func (sn *Snapshot) Digest() uint64 {
 // digester adds up the hashes of entries, so that their order does not matter.
 type digester struct {
 	h   xxhash.Digest
-	buf []byte
 	sum uint64
 }
 
@@ -43,9 +42,8 @@ func (d *digester) add(e *Entry) {
 	d.h.Reset()
 	_, _ = d.h.Write(head[:])
 	_, _ = d.h.WriteString(e.Key())
-	if obj := e.Object(); obj != nil {
-		d.buf = obj.AppendCanonical(d.buf[:0])
-		_, _ = d.h.Write(d.buf)
+	if c := e.Collection(); c != nil {
+		c.Digest(&d.h)
 	} else {
 		_, _ = d.h.Write(e.Bytes())
 	}

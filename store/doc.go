@@ -13,7 +13,8 @@
 // An Entry never changes once it is in a table, except for one atomic word that
 // records accesses. Changing a key makes a new Entry with a new version. So a
 // frozen view of the store is an array of table pointers: the writer replaces a
-// table by its copy before the first change after Freeze.
+// table by its copy before the first change after Freeze. Collections change in
+// place and go by the same rule, node by node (UpdateHash).
 //
 // # Guarantees
 //
@@ -31,7 +32,8 @@
 // One writer at a time. Any number of readers, which the owner keeps out while
 // the writer is at work (a sync.RWMutex). Touch counts as reading. Victims
 // counts as reading too, but there may be only one call at a time. A Snapshot
-// needs none of the owner's locks.
+// needs none of the owner's locks. Nor does a view of a hash, which a reader takes
+// while it keeps the writer out.
 //
 // # Limits
 //

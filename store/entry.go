@@ -14,6 +14,7 @@ type Type uint8
 // The data types.
 const (
 	String Type = iota
+	Hash
 )
 
 // String returns the name that Redis's TYPE gives.
@@ -21,27 +22,11 @@ func (t Type) String() string {
 	switch t {
 	case String:
 		return "string"
+	case Hash:
+		return "hash"
 	default:
 		return "unknown"
 	}
-}
-
-// Object is the value of an entry of any type but String.
-//
-// An object in the store never changes, because snapshots and readers hold it
-// too: a command makes a new object, which may share parts with the old one,
-// and puts it with PutObject.
-type Object interface {
-	Type() Type
-	// Size returns the accounted bytes beyond those of the key: arithmetic over
-	// counts and lengths, equal on every replica.
-	Size() int64
-	// AppendCanonical appends bytes that equal contents have in common and
-	// different contents have not. Digest hashes them.
-	AppendCanonical(dst []byte) []byte
-	// Sum hashes the contents, at once: what has many elements keeps it as they
-	// change.
-	Sum() uint64
 }
 
 // What a key costs beside its bytes, in the accounting of Used. DESIGN.md shows
@@ -69,11 +54,12 @@ const separateFrom = 1024
 const flagRaw uint8 = 1
 
 // Entry is one key with its value. It is immutable while anybody but the writer
-// can see it, except for the access word. 64 bytes: a size class of Go's
+// can see it, except for the access word and the inside of a collection, for which
+// see UpdateHash. 64 bytes: a size class of Go's
 // allocator, so a field more would cost 16 bytes per key.
 type Entry struct {
 	key      unsafe.Pointer // keyLen bytes
-	val      unsafe.Pointer // a String's valLen bytes, valCap-valLen more may be written by Append; otherwise *Object
+	val      unsafe.Pointer // a String's valLen bytes, valCap-valLen more may be written by Append; otherwise the collection
 	version  uint64
 	expireAt int64 // Unix milliseconds, 0 for none
 	access   atomic.Uint64
@@ -102,15 +88,6 @@ func (e *Entry) Version() uint64 { return e.version }
 // Type returns the data type of the value.
 func (e *Entry) Type() Type { return e.typ }
 
-// Object returns the value of an entry of another type than String, otherwise
-// nil.
-func (e *Entry) Object() Object {
-	if e.typ == String {
-		return nil
-	}
-	return *(*Object)(e.val)
-}
-
 // Raw reports whether the value was made by a command that leaves Redis's "raw"
 // encoding behind (APPEND, SETRANGE).
 func (e *Entry) Raw() bool { return e.flags&flagRaw != 0 }
@@ -122,7 +99,7 @@ func (e *Entry) Slot() uint16 { return e.slot }
 func (e *Entry) Size() int64 {
 	n := SizeOf(int(e.keyLen), int(e.valLen), e.expireAt != 0)
 	if e.typ != String {
-		n += e.Object().Size()
+		n += e.Collection().Size()
 	}
 	return n
 }
@@ -146,10 +123,6 @@ func (e *Entry) setData(key string, val, tail []byte, spare int) {
 		e.val = unsafe.Pointer(unsafe.SliceData(buf[k:]))
 	}
 	e.valLen, e.valCap = uint32(n), uint32(n+spare)
-}
-
-func (e *Entry) setObject(obj Object) {
-	e.val, e.typ = unsafe.Pointer(&obj), obj.Type()
 }
 
 func (e *Entry) setKey(key string) {

@@ -15,10 +15,11 @@ type Snapshot struct {
 
 // Freeze returns a view of the store that later changes do not reach. It costs
 // the same for every size of store: it copies the upper level of the directory,
-// and from then on the writer copies a page or a table before it first changes
-// it. Any number of snapshots may exist at once. Freeze is called by the writer.
+// and from then on the writer copies a page, a table or a node of a collection
+// before it first changes it. Any number of snapshots may exist at once. Freeze is called by the writer.
 func (s *Store) Freeze() *Snapshot {
 	s.epoch++
+	s.valueEpoch++
 	s.frozen.Add(1)
 	return &Snapshot{dir: s.dir, n: s.n, volatile: s.expiry.len(), used: s.used, revision: s.revision, sum: s.sums.total, frozen: s.frozen}
 }

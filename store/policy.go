@@ -93,7 +93,8 @@ type Options struct {
 
 	// OnChange, if not nil, sees every change of a key after it was made: old
 	// is nil for a new key, new is nil for a removed one, both are nil after
-	// Clear. It runs in the writer and must not change the store.
+	// Clear. It runs in the writer and must not change the store. A collection
+	// that has changed may be the same in both.
 	OnChange func(old, new *Entry)
 }
 

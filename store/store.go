@@ -27,6 +27,12 @@ type Store struct {
 	epoch  uint64
 	frozen *atomic.Int64 // snapshots not yet released
 
+	// valueEpoch is raised by Freeze and by Begin. A collection that was last
+	// changed under another one may be seen as it was by a snapshot, or by the undo
+	// of a transaction. While there are any, the writer goes on with one that shares
+	// all parts with it and copies each before its first change.
+	valueEpoch uint64
+
 	clockMillis atomic.Int64
 }
 

@@ -29,29 +29,57 @@ func (s *sums) sub(e *Entry) {
 	s.total -= v
 }
 
+// move adds to what an entry comes to.
+func (s *sums) move(e *Entry, by uint64) {
+	s.bySlot[e.slot] += by
+	s.total += by
+}
+
 // sampled is how much of a long value its sum covers: as much at either end. The
 // rest has its length and its version for witnesses, and Digest, which reads
 // everything.
 const sampled = 2048
 
 // sum hashes an entry: its key, type, encoding, version, expiry time and value, of a
-// long one the ends.
+// long string the ends, of a collection the running sum.
 func (e *Entry) sum() uint64 {
+	if c := e.Collection(); c != nil {
+		return e.sumOfCollection(c, c.Sum())
+	}
+	var parts [2]uint64
+	val := e.Bytes()
+	if len(val) <= 2*sampled {
+		parts[0] = xxhash.Sum64(val)
+	} else {
+		parts[0], parts[1] = xxhash.Sum64(val[:sampled]), xxhash.Sum64(val[len(val)-sampled:])
+	}
+	return e.sumOf(uint64(e.valLen), e.flags&flagRaw, parts)
+}
+
+// resum is sum, but reads the whole of a collection.
+func (e *Entry) resum() uint64 {
+	if c := e.Collection(); c != nil {
+		return e.sumOfCollection(c, c.Resum())
+	}
+	return e.sum()
+}
+
+func (e *Entry) sumOfCollection(c Collection, sum uint64) uint64 {
+	var form uint8
+	if c.Packed() {
+		form = 1
+	}
+	return e.sumOf(uint64(c.Len()), form, [2]uint64{sum})
+}
+
+func (e *Entry) sumOf(length uint64, form uint8, value [2]uint64) uint64 {
 	var head [48]byte
 	binary.LittleEndian.PutUint64(head[0:], xxhash.Sum64String(e.Key()))
 	binary.LittleEndian.PutUint64(head[8:], e.version)
 	binary.LittleEndian.PutUint64(head[16:], uint64(e.expireAt))
-	binary.LittleEndian.PutUint64(head[24:], uint64(e.valLen)<<16|uint64(e.typ)<<8|uint64(e.flags&flagRaw))
-	switch obj := e.Object(); {
-	case obj != nil:
-		binary.LittleEndian.PutUint64(head[32:], obj.Sum())
-	case e.valLen <= 2*sampled:
-		binary.LittleEndian.PutUint64(head[32:], xxhash.Sum64(e.Bytes()))
-	default:
-		val := e.Bytes()
-		binary.LittleEndian.PutUint64(head[32:], xxhash.Sum64(val[:sampled]))
-		binary.LittleEndian.PutUint64(head[40:], xxhash.Sum64(val[len(val)-sampled:]))
-	}
+	binary.LittleEndian.PutUint64(head[24:], length<<16|uint64(e.typ)<<8|uint64(form))
+	binary.LittleEndian.PutUint64(head[32:], value[0])
+	binary.LittleEndian.PutUint64(head[40:], value[1])
 	return xxhash.Sum64(head[:])
 }
 
@@ -67,11 +95,12 @@ func (s *Store) SlotSum(slot uint16) uint64 {
 	return s.sums.bySlot[slot]
 }
 
-// Summer adds up what entries come to.
+// Summer adds up what entries come to, collections as they are found and not as they
+// were counted.
 type Summer struct{ sum uint64 }
 
 // Add adds an entry.
-func (s *Summer) Add(e *Entry) { s.sum += e.sum() }
+func (s *Summer) Add(e *Entry) { s.sum += e.resum() }
 
 // Sum returns what Store.Sum would be of a store with the entries added.
 func (s *Summer) Sum() uint64 { return s.sum }
@@ -96,7 +125,7 @@ func (sn *Snapshot) Audit(pause func() error) (Audit, error) {
 		d.add(e)
 		s.Add(e)
 		a.Keys++
-		if a.Keys%auditStride == 0 || e.valLen > auditLong {
+		if a.Keys%auditStride == 0 || e.Size() > auditLong {
 			return pause()
 		}
 		return nil

@@ -20,7 +20,10 @@ func (u *undo) note(key string, was *Entry) {
 
 // Begin makes the changes that follow such that Rollback can take them back. Commit or
 // Rollback ends that. It does not nest.
-func (s *Store) Begin() { s.undo = new(undo) }
+func (s *Store) Begin() {
+	s.undo = new(undo)
+	s.valueEpoch++ // old entries keep their collections
+}
 
 // Commit keeps the changes since Begin.
 func (s *Store) Commit() { s.undo = nil }

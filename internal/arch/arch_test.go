@@ -30,7 +30,8 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		"resp":                {"internal/bulk"},
 		"internal/bulk":       {},
-		"store":               {"internal/invariant", "internal/bulk"},
+		"store":               {"internal/invariant", "internal/bulk", "store/value/hash"},
+		"store/value/hash":    {},
 		"internal/accept":     {},
 		"internal/clock":      {},
 		"internal/heapuse":    {}, // for tests alone
@@ -79,7 +80,7 @@ func seesRaft() []string {
 
 // pure lists the packages that run inside the replicated state machine: every
 // replica must compute the same from the same log.
-func pure() []string { return []string{"store", "fsm/command", "fsm/lock"} }
+func pure() []string { return []string{"store", "store/value/hash", "fsm/command", "fsm/lock"} }
 
 type goPackage struct {
 	ImportPath string

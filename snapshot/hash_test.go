@@ -1,0 +1,481 @@
+package snapshot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/redis/go-redis/v9"
+	"pgregory.net/rapid"
+)
+
+// putHash puts a hash with fields f0, f1 and so on.
+func putHash(s *store.Store, key string, lim hash.Limits, expireAt int64, values ...string) {
+	h := hash.New()
+	for i, v := range values {
+		h.Set(fmt.Appendf(nil, "f%d", i), []byte(v), lim)
+	}
+	s.PutHash([]byte(key), h, expireAt)
+}
+
+// fillHashes puts hashes of both forms, and strings between them.
+func fillHashes(s *store.Store) {
+	s.Advance(testNow)
+	lim := hash.DefaultLimits()
+	tricky := []string{"", "0", "-0", "00", "-1", "127", "-128", "128", "4095", "4096", "-4096", "-4097", "32768", "-32769", "8388607", "8388608",
+		"-8388609", "2147483648", "-2147483649", "9223372036854775807", "9223372036854775808", "\x00\xff", "é", strings.Repeat("a", 63), strings.Repeat("b", 64)}
+	putHash(s, "packed", lim, 0, tricky...)
+	putHash(s, "large by length", lim, testNow+1000, append(tricky, strings.Repeat("c", 65), strings.Repeat("long", 20_000))...)
+	putHash(s, "large by number", lim, 0, strings.Split(strings.Repeat("7 value ", 5000), " ")...)
+	putHash(s, "large, later small", lim, 0, strings.Split(strings.Repeat("x ", 400), " ")...)
+	s.UpdateHash(s.Get([]byte("large, later small")), func(h *hash.Hash) bool {
+		for i := range 390 {
+			h.Delete(fmt.Appendf(nil, "f%d", i))
+		}
+		return true
+	})
+	putHash(s, "packed by other limits", hash.Limits{Fields: 512, Bytes: 30_000}, 0, append(strings.Split(strings.Repeat("y ", 400), " "),
+		strings.Repeat("z", 20_000))...)
+	names := hash.New()
+	for _, name := range append(tricky, strings.Repeat("name", 100)) {
+		names.Set([]byte(name), []byte("value of "+name), lim)
+	}
+	s.PutHash([]byte("names"), names, 0)
+	fill(s, 10, 20)
+}
+
+// hashesOf has the hashes of a store.
+func hashesOf(s *store.Store) map[string]map[string]string {
+	all := map[string]map[string]string{}
+	s.Each(func(e *store.Entry) bool {
+		if h := e.Hash(); h != nil {
+			fields := map[string]string{}
+			h.Each(func(field, value []byte) bool {
+				fields[string(field)] = string(value)
+				return true
+			})
+			all[strings.Clone(e.Key())] = fields
+		}
+		return true
+	})
+	return all
+}
+
+func sameHashes(t *testing.T, got, want map[string]map[string]string) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%d hashes, want %d", len(got), len(want))
+	}
+	for k, w := range want {
+		if !maps.Equal(got[k], w) {
+			t.Errorf("hash %q: %d fields differ from %d", k, len(got[k]), len(w))
+		}
+	}
+}
+
+// redisHashes reads all hashes of a server.
+func redisHashes(t *testing.T, c *redis.Client) map[string]map[string]string {
+	t.Helper()
+	ctx := context.Background()
+	all := map[string]map[string]string{}
+	for _, key := range c.Keys(ctx, "*").Val() {
+		if c.Type(ctx, key).Val() == "hash" {
+			fields, err := c.HGetAll(ctx, key).Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[key] = fields
+		}
+	}
+	return all
+}
+
+func TestHashesRoundTrip(t *testing.T) {
+	s := store.New(store.DefaultOptions())
+	fillHashes(s)
+	got, _, err := Read(bytes.NewReader(encode(t, s, nil, WriteOptions{})), store.DefaultOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameStore(t, got, s)
+	sameHashes(t, hashesOf(got), hashesOf(s))
+	if got.Sum() != s.Sum() {
+		t.Error("the sums differ")
+	}
+	for key, packed := range map[string]bool{"packed": true, "packed by other limits": true, "large by length": false, "large, later small": false} {
+		if got.Get([]byte(key)).Hash().Packed() != packed {
+			t.Errorf("%s: packed %v", key, !packed)
+		}
+	}
+}
+
+// TestScanGivesNoHashUnasked: who knows strings only would take it for an empty one.
+func TestScanGivesNoHashUnasked(t *testing.T) {
+	s := store.New(store.DefaultOptions())
+	fillHashes(s)
+	file := encode(t, s, nil, WriteOptions{})
+	hashes := func(ro ReadOptions) (n int, err error) {
+		_, err = Scan(bytes.NewReader(file), ro, func(it store.Item) error {
+			if it.Hash != nil {
+				n++
+			}
+			return nil
+		})
+		return n, err
+	}
+	if n, err := hashes(ReadOptions{}); n != 0 || !errors.Is(err, ErrUnsupported) {
+		t.Errorf("%d hashes, %v", n, err)
+	}
+	if n, err := hashes(ReadOptions{Hashes: new(hash.Limits)}); n != len(hashesOf(s)) || err != nil {
+		t.Errorf("%d hashes, %v", n, err)
+	}
+}
+
+// TestEffectsOfHashes: what the recorder writes brings Redis to where the store is.
+func TestEffectsOfHashes(t *testing.T) {
+	ctx := context.Background()
+	var rec Recorder
+	s := store.New(store.Options{OnChange: rec.OnChange})
+	rec.Start()
+	c, _ := startRedis(t, t.TempDir())
+	replay := func() {
+		t.Helper()
+		for _, cmd := range rec.Take() {
+			args := make([]any, len(cmd))
+			for i := range cmd {
+				args[i] = cmd[i]
+			}
+			if err := c.Do(ctx, args...).Err(); err != nil {
+				t.Fatalf("%s: %v", cmd[0], err)
+			}
+		}
+		sameHashes(t, redisHashes(t, c), hashesOf(s))
+		if n := c.DBSize(ctx).Val(); n != int64(s.Len()) {
+			t.Errorf("%d keys, want %d", n, s.Len())
+		}
+	}
+	set := func(key, field, value string) *store.Entry {
+		return s.UpdateHash(s.Get([]byte(key)), func(h *hash.Hash) bool {
+			h.Set([]byte(field), []byte(value), hash.DefaultLimits())
+			return true
+		})
+	}
+	fillHashes(s)
+	replay()
+	set("packed", "f1", "other")
+	set("large by number", "new", "value")
+	s.SetExpireAt(set("packed", "f1", "once more"), testNow+5)
+	replay()
+	if at := c.PExpireTime(ctx, "packed").Val().Milliseconds(); at != testNow+5 {
+		t.Errorf("expires at %d", at)
+	}
+	s.Put([]byte("packed"), []byte("a string"), 0, false)
+	putHash(s, "key:000000000001", hash.DefaultLimits(), 0, "a hash over a string")
+	s.Rename(s.Get([]byte("names")), []byte("large by length"))
+	s.Delete(s.Get([]byte("large by number")))
+	replay()
+}
+
+func TestRoundTripPropertyOfHashes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := store.New(store.DefaultOptions())
+		for i := range rapid.IntRange(0, 5).Draw(t, "keys") {
+			h := hash.New()
+			lim := hash.Limits{Fields: rapid.IntRange(0, 100).Draw(t, "fields"), Bytes: rapid.IntRange(0, 100).Draw(t, "bytes")}
+			h.Set([]byte("first"), nil, lim)
+			for range rapid.IntRange(0, 100).Draw(t, "n") {
+				field := rapid.OneOf(rapid.String(), rapid.StringMatching(`-?[0-9]{1,11}`)).Draw(t, "field")
+				h.Set([]byte(field), rapid.SliceOfN(rapid.Byte(), 0, 120).Draw(t, "value"), lim)
+			}
+			s.PutHash(fmt.Append(nil, i), h, rapid.Int64Range(0, 5).Draw(t, "at"))
+		}
+		sn := s.Freeze()
+		defer sn.Release()
+		var b bytes.Buffer
+		if err := Write(&b, sn, nil, testNow); err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := Read(&b, store.DefaultOptions())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Digest() != s.Digest() || got.Sum() != s.Sum() || got.Used() != s.Used() {
+			t.Fatal("not the same")
+		}
+	})
+}
+
+func TestRedisLoadsOurHashes(t *testing.T) {
+	s := store.New(store.DefaultOptions())
+	fillHashes(s)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "dump.rdb")
+	writeTestFile(t, file, encode(t, s, nil, WriteOptions{NowMillis: testNow}))
+	if out := check(t, "redis-check-rdb", file); !strings.Contains(out, "RDB looks OK") || !strings.Contains(out, "Checksum OK") {
+		t.Errorf("redis-check-rdb says:\n%s", out)
+	}
+	c, _ := startRedis(t, dir, "--sanitize-dump-payload", "yes")
+	sameHashes(t, redisHashes(t, c), hashesOf(s))
+	ctx := context.Background()
+	if at := c.PExpireTime(ctx, "large by length").Val().Milliseconds(); at != testNow+1000 {
+		t.Errorf("expires at %d", at)
+	}
+
+	// The same hashes made by commands have the same digests.
+	want := map[string]string{}
+	keys := c.Keys(ctx, "*").Val()
+	for _, key := range keys {
+		want[key] = debugDigest(t, c, key)
+	}
+	c.FlushAll(ctx)
+	for key, fields := range hashesOf(s) {
+		for field, value := range fields {
+			c.HSet(ctx, key, field, value)
+		}
+		if got := debugDigest(t, c, key); got != want[key] && s.Get([]byte(key)).ExpireAt() == 0 {
+			t.Errorf("%s: Redis's digest is %s, want %s", key, got, want[key])
+		}
+	}
+}
+
+func debugDigest(t *testing.T, c *redis.Client, key string) string {
+	t.Helper()
+	v, err := c.Do(context.Background(), "DEBUG", "DIGEST-VALUE", key).StringSlice()
+	if err != nil || len(v) != 1 {
+		t.Fatalf("DEBUG DIGEST-VALUE: %q, %v", v, err)
+	}
+	return v[0]
+}
+
+func TestReadsHashesOfRedis(t *testing.T) {
+	ctx := context.Background()
+	for _, args := range [][]string{
+		{"--rdbcompression", "yes"},
+		{"--rdbcompression", "no"},
+		{"--hash-max-listpack-entries", "100000", "--hash-max-listpack-value", "100000"},
+		{"--hash-max-listpack-entries", "0"},
+	} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			ours := store.New(store.DefaultOptions())
+			fillHashes(ours)
+			dir := t.TempDir()
+			c, stop := startRedis(t, dir, args...)
+			for key, fields := range hashesOf(ours) {
+				for field, value := range fields {
+					c.HSet(ctx, key, field, value)
+				}
+			}
+			// Elements whose length just needs, or just does not need, a byte more.
+			for _, n := range []int{10, 63, 64, 65, 122, 123, 124, 125, 126, 4090, 4095, 4096, 16375, 16376, 16377, 16378, 16379, 16380, 70_000} {
+				c.HSet(ctx, "lengths", fmt.Sprint("f", n), strings.Repeat("l", n))
+			}
+			encoding := map[string]string{}
+			for _, key := range c.Keys(ctx, "*").Val() {
+				encoding[key] = c.ObjectEncoding(ctx, key).Val()
+			}
+			want := redisHashes(t, c)
+			if err := c.Save(ctx).Err(); err != nil {
+				t.Fatal(err)
+			}
+			stop()
+			data, err := os.ReadFile(filepath.Join(dir, "dump.rdb"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := Read(bytes.NewReader(data), store.DefaultOptions()); !errors.Is(err, ErrUnsupported) {
+				t.Errorf("hashes are let in unasked: %v", err)
+			}
+			lim := hash.DefaultLimits()
+			got, _, err := ReadWith(bytes.NewReader(data), store.DefaultOptions(), ReadOptions{Hashes: &lim})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sameHashes(t, hashesOf(got), want)
+			if len(args) == 2 && args[0] == "--rdbcompression" { // Redis had our limits
+				for key, e := range encoding {
+					if packed := got.Get([]byte(key)).Hash().Packed(); packed != (e == "listpack") && key != "large, later small" {
+						t.Errorf("%s: packed %v, in Redis %s", key, packed, e)
+					}
+				}
+			}
+		})
+	}
+}
+
+// ziplist returns what Redis up to 6.2 saved for a small collection.
+func ziplist(elements ...string) []byte {
+	block := make([]byte, ziplistHeader)
+	before, last := 0, ziplistHeader
+	for _, e := range elements {
+		last = len(block)
+		if before < 0xfe {
+			block = append(block, byte(before))
+		} else {
+			block = append(block, 0xfe, byte(before), byte(before>>8), byte(before>>16), byte(before>>24))
+		}
+		block = appendZiplistData(block, e)
+		before = len(block) - last
+	}
+	block = append(block, packEnd)
+	for i := range 4 {
+		block[i], block[4+i] = byte(len(block)>>(8*i)), byte(last>>(8*i))
+	}
+	block[8], block[9] = byte(len(elements)), byte(len(elements)>>8)
+	return block
+}
+
+func appendZiplistData(block []byte, e string) []byte {
+	var v int64
+	_, err := fmt.Sscanf(e, "%d", &v)
+	little := func(head byte, n int) []byte {
+		block = append(block, head)
+		for i := range n {
+			block = append(block, byte(v>>(8*i)))
+		}
+		return block
+	}
+	switch {
+	case err != nil || fmt.Sprint(v) != e:
+	case v >= 0 && v <= 12:
+		return append(block, 0xf1+byte(v))
+	case v == int64(int8(v)):
+		return little(0xfe, 1)
+	case v == int64(int16(v)):
+		return little(0xc0, 2)
+	case v == v<<40>>40:
+		return little(0xf0, 3)
+	case v == int64(int32(v)):
+		return little(0xd0, 4)
+	default:
+		return little(0xe0, 8)
+	}
+	switch n := len(e); {
+	case n < 1<<6:
+		block = append(block, byte(n))
+	case n < 1<<14:
+		block = append(block, 0x40|byte(n>>8), byte(n))
+	default:
+		block = append(block, 0x80, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	}
+	return append(block, e...)
+}
+
+// rdbOf returns a file of Redis 6 with one key.
+func rdbOf(t byte, key string, block []byte) []byte {
+	var b bytes.Buffer
+	e := newEncoder(&b)
+	e.raw([]byte("REDIS0009"))
+	e.byte(opSelectDB)
+	e.length(0)
+	e.byte(t)
+	e.key(key)
+	e.length(uint64(len(block)))
+	e.raw(block)
+	if err := e.finish(); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+// TestReadsZiplistsOfRedis: redis-server 7 writes none any more, but it reads them,
+// and must read the same.
+func TestReadsZiplistsOfRedis(t *testing.T) {
+	elements := []string{"text", "", "0", "12", "13", "-1", "-128", "127", "-129", "255", "32767", "-32768", "32768", "8388607", "-8388608",
+		"8388608", "2147483647", "-2147483648", "2147483648", "-9223372036854775808", strings.Repeat("a", 63), strings.Repeat("b", 64),
+		strings.Repeat("c", 300), strings.Repeat("d", 16383), strings.Repeat("e", 16384), "last"}
+	file := rdbOf(typeHashZiplist, "h", ziplist(elements...))
+	lim := hash.DefaultLimits()
+	s, _, err := ReadWith(bytes.NewReader(file), store.DefaultOptions(), ReadOptions{Hashes: &lim})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	writeTestFile(t, filepath.Join(dir, "dump.rdb"), file)
+	c, _ := startRedis(t, dir, "--sanitize-dump-payload", "yes")
+	want := redisHashes(t, c)
+	if len(want["h"]) != len(elements)/2 {
+		t.Fatalf("Redis reads %d fields", len(want["h"]))
+	}
+	sameHashes(t, hashesOf(s), want)
+}
+
+func TestDamagedHashes(t *testing.T) {
+	lim := hash.DefaultLimits()
+	twice := func(elements ...string) []byte { return rdbOf(typeHashZiplist, "h", ziplist(elements...)) }
+	for want, file := range map[string][]byte{
+		`field "a" of key "h" comes twice`:         twice("a", "1", "a", "2"),
+		"the last field of key \"h\" has no value": twice("a", "1", "b"),
+		"is a hash without fields":                 twice(),
+		"a ziplist of 3 bytes":                     rdbOf(typeHashZiplist, "h", []byte("abc")),
+		"a listpack of 3 bytes":                    rdbOf(typeHashListpack, "h", []byte("abc")),
+		"a block speaks of 9 elements, and has 2":  rdbOf(typeHashListpack, "h", []byte("\x0b\x00\x00\x00\x09\x00\x01\x01\x02\x01\xff")),
+		"has 1 bytes, and says 2 at its end":       rdbOf(typeHashListpack, "h", []byte("\x0b\x00\x00\x00\x02\x00\x01\x02\x02\x01\xff")),
+		"a block without its end":                  rdbOf(typeHashListpack, "h", []byte("\x0a\x00\x00\x00\x02\x00\x01\x01\x02\x01")),
+		"an element is longer than its block":      rdbOf(typeHashListpack, "h", []byte("\x0c\x00\x00\x00\x02\x00\xf0\xff\xff\xff\xff\xff")),
+		"unknown encoding 0xf7":                    rdbOf(typeHashListpack, "h", []byte("\x08\x00\x00\x00\x02\x00\xf7\xff")),
+	} {
+		_, _, err := ReadWith(bytes.NewReader(file), store.DefaultOptions(), ReadOptions{Hashes: &lim})
+		if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+func TestEveryFlippedBitOfHashesIsFound(t *testing.T) {
+	s := store.New(store.DefaultOptions())
+	putHash(s, "packed", hash.DefaultLimits(), 0, "1", "two", "")
+	putHash(s, "large", hash.Limits{}, 5, "1", "two")
+	file := encode(t, s, nil, WriteOptions{})
+	for i := range file {
+		for bit := range 8 {
+			bad := bytes.Clone(file)
+			bad[i] ^= 1 << bit
+			mustFail(t, bad, "flipped bit", i)
+		}
+		mustFail(t, file[:i], "cut", i)
+	}
+}
+
+func TestUnsoundHashIsNotWritten(t *testing.T) {
+	s := store.New(store.DefaultOptions())
+	putHash(s, "k", hash.DefaultLimits(), 0, "value")
+	value, _ := s.Get([]byte("k")).Hash().Get([]byte("f0"))
+	value[2] ^= 4 // memory that changes by itself
+	sn := s.Freeze()
+	defer sn.Release()
+	if err := Write(new(bytes.Buffer), sn, nil, testNow); !errors.Is(err, ErrUnsound) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+// FuzzPacked reads blocks of Redis, whatever is in them.
+func FuzzPacked(f *testing.F) {
+	f.Add(ziplist("a", "1", "b", "-70000", "", strings.Repeat("x", 300)), true)
+	f.Add([]byte("\x0b\x00\x00\x00\x02\x00\x01\x01\x02\x01\xff"), false)
+	f.Add([]byte("\x12\x00\x00\x00\x02\x00\xc1\x00\x02\x82ab\x03\xf1\x01\x02\x03\x01\xff"), false)
+	f.Fuzz(func(t *testing.T, block []byte, isZiplist bool) {
+		each := eachInListpack
+		if isZiplist {
+			each = eachInZiplist
+		}
+		total, n := 0, 0
+		err := each(block, func(p []byte) error {
+			total, n = total+len(p), n+1
+			return nil
+		})
+		if n > len(block) || total > 20*n+len(block) {
+			t.Fatalf("%d elements of %d bytes from %d", n, total, len(block))
+		}
+		if err != nil && !errors.Is(err, ErrDamaged) {
+			t.Fatal(err)
+		}
+	})
+}

@@ -1,0 +1,93 @@
+package snapshot
+
+import "github.com/lockstepkv/lockstep/store/value/hash"
+
+// hash writes the number of fields, and each with its value.
+func (e *encoder) hash(h *hash.Hash) {
+	e.length(uint64(h.Len()))
+	h.Each(func(field, value []byte) bool {
+		e.string(field)
+		e.string(value)
+		return e.err == nil
+	})
+}
+
+// hash reads the value of a key of one of the types for hashes.
+func (f *fileReader) hash(t byte, key []byte, large bool) (*hash.Hash, error) {
+	h := hashReader{h: hash.New(), key: key}
+	switch {
+	case large:
+		h.h.Grow()
+	case f.info.Lockstep:
+		h.lim = hash.MaxLimits()
+	default:
+		h.lim = *f.opt.Hashes
+	}
+	err := f.fields(t, &h)
+	switch {
+	case err != nil:
+		return nil, err
+	case h.pending:
+		return nil, damaged("the last field of key %q has no value", key)
+	case h.h.Len() == 0:
+		return nil, damaged("key %q is a hash without fields", key)
+	case f.info.Lockstep && h.h.Packed() == large:
+		return nil, damaged("key %q is too large for the form that it has", key)
+	}
+	return h.h, nil
+}
+
+func (f *fileReader) fields(t byte, h *hashReader) error {
+	if t == typeHash {
+		n, err := f.plainLength()
+		for ; n > 0 && err == nil; n-- {
+			err = f.fieldAndValue(h)
+		}
+		return err
+	}
+	block, err := f.string(&f.valBuf)
+	switch {
+	case err != nil:
+		return err
+	case t == typeHashListpack:
+		return eachInListpack(block, h.take)
+	default:
+		return eachInZiplist(block, h.take)
+	}
+}
+
+func (f *fileReader) fieldAndValue(h *hashReader) error {
+	field, err := f.held(&f.nameBuf)
+	if err != nil {
+		return err
+	}
+	value, err := f.string(&f.valBuf)
+	if err != nil {
+		return err
+	}
+	return h.set(field, value)
+}
+
+// hashReader fills a hash with names and values that come in turn.
+type hashReader struct {
+	h       *hash.Hash
+	lim     hash.Limits
+	key     []byte
+	name    []byte // waits for its value
+	pending bool
+}
+
+func (r *hashReader) take(p []byte) error {
+	if r.pending = !r.pending; r.pending {
+		r.name = append(r.name[:0], p...)
+		return nil
+	}
+	return r.set(r.name, p)
+}
+
+func (r *hashReader) set(field, value []byte) error {
+	if added, _ := r.h.Set(field, value, r.lim); !added {
+		return damaged("field %q of key %q comes twice", field[:min(len(field), 256)], r.key)
+	}
+	return nil
+}

@@ -1,0 +1,34 @@
+package hash
+
+// What a hash costs beside its bytes, in the accounting of Size. DESIGN.md shows
+// where the figures come from.
+const (
+	// packedOverhead is charged for a packed hash, largeOverhead for a large one.
+	packedOverhead = 80
+	largeOverhead  = 512
+	// fieldOverhead is charged for every field of a large hash, longOverhead for
+	// each name and value that has an allocation of its own.
+	fieldOverhead = 16
+	longOverhead  = 48
+)
+
+// Size returns the accounted bytes: in the packed form of the block, in the large
+// one of the lengths of all names and values with what each of them costs.
+func (c *contents) Size() int64 {
+	if c.tree != nil {
+		return largeOverhead + c.tree.bytes
+	}
+	return packedOverhead + int64(len(c.buf))
+}
+
+// fieldBytes is what a field adds to Size in the large form.
+func fieldBytes(field, value int) int64 {
+	return fieldOverhead + partBytes(field) + partBytes(value)
+}
+
+func partBytes(n int) int64 {
+	if n > inlineMax {
+		return int64(n) + longOverhead
+	}
+	return int64(n + n/8) // a leaf has room for fields to come
+}
