@@ -33,6 +33,16 @@ func (b *Budget) Used() int64 {
 	return b.used
 }
 
+// Wanted reports whether a reader waits for others to give something back.
+func (b *Budget) Wanted() bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.freed != nil
+}
+
 // acquire takes n bytes, or returns an error that wraps ErrBudget.
 func (b *Budget) acquire(n int64) error {
 	if b == nil || n <= 0 {

@@ -133,6 +133,10 @@ func (m *nodeMetrics) group(id uint32) *groupMetrics {
 	for _, outcome := range []string{"started", "won"} {
 		m.operator.elections.WithLabelValues(label, outcome) // a rate needs the zero before the first
 	}
+	m.diverged.WithLabelValues(label)
+	for _, event := range lockEvents() {
+		m.lockEvents.WithLabelValues(label, event)
+	}
 	for _, reason := range diskReasons() {
 		m.disk.givenAway.WithLabelValues(label, reason)
 	}
@@ -196,6 +200,15 @@ func (m *groupMetrics) condemned() { m.node.diverged.WithLabelValues(m.label).In
 
 func (m *groupMetrics) audited(took time.Duration) {
 	m.node.auditSeconds.WithLabelValues(m.label).Observe(took.Seconds())
+}
+
+// lockEvents are the names of what lockEvent counts.
+func lockEvents() []string {
+	list := []string{"granted"}
+	for r := lock.Released; r <= lock.Forced; r++ {
+		list = append(list, r.String())
+	}
+	return list
 }
 
 func (m *groupMetrics) lockEvent(e lock.Event) {

@@ -81,7 +81,7 @@ func (n *Node) lookForRoom() {
 	n.mu.RUnlock()
 	n.disk.scarce.Store(scarce)
 	for _, g := range n.Groups() {
-		g.wire.SetStoring(level != noneLeft)
+		g.wire.SetStoring(level != noneLeft, free/2)
 	}
 	if level == before {
 		return

@@ -53,8 +53,11 @@ type Group struct {
 	passive     atomic.Bool
 	muted       atomic.Int32 // how many want it
 	full        atomic.Bool
-	guarded     atomic.Uint64
-	fastPath    atomic.Pointer[func(raft.RPC)] // never set but by a mutant and in a test
+
+	snapshotRoom atomic.Int64 // bytes of a snapshot that are taken while full
+
+	guarded  atomic.Uint64
+	fastPath atomic.Pointer[func(raft.RPC)] // never set but by a mutant and in a test
 
 	mu      sync.Mutex
 	closed  bool                     // guarded by mu
@@ -113,9 +116,13 @@ func (g *Group) SetCampaigning(on bool) { g.passive.Store(!on) }
 // ErrPassive is the error of what a node that must not lead would need to lead.
 var ErrPassive = errors.New("this node does not campaign")
 
-// SetStoring(false) keeps entries and snapshots of a leader from this node, which has no
-// room for them. It goes on as a follower, and is sent them again later.
-func (g *Group) SetStoring(on bool) { g.full.Store(!on) }
+// SetStoring(false) keeps entries of a leader from this node, which has no room for them,
+// and snapshots of more than the given bytes: a smaller one may be what makes room. It
+// goes on as a follower, and is sent them again later.
+func (g *Group) SetStoring(on bool, snapshot int64) {
+	g.snapshotRoom.Store(snapshot)
+	g.full.Store(!on)
+}
 
 // ErrFull is the answer to what this node has no room for.
 var ErrFull = errors.New("this node's disk is full")

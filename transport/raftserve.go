@@ -98,7 +98,7 @@ func (s *raftStream) handle(req any) (raft.RPCResponse, error) {
 			return raft.RPCResponse{Error: ErrFull}, nil
 		}
 	case *raft.InstallSnapshotRequest:
-		if s.g.full.Load() {
+		if s.g.full.Load() && req.Size > s.g.snapshotRoom.Load() {
 			return raft.RPCResponse{}, ErrFull
 		}
 		rpc.Reader = io.LimitReader(snapshotReader{s}, req.Size)

@@ -163,12 +163,12 @@ func (t writeTerms) into(p *putRequest) error {
 // precondition where there is no entity tag, or a coding of the body. Ignoring
 // either would be to do something else than was asked for.
 func plain(rt route, next http.Handler) http.HandlerFunc {
-	refused := []string{"If-Match"}
-	switch {
-	case rt.path == keyPath:
-		refused = nil
-	case rt.method != http.MethodGet:
-		refused = append(refused, "If-None-Match")
+	refused := []string{"If"}
+	if rt.path != keyPath {
+		refused = append(refused, "If-Match", "If-None-Match")
+	}
+	if rt.method != http.MethodGet { // a reader may do without, RFC 9110 section 13.1.3
+		refused = append(refused, "If-Unmodified-Since", "If-Modified-Since", "If-Range")
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		for _, name := range refused {

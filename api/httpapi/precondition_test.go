@@ -147,3 +147,23 @@ func TestAccept(t *testing.T) {
 		}
 	}
 }
+
+// TestConditionsOfOtherKindsAreRefused: to ignore one would be to write what was not asked for.
+func TestConditionsOfOtherKindsAreRefused(t *testing.T) {
+	f := newFixture(t, routertest.Options{}, router.Config{}, Options{})
+	f.call("PUT", "/v1/keys/k", `{"value":"v"}`)
+	for _, c := range []struct{ method, path, body, header string }{
+		{"PUT", "/v1/keys/k", `{"value":"w"}`, "If-Unmodified-Since: Wed, 21 Oct 2015 07:28:00 GMT"},
+		{"PUT", "/v1/keys/k", `{"value":"w"}`, `If: (["1"])`},
+		{"DELETE", "/v1/keys/k", "", "If-Modified-Since: Wed, 21 Oct 2015 07:28:00 GMT"},
+		{"POST", "/v1/commands", `["SET","k","w"]`, "If-Unmodified-Since: Wed, 21 Oct 2015 07:28:00 GMT"},
+		{"GET", "/v1/keys", "", "If-None-Match: *"},
+	} {
+		if p := checkProblem(t, f.call(c.method, c.path, c.body, c.header)); p.Status != 400 || p.Code != "bad_precondition" {
+			t.Errorf("%s %s with %s: %+v", c.method, c.path, c.header, p)
+		}
+	}
+	if w := f.call("GET", "/v1/keys/k", "", "If-Modified-Since: Wed, 21 Oct 2015 07:28:00 GMT"); w.Code != 200 || !strings.Contains(w.Body.String(), `"v"`) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}

@@ -22,6 +22,7 @@ const (
 	thinBytes   = 3 << 10 // what an idle connection's buffers may hold
 	bigBytes    = 128 << 10
 	shrinkTicks = 2 // ticks without a byte after which buffers are given back
+	yieldTicks  = 3 // ticks without a byte after which a long request makes room for others that wait
 
 	lingerPatience  = time.Second
 	refusalPatience = 250 * time.Millisecond
@@ -320,6 +321,8 @@ func (c *conn) inspect(now, idle, stall uint32) {
 	case phase == phaseRun:
 	case phase == phaseRead && held > bigBytes && age >= stall:
 		c.expel("a long request does not go on")
+	case phase == phaseRead && held > bigBytes && age >= yieldTicks && c.srv.opt.Limits.Budget.Wanted():
+		c.expel("a long request stands still while others wait for its memory")
 	case idle > 0 && age >= idle:
 		c.expel("idle")
 	case phase == phaseWait && held+c.mem.Of(clientmem.Reply) > thinBytes && age >= shrinkTicks:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -245,5 +246,28 @@ func TestCloseLosesPatience(t *testing.T) {
 	defer cancel()
 	if err := s.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestRequestsThatStandStillGiveWay: a few halves of long requests would else shut out
+// every other long one, for as long as their clients like.
+func TestRequestsThatStandStillGiveWay(t *testing.T) {
+	f := &fake{}
+	_, addr := start(t, f, func(o *Options) {
+		o.Tick = 10 * time.Millisecond
+		o.Limits.Budget = resp.NewBudget(1<<20, 20*time.Second)
+	})
+	stalled := dial(t, addr)
+	_, _ = io.WriteString(stalled, "*2\r\n$4\r\nECHO\r\n$900000\r\n"+strings.Repeat("x", 800_000))
+	c := dial(t, addr)
+	go func() {
+		_, _ = c.Write(resp.AppendCommand(nil, [][]byte{[]byte("ECHO"), make([]byte, 800_000)}))
+	}()
+	if v, err := resp.ReadValue(bufio.NewReader(c)); err != nil || len(v.Str) != 800_000 {
+		t.Fatalf("%.100q, %v", v.Str, err)
+	}
+	_ = stalled.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := stalled.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the one that stood still: %v", err)
 	}
 }

@@ -121,6 +121,8 @@ func TestConfigMistakes(t *testing.T) {
 		{args: "--metrics-http nowhere", want: "metrics-http"},
 		{args: "--http-max-connections 0", want: "is less than 1"},
 		{args: "--http-stall-timeout 0s", want: "http-stall-timeout"},
+		{args: "--http-stall-timeout 1ms", want: "http-stall-timeout: 1ms is less than 1s"},
+		{args: "--disk-stall-timeout 999ms", want: "disk-stall-timeout: 999ms is less than 1s"},
 		{args: "--http 127.0.0.1:0", want: "the port must be a number"},
 		{args: "--id a/b", want: "may hold letters"},
 		{file: "shard: 2", want: `line 1: there is no setting "shard"`},

@@ -65,6 +65,23 @@ func TestMaxclientsStaysWithinTheOpenFiles(t *testing.T) {
 	var _ router.Reloader = s
 }
 
+// CONFIG SET cannot lock every client out, as a forgotten "mb" would.
+func TestClientMemoryHasALeast(t *testing.T) {
+	cfg, err := load(t, []string{"--max-value-size", "8mb"}, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{cfg: cfg, openFiles: 1 << 20}
+	old := s.settings()
+	for bytes, ok := range map[int64]bool{0: true, 1: false, 100: false, 16<<20 - 1: false, 16 << 20: true} {
+		next := old
+		next.MaxMemoryClients = bytes
+		if err := s.Reload(context.Background(), old, next); (err == nil) != ok {
+			t.Errorf("%d bytes: %v", bytes, err)
+		}
+	}
+}
+
 // A node for which no descriptors are left says what it needs, before it makes anything.
 func TestTooFewOpenFiles(t *testing.T) {
 	limit, err := openFilesLimit()

@@ -224,6 +224,9 @@ func (s *server) Reload(_ context.Context, old, next router.Settings) error {
 		// Redis's words.
 		return fmt.Errorf("The operating system is not able to handle the specified number of clients, try with %d", max(most, old.MaxClients))
 	}
+	if least := s.cfg.Requests.leastClientBytes(); next.MaxMemoryClients != 0 && next.MaxMemoryClients < least {
+		return fmt.Errorf("maxmemory-clients must be 0 or at least %d, twice --max-value-size", least)
+	}
 	was, is := memoryOf(old), memoryOf(next)
 	if reflect.DeepEqual(was, is) {
 		return nil

@@ -15,6 +15,8 @@ const (
 	minMaxValueBytes   = 1 << 10
 	minOutputBytes     = router.MinClientOutputLimit
 	minClientBytes     = 8 << 20
+	minDiskStall       = time.Second // later than a slow disk costs the leadership
+	minHTTPStall       = time.Second
 	maxMaxValueBytes   = 512 << 20 // Redis's own limit of a string
 	minRaftTimeout     = 50 * time.Millisecond
 	minAuditInterval   = time.Second
@@ -130,11 +132,17 @@ func (r RaftConfig) check() error {
 	if r.LeaseDuration < minLeaseDuration || r.LeaseDuration > maxLeaseDuration {
 		errs = append(errs, mistake("lease-duration", "%v is not within %v to %v", r.LeaseDuration, minLeaseDuration, maxLeaseDuration))
 	}
+	if r.DiskStallTimeout < minDiskStall {
+		errs = append(errs, mistake("disk-stall-timeout", "%v is less than %v", r.DiskStallTimeout, minDiskStall))
+	}
 	if r.AuditInterval != 0 && r.AuditInterval < minAuditInterval {
 		errs = append(errs, mistake("audit-interval", "%v is neither 0 nor at least %v", r.AuditInterval, minAuditInterval))
 	}
 	return errors.Join(errs...)
 }
+
+// leastClientBytes lets the largest request in while another one is answered.
+func (r RequestConfig) leastClientBytes() int64 { return max(minClientBytes, 2*r.MaxValueBytes) }
 
 func (r RequestConfig) check() error {
 	var errs []error
@@ -147,11 +155,14 @@ func (r RequestConfig) check() error {
 	if r.OutputBytes < minOutputBytes {
 		errs = append(errs, mistake("client-output-limit", "%d bytes is less than %d", r.OutputBytes, minOutputBytes))
 	}
-	if least := max(minClientBytes, 2*r.MaxValueBytes); r.ClientBytes != 0 && r.ClientBytes < least {
+	if least := r.leastClientBytes(); r.ClientBytes != 0 && r.ClientBytes < least {
 		errs = append(errs, mistake("maxmemory-clients", "%d bytes is neither 0 nor at least %d, twice --max-value-size", r.ClientBytes, least))
 	}
 	if r.MaxClients < 1 {
 		errs = append(errs, mistake("maxclients", "%d is less than 1", r.MaxClients))
+	}
+	if r.HTTPStall < minHTTPStall {
+		errs = append(errs, mistake("http-stall-timeout", "%v is less than %v", r.HTTPStall, minHTTPStall))
 	}
 	if r.MaxHTTPConns < 1 {
 		errs = append(errs, mistake("http-max-connections", "%d is less than 1", r.MaxHTTPConns))
