@@ -61,6 +61,10 @@ func (c Config) advertised(local func() string) ListenConfig {
 	if isWildcard(told.Peer) {
 		told.Peer = net.JoinHostPort(local(), portOf(told.Peer))
 	}
+	host := hostOf(told.Peer)
+	if len(c.Node.Members) <= 1 && isLoopback(told.Peer) {
+		host = "" // where nobody dials this node's peer address, it says nothing of where clients are
+	}
 	for _, a := range []struct {
 		told   *string
 		listen string
@@ -68,7 +72,10 @@ func (c Config) advertised(local func() string) ListenConfig {
 		switch {
 		case *a.told != "":
 		case isWildcard(a.listen):
-			*a.told = net.JoinHostPort(hostOf(told.Peer), portOf(a.listen))
+			if host == "" {
+				host = local()
+			}
+			*a.told = net.JoinHostPort(host, portOf(a.listen))
 		default:
 			*a.told = a.listen
 		}

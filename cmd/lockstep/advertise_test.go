@@ -23,6 +23,8 @@ func TestAdvertisedAddresses(t *testing.T) {
 			ListenConfig{"web.example:80", "cache.example:6379", "cache-1.example:9001"}},
 		{"--requirepass x --insecure-peers --resp 0.0.0.0:7001 --peer 0.0.0.0:9001",
 			ListenConfig{"127.0.0.1:8001", "here:7001", "here:9001"}},
+		{"--requirepass x --http 0.0.0.0:8001 --resp 0.0.0.0:7001",
+			ListenConfig{"here:8001", "here:7001", "127.0.0.1:9001"}},
 		{"--requirepass x --insecure-peers --resp 0.0.0.0:7001 --peer 0.0.0.0:9001 --advertise-peer there:9001",
 			ListenConfig{"127.0.0.1:8001", "there:7001", "there:9001"}},
 	} {
