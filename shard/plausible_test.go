@@ -38,7 +38,7 @@ func TestImplausibleAnswersAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name, s := range map[string]seniority{"term": {Term: math.MaxUint64}, "far term": {Term: 1 << 33}, "start": {Boot: math.MaxUint64}} {
+	for name, s := range map[string]seniority{"term": {Term: math.MaxUint64}, "far term": {Term: 1 << 33}} {
 		reply, err := json.Marshal(s)
 		if err != nil {
 			t.Fatal(err)
@@ -46,6 +46,19 @@ func TestImplausibleAnswersAreRefused(t *testing.T) {
 		if _, err := decodeSeniority(reply, time.Now().UnixMilli()); !errors.Is(err, errMalformedMessage) {
 			t.Errorf("seniority with that %s: %v", name, err)
 		}
+	}
+}
+
+// TestAnImplausibleStartElsewhereCountsAsNone: a wiped node joins the others, whatever
+// start of it they remember.
+func TestAnImplausibleStartElsewhereCountsAsNone(t *testing.T) {
+	reply, err := json.Marshal(seniority{Established: true, Term: 7, Boot: math.MaxUint64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := decodeSeniority(reply, time.Now().UnixMilli())
+	if want := (seniority{Established: true, Term: 7}); err != nil || s != want {
+		t.Errorf("got %+v, %v", s, err)
 	}
 }
 
