@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,6 +61,44 @@ func TestAnImplausibleStartElsewhereCountsAsNone(t *testing.T) {
 	if want := (seniority{Established: true, Term: 7}); err != nil || s != want {
 		t.Errorf("got %+v, %v", s, err)
 	}
+}
+
+// TestALeaderLogsNoImplausibleStart: the number would enter every replica's session, and
+// the node could never get past it.
+func TestALeaderLogsNoImplausibleStart(t *testing.T) {
+	fatal := make(chan error, 1)
+	c := newCluster(t, 1, func(o *Options) {
+		o.Fatal = func(err error) {
+			select {
+			case fatal <- err:
+			default:
+			}
+		}
+	})
+	c.want("n1", "SET k v", "+OK\r\n")
+	g := c.group("n1")
+	known := g.fsm.BootOf("n1")
+	g.origin.mu.Lock()
+	g.origin.boot = math.MaxUint64
+	g.origin.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = c.run("n1", "SET k w")
+	}()
+	select {
+	case err := <-fatal:
+		if !strings.Contains(err.Error(), "start 18446744073709551615") {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("nothing was said")
+	}
+	if boot := g.fsm.BootOf("n1"); boot != known {
+		t.Errorf("start %d in the session, was %d", boot, known)
+	}
+	c.stopAll()
+	<-ended
 }
 
 // A grant of a term that cannot be does not keep this replica from believing those of
