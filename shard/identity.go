@@ -83,19 +83,21 @@ func (id Identity) match(want Identity, dir string) error {
 }
 
 // writeFirst fills the metadata of a new directory.
-func writeFirst(tx *bbolt.Tx, id Identity) (*bbolt.Bucket, error) {
+func writeFirst(tx *bbolt.Tx, id Identity) error {
 	node, err := tx.CreateBucket(bucketNode)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if _, err := tx.CreateBucket(bucketQuarantine); err != nil {
-		return nil, err
+	for _, name := range [][]byte{bucketQuarantine, bucketDiverged} {
+		if _, err := tx.CreateBucket(name); err != nil {
+			return err
+		}
 	}
 	encoded, err := json.Marshal(id)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return node, errors.Join(
+	return errors.Join(
 		node.Put(keyFormat, strconv.AppendInt(nil, metaFormat, 10)),
 		node.Put(keyIdentity, encoded),
 		node.Put(keyClusterID, []byte(id.ClusterID())),

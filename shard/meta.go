@@ -15,6 +15,7 @@ import (
 	bboltErrors "go.etcd.io/bbolt/errors"
 
 	"github.com/lockstepkv/lockstep/internal/disk"
+	"github.com/lockstepkv/lockstep/shard/raftlog"
 )
 
 const (
@@ -45,7 +46,7 @@ var (
 var (
 	bucketNode       = []byte("node")
 	bucketQuarantine = []byte("quarantine")
-	bucketDiverged   = []byte("diverged") // made when it is needed
+	bucketDiverged   = []byte("diverged")
 	keyFormat        = []byte("format")
 	keyIdentity      = []byte("identity")
 	keyClusterID     = []byte("cluster-id")
@@ -57,6 +58,7 @@ var (
 // Every change is on disk (fsync) when its method returns. Safe for concurrent use.
 type Meta struct {
 	db       *bbolt.DB
+	path     string // as it was opened
 	identity Identity
 	boot     uint64
 	created  bool
@@ -127,30 +129,47 @@ func refuseStrangeFiles(dir, temporary string) error {
 }
 
 func openMetaFile(path, dir string, want Identity, now time.Time, mayCreate bool) (*Meta, error) {
-	db, err := openBolt(path, dir, false)
+	db, err := openBolt(path, dir, mayCreate, false)
 	if err != nil {
 		return nil, err
 	}
-	m := &Meta{db: db}
-	if err := db.Update(func(tx *bbolt.Tx) error { return m.start(tx, dir, want, now, mayCreate) }); err != nil {
-		return nil, errors.Join(err, db.Close())
+	m := &Meta{db: db, path: path}
+	if mayCreate {
+		err = guardMeta(path, func() error { return db.Update(func(tx *bbolt.Tx) error { return m.first(tx, want) }) })
+	}
+	if err == nil {
+		err = updateMeta(db, path, func(tx *bbolt.Tx) error { return m.start(tx, dir, want, now) })
+	}
+	if err != nil {
+		return nil, errors.Join(err, closeBolt(db, path))
 	}
 	return m, nil
 }
 
-func openBolt(path, dir string, readOnly bool) (*bbolt.DB, error) {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: metaLockTimeout, ReadOnly: readOnly})
+func openBolt(path, dir string, mayCreate, readOnly bool) (db *bbolt.DB, err error) {
+	err = guardMeta(path, func() (err error) {
+		if mayCreate {
+			db, err = createBolt(path)
+		} else {
+			db, err = raftlog.OpenBolt(path, readOnly, metaLockTimeout)
+		}
+		return err
+	})
 	switch {
 	case err == nil:
 		return db, nil
-	case errors.Is(err, bboltErrors.ErrTimeout):
+	case errors.Is(err, raftlog.ErrLocked), errors.Is(err, bboltErrors.ErrTimeout):
 		return nil, fmt.Errorf("%w: %s is locked; stop the other lockstep process or give this one another --data-dir", ErrDataDirInUse, dir)
+	case errors.Is(err, ErrDataFormat):
+		return nil, err
 	case isSystemError(err):
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	default:
-		return nil, fmt.Errorf("%w: %s is damaged (%v); empty the directory and let the node copy its data from the others", ErrDataFormat, path, err)
+		return nil, damagedMeta(path, "%v", err)
 	}
 }
+
+func closeBolt(db *bbolt.DB, path string) error { return guardMeta(path, db.Close) }
 
 // isSystemError tells an error of the operating system from what bbolt says of
 // a file's contents, which it does not always do by a sentinel.
@@ -160,19 +179,21 @@ func isSystemError(err error) bool {
 	return errors.As(err, &path) || errors.As(err, &errno)
 }
 
-// start checks or writes the identity and counts the boot, all in one transaction.
-func (m *Meta) start(tx *bbolt.Tx, dir string, want Identity, now time.Time, mayCreate bool) error {
+// first writes the identity if nothing was written yet.
+func (m *Meta) first(tx *bbolt.Tx, want Identity) error {
+	if tx.Bucket(bucketNode) != nil {
+		return nil
+	}
+	m.created = true
+	if err := errors.Join(writeFirst(tx, want), sealMeta(tx)); err != nil {
+		return fmt.Errorf("write node metadata: %w", err)
+	}
+	return nil
+}
+
+// start checks the identity and counts the boot, all in one transaction.
+func (m *Meta) start(tx *bbolt.Tx, dir string, want Identity, now time.Time) error {
 	node := tx.Bucket(bucketNode)
-	if node == nil && !mayCreate {
-		return fmt.Errorf("%w: %s in %s holds no identity", ErrDataFormat, MetaFile, dir)
-	}
-	if node == nil {
-		m.created = true
-		var err error
-		if node, err = writeFirst(tx, want); err != nil {
-			return fmt.Errorf("write node metadata: %w", err)
-		}
-	}
 	have, err := readIdentity(node, dir)
 	if err != nil {
 		return err
@@ -181,11 +202,24 @@ func (m *Meta) start(tx *bbolt.Tx, dir string, want Identity, now time.Time, may
 		return err
 	}
 	m.identity = have
-	if m.boot, err = readCounter(node.Get(keyBoot)); err != nil {
-		return fmt.Errorf("%w: boot counter in %s: %v", ErrDataFormat, dir, err)
+	before, err := readCounter(node.Get(keyBoot))
+	if err != nil {
+		return damagedMeta(m.path, "start number: %v", err)
 	}
-	m.boot = nextBoot(m.boot, now)
-	return node.Put(keyBoot, strconv.AppendUint(nil, m.boot, 10))
+	return m.setBoot(node, before, nextBoot(before, now), now)
+}
+
+// setBoot writes the number of this start, unless no clock can have made the one before it:
+// all others would refuse what this node sends.
+func (m *Meta) setBoot(node *bbolt.Bucket, before, boot uint64, now time.Time) error {
+	if !plausibleBoot(before, now.UnixMilli()) || !plausibleBoot(boot, now.UnixMilli()) {
+		return damagedMeta(m.path, "start number %d is a century ahead of the clock, %s", before, now.UTC().Format(time.RFC3339))
+	}
+	if err := node.Put(keyBoot, strconv.AppendUint(nil, boot, 10)); err != nil {
+		return fmt.Errorf("write the number of this start: %w", err)
+	}
+	m.boot = boot
+	return nil
 }
 
 // Identity is who this node is. The caller must not change its map.
@@ -204,18 +238,15 @@ func nextBoot(previous uint64, now time.Time) uint64 {
 }
 
 // RaiseBoot makes this start's number, and those of all to come, higher than known.
-func (m *Meta) RaiseBoot(known uint64) error {
+// It refuses a number that no clock can have made by the time now.
+func (m *Meta) RaiseBoot(known uint64, now time.Time) error {
 	if m.boot > known {
 		return nil
 	}
-	err := m.db.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketNode).Put(keyBoot, strconv.AppendUint(nil, known+1, 10))
-	})
-	if err != nil {
-		return fmt.Errorf("write the number of this start: %w", err)
+	if !plausibleBoot(known, now.UnixMilli()) || !plausibleBoot(known+1, now.UnixMilli()) {
+		return fmt.Errorf("start number %d is a century ahead of the clock, %s", known, now.UTC().Format(time.RFC3339))
 	}
-	m.boot = known + 1
-	return nil
+	return updateMeta(m.db, m.path, func(tx *bbolt.Tx) error { return m.setBoot(tx.Bucket(bucketNode), known, known+1, now) })
 }
 
 // Boot counts the starts of this node, from 1. No two processes that ever ran on
@@ -241,9 +272,8 @@ func (m *Meta) SetDiverged(shard int, on bool) error { return m.mark(bucketDiver
 
 func (m *Meta) marked(bucket []byte, shard int) (bool, error) {
 	var on bool
-	err := m.db.View(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucket)
-		on = b != nil && b.Get(shardKey(shard)) != nil
+	err := viewMeta(m.db, m.path, func(tx *bbolt.Tx) error {
+		on = tx.Bucket(bucket).Get(shardKey(shard)) != nil
 		return nil
 	})
 	if err != nil {
@@ -256,11 +286,8 @@ func (m *Meta) mark(bucket []byte, shard int, clear bool) error {
 	if shard < 0 || shard >= m.identity.Shards {
 		return fmt.Errorf("write %s: no shard %d, there are %d", bucket, shard, m.identity.Shards)
 	}
-	err := m.db.Update(func(tx *bbolt.Tx) error {
-		b, err := tx.CreateBucketIfNotExists(bucket)
-		if err != nil {
-			return err
-		}
+	err := updateMeta(m.db, m.path, func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucket)
 		if clear {
 			return b.Delete(shardKey(shard))
 		}
@@ -276,7 +303,7 @@ func shardKey(shard int) []byte { return strconv.AppendInt(nil, int64(shard), 10
 
 // Close lets go of the directory.
 func (m *Meta) Close() error {
-	if err := m.db.Close(); err != nil {
+	if err := closeBolt(m.db, m.path); err != nil {
 		return fmt.Errorf("close node metadata: %w", err)
 	}
 	return nil
@@ -289,19 +316,14 @@ func ReadIdentity(dir string) (Identity, error) {
 	if _, err := os.Stat(path); err != nil {
 		return Identity{}, fmt.Errorf("no node's data in %s: %w", dir, err)
 	}
-	db, err := openBolt(path, dir, true)
+	db, err := openBolt(path, dir, false, true)
 	if err != nil {
 		return Identity{}, err
 	}
 	var id Identity
-	err = db.View(func(tx *bbolt.Tx) error {
-		node := tx.Bucket(bucketNode)
-		if node == nil {
-			return fmt.Errorf("%w: %s holds no identity", ErrDataFormat, path)
-		}
-		var err error
-		id, err = readIdentity(node, dir)
+	err = viewMeta(db, path, func(tx *bbolt.Tx) (err error) {
+		id, err = readIdentity(tx.Bucket(bucketNode), dir)
 		return err
 	})
-	return id, errors.Join(err, db.Close())
+	return id, errors.Join(err, closeBolt(db, path))
 }

@@ -101,7 +101,7 @@ func TestMetaSecondProcessIsRefused(t *testing.T) {
 func TestMetaRefusesUnknownFormat(t *testing.T) {
 	dir := t.TempDir()
 	m := mustOpenMeta(t, dir, testIdentity())
-	err := m.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketNode).Put(keyFormat, []byte("2")) })
+	err := updateMeta(m.db, m.path, func(tx *bbolt.Tx) error { return tx.Bucket(bucketNode).Put(keyFormat, []byte("2")) })
 	if err := errors.Join(err, m.Close()); err != nil {
 		t.Fatal(err)
 	}

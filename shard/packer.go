@@ -3,6 +3,7 @@ package shard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -385,6 +386,10 @@ func (p *packer) fill(pk *pack) {
 
 // log has the entry committed and applied.
 func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
+	if err := plausibleEntry(&pk.entry, p.g.clock.WallMillis()); err != nil {
+		p.g.opt.Fatal(fmt.Errorf("shard %d: an entry that must not reach the log: %w", p.g.id, err))
+		return nil, errNotServing
+	}
 	var window []raft.ApplyFuture
 	for !cut.Done() {
 		// Without its last fragment an entry is never applied.

@@ -28,6 +28,16 @@ func plausibleBatch(b fsm.Batch, from string, wallMillis int64) error {
 	return nil
 }
 
+// plausibleEntry checks what this node, as leader, is about to log, its own batches included.
+func plausibleEntry(e *fsm.Entry, wallMillis int64) error {
+	for _, b := range e.Batches {
+		if !plausibleBoot(b.Boot, wallMillis) {
+			return fmt.Errorf("start %d of node %q is a century ahead of the clock", b.Boot, b.Node)
+		}
+	}
+	return nil
+}
+
 // plausibleBoot checks the number of a start; see nextBoot for what it is made of.
 func plausibleBoot(boot uint64, wallMillis int64) bool {
 	return boot>>20 <= uint64(wallMillis+maxClockMillis)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ func TestImplausibleAnswersAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name, s := range map[string]seniority{"term": {Term: math.MaxUint64}, "far term": {Term: 1 << 33}, "start": {Boot: math.MaxUint64}} {
+	for name, s := range map[string]seniority{"term": {Term: math.MaxUint64}, "far term": {Term: 1 << 33}} {
 		reply, err := json.Marshal(s)
 		if err != nil {
 			t.Fatal(err)
@@ -47,6 +48,57 @@ func TestImplausibleAnswersAreRefused(t *testing.T) {
 			t.Errorf("seniority with that %s: %v", name, err)
 		}
 	}
+}
+
+// TestAnImplausibleStartElsewhereCountsAsNone: a wiped node joins the others, whatever
+// start of it they remember.
+func TestAnImplausibleStartElsewhereCountsAsNone(t *testing.T) {
+	reply, err := json.Marshal(seniority{Established: true, Term: 7, Boot: math.MaxUint64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := decodeSeniority(reply, time.Now().UnixMilli())
+	if want := (seniority{Established: true, Term: 7}); err != nil || s != want {
+		t.Errorf("got %+v, %v", s, err)
+	}
+}
+
+// TestALeaderLogsNoImplausibleStart: the number would enter every replica's session, and
+// the node could never get past it.
+func TestALeaderLogsNoImplausibleStart(t *testing.T) {
+	fatal := make(chan error, 1)
+	c := newCluster(t, 1, func(o *Options) {
+		o.Fatal = func(err error) {
+			select {
+			case fatal <- err:
+			default:
+			}
+		}
+	})
+	c.want("n1", "SET k v", "+OK\r\n")
+	g := c.group("n1")
+	known := g.fsm.BootOf("n1")
+	g.origin.mu.Lock()
+	g.origin.boot = math.MaxUint64
+	g.origin.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = c.run("n1", "SET k w")
+	}()
+	select {
+	case err := <-fatal:
+		if !strings.Contains(err.Error(), "start 18446744073709551615") {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("nothing was said")
+	}
+	if boot := g.fsm.BootOf("n1"); boot != known {
+		t.Errorf("start %d in the session, was %d", boot, known)
+	}
+	c.stopAll()
+	<-ended
 }
 
 // A grant of a term that cannot be does not keep this replica from believing those of

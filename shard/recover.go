@@ -118,19 +118,18 @@ func replicaStates(dataDir string, shards int, logger *slog.Logger) ([]ReplicaSt
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return list, nil
 	}
-	db, err := openBolt(path, dataDir, true)
+	db, err := openBolt(path, dataDir, false, true)
 	if err != nil {
 		return nil, err
 	}
-	err = db.View(func(tx *bbolt.Tx) error {
-		diverged := tx.Bucket(bucketDiverged)
+	err = viewMeta(db, path, func(tx *bbolt.Tx) error {
 		for i := range list {
 			list[i].Quarantined = tx.Bucket(bucketQuarantine).Get(shardKey(i)) != nil
-			list[i].Diverged = diverged != nil && diverged.Get(shardKey(i)) != nil
+			list[i].Diverged = tx.Bucket(bucketDiverged).Get(shardKey(i)) != nil
 		}
 		return nil
 	})
-	return list, errors.Join(err, db.Close())
+	return list, errors.Join(err, closeBolt(db, path))
 }
 
 // replicaState verifies what there is of a shard.

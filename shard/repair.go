@@ -196,7 +196,7 @@ func (n *Node) waitsForOthers(since time.Duration) {
 func (n *Node) outnumber(known []seniority) error {
 	for _, s := range known {
 		if s.Boot >= n.opt.Boot && !mutant.On(mutant.BootByClockAlone) {
-			if err := n.meta.RaiseBoot(s.Boot); err != nil {
+			if err := n.meta.RaiseBoot(s.Boot, time.UnixMilli(n.opt.Clock.WallMillis())); err != nil {
 				return err
 			}
 			n.opt.Boot = n.meta.Boot()
@@ -209,7 +209,7 @@ func (n *Node) outnumber(known []seniority) error {
 // Another process runs under its id, or this one's data is an older copy: what it
 // sends is refused, so it ends, and takes a higher number when it is started again.
 func (g *Group) outlived() {
-	err := g.meta.RaiseBoot(g.fsm.BootOf(g.self))
+	err := g.meta.RaiseBoot(g.fsm.BootOf(g.self), time.UnixMilli(g.clock.WallMillis()))
 	g.opt.Fatal(errors.Join(fmt.Errorf("shard %d knows a later start of node %s: another process has its id, or its data is an older copy", g.id, g.self), err))
 }
 
@@ -233,13 +233,17 @@ func (g *Group) poll(ctx context.Context) ([]seniority, error) {
 }
 
 // decodeSeniority reads a peer's answer. This node has nothing of the group, so its own
-// term is 0.
+// term is 0. A start number that cannot be counts as none: what others remember must not keep
+// this node from joining them.
 func decodeSeniority(reply []byte, wallMillis int64) (s seniority, err error) {
 	if err := json.Unmarshal(reply, &s); err != nil {
 		return s, fmt.Errorf("%w: %w", errMalformedMessage, err)
 	}
-	if !transport.PlausibleTerm(0, s.Term) || !plausibleBoot(s.Boot, wallMillis) {
-		return s, fmt.Errorf("%w: term %d, start %d", errMalformedMessage, s.Term, s.Boot)
+	if !transport.PlausibleTerm(0, s.Term) {
+		return s, fmt.Errorf("%w: term %d", errMalformedMessage, s.Term)
+	}
+	if !plausibleBoot(s.Boot, wallMillis) {
+		s.Boot = 0
 	}
 	return s, nil
 }

@@ -60,7 +60,7 @@ func openBoltEngine(o Options, watermark uint64, onEntry func(uint64, raft.LogTy
 // whose creation was cut short.
 func prepareBolt(path string) error {
 	if _, err := os.Stat(path); err == nil {
-		return checkBoltFile(path, false)
+		return checkBoltFile(path, false, lockTimeout)
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}

@@ -16,12 +16,18 @@ const lockTimeout = time.Second
 
 // openBolt opens an existing bbolt file after checking what bbolt takes on trust.
 func openBolt(path string, readOnly bool) (*bbolt.DB, error) {
-	if err := checkBoltFile(path, readOnly); err != nil {
+	return OpenBolt(path, readOnly, lockTimeout)
+}
+
+// OpenBolt is for other bbolt files of a node. It waits for the lock twice as long as timeout at most.
+// Errors: *CorruptError, ErrLocked, or what the operating system says. Guard what is done with the file.
+func OpenBolt(path string, readOnly bool, timeout time.Duration) (*bbolt.DB, error) {
+	if err := checkBoltFile(path, readOnly, timeout); err != nil {
 		return nil, err
 	}
 	var db *bbolt.DB
 	err := guard(path, func() (err error) {
-		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, ReadOnly: readOnly})
+		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: timeout, ReadOnly: readOnly})
 		return err
 	})
 	return db, boltOpenError(path, err)
@@ -53,7 +59,7 @@ func boltOpenError(path string, err error) error {
 
 // checkBoltFile runs boltCheck while nobody writes. The lock is bbolt's own (flock) and given back, so that
 // bbolt can take it.
-func checkBoltFile(path string, readOnly bool) error {
+func checkBoltFile(path string, readOnly bool, timeout time.Duration) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -63,7 +69,7 @@ func checkBoltFile(path string, readOnly bool) error {
 	if readOnly {
 		how = unix.LOCK_SH
 	}
-	if err := flockWithin(f, how, lockTimeout); err != nil {
+	if err := flockWithin(f, how, timeout); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrLocked, path, err)
 	}
 	st, err := f.Stat()

@@ -59,7 +59,10 @@ func corrupt(file string, offset int64, index uint64, format string, args ...any
 
 // guard runs fn and turns a panic of the engine into a CorruptError: bbolt panics on pages that are not
 // what it wrote, and a disk that cannot read a mapped page raises a fault.
-func guard(file string, fn func() error) (err error) {
+func guard(file string, fn func() error) error { return Guard(file, fn) }
+
+// Guard is for those who use a file that OpenBolt opened.
+func Guard(file string, fn func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {

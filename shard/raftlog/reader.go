@@ -111,7 +111,7 @@ func eachWALEntry(check *recovery, from, last uint64, fn func(*raft.Log) error) 
 
 func openBoltReader(dir string, mark uint64) (*Reader, error) {
 	path := filepath.Join(dir, boltFile)
-	if err := checkBoltFile(path, true); err != nil {
+	if err := checkBoltFile(path, true, lockTimeout); err != nil {
 		return nil, err
 	}
 	e := &boltEngine{path: path}
