@@ -46,6 +46,9 @@ const (
 	// Audit sets nothing: every replica reads all its data as they are at this entry, and
 	// what comes of it is compared. The value is not used.
 	Audit Setting = 4
+	// TakeNote sets nothing: every replica notes its state as it is at this entry. A version
+	// that does not know it passes it over. The value is not used.
+	TakeNote Setting = 5
 )
 
 // SettingChange is a new value of a replicated setting.

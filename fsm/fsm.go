@@ -171,6 +171,7 @@ func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error
 	f.note(index)
 	f.index, f.term = index, term
 	if len(data) > 1 && data[1] == kindFragment {
+		f.notes.due = true
 		whole, err := f.partial.add(term, data)
 		if whole == nil || err != nil {
 			return nil, err
@@ -186,6 +187,7 @@ func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error
 		return nil, err
 	}
 	f.noteIfAsked(e)
+	before := f.sums()
 	f.begin(e, term)
 	results := make([]BatchResult, len(e.Batches))
 	for i := range e.Batches {
@@ -194,6 +196,7 @@ func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error
 			return nil, err
 		}
 	}
+	f.notes.due = f.notes.due || e.changes() || f.sums() != before
 	return results, nil
 }
 

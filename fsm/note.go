@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -33,9 +34,11 @@ type Note struct {
 type notes struct {
 	ring []Note
 	next int
+	due  bool // something has changed since the newest one
 }
 
 func (n *notes) add(note Note) {
+	n.due = false
 	if len(n.ring) < notesKept {
 		n.ring = append(n.ring, note)
 		return
@@ -73,15 +76,34 @@ func (f *FSM) note(index uint64) {
 	f.notes.add(Note{Index: boundary, Data: f.store.Sum(), State: f.stateSum()})
 }
 
-// noteIfAsked notes the state before an entry that has a batch without commands: whoever
-// proposes one wants the replicas to be compared there.
+// noteIfAsked notes the state before an entry that has a batch without commands, or says
+// TakeNote: whoever proposes one wants the replicas to be compared there.
 func (f *FSM) noteIfAsked(e *Entry) {
-	for i := range e.Batches {
-		if e.Batches[i].Units == 0 && f.notes.newest() < f.index {
-			f.notes.add(Note{Index: f.index, Data: f.store.Sum(), State: f.stateSum()})
-			return
-		}
+	asked := slices.ContainsFunc(e.Settings, func(s SettingChange) bool { return s.Setting == TakeNote }) ||
+		slices.ContainsFunc(e.Batches, func(b Batch) bool { return b.Units == 0 })
+	if asked && f.notes.newest() < f.index {
+		f.notes.add(Note{Index: f.index, Data: f.store.Sum(), State: f.stateSum()})
 	}
+}
+
+// changes reports whether an entry says that anything changes. What is over by its time
+// may change beside.
+func (e *Entry) changes() bool {
+	return len(e.Evictions) > 0 ||
+		slices.ContainsFunc(e.Settings, func(s SettingChange) bool { return s.Setting != TakeNote && s.Setting != Audit }) ||
+		slices.ContainsFunc(e.Batches, func(b Batch) bool { return b.Units > 0 })
+}
+
+// sums are those of the data and of the locks.
+func (f *FSM) sums() [2]uint64 { return [2]uint64{f.store.Sum(), f.locks.Sum()} }
+
+// Unnoted reports whether something has changed since the newest note, and that one's
+// index, 0 if there is none. An entry that asks for a note and does nothing else is no
+// change.
+func (f *FSM) Unnoted() (newest uint64, due bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.notes.newest(), f.notes.due
 }
 
 // Notes returns the notes of indexes above after that this state has, by index. A

@@ -215,6 +215,36 @@ func TestEmptyBatchesAreNoted(t *testing.T) {
 	}
 }
 
+// A note is due after a change, until one is made. An entry that only asks for one makes it,
+// in whatever company, and is no change itself.
+func TestNotesAreDueAfterChanges(t *testing.T) {
+	f := newTestFSM()
+	index := uint64(0)
+	apply := func(e Entry, noted, due bool) {
+		t.Helper()
+		index++
+		e.StampMillis = int64(index)
+		if index == 6 {
+			e.StampMillis = 5000 // the key's time is up
+		}
+		f.Apply(&raft.Log{Type: raft.LogCommand, Index: index, Term: 1, Data: e.AppendTo(nil)})
+		if newest, d := f.Unnoted(); (newest == index) != noted || d != due {
+			t.Errorf("entry %d: the newest note is %d, due %v; want %v, %v", index, newest, d, noted, due)
+		}
+	}
+	ask := []SettingChange{{Setting: TakeNote}}
+	apply(Entry{}, false, false)
+	apply(Entry{Batches: []Batch{batch("n1", 1, 1, 0, "SET a 1 PX 1000")}}, false, true)
+	apply(Entry{}, false, true)
+	apply(Entry{Settings: ask}, true, false)
+	apply(Entry{Settings: ask}, true, false)
+	apply(Entry{Settings: ask}, true, true)
+	apply(Entry{Batches: []Batch{batch("n1", 1, 2, 1)}}, true, false)
+	apply(Entry{Settings: ask, Batches: []Batch{batch("n1", 1, 3, 2, "SET a 2")}}, true, true)
+	apply(Entry{Settings: append(ask, SettingChange{Setting: Audit})}, true, false)
+	apply(Entry{Settings: []SettingChange{{Setting: SettingLeaseMillis, Value: 7}}}, false, true)
+}
+
 // Memory that changes between the running sum and the file shows when the file is read.
 func TestRestoreComparesTheSum(t *testing.T) {
 	f := newTestFSM()

@@ -27,6 +27,8 @@ import (
 const (
 	// compareEvery is how often notes are exchanged.
 	compareEvery = 2 * time.Second
+	// noteAfter is how long a change may stay without a note.
+	noteAfter = 2 * time.Second
 	// auditsKept is how many audits are remembered.
 	auditsKept = 8
 	// undecidedRounds is for how many rounds replicas must differ without a majority
@@ -163,6 +165,31 @@ func (g *Group) judgeSelf(ctx context.Context, c *comparison) {
 	if !v.wrong {
 		g.tellVerdict(v, c)
 	}
+}
+
+// noteWait is a change that has no note yet.
+type noteWait struct {
+	newest uint64        // the newest note before it
+	since  time.Duration // monotonic time
+	on     bool
+}
+
+// keepNoted has a note made, while this node leads, when something has changed since the
+// newest one and none came for noteAfter: where little is written the next one that is made
+// anyway may be far. It asks once in noteAfter at most, and not when nothing has changed.
+func (g *Group) keepNoted(w *noteWait) {
+	newest, due := g.fsm.Unnoted()
+	now := g.clock.Mono()
+	if due = due && g.Serving() && len(g.peers) > 0; !due || !w.on || newest != w.newest {
+		*w = noteWait{newest, now, due}
+		return
+	}
+	if now-w.since < noteAfter || g.room() == noneLeft {
+		return
+	}
+	w.since = now
+	g.packer.note.Store(true)
+	g.packer.kick()
 }
 
 // look compares this replica's running notes of indexes above after, and those of its

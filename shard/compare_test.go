@@ -394,6 +394,50 @@ func TestAuditFindsDamagedMemory(t *testing.T) {
 	}
 }
 
+// Where nothing is written afterwards a damaged value that was changed once shows, too, long
+// before enough entries have come for the notes that are made anyway. Then nothing more is
+// logged.
+func TestDamageShowsOnAQuietShard(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	leader := c.leader()
+	wrong := c.others(leader)[0]
+	c.want(leader, "SET key value", "+OK\r\n")
+	noted := func() error {
+		if _, due := c.group(leader).fsm.Unnoted(); due {
+			return errors.New("no note was made")
+		}
+		return nil
+	}
+	c.eventually(noted)
+	c.agree()
+	c.group(wrong).fsm.Reconfigure(func(s *store.Store) { flip(s.Get([]byte("key")).Bytes()) })
+	began := time.Now()
+	c.want(leader, "APPEND key s", ":6\r\n")
+	c.eventually(func() error {
+		if c.diverged(wrong) == 0 {
+			return errors.New("it has not noticed")
+		}
+		return nil
+	})
+	if took := time.Since(began); took > 3*(noteAfter+compareEvery) {
+		t.Errorf("it took %v", took)
+	}
+	c.eventually(func() error { return c.node(wrong).Ready() })
+	c.want(wrong, "GET key", "$6\r\nvalues\r\n")
+	c.eventually(noted)
+	c.agree()
+	g := c.group(leader)
+	if !g.Serving() {
+		t.Fatal("the leader has changed")
+	}
+	last := g.raft.LastIndex()
+	newest, _ := g.fsm.Unnoted()
+	w := noteWait{newest, -time.Hour, true}
+	if g.keepNoted(&w); g.packer.note.Load() || w.on || g.raft.LastIndex() != last {
+		t.Error("an idle shard logs notes")
+	}
+}
+
 // flip is what a cosmic ray does, which asks for no lock either.
 //
 //go:norace

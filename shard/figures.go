@@ -16,6 +16,7 @@ type operatorMetrics struct {
 	snapshotAge *prometheus.GaugeVec
 	logBytes    *prometheus.GaugeVec
 	logCache    *prometheus.GaugeVec
+	cacheDamage *prometheus.CounterVec
 	followerLag *prometheus.GaugeVec
 }
 
@@ -30,10 +31,12 @@ func newOperatorMetrics(reg prometheus.Registerer) operatorMetrics {
 		snapshotAge: gauge("snapshot_age_seconds", "How long ago the newest snapshot was taken.", "shard"),
 		logBytes:    gauge("log_bytes", "Size of the entries in the log.", "shard"),
 		logCache:    gauge("log_cache_bytes", "Memory that the newest entries of the log take, a part of --log-cache.", "shard"),
+		cacheDamage: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "lockstep", Subsystem: "shard", Name: "log_cache_damaged_total",
+			Help: "Entries of the log that had changed by themselves in memory, and were read from the disk instead."}, []string{"shard"}),
 		followerLag: gauge("follower_lag_entries", "Entries that a follower has yet to apply, as this shard's leader was told within the last second.",
 			"shard", "peer"),
 	}
-	reg.MustRegister(m.elections, m.snapshotAge, m.logBytes, m.logCache, m.followerLag)
+	reg.MustRegister(m.elections, m.snapshotAge, m.logBytes, m.logCache, m.cacheDamage, m.followerLag)
 	return m
 }
 
@@ -97,6 +100,9 @@ func (g *Group) observeForOperators() {
 	m, l := g.metrics.node.operator, g.metrics.label
 	m.logBytes.WithLabelValues(l).Set(float64(g.log.BytesAfter(0)))
 	m.logCache.WithLabelValues(l).Set(float64(g.log.CacheHeld()))
+	damaged := g.log.CacheDamaged()
+	m.cacheDamage.WithLabelValues(l).Add(float64(damaged - g.metrics.cacheDamagedShown))
+	g.metrics.cacheDamagedShown = damaged
 	if at := g.snapshotMillis.Load(); at > 0 {
 		m.snapshotAge.WithLabelValues(l).Set(max(time.Since(time.UnixMilli(at)).Seconds(), 0))
 	}

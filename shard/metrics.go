@@ -125,7 +125,7 @@ type groupMetrics struct {
 	lastDisk, lastApply atomic.Int64 // nanoseconds
 
 	// What the counters show already; touched by observe alone.
-	evictedShown, expiredShown, onceRefusedShown uint64
+	evictedShown, expiredShown, onceRefusedShown, cacheDamagedShown uint64
 }
 
 func (m *nodeMetrics) group(id uint32) *groupMetrics {

@@ -44,6 +44,7 @@ type LogStore interface {
 	BytesAfter(index uint64) int64
 	TrailingWithin(maxBytes int64) uint64
 	CacheHeld() int64
+	CacheDamaged() uint64
 	Close() error
 }
 

@@ -60,6 +60,7 @@ type packer struct {
 	queued atomic.Int64 // units in queue
 
 	audit atomic.Bool  // the next entry is to ask for an audit
+	note  atomic.Bool  // the next entry is to ask for a note
 	tick  atomic.Bool  // an entry is wanted even if nothing waits
 	want  atomic.Int64 // while gather waits: how many units it waits for
 
@@ -335,6 +336,9 @@ func (p *packer) collect() *pack {
 	settings := p.g.settingsToPropose()
 	if p.audit.Swap(false) {
 		settings = append(settings, fsm.SettingChange{Setting: fsm.Audit})
+	}
+	if p.note.Swap(false) {
+		settings = append(settings, fsm.SettingChange{Setting: fsm.TakeNote})
 	}
 	tick := p.tick.Swap(false)
 	if len(pk.remote)+len(pk.flights)+len(settings) == 0 && !tick {

@@ -13,10 +13,11 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// A replica whose state is wrong keeps its log, which is right, and its vote. It gets
-// the state of another replica, applies its own log from there on, and takes a snapshot at
-// once, since those it has may be wrong. That it is wrong is written down before, so
-// that a restart does not forget it.
+// A replica whose state is wrong keeps its log and its vote. The log is taken to be right:
+// what is read from the disk has a checksum, and so has what is kept in memory (raftlog). What
+// was damaged before it had one, that does not tell. The replica gets the state of another one,
+// applies its own log from there on, and takes a snapshot at once, since those it has may be
+// wrong. That it is wrong is written down before, so that a restart does not forget it.
 
 // mend takes a replica that is wrong out of service, and rebuilds it. What has failed is
 // tried again the next time.

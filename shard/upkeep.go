@@ -17,15 +17,17 @@ const (
 )
 
 // upkeep does what no request asks for: it expires keys that nobody touches, evicts what a
-// lower limit leaves no room for, keeps the age of this replica known, and ends a
-// quarantine.
+// lower limit leaves no room for, has what changed noted, keeps the age of this replica
+// known, and ends a quarantine.
 func (g *Group) upkeep(ctx context.Context) {
 	lastRefresh, absent := time.Duration(0), make(map[string]time.Duration)
+	var unnoted noteWait
 	every(ctx, upkeepEvery, func() {
 		if g.Serving() {
 			g.expire(ctx)
 			g.relieve(ctx)
 		}
+		g.keepNoted(&unnoted)
 		g.switchReadLog()
 		g.dropAbsentWaiters(ctx, absent)
 		if now := g.clock.Mono(); now-lastRefresh >= refreshEvery {

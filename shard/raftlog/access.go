@@ -61,10 +61,14 @@ func (s *Store) GetLog(index uint64, l *raft.Log) error {
 		s.mu.RUnlock()
 		return raft.ErrLogNotFound
 	}
-	hit := s.cache.get(index, l)
+	sum, hit := s.cache.get(index, l)
 	s.mu.RUnlock()
-	if hit {
+	if hit && l.Index == index && sumOf(l) == sum {
 		return nil
+	}
+	if hit {
+		s.damaged(index)
+		*l = raft.Log{}
 	}
 	began := time.Now()
 	if err := s.readDisk(index, l); err != nil {
@@ -73,6 +77,17 @@ func (s *Store) GetLog(index uint64, l *raft.Log) error {
 	s.observe(OpRead, time.Since(began), int(entryBytes(len(l.Data), len(l.Extensions))))
 	return nil
 }
+
+// damaged counts an entry whose copy in memory has changed by itself, and tells of the first.
+func (s *Store) damaged(index uint64) {
+	if s.cacheDamage.Add(1) == 1 {
+		s.o.Logger.Error("an entry of the log has changed in memory, and is read from the disk: the memory may be bad",
+			"dir", s.o.Dir, "index", index)
+	}
+}
+
+// CacheDamaged counts the entries that were found changed in memory, and read from the disk.
+func (s *Store) CacheDamaged() uint64 { return s.cacheDamage.Load() }
 
 // readDisk reads an entry past the cache.
 func (s *Store) readDisk(index uint64, l *raft.Log) error {
@@ -122,6 +137,11 @@ func (s *Store) storeLocked(logs []*raft.Log) error {
 	if err := s.checkBatch(logs); err != nil {
 		return err
 	}
+	// Before they are written: what changes while that lasts does not count as right.
+	s.sums = s.sums[:0]
+	for _, l := range logs {
+		s.sums = append(s.sums, sumOf(l))
+	}
 	err := failpoint.Inject("raftlog/store")
 	if err == nil {
 		err = s.engine.append(logs)
@@ -130,7 +150,7 @@ func (s *Store) storeLocked(logs []*raft.Log) error {
 		return s.fail("append", err)
 	}
 	s.mark.set(logs[len(logs)-1].Index)
-	s.note(logs)
+	s.note(logs, s.sums)
 	if s.o.CacheBudget != nil {
 		s.o.CacheBudget.relieve()
 	}
@@ -138,13 +158,13 @@ func (s *Store) storeLocked(logs []*raft.Log) error {
 }
 
 // note takes what was written into the indexes and the cache.
-func (s *Store) note(logs []*raft.Log) {
+func (s *Store) note(logs []*raft.Log, sums []uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, l := range logs {
+	for i, l := range logs {
 		s.sizes.push(l.Index, entryBytes(len(l.Data), len(l.Extensions)))
 		s.commands.push(l.Index, l.Type)
-		s.cache.push(l)
+		s.cache.push(l, sums[i])
 	}
 }
 

@@ -1,6 +1,7 @@
 package raftlog
 
 import (
+	"hash/crc32"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -78,13 +79,31 @@ type entryCache struct {
 	budget   *CacheBudget // nil: none beside maxBytes
 	bytes    int64        // of the data
 	held     atomic.Int64 // bytes and the ring, as the budget has it; to be read without the lock
-	ring     []raft.Log   // length is a power of two, or zero
+	ring     []cached     // length is a power of two, or zero
 	lo, hi   uint64       // cached indexes [lo, hi); equal when empty
 }
 
+// cached is an entry with a checksum over it. What followers are sent comes from here, and a follower
+// would store a bit that has changed in this memory under a checksum of its own.
+type cached struct {
+	raft.Log
+	sum uint32
+}
+
+// sumOf covers what the disk keeps of an entry but its time, and its index, which get's caller compares:
+// a CRC32C over the bytes, mixed with the numbers.
+func sumOf(l *raft.Log) uint32 {
+	const odd = 0x9E3779B97F4A7C15
+	sum := crc32.Checksum(l.Data, castagnoli)
+	if len(l.Extensions) > 0 {
+		sum = crc32.Update(sum, castagnoli, l.Extensions)
+	}
+	return sum ^ uint32((l.Term*odd^uint64(l.Type))*odd>>32)
+}
+
 const (
-	// cachedOverhead is the memory of one slot of the ring: sizeof(raft.Log).
-	cachedOverhead = 96
+	// cachedOverhead is the memory of one slot of the ring: sizeof(cached).
+	cachedOverhead = 104
 	minRing        = 4
 )
 
@@ -93,22 +112,23 @@ func cacheCost(l *raft.Log) int64 {
 	return int64(len(l.Data)+15)&^15 + int64(len(l.Extensions)+15)&^15
 }
 
-func (c *entryCache) slot(index uint64) *raft.Log {
+func (c *entryCache) slot(index uint64) *cached {
 	return &c.ring[index&uint64(len(c.ring)-1)]
 }
 
-// get copies the entry into l if it is cached.
-func (c *entryCache) get(index uint64, l *raft.Log) bool {
+// get copies the entry into l if it is cached, and returns the checksum that it must have.
+func (c *entryCache) get(index uint64, l *raft.Log) (sum uint32, ok bool) {
 	if index < c.lo || index >= c.hi {
-		return false
+		return 0, false
 	}
-	*l = *c.slot(index)
-	return true
+	s := c.slot(index)
+	*l = s.Log
+	return s.sum, true
 }
 
 // push adds the newest entry and lets the oldest go until the rest fits. An index that does not follow
-// the newest one begins a new run.
-func (c *entryCache) push(l *raft.Log) {
+// the newest one begins a new run. sum is the entry's checksum.
+func (c *entryCache) push(l *raft.Log, sum uint32) {
 	if c.maxBytes <= 0 {
 		return
 	}
@@ -127,7 +147,7 @@ func (c *entryCache) push(l *raft.Log) {
 		return
 	}
 	c.resize(c.ringFor(c.len() + 1))
-	*c.slot(l.Index) = *l
+	*c.slot(l.Index) = cached{*l, sum}
 	c.hi++
 	c.bytes += cost
 }
@@ -151,7 +171,7 @@ func (c *entryCache) resize(n int) {
 	if n == len(c.ring) {
 		return
 	}
-	other := make([]raft.Log, n)
+	other := make([]cached, n)
 	for i := c.lo; i < c.hi; i++ {
 		other[i&uint64(n-1)] = *c.slot(i)
 	}
@@ -160,8 +180,8 @@ func (c *entryCache) resize(n int) {
 
 func (c *entryCache) dropOldest() {
 	s := c.slot(c.lo)
-	c.bytes -= cacheCost(s)
-	*s = raft.Log{}
+	c.bytes -= cacheCost(&s.Log)
+	*s = cached{}
 	c.lo++
 }
 
@@ -193,8 +213,8 @@ func (c *entryCache) dropTail(min uint64) {
 	for c.hi > c.lo && c.hi > min {
 		c.hi--
 		s := c.slot(c.hi)
-		c.bytes -= cacheCost(s)
-		*s = raft.Log{}
+		c.bytes -= cacheCost(&s.Log)
+		*s = cached{}
 	}
 }
 

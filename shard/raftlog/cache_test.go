@@ -100,13 +100,42 @@ func TestNoCacheWithoutABudget(t *testing.T) {
 	}
 }
 
+// Followers were sent a bit that had changed in the leader's memory, and stored it under a good checksum.
+func TestEntryChangedInMemoryIsReadFromDisk(t *testing.T) {
+	for _, engine := range engines {
+		t.Run(engine, func(t *testing.T) {
+			s := mustOpen(t, Options{Dir: t.TempDir(), Engine: engine})
+			for i := range uint64(4) {
+				l := &raft.Log{Index: i + 1, Term: 3, Data: []byte("data"), Extensions: []byte("more")}
+				if err := s.StoreLog(l); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.mu.Lock()
+			s.cache.slot(1).Data[2] ^= 4
+			s.cache.slot(2).Extensions[0] ^= 1
+			s.cache.slot(3).Term ^= 1
+			s.mu.Unlock()
+			for i := range uint64(4) {
+				var l raft.Log
+				if err := s.GetLog(i+1, &l); err != nil || l.Index != i+1 || l.Term != 3 || string(l.Data) != "data" || string(l.Extensions) != "more" {
+					t.Errorf("entry %d: %+v, %v", i+1, l, err)
+				}
+			}
+			if n := s.CacheDamaged(); n != 3 {
+				t.Errorf("%d entries counted as damaged, want 3", n)
+			}
+		})
+	}
+}
+
 // What the cache says it takes is what the heap grows by.
 func TestCacheCountsWhatItTakes(t *testing.T) {
 	for _, size := range []int{8, 100, 5000} {
 		c := entryCache{maxBytes: 16 << 20}
 		before := heap()
 		for i := range uint64(200_000) {
-			c.push(&raft.Log{Index: i + 1, Data: make([]byte, size)})
+			c.push(&raft.Log{Index: i + 1, Data: make([]byte, size)}, 0)
 		}
 		grown := heap() - before
 		if held := c.held.Load(); held > c.maxBytes || float64(held) < 0.8*float64(grown) || float64(held) > 1.25*float64(grown) {

@@ -230,7 +230,7 @@ func TestAccountingMatchesModelOverManyChunks(t *testing.T) {
 					l := &raft.Log{Index: next + uint64(i), Data: make([]byte, i%7)}
 					m.logs = append(m.logs, l)
 					s.push(l.Index, entryBytes(len(l.Data), 0))
-					c.push(l)
+					c.push(l, sumOf(l))
 				}
 			},
 			"head": func(rt *rapid.T) {
@@ -256,7 +256,8 @@ func TestAccountingMatchesModelOverManyChunks(t *testing.T) {
 				}
 				for i := c.lo; i < c.hi; i++ {
 					var l raft.Log
-					if len(m.logs) == 0 || i < m.logs[0].Index || !c.get(i, &l) || m.logs[i-m.logs[0].Index].Data == nil != (l.Data == nil) || l.Index != i {
+					sum, ok := c.get(i, &l)
+					if len(m.logs) == 0 || i < m.logs[0].Index || !ok || sum != sumOf(&l) || m.logs[i-m.logs[0].Index].Data == nil != (l.Data == nil) || l.Index != i {
 						rt.Fatalf("cached entry %d: %+v", i, l)
 					}
 				}

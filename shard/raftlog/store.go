@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -108,9 +109,12 @@ type Store struct {
 	stop     chan struct{}
 	done     sync.WaitGroup
 
+	cacheDamage atomic.Uint64 // see CacheDamaged
+
 	// writeMu serialises writes. Lock order: writeMu, ioMu, CacheBudget.mu, mu.
 	writeMu sync.Mutex
-	failed  error // first failed write; guarded by writeMu
+	failed  error    // first failed write; guarded by writeMu
+	sums    []uint32 // of what is being written; guarded by writeMu
 
 	// ioMu is held shared by reads from disk and exclusively while files go away: raft-wal may close a
 	// file under a reader that has just found it.

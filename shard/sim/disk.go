@@ -238,6 +238,9 @@ func (l *log) BytesAfter(index uint64) (sum int64) {
 // CacheHeld: there is no cache beside the entries.
 func (l *log) CacheHeld() int64 { return 0 }
 
+// CacheDamaged: likewise.
+func (l *log) CacheDamaged() uint64 { return 0 }
+
 func (l *log) TrailingWithin(maxBytes int64) (n uint64) {
 	l.d.mu.Lock()
 	defer l.d.mu.Unlock()
