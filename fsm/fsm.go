@@ -513,6 +513,7 @@ func (f *FSM) freeze() (z *frozen, index uint64) {
 	started := time.Now()
 	f.mu.Lock()
 	z = &frozen{store: f.store.Freeze(), state: f.encodeState(), clock: f.clock, fence: f.locks.LastFence(), index: f.index, fsm: f, of: f.restores.Load()}
+	z.reached = f.reachedLocked()
 	index = f.index
 	f.mu.Unlock()
 	if f.opt.Froze != nil {

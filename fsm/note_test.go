@@ -180,7 +180,7 @@ func TestUnsoundDataAreNotWritten(t *testing.T) {
 	if _, err := f.WriteState(io.Discard); !errors.Is(err, snapshot.ErrUnsound) {
 		t.Errorf("the state: %v", err)
 	}
-	if _, err := f.WriteBackup(io.Discard); !errors.Is(err, snapshot.ErrUnsound) || told != 2 {
+	if _, err := writeBackup(f, io.Discard); !errors.Is(err, snapshot.ErrUnsound) || told != 2 {
 		t.Errorf("a backup: %v; told %d times", err, told)
 	}
 }

@@ -99,10 +99,17 @@ func (t *onceTable) Begin(id, owner []byte) (reply resp.Value, print uint64, is 
 			return resp.Value{}, 0, command.OnceForgotten
 		}
 	}
-	cost := int64(recordBytes + len(id) + len(owner))
+	return resp.Value{}, 0, t.Room(id, owner, 0)
+}
+
+// Room implements command.OnceTable.
+func (t *onceTable) Room(id, owner []byte, bytes int) (is command.OnceState) {
+	cost := int64(recordBytes + len(id) + len(owner) + bytes)
 	if t.bytes+cost > t.budget {
 		is = command.OnceFull
-	} else if len(owner) > 0 && t.owners[string(owner)]+cost > t.budget/ownerShare {
+	}
+	// A reply that is too large for both does not mean that the memory is used up.
+	if len(owner) > 0 && t.owners[string(owner)]+cost > t.budget/ownerShare && (is == command.OnceNew || bytes > 0) {
 		is = command.OnceShare
 	}
 	if is != command.OnceNew && mutant.On(mutant.OnceForgetsWhenFull) {
@@ -112,7 +119,7 @@ func (t *onceTable) Begin(id, owner []byte) (reply resp.Value, print uint64, is 
 	if is != command.OnceNew {
 		t.refused++
 	}
-	return resp.Value{}, 0, is
+	return is
 }
 
 // Finish implements command.OnceTable.

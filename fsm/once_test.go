@@ -113,6 +113,39 @@ func TestOneClientCannotUseUpTheMemory(t *testing.T) {
 	}
 }
 
+// TestLargeReplyCannotUseUpTheMemory for ids: the command is refused before it runs.
+func TestLargeReplyCannotUseUpTheMemory(t *testing.T) {
+	for _, c := range []struct{ owner, cmd, code string }{
+		{"a", "SET big y GET", "ONCESHARE"},
+		{"", "SET big y GET", "ONCEFULL"},
+		{"a", "GETSET big y", "ONCESHARE"},
+		{"a", "GETDEL big", "ONCESHARE"},
+		{"a", "GETEX big EX 100", "ONCESHARE"},
+		{"a", "FENCED l 1 GETDEL big", "ONCESHARE"},
+		{"a", "LS.TXN IF 0 THEN 2 2 DEL small 2 GETDEL big ELSE 0", "ONCESHARE"},
+		{"", "LS.TXN IF 0 THEN 2 2 DEL small 2 GETDEL big ELSE 0", "ONCEFULL"},
+	} {
+		r := withBudget(256 << 10)
+		value := strings.Repeat("x", 600<<10)
+		r.apply(entryOf(2, batch("n1", 1, 1, 0, "SET big "+value, "SET small s")))
+		before := r.f.Digest().Sum
+		refused := r.apply(entryOf(3, ownedBatch(2, c.owner, "ONCE bigid "+c.cmd)))[0].Replies[0]
+		if !refused.IsError() || resp.Error(refused.Str).Code() != c.code {
+			t.Errorf("%s of %q: %.60q", c.cmd, c.owner, refused.Str)
+		}
+		if f := r.f.OnceFigures(); f.Bytes != 0 || f.Refused != 1 {
+			t.Errorf("%s: %+v", c.cmd, f)
+		}
+		if !r.exists("small") || r.f.Digest().Sum != before {
+			t.Errorf("%s was refused and changed something", c.cmd)
+		}
+		next := r.apply(entryOf(4, ownedBatch(3, c.owner, "ONCE bigid SET big y", "ONCE id2 SET big z GET")))[0].Replies
+		if next[0].IsError() || string(next[1].Str) != "y" {
+			t.Errorf("afterwards: %.60q %.60q", next[0].Str, next[1].Str)
+		}
+	}
+}
+
 // TestOnceTableAgreesWithAList of all ids that ever ran.
 func TestOnceTableAgreesWithAList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

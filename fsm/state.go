@@ -41,8 +41,10 @@ type frozen struct {
 	clock int64
 	fence uint64
 	index uint64
-	fsm   *FSM
-	of    uint64 // FSM.restores
+	// reached is index, or that of the snapshot that the state came from.
+	reached uint64
+	fsm     *FSM
+	of      uint64 // FSM.restores
 }
 
 // replaced reports whether the state that was frozen is another one's by now.
@@ -81,14 +83,27 @@ func (z *frozen) write(w io.Writer, more ...snapshot.Aux) error {
 // Release implements raft.FSMSnapshot.
 func (z *frozen) Release() { z.store.Release() }
 
-// WriteBackup writes the keys as an RDB file, and returns the index that they
-// stand for. Unlike a Raft snapshot it lacks the engine's state, which has tokens of
-// locks in it and means nothing elsewhere, but for the highest fence.
-func (f *FSM) WriteBackup(w io.Writer) (uint64, error) {
-	z, index := f.freeze()
-	defer z.Release()
-	return index, z.write(w)
+// Backup is the keys as they were when FreezeBackup was called.
+type Backup struct{ z *frozen }
+
+// FreezeBackup freezes the keys for a backup. It is not ok if the state has not
+// reached index need.
+func (f *FSM) FreezeBackup(need uint64) (b *Backup, ok bool) {
+	z, _ := f.freeze()
+	if z.reached < need {
+		z.Release()
+		return nil, false
+	}
+	return &Backup{z}, true
 }
+
+// Write writes the keys as an RDB file, and returns the index that they stand for.
+// Unlike a Raft snapshot it lacks the engine's state, which has tokens of locks in it
+// and means nothing elsewhere, but for the highest fence.
+func (b *Backup) Write(w io.Writer) (uint64, error) { return b.z.index, b.z.write(w) }
+
+// Release gives up the frozen keys.
+func (b *Backup) Release() { b.z.Release() }
 
 // WriteState writes the state as a replica's snapshot has it, and returns the index of
 // the newest command in it.

@@ -228,7 +228,7 @@ func TestDivergedReplicaAnswersNothing(t *testing.T) {
 		if _, err := g.Read(ctx, command.ReadOptions{Consistency: command.Stale}, func(*command.Ctx) {}); !errors.Is(err, command.ErrUnavailable) {
 			t.Errorf("it read stale data: %v", err)
 		}
-		if _, err := g.WriteBackup(discard{}); err == nil {
+		if _, err := g.WriteBackup(ctx, discard{}); err == nil {
 			t.Error("it wrote a backup")
 		}
 		if g.compactionDue() {

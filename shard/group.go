@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -284,14 +283,6 @@ func (g *Group) settingsToPropose() []fsm.SettingChange {
 		out = append(out, fsm.SettingChange{Setting: fsm.SettingOnceBytes, Value: want})
 	}
 	return out
-}
-
-// WriteBackup writes the shard's keys on this node as an RDB file.
-func (g *Group) WriteBackup(w io.Writer) (index uint64, err error) {
-	if !g.sound() {
-		return 0, errDiverged
-	}
-	return g.fsm.WriteBackup(w)
 }
 
 // close stops the replica.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -60,47 +61,84 @@ func (g *Group) Read(ctx context.Context, opt command.ReadOptions, fn func(*comm
 }
 
 func (g *Group) readLinearizable(ctx context.Context, fn func(*command.Ctx)) (index uint64, due bool, err error) {
+	err = g.linearizable(ctx, func(need uint64, at fsm.Stamp) (ok bool) {
+		index, due, ok = g.fsm.ViewAt(need, at, fn)
+		return ok
+	})
+	if err != nil {
+		return 0, false, err
+	}
+	return index, due, nil
+}
+
+// WriteBackup writes the shard's newest acknowledged keys as an RDB file. They are
+// taken under the rule of reads, within the time of reading; to write them may take
+// longer.
+func (g *Group) WriteBackup(reading context.Context, w io.Writer) (index uint64, err error) {
+	var b *fsm.Backup
+	defer func() {
+		if b != nil {
+			b.Release()
+		}
+	}()
+	err = g.linearizable(reading, func(need uint64, _ fsm.Stamp) (ok bool) {
+		if b != nil { // what was taken did not count
+			b.Release()
+		}
+		g.failpoint("shard/backup/freeze")
+		b, ok = g.fsm.FreezeBackup(need)
+		return ok
+	})
+	if err != nil {
+		return 0, err
+	}
+	return b.Write(w)
+}
+
+// linearizable calls take until what it took counts; see tryTake.
+func (g *Group) linearizable(ctx context.Context, take func(need uint64, at fsm.Stamp) bool) error {
 	for {
-		index, due, err = g.tryRead(ctx, fn)
+		err := g.tryTake(ctx, take)
 		if err == nil {
-			return index, due, nil
+			return nil
 		}
 		if ctx.Err() != nil {
-			return 0, false, fmt.Errorf("%w: no leader confirmed the read in time: %v", command.ErrUnavailable, err)
+			return fmt.Errorf("%w: no leader confirmed the read in time: %v", command.ErrUnavailable, err)
 		}
 		if errors.Is(err, errStopped) {
-			return 0, false, fmt.Errorf("%w: %w", command.ErrUnavailable, err)
+			return fmt.Errorf("%w: %w", command.ErrUnavailable, err)
 		}
 		pause(ctx, retryPause)
 	}
 }
 
-// tryRead answers from a state that has reached what the leader noted after the
+// tryTake takes from a state that has reached what the leader noted after the
 // call. It counts only if this node's term is still the noted one afterwards: a
 // leader that lost and regained its leadership meanwhile, or a snapshot of a new
-// leader that is still silent, may have changed the state that was read.
-func (g *Group) tryRead(ctx context.Context, fn func(*command.Ctx)) (index uint64, due bool, err error) {
+// leader that is still silent, may have changed the state that was read. take is
+// not ok if the state has not reached need.
+func (g *Group) tryTake(ctx context.Context, take func(need uint64, at fsm.Stamp) (ok bool)) error {
 	n, err := g.note(ctx)
 	if err != nil {
-		return 0, false, err
+		return err
 	}
 	g.failpoint("shard/read/noted")
 	for ok := false; !ok; {
 		need, err := g.awaitReached(ctx, n.index)
 		if err != nil {
-			return 0, false, err
+			return err
 		}
-		index, due, ok = g.fsm.ViewAt(need, n.stamp, fn)
+		ok = take(need, n.stamp)
 	}
 	// In this order: a replica that was rebuilt is sound only when its Raft has the terms of
 	// all entries in its state.
 	if !g.sound() {
-		return 0, false, errDiverged
+		return errDiverged
 	}
 	if g.raft.CurrentTerm() != n.term && !g.termUnseen() {
-		return 0, false, errTermPassed
+		return errTermPassed
 	}
-	return index, due, nil
+	return nil
 }
 
 // failpoint is a place where tests can let something happen on this node.

@@ -136,6 +136,37 @@ func TestReadOfAPassedTermIsAskedAgain(t *testing.T) {
 	}
 }
 
+// TestBackupOfAPassedTermIsTakenAgain: the rule of reads holds for what is frozen.
+func TestBackupOfAPassedTermIsTakenAgain(t *testing.T) {
+	for _, role := range []string{"leader", "follower"} {
+		t.Run(role, func(t *testing.T) {
+			c := newCluster(t, 3, nil)
+			leader := c.leader()
+			c.want(leader, "SET k v", "+OK\r\n")
+			reader := leader
+			if role == "follower" {
+				reader = c.others(leader)[1]
+			}
+			var frozen atomic.Int32
+			disable := failpoint.Enable("shard/backup/freeze/"+reader, func() error {
+				if frozen.Add(1) == 1 {
+					if err := c.awayAndBack(leader); err != nil {
+						t.Error(err)
+					}
+				}
+				return nil
+			})
+			defer disable()
+			if _, err := c.group(reader).WriteBackup(t.Context(), discard{}); err != nil {
+				t.Error(err)
+			}
+			if frozen.Load() < 2 {
+				t.Errorf("frozen %d times: a state of a term that has passed counted", frozen.Load())
+			}
+		})
+	}
+}
+
 // TestRoundConfirmsTheTermThatItNoted: this node may lead again by then, and
 // another have led in between.
 func TestRoundConfirmsTheTermThatItNoted(t *testing.T) {

@@ -133,6 +133,11 @@ func (r *Router) check(s *Session, p *plan, args command.Args) resp.Value {
 		return errDraining
 	case r.loading.Load() && p.needsData(s):
 		return errLoading
+	case p.wraps && s.tx == nil && !r.isOnceLock(p, args):
+		// What can never run needs no leader to be refused.
+		if err := r.table.CheckWrapped(args); err != nil {
+			return readError(err)
+		}
 	}
 	return resp.Value{}
 }

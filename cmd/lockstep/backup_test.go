@@ -19,22 +19,16 @@ import (
 // to write.
 type slowReplica struct {
 	confirmed chan struct{}
-	reading   context.Context // of the last Read
-}
-
-func (r *slowReplica) Read(ctx context.Context, _ command.ReadOptions, _ func(*command.Ctx)) (command.ReadInfo, error) {
-	r.reading = ctx
-	select {
-	case <-r.confirmed:
-		return command.ReadInfo{}, nil
-	case <-ctx.Done():
-		return command.ReadInfo{}, command.ErrUnavailable
-	}
 }
 
 // WriteBackup takes longer than the read was given.
-func (r *slowReplica) WriteBackup(w io.Writer) (uint64, error) {
-	<-r.reading.Done()
+func (r *slowReplica) WriteBackup(reading context.Context, w io.Writer) (uint64, error) {
+	select {
+	case <-r.confirmed:
+	case <-reading.Done():
+		return 0, command.ErrUnavailable
+	}
+	<-reading.Done()
 	_, err := io.WriteString(w, "data")
 	return 1, err
 }

@@ -340,8 +340,8 @@ func (s *server) backup(ctx context.Context, shard int, w io.Writer) error {
 
 // replica is what a backup needs of a shard.
 type replica interface {
-	Read(context.Context, command.ReadOptions, func(*command.Ctx)) (command.ReadInfo, error)
-	WriteBackup(io.Writer) (index uint64, err error)
+	// WriteBackup takes the data while reading lasts; it may write for longer.
+	WriteBackup(reading context.Context, w io.Writer) (index uint64, err error)
 }
 
 // backupTo waits no longer than any read for a majority; the data may then take
@@ -349,11 +349,7 @@ type replica interface {
 func backupTo(ctx context.Context, r replica, patience time.Duration, w io.Writer) error {
 	reading, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	// A linearizable read that asks for nothing brings this replica up to date.
-	if _, err := r.Read(reading, command.ReadOptions{}, func(*command.Ctx) {}); err != nil {
-		return err
-	}
-	_, err := r.WriteBackup(w)
+	_, err := r.WriteBackup(reading, w)
 	return err
 }
 

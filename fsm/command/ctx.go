@@ -75,6 +75,8 @@ type Ctx struct {
 
 	inMulti bool // a transaction runs
 
+	onceID []byte // the idempotency id under which a command runs, or nil
+
 	rng     *rand.Rand
 	rngSeed uint64
 }
@@ -96,6 +98,9 @@ type OnceTable interface {
 	// Begin looks id up. For OnceDone print is the fingerprint of the command that
 	// ran, and reply what it answered. Memory for a new id is counted to owner.
 	Begin(id, owner []byte) (reply resp.Value, print uint64, is OnceState)
+	// Room tells whether a reply of so many bytes can be remembered for a new id:
+	// OnceNew, OnceFull or OnceShare.
+	Room(id, owner []byte, bytes int) OnceState
 	// Finish remembers the reply of id and the fingerprint of its command. It
 	// copies id and owner; reply is immutable.
 	Finish(id, owner []byte, now int64, print uint64, reply resp.Value)

@@ -19,6 +19,26 @@ func (t *Table) CheckClient(args Args) (*Spec, error) {
 	return t.Check(args)
 }
 
+// CheckWrapped finds what is wrong with ONCE or FENCED and with the command within
+// before it is logged, in the words in which the log would refuse it.
+func (t *Table) CheckWrapped(args Args) error {
+	sp, err := t.checkData(args)
+	if err != nil {
+		return err
+	}
+	op, err := sp.Parse(args)
+	if err != nil {
+		return err
+	}
+	switch op := op.(type) {
+	case *onceOp:
+		return t.CheckWrapped(op.inner)
+	case *fencedOp:
+		return t.CheckWrapped(op.inner)
+	}
+	return nil
+}
+
 // FenceFloor is what makes all further fences of a shard higher than floor. It is
 // for the log, and no command.
 func FenceFloor(floor []byte) Args { return Args{[]byte(nameFenceFloor), floor} }

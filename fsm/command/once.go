@@ -78,12 +78,8 @@ func (op *onceOp) Run(ctx *Ctx) resp.Value {
 			return v
 		}
 		return reply
-	case is == OnceForgotten:
-		return errorReply(errOnceForgotten)
-	case is == OnceFull:
-		return errorReply(errOnceFull)
-	case is == OnceShare:
-		return errorReply(errOnceShare)
+	case is != OnceNew:
+		return errorReply(onceError(is))
 	}
 	if op.spec.Flags.Has(DenyOOM) && ctx.outOfMemory() {
 		return errorReply(errOOM)
@@ -92,15 +88,44 @@ func (op *onceOp) Run(ctx *Ctx) resp.Value {
 	if err != nil {
 		return errorReply(err)
 	}
+	// The reply stays, so it must have room in the memory for ids as well.
+	ctx.onceID = op.id
+	defer func() { ctx.onceID = nil }()
 	if v, no := ctx.refused(inner); no {
 		return v
 	}
 	reply = inner.Run(ctx)
-	if reply.IsError() && (resp.Error(reply.Str).Code() == codeOOM || RepliesFull(reply)) {
+	if unrun(reply) {
 		return reply // found out by a command within (FENCED, LS.TXN), which then did nothing
 	}
 	ctx.Once.Finish(op.id, ctx.Owner, ctx.Mono, print, reply)
 	return reply
+}
+
+// unrun tells the errors of a command that did nothing for want of memory.
+func unrun(reply resp.Value) bool {
+	if !reply.IsError() {
+		return false
+	}
+	return resp.Error(reply.Str).Code() == codeOOM || RepliesFull(reply) || onceNoRoom(reply)
+}
+
+// onceNoRoom reports whether v says that a reply could not be remembered.
+func onceNoRoom(v resp.Value) bool {
+	return string(v.Str) == string(errOnceFull) || string(v.Str) == string(errOnceShare)
+}
+
+// onceError is why a command does not run under an id, or nil.
+func onceError(is OnceState) error {
+	switch is {
+	case OnceForgotten:
+		return errOnceForgotten
+	case OnceFull:
+		return errOnceFull
+	case OnceShare:
+		return errOnceShare
+	}
+	return nil
 }
 
 func (op *onceOp) fingerprint() uint64 {

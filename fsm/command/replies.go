@@ -79,6 +79,11 @@ func (c *Ctx) refused(op Op) (resp.Value, bool) {
 }
 
 func (c *Ctx) refusal(bytes, values int) (resp.Value, bool) {
+	if c.onceID != nil && bytes > 0 {
+		if err := onceError(c.Once.Room(c.onceID, c.Owner, bytes)); err != nil {
+			return errorReply(err), true
+		}
+	}
 	switch {
 	case bytes == 0 || fits(c.ReplyBytes, bytes, values):
 		return resp.Value{}, false

@@ -53,6 +53,8 @@ func (m onceMap) Begin(id, _ []byte) (resp.Value, uint64, OnceState) {
 
 func (m onceMap) Forget(id []byte) { delete(m, string(id)) }
 
+func (m onceMap) Room(_, _ []byte, _ int) OnceState { return OnceNew }
+
 func (m onceMap) Finish(id, _ []byte, _ int64, print uint64, reply resp.Value) {
 	m[string(id)] = onceRecord{reply: reply, print: print}
 }

@@ -266,7 +266,7 @@ func (op *txnOp) apply(ctx *Ctx, branch []txnCommand) (replies []resp.Value, ref
 		if replies[i].IsError() {
 			refused = errorReply(branch[i].error(resp.ClassedError{Text: resp.Error(replies[i].Str), Class: replies[i].Class()}))
 		} else if v, no := ctx.refusal(cost, valuesIn(cost, replies[:i+1])); no {
-			if refused = v; !RepliesFull(v) {
+			if refused = v; !RepliesFull(v) && !onceNoRoom(v) {
 				refused = errorReply(errTxnReply)
 			}
 		}

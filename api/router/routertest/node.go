@@ -311,6 +311,9 @@ func (t onceTable) Begin(id, _ []byte) (resp.Value, uint64, command.OnceState) {
 	return rec.reply, rec.print, command.OnceDone
 }
 
+// Room implements command.OnceTable.
+func (t onceTable) Room(_, _ []byte, _ int) command.OnceState { return command.OnceNew }
+
 // Forget implements command.OnceTable.
 func (t onceTable) Forget(id []byte) { delete(t, string(id)) }
 
