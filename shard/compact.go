@@ -239,10 +239,16 @@ func (g *Group) snapshotFailed(err error) {
 	}
 }
 
-// roomForSnapshot ends the writing of a snapshot before the log finds the disk full.
+// roomForSnapshot ends the writing of a snapshot before the log finds the disk full. One
+// that comes from the leader of a node on which nothing is logged goes on, since it fits and
+// makes room.
 func (g *Group) roomForSnapshot() error {
+	least := g.opt.DiskReserve / 4
+	if own := compacting(g.compacting.Load()) == writes; !own && roomLevel(g.node.disk.room.Load()) == noneLeft {
+		least = 0
+	}
 	free, err := g.opt.diskFree()
-	if g.opt.DiskReserve == 0 || err != nil || free >= g.opt.DiskReserve/4 {
+	if g.opt.DiskReserve == 0 || err != nil || free >= least {
 		return nil
 	}
 	return fmt.Errorf("%w: %d MiB are free", errNoRoomForSnapshot, free>>20)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -44,7 +45,7 @@ type fullDisks struct {
 	free map[string]*atomic.Int64
 }
 
-func newFullDisks(t *testing.T, nodes int) *fullDisks {
+func newFullDisks(t *testing.T, nodes int, edit ...func(*Options)) *fullDisks {
 	f := &fullDisks{free: map[string]*atomic.Int64{}}
 	for i := range nodes {
 		f.free[fmt.Sprintf("n%d", i+1)] = new(atomic.Int64)
@@ -53,6 +54,9 @@ func newFullDisks(t *testing.T, nodes int) *fullDisks {
 	f.cluster = newCluster(t, nodes, func(o *Options) {
 		free := f.free[o.NodeID]
 		o.DiskReserve, o.DiskFree = testReserve, func() (int64, error) { return free.Load(), nil }
+		for _, fn := range edit {
+			fn(o)
+		}
 	})
 	return f
 }
@@ -236,4 +240,48 @@ func TestDeletionsMakeRoom(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestFullFollowerTakesASnapshotThatFits: nothing else could ever make room there, once the
+// leader has dropped the log that it would need.
+func TestFullFollowerTakesASnapshotThatFits(t *testing.T) {
+	c := newFullDisks(t, 3, func(o *Options) { o.SnapshotLogBytes = 64 << 10 })
+	leader := c.leader()
+	full := c.others(leader)[0]
+	c.set(testReserve/16, full)
+	c.eventually(func() error {
+		if roomLevel(c.node(full).disk.room.Load()) != noneLeft {
+			return errors.New("not seen yet")
+		}
+		return nil
+	})
+	last := c.group(full).fsm.Applied()
+	value := strings.Repeat("v", 1<<20) // more than what is written between two looks at the disk
+	for i := range 8 {
+		c.want(leader, fmt.Sprintf("SET k%d %s", i, value), "+OK\r\n")
+	}
+	c.eventually(func() error {
+		if got := c.group(full).fsm.Applied(); got < last+4 {
+			return fmt.Errorf("at index %d", got)
+		}
+		return nil
+	})
+	c.set(1, full) // half of this is less than any snapshot
+	c.eventually(func() error {
+		if c.node(full).disk.free.Load() != 1 {
+			return errors.New("not seen yet")
+		}
+		return nil
+	})
+	list, err := c.group(full).snapshots.List()
+	if err != nil || len(list) == 0 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	newest := list[0].Index
+	for i := range 8 {
+		c.want(leader, fmt.Sprintf("SET k%d %s", i, value), "+OK\r\n")
+	}
+	if list, err = c.group(full).snapshots.List(); err != nil || list[0].Index != newest {
+		t.Errorf("a snapshot that does not fit was taken: %v, %v", list, err)
+	}
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/lockstepkv/lockstep/api/router"
@@ -14,7 +15,21 @@ const maxListed = 10_000
 
 // listKeys is GET /v1/keys: a page of keys, all of one state of one shard.
 func (a *api) listKeys(w http.ResponseWriter, r *http.Request) {
-	q, err := query(r.URL, append(readParameters(), paramPrefix, "limit", "cursor", "values")...)
+	a.list(w, r, pageOf{name: "keys", parameters: []string{"values"}, args: listArgs, item: listed})
+}
+
+// pageOf is what differs between lists.
+type pageOf struct {
+	name       string   // of the items, in the answer
+	parameters []string // besides those of every list
+	args       func(query map[string]string) (command.Args, error)
+	item       func(elems []resp.Value) map[string]any
+}
+
+// list answers a page of one state of one shard, with a cursor to the next; or a number, if
+// that is what was asked for.
+func (a *api) list(w http.ResponseWriter, r *http.Request, of pageOf) {
+	q, err := query(r.URL, slices.Concat(readParameters(), []string{paramPrefix, "limit", "cursor"}, of.parameters)...)
 	if err != nil {
 		failWith(w, err)
 		return
@@ -24,7 +39,7 @@ func (a *api) listKeys(w http.ResponseWriter, r *http.Request) {
 		failWith(w, err)
 		return
 	}
-	args, err := listArgs(q)
+	args, err := of.args(q)
 	if err != nil {
 		failWith(w, err)
 		return
@@ -35,35 +50,50 @@ func (a *api) listKeys(w http.ResponseWriter, r *http.Request) {
 		fail(w, problemOf(v))
 		return
 	}
+	if v.Kind == resp.KindInt {
+		if s.ReadInfo().Index > 0 { // several shards have no index in common
+			tellState(w, opt, s.ReadInfo())
+		}
+		reply(w, http.StatusOK, map[string]any{"count": v.Int})
+		return
+	}
 	defer a.answering(r, v)()
 	tellState(w, opt, s.ReadInfo())
-	out := struct {
-		Keys   []map[string]any `json:"keys"`
-		Cursor any              `json:"cursor"`
-	}{Keys: []map[string]any{}}
+	items := []map[string]any{}
 	for _, e := range v.Elems[1].Elems {
-		out.Keys = append(out.Keys, listed(e.Elems))
+		items = append(items, of.item(e.Elems))
 	}
+	out := map[string]any{of.name: items, "cursor": nil}
 	if next := string(v.Elems[0].Str); next != "0" {
-		out.Cursor = next
+		out["cursor"] = next
 	}
 	reply(w, http.StatusOK, out)
 }
 
+// pageLimit is the limit of a page, at most so many.
+func pageLimit(q map[string]string, most int) (string, error) {
+	s, given := q["limit"]
+	if !given {
+		return "100", nil
+	}
+	if n, err := strconv.ParseUint(s, 10, 64); err != nil || n < 1 || n > uint64(most) {
+		return "", badParameter("limit", "an integer from 1 to "+strconv.Itoa(most))
+	}
+	return s, nil
+}
+
 // listArgs is the command for a page.
 func listArgs(q map[string]string) (command.Args, error) {
-	cursor, limit := "0", "100"
+	cursor := "0"
 	if s, ok := q["cursor"]; ok {
 		if _, err := strconv.ParseUint(s, 10, 64); err != nil {
 			return nil, badParameter("cursor", "one that an earlier page came with")
 		}
 		cursor = s
 	}
-	if s, ok := q["limit"]; ok {
-		if n, err := strconv.ParseUint(s, 10, 64); err != nil || n < 1 || n > maxListed {
-			return nil, badParameter("limit", "an integer from 1 to "+strconv.Itoa(maxListed))
-		}
-		limit = s
+	limit, err := pageLimit(q, maxListed)
+	if err != nil {
+		return nil, err
 	}
 	args := command.Args{[]byte("LS.SCAN"), []byte(cursor), []byte("COUNT"), []byte(limit), []byte("PREFIX"), []byte(q[paramPrefix])}
 	switch q["values"] {

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
@@ -14,52 +13,13 @@ import (
 // listLocks is GET /v1/locks: a page of locks that are held, all of one state of one
 // shard, or their number.
 func (a *api) listLocks(w http.ResponseWriter, r *http.Request) {
-	q, err := query(r.URL, append(readParameters(), paramPrefix, "limit", "cursor", "count")...)
-	if err != nil {
-		failWith(w, err)
-		return
-	}
-	opt, err := readOptions(q)
-	if err != nil {
-		failWith(w, err)
-		return
-	}
-	args, err := lockListArgs(q)
-	if err != nil {
-		failWith(w, err)
-		return
-	}
-	s := a.session(r, router.WithReadOptions(opt))
-	v := a.router.Do(r.Context(), s, args)
-	if v.IsError() {
-		fail(w, problemOf(v))
-		return
-	}
-	if v.Kind == resp.KindInt {
-		if s.ReadInfo().Index > 0 { // several shards have no index in common
-			tellState(w, opt, s.ReadInfo())
-		}
-		reply(w, http.StatusOK, map[string]any{"count": v.Int})
-		return
-	}
-	tellState(w, opt, s.ReadInfo())
-	out := struct {
-		Locks  []map[string]any `json:"locks"`
-		Cursor any              `json:"cursor"`
-	}{Locks: []map[string]any{}}
-	for _, e := range v.Elems[1].Elems {
-		out.Locks = append(out.Locks, listedLock(e.Elems))
-	}
-	if next := string(v.Elems[0].Str); next != "0" {
-		out.Cursor = next
-	}
-	reply(w, http.StatusOK, out)
+	a.list(w, r, pageOf{name: "locks", parameters: []string{"count"}, args: lockListArgs, item: listedLock})
 }
 
 // lockListArgs is the command for a page, or for the number of locks.
 func lockListArgs(q map[string]string) (command.Args, error) {
 	cursor, paged := q["cursor"]
-	limit, limited := q["limit"]
+	_, limited := q["limit"]
 	switch q["count"] {
 	case "", "0", "false":
 	case "1", "true":
@@ -76,11 +36,9 @@ func lockListArgs(q map[string]string) (command.Args, error) {
 	if _, err := command.ParseLockCursor([]byte(cursor)); err != nil {
 		return nil, badParameter("cursor", "one that an earlier page came with")
 	}
-	if !limited {
-		limit = "100"
-	}
-	if n, err := strconv.ParseUint(limit, 10, 64); err != nil || n < 1 || n > command.MaxLocksListed {
-		return nil, badParameter("limit", "an integer from 1 to "+strconv.Itoa(command.MaxLocksListed))
+	limit, err := pageLimit(q, command.MaxLocksListed)
+	if err != nil {
+		return nil, err
 	}
 	return command.Args{[]byte("LS.LOCKS"), []byte(cursor), []byte("COUNT"), []byte(limit), []byte("PREFIX"), []byte(q[paramPrefix])}, nil
 }

@@ -29,10 +29,7 @@ func (n *Node) Confine(t testing.TB, bytes int64) bool {
 	}
 	n.t.Cleanup(func() {
 		n.Kill()
-		deadline := time.Now().Add(5 * time.Second)
-		for os.Remove(dir) != nil && time.Now().Before(deadline) {
-			time.Sleep(10 * time.Millisecond) // until the system has cleared the process away
-		}
+		Eventually(n.t, 5*time.Second, func() error { return os.Remove(dir) }) // the system clears the process away first
 	})
 	for _, w := range []struct{ file, text string }{{limit, strconv.FormatInt(bytes, 10)}, {"cgroup.procs", strconv.Itoa(n.pid())}} {
 		if err := os.WriteFile(filepath.Join(dir, w.file), []byte(w.text), 0); err != nil {
