@@ -32,7 +32,8 @@ import (
 // touched: who is wrong here causes an election too many, or one that Raft itself calls
 // later.
 type detector struct {
-	g *Group
+	g    *Group
+	self string
 
 	mu       sync.Mutex
 	silence  silence       // guarded by mu
@@ -57,7 +58,7 @@ type accusation struct {
 }
 
 func newDetector(g *Group) *detector {
-	d := &detector{g: g}
+	d := &detector{g: g, self: g.self}
 	d.silence = silence{base: g.opt.HeartbeatTimeout, step: g.opt.detectorStep(), chance: rand.Float64()}
 	return d
 }
@@ -236,6 +237,9 @@ func (d *detector) callElection() {
 	now := g.clock.Mono()
 	d.calling = false
 	d.rest = now + d.silence.base/2 + time.Duration(rand.Float64()*float64(d.silence.base)/2)
+	if !agreed {
+		g.metrics.election("declined")
+	}
 	if !agreed || d.term != c.term || !d.silence.tooLong(d.gone()) || d.promised != "" && now < d.until {
 		return
 	}
@@ -248,6 +252,7 @@ func (d *detector) callElection() {
 	g.logger.Info("the leader is silent: calling an election", "leader", d.leader, "term", c.term,
 		"silent", d.silence.lasts.Round(time.Millisecond).String(), "connected", d.leader != "" && !d.gone())
 	d.rest = now + d.silence.base
+	g.metrics.election("called")
 	g.wg.Go(func() {
 		if err := g.wire.Campaign(); err != nil {
 			g.logger.Info("no election was called", "error", err)
@@ -289,27 +294,27 @@ func (g *Group) answerElection(from string, msg []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g.quarantined.Load() || !g.detector.yields(from, c, g.claim()) {
+	own, d := g.claim(), g.detector
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if g.quarantined.Load() || !d.yields(from, c, own, g.raft.State(), d.gone(), g.clock.Mono()) {
 		return []byte{0}, nil
 	}
 	return []byte{1}, nil
 }
 
-func (d *detector) yields(from string, theirs, own claim) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	now := d.g.clock.Mono()
-	state := d.g.raft.State()
+// yields decides the answer, and notes the promise. d.mu is held.
+func (d *detector) yields(from string, theirs, own claim, state raft.RaftState, gone bool, now time.Duration) bool {
 	switch {
 	case state != raft.Follower && (state != raft.Candidate || d.silence.lasts < d.silence.base):
 		return false // it leads, or is about to
 	case theirs.term < own.term || !theirs.holds(own):
 		return false
-	case d.leader == from || d.silence.lasts < d.silence.least(d.gone()):
+	case d.leader == from || d.silence.lasts < d.silence.least(gone):
 		return false
 	case d.promised != "" && d.promised != from && now < d.until:
 		return false
-	case d.calling && own.beats(theirs, d.g.self, from):
+	case d.calling && own.beats(theirs, d.self, from):
 		return false
 	}
 	d.promised, d.until = from, now+d.silence.base

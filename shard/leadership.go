@@ -36,7 +36,7 @@ func (g *Group) lead(ctx context.Context) {
 
 // campaignWon begins to establish this node as leader, and returns how to end that.
 func (g *Group) campaignWon(ctx context.Context) (withdraw context.CancelFunc) {
-	g.metrics.node.operator.elections.WithLabelValues(g.metrics.label, "won").Inc()
+	g.metrics.election("won")
 	ctx, withdraw = context.WithCancel(ctx)
 	g.wg.Go(func() { g.establish(ctx) })
 	return withdraw
@@ -162,7 +162,7 @@ func (g *Group) watchLeader(ctx context.Context) {
 			return true
 		case raft.RaftState:
 			if data == raft.Candidate {
-				g.metrics.node.operator.elections.WithLabelValues(g.metrics.label, "started").Inc()
+				g.metrics.election("started")
 			}
 		}
 		return false

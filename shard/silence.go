@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"math"
 	"time"
 )
 
@@ -22,16 +23,18 @@ func (o *Options) detectorStep() time.Duration { return max(o.HeartbeatTimeout/6
 // between two ticks at most two steps count.
 //
 // It learns: a silence that the leader ended by itself, or during which it turns out to
-// have lived, was a pause of its process or of the network. The limit is longer than twice
-// the longest of those. What was learned is half forgotten every forgetHalf.
+// have lived, was a pause of its process or of the network. One is an accident, two are a
+// pattern: the limit is half as long again as the second longest of them. All are half
+// forgotten after forgetHalf.
 type silence struct {
 	base time.Duration // --heartbeat-timeout
 	step time.Duration // the time between ticks
 
 	ticked  time.Duration // when it was last looked at; 0: never
 	lasts   time.Duration
-	learned time.Duration
-	chance  float64 // 0 to 1; spreads the limits of replicas
+	longest time.Duration // of the pauses that are remembered
+	learned time.Duration // the second longest
+	chance  float64       // 0 to 1; spreads the limits of replicas
 }
 
 const forgetHalf = time.Minute
@@ -43,7 +46,7 @@ func (s *silence) tick(now time.Duration, heard bool, chance func() float64) {
 		passed = 0
 	}
 	s.ticked = now
-	s.learned -= time.Duration(float64(s.learned) * min(float64(passed)/float64(forgetHalf)*0.69, 1))
+	s.longest, s.learned = forgotten(s.longest, passed), forgotten(s.learned, passed)
 	s.lasts += min(passed, 2*s.step)
 	if heard {
 		s.broken(chance)
@@ -59,9 +62,22 @@ func (s *silence) broken(chance func() float64) {
 // learn notes a silence during which the leader lived. One that is no longer than expected
 // teaches nothing.
 func (s *silence) learn(lasted time.Duration) {
-	if lasted > s.base {
-		s.learned = max(s.learned, min(lasted, raftPatience*s.base))
+	lasted = min(lasted, raftPatience*s.base)
+	switch {
+	case lasted <= s.base:
+	case lasted > s.longest:
+		s.longest, s.learned = lasted, s.longest
+	default:
+		s.learned = max(s.learned, lasted)
 	}
+}
+
+// forgotten is what is left of d when some time has passed.
+func forgotten(d, passed time.Duration) time.Duration {
+	if passed == 0 {
+		return d
+	}
+	return time.Duration(float64(d) * math.Exp2(-float64(passed)/float64(forgetHalf)))
 }
 
 // least is the limit without the part that is left to chance. gone says that there is
@@ -71,7 +87,7 @@ func (s *silence) least(gone bool) time.Duration {
 	if gone {
 		return s.base / 2
 	}
-	return max(s.base, 2*s.learned)
+	return max(s.base, s.learned*3/2)
 }
 
 // tooLong reports whether it is time to ask the others. A dead process is noticed by its
