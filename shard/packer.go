@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -375,7 +376,7 @@ func (p *packer) fill(pk *pack) {
 		e.OOMLimit = limit
 	})
 	if p.g.room() != roomy {
-		e.OOMLimit = 1 // for what could not be refused before: a retry under an idempotency key must get the first outcome
+		e.OOMLimit = command.NoDisk // for what could not be refused before: a retry under an idempotency key must get the first outcome
 	}
 	e.StampMillis, e.MonoMillis = p.lastStamp.Wall, p.lastStamp.Mono
 	for _, in := range pk.remote {

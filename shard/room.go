@@ -131,10 +131,7 @@ func (g *Group) room() roomLevel {
 // CountNoRoom counts a write that was refused for want of room.
 func (g *Group) CountNoRoom() { g.metrics.refused() }
 
-var (
-	errTight = fmt.Errorf("%w: less than --disk-reserve is free on the disk of the shard's leader, or of a majority", command.ErrNoRoom)
-	errFull  = fmt.Errorf("%w: the disk of the shard's leader, or of a majority, is full", command.ErrNoRoom)
-)
+var errFull = fmt.Errorf("%w: the disk of the shard's leader, or of a majority, is full", command.ErrNoRoom)
 
 // NoRoom returns errors that wrap command.ErrNoRoom if writes are refused for want of room
 // on disks: those that grow, or any.
@@ -143,7 +140,7 @@ func (g *Group) NoRoom() (growth, any error) {
 	case noneLeft:
 		return errFull, errFull
 	case tight:
-		return errTight, nil
+		return command.ErrTight, nil
 	}
 	return nil, nil
 }

@@ -13,6 +13,9 @@ import (
 
 const testReserve = 1 << 30
 
+// growthRefused is what is told of a write that would grow.
+const growthRefused = "-OOM no room on disk, nothing was applied: less than --disk-reserve is free on the disk of the shard's leader, or of a majority\r\n"
+
 func TestRoomComesBackWithAMargin(t *testing.T) {
 	level := roomy
 	for _, step := range []struct {
@@ -88,7 +91,8 @@ func TestFullDiskRefusesGrowthAndComesBack(t *testing.T) {
 	if err := c.node("n1").Ready(); err != nil || len(c.node("n1").Notices()) != 1 {
 		t.Errorf("ready %v, notices %v", err, c.node("n1").Notices())
 	}
-	c.want("n1", "APPEND k w", "-OOM command not allowed when used memory > 'maxmemory'.\r\n") // past the router
+	c.want("n1", "APPEND k w", growthRefused) // past the router
+	c.want("n1", "ONCE id APPEND k w", growthRefused)
 	c.want("n1", "DEL k", ":1\r\n")
 	c.set(testReserve/4-1, "n1")
 	c.eventually(func() error {

@@ -12,9 +12,9 @@ import (
 // TestFullDisk: what grows is refused before it is proposed, and nothing else.
 func TestFullDisk(t *testing.T) {
 	r, node, s := newRouter(t, routertest.Options{}, router.Config{})
-	script(t, r, s, "SET a 1 => +OK\nMULTI => +OK\nSET a 2 => +QUEUED\n")
+	script(t, r, s, "ONCE old SET a 1 => +OK\nMULTI => +OK\nSET a 2 => +QUEUED\n")
 	node.Shard(0).SetNoRoom(true)
-	const no = "-OOM no room on disk, nothing was applied: less than --disk-reserve is free\n"
+	const no = "-OOM no room on disk, nothing was applied: less than --disk-reserve is free on the disk of the shard's leader, or of a majority\n"
 	script(t, r, s, "EXEC => "+no+
 		"SET a 2 => "+no+
 		"FENCED l 1 SET a 2 => "+no+
@@ -22,10 +22,16 @@ func TestFullDisk(t *testing.T) {
 		"SET a 2 => "+no+
 		"EXEC => -EXECABORT Transaction discarded because of previous errors.\n"+
 		"MULTI => +OK\nGET a => +QUEUED\nDEL a => +QUEUED\nEXEC => [1 1]\n"+
-		"ONCE id SET a 3 => +OK\n") // the shard decides, for it knows whether that is a retry
+		"ONCE old SET a 1 => +OK\n"+ // the shard decides, for it knows whether that is a retry
+		"ONCE id SET a 3 => "+no+
+		"ONCE id FENCED l 1 SET a 3 => "+no+
+		"ONCE id DEL none => 0\n")
 	if got := node.Shard(0).NoRoomRefused(); got != 4 {
 		t.Errorf("%d refusals counted, want 4", got)
 	}
+	node.Shard(0).SetNoRoom(false)
+	script(t, r, s, "SET a 3 => +OK\n")
+	node.Shard(0).SetNoRoom(true)
 	before := node.Shard(0).Units.Load()
 	var replies []string
 	for _, v := range r.DoPipeline(context.Background(), s, [][][]byte{cmd("EXPIRE a 100"), cmd("SET b 1"), cmd("DEL a"), cmd("INCR c"), cmd("GET b")}, nil) {

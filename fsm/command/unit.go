@@ -302,8 +302,11 @@ func (t *Table) RunUnit(ctx *Ctx, u *Unit) resp.Value {
 	// As Redis does it: a transaction with a command that needs memory is
 	// refused as a whole, before its watches are looked at; once it runs, its
 	// commands are not held to the limit any more.
-	if ctx.outOfMemory() && t.needsMemory(u) {
-		return errorReply(errExecOOM)
+	if err := ctx.growth(); err != nil && t.needsMemory(u) {
+		if err == errOOM {
+			err = errExecOOM
+		}
+		return errorReply(err)
 	}
 	for _, w := range u.Watches {
 		if !ctx.Unchanged(w) {

@@ -221,7 +221,7 @@ func (s *Shard) NoRoom() (growth, any error) {
 	if !s.noRoom.Load() {
 		return nil, nil
 	}
-	return fmt.Errorf("%w: less than --disk-reserve is free", command.ErrNoRoom), nil
+	return command.ErrTight, nil
 }
 
 // CountNoRoom implements router.Shard.
@@ -261,6 +261,9 @@ func (s *Shard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, err
 		}
 		c := s.ctx()
 		c.InLog, c.Once, c.Seed, c.OOMLimit = true, s.once, s.applied.Add(1), s.limit
+		if s.noRoom.Load() {
+			c.OOMLimit = command.NoDisk
+		}
 		out = append(out, s.table.RunUnit(c, &u))
 		s.Units.Add(1)
 	}
