@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
+
+	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/disk"
@@ -29,7 +32,7 @@ const (
 	noneLeft           // nothing may be logged
 )
 
-// roomEvery is how often the free bytes are looked at.
+// roomEvery is how often the free bytes are looked at, however little is appended.
 const roomEvery = 500 * time.Millisecond
 
 // roomOf judges what is free. A level is left only when an eighth more than it takes is
@@ -59,33 +62,62 @@ func (o *Options) diskFree() (int64, error) {
 
 // watchRoom follows how much of the disk is free.
 func (n *Node) watchRoom(ctx context.Context) {
-	every(ctx, roomEvery, n.lookForRoom)
+	every(ctx, n.opt.lookEvery, n.lookForRoom)
 }
 
+// lookForRoom looks at the disk.
 func (n *Node) lookForRoom() {
+	n.look(nil)
+	n.metrics.disk.slow.Set(number(n.diskSlow()))
+}
+
+// look is lookForRoom unless, by the time that it is its turn, it is not wanted any more.
+func (n *Node) look(wanted func() bool) {
+	r := &n.disk.bytes
+	r.looking.Lock()
+	defer r.looking.Unlock()
+	if wanted != nil && !wanted() {
+		return
+	}
+	ended := r.ended.Load() // before the look, which sees all that had ended
 	free, err := n.opt.diskFree()
 	if err != nil {
-		return // the log's own writes show what is wrong
+		n.disk.looked.Store(false) // the log's own writes show what is wrong
+		return
 	}
+	r.end.Store(ended + free)
+	left := r.left()
 	before := roomLevel(n.disk.room.Load())
-	level := roomOf(free, n.opt.DiskReserve, before)
+	level := roomOf(left, n.opt.DiskReserve, before)
 	n.disk.free.Store(free)
 	n.disk.room.Store(int32(level))
+	n.disk.looked.Store(true)
 	n.metrics.disk.room.Set(float64(level))
-	n.metrics.disk.slow.Set(number(n.diskSlow()))
+	r.lookAt.Store(r.begun.Load() + min(nextLook(left, n.opt.DiskReserve, level), n.noteScarce()))
+	if level != before {
+		n.tellRoom(level, left)
+	}
+}
+
+// noteScarce notes whether some node has no room, and returns how many bytes may be
+// appended until that is to be asked again.
+func (n *Node) noteScarce() (next int64) {
+	next = math.MaxInt64
+	scarce := roomLevel(n.disk.room.Load()) != roomy
 	n.mu.RLock()
-	scarce := level != roomy
 	for _, p := range n.peers {
-		scarce = scarce || p.Disk.Room != roomy
+		level := n.levelOf(p.Disk)
+		scarce = scarce || level != roomy
+		if level == roomy {
+			next = min(next, nextLook(n.left(p.Disk), p.Disk.Reserve, level))
+		}
 	}
 	n.mu.RUnlock()
 	n.disk.scarce.Store(scarce)
-	for _, g := range n.Groups() {
-		g.wire.SetStoring(level != noneLeft, free/2)
-	}
-	if level == before {
-		return
-	}
+	return min(next, math.MaxInt64/2)
+}
+
+func (n *Node) tellRoom(level roomLevel, free int64) {
 	attrs := []any{"directory", n.opt.DataDir, "free_bytes", free, "disk_reserve", n.opt.DiskReserve}
 	switch level {
 	case roomy:
@@ -93,39 +125,59 @@ func (n *Node) lookForRoom() {
 	case tight:
 		n.opt.Logger.Error("the disk is nearly full: writes that grow are refused", attrs...)
 	case noneLeft:
-		n.opt.Logger.Error("the disk is full: nothing is logged until there is room", attrs...)
+		n.opt.Logger.Error("the disk is full: only what frees is logged until there is room", attrs...)
 	}
+}
+
+// roomFor is what transport asks on behalf of a shard's replica.
+type roomFor struct{ n *Node }
+
+// Append implements transport.Room.
+func (r roomFor) Append(logs []*raft.Log) (done func(), ok bool) {
+	bytes := bytesOf(logs)
+	if !r.n.ask(bytes, keepsFrees) {
+		return nil, false
+	}
+	return func() { r.n.answered(bytes) }, true
+}
+
+// Snapshot implements transport.Room. One that fits may be what makes room.
+func (r roomFor) Snapshot(bytes int64) bool {
+	return roomLevel(r.n.disk.room.Load()) != noneLeft || bytes <= r.n.disk.free.Load()/2
 }
 
 // tightest returns the level that a shard's leader goes by: that of its own disk or, if it
 // is worse, the best that a majority has.
-func (n *Node) tightest(g *Group) roomLevel {
+func (n *Node) tightest(g *Group, leader string) roomLevel {
 	own := roomLevel(n.disk.room.Load())
-	levels := []roomLevel{own}
+	levels, leaders := []roomLevel{own}, own
 	n.mu.RLock()
 	for _, peer := range g.peers {
-		levels = append(levels, n.peers[peer].Disk.Room)
+		level := n.levelOf(n.peers[peer].Disk)
+		levels = append(levels, level)
+		if peer == leader {
+			leaders = level
+		}
 	}
 	n.mu.RUnlock()
 	slices.SortFunc(levels, cmp.Compare)
-	return max(own, levels[g.quorum-1])
+	return max(leaders, levels[g.quorum-1])
 }
 
-// room returns the level that holds for this shard, as its leader has told.
+// room returns the level that holds for this shard, as its leader has told or this node
+// knows.
 func (g *Group) room() roomLevel {
 	if !g.node.disk.scarce.Load() {
 		return roomy
 	}
 	leader := g.Leader()
-	if leader == g.self || leader == "" {
-		return g.node.tightest(g)
-	}
+	level := g.node.tightest(g, leader)
 	g.node.mu.RLock()
 	defer g.node.mu.RUnlock()
-	if groups := g.node.peers[leader].Groups; int(g.id) < len(groups) {
-		return groups[g.id].Room
+	if groups := g.node.peers[leader].Groups; leader != g.self && int(g.id) < len(groups) {
+		return max(level, groups[g.id].Room)
 	}
-	return roomy
+	return level
 }
 
 // CountNoRoom counts a write that was refused for want of room.
@@ -134,8 +186,8 @@ func (g *Group) CountNoRoom() { g.metrics.refused() }
 var errFull = fmt.Errorf("%w: the disk of the shard's leader, or of a majority, is full", command.ErrNoRoom)
 
 // NoRoom returns errors that wrap command.ErrNoRoom if writes are refused for want of room
-// on disks: those that grow, or any.
-func (g *Group) NoRoom() (growth, any error) {
+// on disks: those that grow, and the rest but for those that free.
+func (g *Group) NoRoom() (growth, rest error) {
 	switch g.room() {
 	case noneLeft:
 		return errFull, errFull

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
 )
 
 const testReserve = 1 << 30
@@ -76,8 +77,8 @@ func (f *fullDisks) set(bytes int64, ids ...string) {
 func (f *fullDisks) refuses(id string, want bool) {
 	f.t.Helper()
 	f.eventually(func() error {
-		if growth, any := f.group(id).NoRoom(); (growth != nil) != want || any != nil {
-			return fmt.Errorf("%s: %v, %v", id, growth, any)
+		if growth, rest := f.group(id).NoRoom(); (growth != nil) != want || rest != nil {
+			return fmt.Errorf("%s: %v, %v", id, growth, rest)
 		}
 		return nil
 	})
@@ -95,12 +96,26 @@ func TestFullDiskRefusesGrowthAndComesBack(t *testing.T) {
 	c.want("n1", "ONCE id APPEND k w", growthRefused)
 	c.want("n1", "DEL k", ":1\r\n")
 	c.set(testReserve/4-1, "n1")
-	c.eventually(func() error {
-		if _, err := c.run("n1", "DEL k"); !errors.Is(err, command.ErrNoRoom) {
-			return fmt.Errorf("DEL on a full disk: %v", err)
+	full := func(cmd string) func() error {
+		return func() error {
+			if _, err := c.run("n1", cmd); !errors.Is(err, command.ErrNoRoom) {
+				return fmt.Errorf("%s on a full disk: %v", cmd, err)
+			}
+			return nil
 		}
-		return nil
-	})
+	}
+	c.eventually(full("PERSIST k"))
+	for cmd, want := range map[string]string{
+		"DEL k": ":0\r\n", "UNLINK k": ":0\r\n", "GETDEL k": "$-1\r\n", "EXPIRE k 1": ":0\r\n", "FLUSHALL": "+OK\r\n",
+		"ONCE del DEL k": ":0\r\n", "FENCED l 1 DEL k": ":0\r\n", "UNLOCK l t": ":0\r\n", "LS.TXN IF 0 THEN 1 2 DEL k ELSE 0": "*2\r\n:1\r\n*1\r\n:0\r\n",
+	} {
+		v, err := c.run("n1", cmd)
+		if got := string(resp.Append(nil, v, 2)); err != nil || !strings.HasPrefix(got, want) {
+			t.Errorf("%s on a full disk: %q, %v", cmd, got, err)
+		}
+	}
+	c.set(testReserve/8-1, "n1")
+	c.eventually(full("DEL k"))
 	c.set(2*testReserve, "n1")
 	c.refuses("n1", false)
 	c.want("n1", "SET k v", "+OK\r\n")
@@ -168,7 +183,7 @@ func TestNoRoomForASnapshot(t *testing.T) {
 		o.SnapshotLogBytes, o.DiskReserve, o.DiskFree = 1<<20, testReserve, func() (int64, error) { return free.Load(), nil }
 	})
 	g := c.group("n1")
-	free.Store(testReserve/4 + 1<<10) // enough for the log, not for the data beside it
+	free.Store(testReserve/4 + 512<<10) // enough for an entry of the log, not for the data beside it
 	for i := range 32 {
 		args := command.Args{[]byte("SET"), fmt.Appendf(nil, "k%d", i), make([]byte, 64<<10)}
 		var b command.Batch

@@ -247,6 +247,13 @@ func (op *txnOp) needsMemory() bool {
 	return slices.ContainsFunc(op.branches[0], txnCommand.grows) || slices.ContainsFunc(op.branches[1], txnCommand.grows)
 }
 
+// frees reports whether all commands of both branches do, or only read.
+func (op *txnOp) frees() bool {
+	return !slices.ContainsFunc(op.branches[0], txnCommand.keeps) && !slices.ContainsFunc(op.branches[1], txnCommand.keeps)
+}
+
+func (c txnCommand) keeps() bool { return !c.spec.Flags.Has(Frees) && !c.spec.Flags.Has(ReadOnly) }
+
 func (c txnCommand) grows() bool { return c.spec.Flags.Has(DenyOOM) }
 
 // apply runs the commands. An error, of a command or for want of room for the replies,

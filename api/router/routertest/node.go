@@ -217,7 +217,7 @@ func (s *Shard) OutOfMemory() bool {
 func (s *Shard) SetNoRoom(on bool) { s.noRoom.Store(on) }
 
 // NoRoom implements router.Shard.
-func (s *Shard) NoRoom() (growth, any error) {
+func (s *Shard) NoRoom() (growth, rest error) {
 	if !s.noRoom.Load() {
 		return nil, nil
 	}
