@@ -16,9 +16,9 @@ import (
 
 // A disk that gets full must not end the node. Below Options.DiskReserve what is left is
 // for what makes room again: deletions, expiry, snapshots. Commands that need memory are
-// refused before they are logged, as at maxmemory. Below a quarter of the reserve nothing
-// is logged at all: as a leader the node refuses every write, as a follower it takes no
-// entries, and catches up later.
+// refused before they are logged, as at maxmemory. Below a quarter of the reserve a leader
+// logs only what frees (command.Table.Frees), below an eighth nothing; down to there
+// followers take what a leader has logged, and catch up later with the rest.
 //
 // A shard's leader goes by its own disk, and by those of a majority: one follower whose
 // disk is full costs nobody else anything.
@@ -29,7 +29,7 @@ type roomLevel int
 const (
 	roomy    roomLevel = iota
 	tight              // nothing may grow
-	noneLeft           // nothing may be logged
+	noneLeft           // nothing may be logged but what frees
 )
 
 // roomEvery is how often the free bytes are looked at, however little is appended.
@@ -207,7 +207,7 @@ func (n *Node) diskNotices() (list []string) {
 	case tight:
 		list = append(list, fmt.Sprintf("the disk is nearly full (%d bytes free, --disk-reserve %d): writes that grow are refused", free, n.opt.DiskReserve))
 	case noneLeft:
-		list = append(list, fmt.Sprintf("the disk is full (%d bytes free, --disk-reserve %d): nothing is logged", free, n.opt.DiskReserve))
+		list = append(list, fmt.Sprintf("the disk is full (%d bytes free, --disk-reserve %d): only what frees is logged", free, n.opt.DiskReserve))
 	}
 	return list
 }
