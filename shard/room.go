@@ -17,7 +17,7 @@ import (
 // A disk that gets full must not end the node. Below Options.DiskReserve what is left is
 // for what makes room again: deletions, expiry, snapshots. Commands that need memory are
 // refused before they are logged, as at maxmemory. Below a quarter of the reserve a leader
-// logs only what frees (command.Table.Frees), below an eighth nothing; down to there
+// logs only what frees (command.Table.Frees), below an eighth nothing. Down to a sixteenth
 // followers take what a leader has logged, and catch up later with the rest.
 //
 // A shard's leader goes by its own disk, and by those of a majority: one follower whose
@@ -103,8 +103,9 @@ func (n *Node) look(wanted func() bool) {
 // appended until that is to be asked again.
 func (n *Node) noteScarce() (next int64) {
 	next = math.MaxInt64
+	n.mu.Lock() // not shared: what is noted last is newest
+	defer n.mu.Unlock()
 	scarce := roomLevel(n.disk.room.Load()) != roomy
-	n.mu.RLock()
 	for _, p := range n.peers {
 		level := n.levelOf(p.Disk)
 		scarce = scarce || level != roomy
@@ -112,7 +113,6 @@ func (n *Node) noteScarce() (next int64) {
 			next = min(next, nextLook(n.left(p.Disk), p.Disk.Reserve, level))
 		}
 	}
-	n.mu.RUnlock()
 	n.disk.scarce.Store(scarce)
 	return min(next, math.MaxInt64/2)
 }
@@ -132,10 +132,14 @@ func (n *Node) tellRoom(level roomLevel, free int64) {
 // roomFor is what transport asks on behalf of a shard's replica.
 type roomFor struct{ n *Node }
 
-// Append implements transport.Room.
+// Append implements transport.Room. What a new leader logs to be one is short, and always
+// taken: without it nobody could read.
 func (r roomFor) Append(logs []*raft.Log) (done func(), ok bool) {
+	if !slices.ContainsFunc(logs, func(l *raft.Log) bool { return l.Type == raft.LogCommand }) {
+		return func() {}, true
+	}
 	bytes := bytesOf(logs)
-	if !r.n.ask(bytes, keepsFrees) {
+	if !r.n.ask(bytes, keepsTaken) {
 		return nil, false
 	}
 	return func() { r.n.answered(bytes) }, true

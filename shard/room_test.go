@@ -146,6 +146,48 @@ func TestFullLeaderHandsOver(t *testing.T) {
 	}
 }
 
+// TestFullDisksElect: a leader can change, and serves reads, where nothing else is logged.
+func TestFullDisksElect(t *testing.T) {
+	c := newFullDisks(t, 3)
+	old := c.leader()
+	c.want(old, "SET k v", "+OK\r\n")
+	for _, id := range c.others(old) {
+		want := c.group(old).fsm.Applied()
+		c.eventually(func() error {
+			if got := c.group(id).fsm.Applied(); got < want {
+				return fmt.Errorf("%s at index %d", id, got)
+			}
+			return nil
+		})
+	}
+	for _, free := range []int64{testReserve/8 - 1, 1} { // nothing is logged any more, and then nothing is taken
+		c.set(free, c.ids...)
+		c.eventually(func() error {
+			for _, id := range c.ids {
+				if got := c.node(id).disk.free.Load(); got != free || c.group(id).raft.LastIndex() != c.group(old).raft.LastIndex() {
+					return fmt.Errorf("%s: %d bytes free, last index %d", id, got, c.group(id).raft.LastIndex())
+				}
+			}
+			return nil
+		})
+	}
+	if _, err := c.run(old, "DEL none"); !errors.Is(err, command.ErrNoRoom) {
+		t.Errorf("DEL on full disks: %v", err)
+	}
+	c.stop(old)
+	next := ""
+	c.eventually(func() error {
+		for _, id := range c.others(old) {
+			if c.group(id).Serving() {
+				next = id
+				return nil
+			}
+		}
+		return errors.New("no leader")
+	})
+	c.want(next, "GET k", "$1\r\nv\r\n")
+}
+
 // TestFullFollowerTakesNoEntries and does not end; the others go on.
 func TestFullFollowerTakesNoEntries(t *testing.T) {
 	c := newFullDisks(t, 3)

@@ -52,11 +52,12 @@ func (n *Node) appends(logs []*raft.Log) (ended func()) {
 	return func() { r.ended.Add(bytes) }
 }
 
-// Parts of the reserve that the log leaves free.
+// Parts of the reserve that stay free.
 const (
-	keepsAny   = 4  // by entries of a leader: below that it logs only what frees
-	keepsFrees = 8  // by any entry
-	keepsLast  = 16 // by this node's snapshots, where the log has little; for votes
+	keepsAny   = 4  // below that a leader logs only what frees,
+	keepsFrees = 8  // below that nothing;
+	keepsTaken = 16 // down to that a follower takes what a leader has logged;
+	keepsLast  = 32 // and that is left by this node's snapshots, where the log has little: for votes
 )
 
 // spare is what is free beyond a part of the reserve.

@@ -105,7 +105,7 @@ func TestBurstDoesNotFillTheDisk(t *testing.T) {
 				t.Errorf("%d applied, %d refused", applied, refused)
 			}
 			for id, free := range c.free {
-				if free.Load() < reserve/keepsFrees {
+				if free.Load() < reserve/keepsTaken {
 					t.Errorf("%s: %d bytes are left", id, free.Load())
 				}
 			}

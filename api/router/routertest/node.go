@@ -172,6 +172,7 @@ type Shard struct {
 	limit int64 // guarded by mu
 
 	noRoom  atomic.Bool
+	full    atomic.Bool
 	refused atomic.Int64
 
 	// Proposals and Reads count the calls, Units the proposed units.
@@ -216,8 +217,14 @@ func (s *Shard) OutOfMemory() bool {
 // SetNoRoom makes commands that need memory be refused as if disks were full.
 func (s *Shard) SetNoRoom(on bool) { s.noRoom.Store(on) }
 
+// SetFull makes whatever does not free be refused as well.
+func (s *Shard) SetFull(on bool) { s.full.Store(on) }
+
 // NoRoom implements router.Shard.
 func (s *Shard) NoRoom() (growth, rest error) {
+	if s.full.Load() {
+		return command.ErrNoRoom, command.ErrNoRoom
+	}
 	if !s.noRoom.Load() {
 		return nil, nil
 	}
