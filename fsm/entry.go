@@ -82,7 +82,7 @@ type Batch struct {
 type Entry struct {
 	StampMillis int64 // the log's wall clock, Unix time, never before an earlier entry's
 	MonoMillis  int64 // the log's monotonic time: how long there was a leader
-	OOMLimit    int64 // bytes; DenyOOM commands are refused above it; 0 means no limit
+	OOMLimit    int64 // bytes; DenyOOM commands are refused above it; 0 means no limit, command.NoDisk none at all
 	ValueLimit  int64 // bytes; no value may grow beyond it; 0 means Redis's own limit
 	Evictions   []Eviction
 	Settings    []SettingChange

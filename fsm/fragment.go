@@ -34,6 +34,9 @@ func Cut(e *Entry, id uint64) *Cutter {
 // Large reports whether the entry goes in fragments.
 func (c *Cutter) Large() bool { return c.total > wholeBytes }
 
+// Bytes is the length of the encoded entry.
+func (c *Cutter) Bytes() int64 { return int64(c.total) }
+
 // Done reports whether all was returned.
 func (c *Cutter) Done() bool { return c.offset == c.total }
 

@@ -184,7 +184,7 @@ func (g *Group) keepNoted(w *noteWait) {
 		*w = noteWait{newest, now, due}
 		return
 	}
-	if now-w.since < noteAfter || g.room() == noneLeft {
+	if now-w.since < noteAfter {
 		return
 	}
 	w.since = now

@@ -167,11 +167,12 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	if err := g.recallDiverged(); err != nil {
 		return errors.Join(err, g.log.Close())
 	}
+	g.wire.SetRoom(roomFor{n})
 	cfg := g.raftConfig()
 	if err := g.bootstrap(cfg); err != nil {
 		return errors.Join(err, g.log.Close())
 	}
-	log := durable{g.log, dir, &g.flushes, n.flushed, func(err error) { g.opt.Fatal(fmt.Errorf("shard %d: %w", g.id, err)) }}
+	log := durable{g.log, dir, &g.flushes, n.appends, n.flushed, func(err error) { g.opt.Fatal(fmt.Errorf("shard %d: %w", g.id, err)) }}
 	r, err := raft.NewRaft(cfg, g.fsm, log, log, g.snapshots, g.wire)
 	if err != nil {
 		return errors.Join(err, g.log.Close())
@@ -233,7 +234,7 @@ func (g *Group) kick() {
 // Errors wrap command.ErrUnavailable, command.ErrOverloaded, command.ErrNoRoom or
 // command.ErrInDoubt.
 func (g *Group) Propose(ctx context.Context, b command.Batch) ([]resp.Value, error) {
-	if g.room() == noneLeft {
+	if g.room() == noneLeft && !g.opt.Table.FreesAll(b.Parts, b.Body) {
 		return nil, errFull
 	}
 	return g.origin.propose(ctx, b)

@@ -91,7 +91,7 @@ func (g *Group) Info() GroupInfo {
 		ID: int(g.id), Leader: g.Leader(), Serving: g.Serving(),
 		Term: g.raft.CurrentTerm(), Applied: g.fsm.Applied(), Repair: g.quarantined.Load(),
 		Diverged: g.diverged.Load(), Undecided: g.undecided.Load(),
-		Room: g.node.tightest(g), Compacting: compacting(g.compacting.Load()),
+		Room: g.node.tightest(g, g.self), Compacting: compacting(g.compacting.Load()),
 	}
 }
 
@@ -158,13 +158,16 @@ func (n *Node) exchange(ctx context.Context) {
 func (n *Node) askInfo(ctx context.Context, node string) (info NodeInfo, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeEvery)
 	defer cancel()
+	at := n.disk.bytes.begun.Load()
 	reply, err := n.net.Call(ctx, node, methodInfo, nil)
 	if err != nil || json.Unmarshal(reply, &info) != nil {
 		return NodeInfo{}, false
 	}
+	info.Disk.at = at
 	n.mu.Lock()
 	n.peers[node] = info
 	n.mu.Unlock()
+	n.disk.bytes.sooner(n.noteScarce())
 	return info, true
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/transport"
 )
@@ -70,6 +71,7 @@ const (
 	resultDoubt
 	resultStaleBoot
 	resultApplied
+	resultNoRoom
 )
 
 // encodeResult encodes the outcome of a batch for its origin.
@@ -77,6 +79,8 @@ func encodeResult(r fsm.BatchResult, err error) []byte {
 	switch {
 	case errors.Is(err, errNotServing):
 		return []byte{resultNotServing}
+	case errors.Is(err, command.ErrNoRoom):
+		return []byte{resultNoRoom}
 	case err != nil:
 		return []byte{resultDoubt}
 	case errors.Is(r.Err, fsm.ErrStaleBoot):
@@ -104,6 +108,8 @@ func decodeResult(msg []byte) (fsm.BatchResult, error) {
 	switch msg[0] {
 	case resultNotServing:
 		return fsm.BatchResult{}, errNotServing
+	case resultNoRoom:
+		return fsm.BatchResult{}, errFull
 	case resultDoubt:
 		return fsm.BatchResult{}, errDoubt
 	case resultStale:

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -57,7 +58,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	if err := opt.checkRoom(); err != nil {
 		return nil, errors.Join(err, meta.Close())
 	}
-	opt.Boot = meta.Boot()
+	opt.Boot, opt.lookEvery = meta.Boot(), cmp.Or(opt.lookEvery, roomEvery)
 	peers := make(map[string]string, len(opt.Members))
 	for _, m := range opt.Members {
 		peers[m.ID] = m.Peer
@@ -76,6 +77,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	}
 	watchPeers(opt.Metrics, n.net, opt.NodeID, opt.Members)
 	n.handle()
+	n.look(nil)
 	loops, stop := context.WithCancel(context.Background())
 	n.stop = stop
 	if err := n.openGroups(ctx); err != nil {
@@ -275,7 +277,7 @@ func (n *Node) answerPropose(ctx context.Context, from string, req []byte) ([]by
 	if err := batch.Check(); err != nil {
 		return nil, err // once in the log it would stop every replica
 	}
-	if g.serving.Load() == 0 || g.room() == noneLeft {
+	if g.serving.Load() == 0 {
 		return encodeResult(fsm.BatchResult{}, errNotServing), nil
 	}
 	return encodeResult(g.packer.submit(ctx, batch)), nil

@@ -79,6 +79,8 @@ type Options struct {
 	// DiskFree tells the free bytes of the disk, for tests; nil asks the file system.
 	DiskFree func() (int64, error)
 
+	lookEvery time.Duration // how often the free bytes are looked at; 0: roomEvery
+
 	// Unverified lets snapshots be written without asking the other replicas, for tests of
 	// what is in them.
 	Unverified bool

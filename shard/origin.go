@@ -380,6 +380,14 @@ func (p *proposal) late() {
 // fail takes f back from a leader that did not answer it. doubt tells that the
 // leader may have logged it.
 func (o *origin) fail(f *flight, doubt bool) {
+	o.takeBack(f, doubt, nil)
+}
+
+// refuse is fail for a leader that has no room for f, and has not logged it: unless it is in
+// doubt since an earlier leader, its proposals are refused.
+func (o *origin) refuse(f *flight, why error) { o.takeBack(f, false, why) }
+
+func (o *origin) takeBack(f *flight, doubt bool, refusal error) {
 	o.mu.Lock()
 	f.out = false
 	if mutant.On(mutant.ResendRenumbered) {
@@ -391,13 +399,17 @@ func (o *origin) fail(f *flight, doubt bool) {
 			p.doubted = true
 		}
 	} else {
-		o.dissolveLocked(f)
+		o.dissolveLocked(f, refusal)
 	}
 	o.mu.Unlock()
 	o.kick()
 }
 
-func (o *origin) dissolveLocked(f *flight) {
+// dissolveLocked gives up the number of f. Its proposals wait anew, or are refused.
+func (o *origin) dissolveLocked(f *flight, refusal error) {
+	if f.withdrawn.Load() {
+		refusal = errWithdrawn
+	}
 	l := f.lane
 	i := slices.Index(l.flights, f)
 	if i < 0 {
@@ -413,9 +425,9 @@ func (o *origin) dissolveLocked(f *flight) {
 			p.late()
 			continue
 		}
-		if f.withdrawn.Load() {
+		if refusal != nil {
 			o.bytes -= int64(p.batch.Size())
-			p.err = errWithdrawn
+			p.err = refusal
 			close(p.done)
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -182,7 +183,11 @@ func (p *packer) packOne(ctx context.Context) bool {
 	if pk == nil {
 		return false
 	}
-	cut := p.cut(pk)
+	cut := p.reserve(pk)
+	if cut == nil {
+		pause(ctx, retryPause) // what is in doubt, and was refused, comes again
+		return true
+	}
 	if cut.Large() { // for the sake of what it evicts
 		p.large <- struct{}{}
 		p.finishLarge(ctx, pk, cut, term)
@@ -201,6 +206,27 @@ func (p *packer) cut(pk *pack) *fsm.Cutter {
 	return fsm.Cut(&pk.entry, p.nextID)
 }
 
+// reserve has disks keep room for an entry until it is logged. Where there is room only for
+// what frees, the rest is refused. It returns nil if nothing remains.
+func (p *packer) reserve(pk *pack) *fsm.Cutter {
+	if p.g.room() != noneLeft {
+		if cut := p.cut(pk); p.g.ask(cut.Bytes(), keepsAny) {
+			return cut
+		}
+	}
+	if pk.refuse(func(b *fsm.Batch) bool { return !p.g.opt.Table.FreesAll(b.Parts, b.Body) }); pk.empty() {
+		return nil
+	}
+	if cut := p.cut(pk); p.g.ask(cut.Bytes(), keepsFrees) {
+		return cut
+	}
+	pk.refuse(func(*fsm.Batch) bool { return true })
+	if pk.tick {
+		p.tick.Store(true) // with the next entry
+	}
+	return nil
+}
+
 // packLarge sends a large batch on its way if there is one and none is.
 func (p *packer) packLarge(ctx context.Context, term uint64) {
 	select {
@@ -213,7 +239,13 @@ func (p *packer) packLarge(ctx context.Context, term uint64) {
 		<-p.large
 		return
 	}
-	p.finishLarge(ctx, pk, p.cut(pk), term)
+	cut := p.reserve(pk)
+	if cut == nil {
+		<-p.large
+		pause(ctx, retryPause)
+		return
+	}
+	p.finishLarge(ctx, pk, cut, term)
 }
 
 // finishLarge is finish for the large entry, which goes in the background.
@@ -306,6 +338,44 @@ type pack struct {
 	remote  []*incoming
 	flights []*flight
 	units   int
+	tick    bool // it is wanted even if it holds nothing
+}
+
+func (pk *pack) empty() bool {
+	return len(pk.remote)+len(pk.flights)+len(pk.entry.Settings) == 0 && !pk.tick
+}
+
+// hold makes the batches those of the entry.
+func (pk *pack) hold() {
+	pk.entry.Batches, pk.units = nil, 0
+	for _, in := range pk.remote {
+		pk.entry.Batches = append(pk.entry.Batches, in.batch)
+		pk.units += in.batch.Units
+	}
+	for _, f := range pk.flights {
+		pk.entry.Batches = append(pk.entry.Batches, f.batch)
+		pk.units += f.batch.Units
+	}
+}
+
+// refuse takes batches out for which disks have no room.
+func (pk *pack) refuse(which func(*fsm.Batch) bool) {
+	pk.remote = slices.DeleteFunc(pk.remote, func(in *incoming) bool {
+		no := which(&in.batch)
+		if no {
+			in.err = errFull
+			close(in.done)
+		}
+		return no
+	})
+	pk.flights = slices.DeleteFunc(pk.flights, func(f *flight) bool {
+		no := which(&f.batch)
+		if no {
+			pk.g.origin.refuse(f, errFull)
+		}
+		return no
+	})
+	pk.hold()
 }
 
 // collect takes what waits, up to the size of an entry.
@@ -340,11 +410,10 @@ func (p *packer) collect() *pack {
 	if p.note.Swap(false) {
 		settings = append(settings, fsm.SettingChange{Setting: fsm.TakeNote})
 	}
-	tick := p.tick.Swap(false)
-	if len(pk.remote)+len(pk.flights)+len(settings) == 0 && !tick {
+	pk.entry.Settings, pk.tick = settings, p.tick.Swap(false)
+	if pk.empty() {
 		return nil
 	}
-	pk.entry.Settings = settings
 	p.fill(pk)
 	return pk
 }
@@ -375,17 +444,10 @@ func (p *packer) fill(pk *pack) {
 		e.OOMLimit = limit
 	})
 	if p.g.room() != roomy {
-		e.OOMLimit = 1 // for what could not be refused before: a retry under an idempotency key must get the first outcome
+		e.OOMLimit = command.NoDisk // for what could not be refused before: a retry under an idempotency key must get the first outcome
 	}
 	e.StampMillis, e.MonoMillis = p.lastStamp.Wall, p.lastStamp.Mono
-	for _, in := range pk.remote {
-		e.Batches = append(e.Batches, in.batch)
-		pk.units += in.batch.Units
-	}
-	for _, f := range pk.flights {
-		e.Batches = append(e.Batches, f.batch)
-		pk.units += f.batch.Units
-	}
+	pk.hold()
 }
 
 // log has the entry committed and applied.
@@ -394,6 +456,8 @@ func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
 		p.g.opt.Fatal(fmt.Errorf("shard %d: an entry that must not reach the log: %w", p.g.id, err))
 		return nil, errNotServing
 	}
+	rest := cut.Bytes()
+	defer func() { p.g.node.answered(rest) }()
 	var window []raft.ApplyFuture
 	for !cut.Done() {
 		// Without its last fragment an entry is never applied.
@@ -405,6 +469,9 @@ func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
 				return nil, errNotServing
 			}
 			window = window[1:]
+			piece := min(rest, fsm.FragmentBytes)
+			p.g.node.answered(piece)
+			rest -= piece
 		}
 		window = append(window, p.g.raft.Apply(cut.Next(), enqueueTimeout))
 	}

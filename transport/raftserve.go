@@ -94,11 +94,15 @@ func (s *raftStream) handle(req any) (raft.RPCResponse, error) {
 		if isHeartbeat(req) {
 			return s.g.guard(rpc, req, s.resp)
 		}
-		if len(req.Entries) > 0 && s.g.full.Load() {
-			return raft.RPCResponse{Error: ErrFull}, nil
+		if r := s.g.room.Load(); r != nil && len(req.Entries) > 0 {
+			done, ok := (*r).Append(req.Entries)
+			if !ok {
+				return raft.RPCResponse{Error: ErrFull}, nil
+			}
+			defer done()
 		}
 	case *raft.InstallSnapshotRequest:
-		if s.g.full.Load() && req.Size > s.g.snapshotRoom.Load() {
+		if r := s.g.room.Load(); r != nil && !(*r).Snapshot(req.Size) {
 			return raft.RPCResponse{}, ErrFull
 		}
 		rpc.Reader = io.LimitReader(snapshotReader{s}, req.Size)

@@ -26,8 +26,8 @@ type Shard interface {
 	OutOfMemory() bool
 
 	// NoRoom returns errors that wrap command.ErrNoRoom if writes are to be refused because
-	// disks are full: those that need memory, or any. Must be cheap.
-	NoRoom() (growth, any error)
+	// disks are full: those that need memory, and the rest but for those that free. Must be cheap.
+	NoRoom() (growth, rest error)
 	// CountNoRoom counts a write that was refused so.
 	CountNoRoom()
 

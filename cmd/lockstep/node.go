@@ -160,7 +160,7 @@ func (s nodeShard) OutOfMemory() bool {
 	return g != nil && g.OutOfMemory()
 }
 
-func (s nodeShard) NoRoom() (growth, anything error) {
+func (s nodeShard) NoRoom() (growth, rest error) {
 	if g := s.group(); g != nil {
 		return g.NoRoom()
 	}

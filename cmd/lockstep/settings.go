@@ -178,7 +178,7 @@ func (s *settings) raftFlags() *pflag.FlagSet {
 	s.raft.stall = durationValue(30 * time.Second)
 	fs.Var(&s.raft.stall, "disk-stall-timeout", "a write to disk that lasts longer counts as a failed disk, and ends the node; one that lasts longer than twice --heartbeat-timeout costs it its leaderships")
 	s.raft.diskReserve = 256 << 20
-	fs.Var(&s.raft.diskReserve, "disk-reserve", "free bytes of the data directory's disk below which writes that grow are refused; below a quarter of it nothing is logged; 0: off")
+	fs.Var(&s.raft.diskReserve, "disk-reserve", "free bytes of the data directory's disk below which writes that grow are refused; below a quarter of it only what frees is logged; 0: off")
 	return fs
 }
 

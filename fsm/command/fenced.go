@@ -75,8 +75,8 @@ func (op *fencedOp) Run(ctx *Ctx) resp.Value {
 	if ctx.Locks == nil {
 		return errorReply(errNoLocks)
 	}
-	if op.spec.Flags.Has(DenyOOM) && ctx.outOfMemory() {
-		return errorReply(errOOM)
+	if err := ctx.growth(); err != nil && op.spec.Flags.Has(DenyOOM) {
+		return errorReply(err)
 	}
 	inner, err := op.spec.Parse(op.inner)
 	if err != nil {

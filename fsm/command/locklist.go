@@ -159,7 +159,7 @@ func (op lsLockCountOp) Run(ctx *Ctx) resp.Value {
 // specLSLockBreak is logged for an operator. The log keeps who that was, and why.
 var specLSLockBreak = &Spec{
 	Name: nameLockBreak, Group: "lockstep", Arity: 5, Since: "0.2.0",
-	Flags: Write | SkipSlowlog | Internal, Keys: oneKey, PrintArgs: 4,
+	Flags: Write | Frees | SkipSlowlog | Internal, Keys: oneKey, PrintArgs: 4,
 	Summary: "Releases a lock whoever holds it, if fence is 0 or that of the grant, and answers owner, fence and waiters of the grant, or nil.",
 	Syntax:  "name fence reason by",
 	Parse:   parseLSLockBreak,

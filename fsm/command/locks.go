@@ -134,7 +134,7 @@ func fenceReply(fence uint64) resp.Value { return resp.Int(int64(fence)) }
 
 var specUnlock = &Spec{
 	Name: "unlock", Group: "lockstep", Arity: 3, Since: "0.2.0",
-	Flags: Write | SkipSlowlog | Fast, ACL: []string{"write", "fast"}, Keys: oneKey,
+	Flags: Write | Frees | SkipSlowlog | Fast, ACL: []string{"write", "fast"}, Keys: oneKey,
 	Summary: "Releases a lock and answers 1, or 0 when the token does not hold it.",
 	Syntax:  "name token",
 	Parse: func(args Args) (Op, error) {
@@ -256,7 +256,7 @@ func (op lsLockOp) Run(ctx *Ctx) resp.Value {
 
 var specLSLockCancel = &Spec{
 	Name: "ls.lockcancel", Group: "lockstep", Arity: -3, Since: "0.2.0",
-	Flags: Write | SkipSlowlog | Internal, Keys: oneKey,
+	Flags: Write | Frees | SkipSlowlog | Internal, Keys: oneKey,
 	Summary: "Ends a wait for a lock, and forgets the idempotency id of the request that began it. A token that holds the lock by now keeps it, and fence and end are answered, unless RELEASE is given; else nil.",
 	Syntax:  "name token [RELEASE | FORGET id]",
 	Parse:   parseLSLockCancel,
@@ -300,7 +300,7 @@ func (op lsLockCancelOp) Run(ctx *Ctx) resp.Value {
 // specLSLockDrop is logged by a shard's leader when a node with waiters is gone.
 var specLSLockDrop = &Spec{
 	Name: "ls.lockdrop", Group: "lockstep", Arity: 3, Since: "0.2.0",
-	Flags:   Write | Internal,
+	Flags:   Write | Frees | Internal,
 	Summary: "Takes the waiters of a node's lives up to the given one out of all queues.",
 	Syntax:  "node boot",
 	Parse: func(args Args) (Op, error) {

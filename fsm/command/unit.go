@@ -302,8 +302,11 @@ func (t *Table) RunUnit(ctx *Ctx, u *Unit) resp.Value {
 	// As Redis does it: a transaction with a command that needs memory is
 	// refused as a whole, before its watches are looked at; once it runs, its
 	// commands are not held to the limit any more.
-	if ctx.outOfMemory() && t.needsMemory(u) {
-		return errorReply(errExecOOM)
+	if err := ctx.growth(); err != nil && t.needsMemory(u) {
+		if err == errOOM {
+			err = errExecOOM
+		}
+		return errorReply(err)
 	}
 	for _, w := range u.Watches {
 		if !ctx.Unchanged(w) {
@@ -356,6 +359,50 @@ func (t *Table) prepare(u *Unit) prepared {
 		out.ops[i], out.specs[i] = op, sp
 	}
 	return out
+}
+
+// FreesAll reports whether every unit of a batch, given by its parts and its body, is one that
+// frees. Parts hold long arguments, which nothing that frees has.
+func (t *Table) FreesAll(parts [][]byte, body []byte) bool {
+	var r UnitReader
+	var u Unit
+	for r.Reset(body); !r.Done(); {
+		if r.Next(&u) != nil || !t.FreesUnit(u.Cmds) {
+			return false
+		}
+	}
+	return len(parts) == 0
+}
+
+// FreesUnit reports whether the commands of a unit free: each does, or only reads.
+func (t *Table) FreesUnit(cmds []Args) bool {
+	return !slices.ContainsFunc(cmds, func(args Args) bool {
+		sp, err := t.checkData(args)
+		return err != nil || !sp.Flags.Has(ReadOnly) && !t.Frees(args)
+	})
+}
+
+// Frees reports whether args are a command that frees memory or ends a lock, also for one
+// within FENCED, ONCE or LS.TXN: where disks are full such commands, which are short in the
+// log, are what makes room again.
+func (t *Table) Frees(args Args) bool {
+	sp, err := t.checkData(args)
+	if err != nil {
+		return false
+	}
+	switch sp.Name {
+	case "fenced":
+		sp, _, err = t.checkFenced(args)
+	case "once":
+		sp, err = t.checkOnce(args)
+		if err == nil && (sp.Name == "fenced" || sp.Name == "ls.txn") {
+			return t.Frees(args[2:])
+		}
+	case "ls.txn":
+		op, err := t.parseTxn(args)
+		return err == nil && op.frees()
+	}
+	return err == nil && sp.Flags.Has(Frees)
 }
 
 func (t *Table) needsMemory(u *Unit) bool { return slices.ContainsFunc(u.Cmds, t.NeedsMemory) }

@@ -172,6 +172,7 @@ type Shard struct {
 	limit int64 // guarded by mu
 
 	noRoom  atomic.Bool
+	full    atomic.Bool
 	refused atomic.Int64
 
 	// Proposals and Reads count the calls, Units the proposed units.
@@ -216,12 +217,18 @@ func (s *Shard) OutOfMemory() bool {
 // SetNoRoom makes commands that need memory be refused as if disks were full.
 func (s *Shard) SetNoRoom(on bool) { s.noRoom.Store(on) }
 
+// SetFull makes whatever does not free be refused as well.
+func (s *Shard) SetFull(on bool) { s.full.Store(on) }
+
 // NoRoom implements router.Shard.
-func (s *Shard) NoRoom() (growth, any error) {
+func (s *Shard) NoRoom() (growth, rest error) {
+	if s.full.Load() {
+		return command.ErrNoRoom, command.ErrNoRoom
+	}
 	if !s.noRoom.Load() {
 		return nil, nil
 	}
-	return fmt.Errorf("%w: less than --disk-reserve is free", command.ErrNoRoom), nil
+	return command.ErrTight, nil
 }
 
 // CountNoRoom implements router.Shard.
@@ -261,6 +268,9 @@ func (s *Shard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, err
 		}
 		c := s.ctx()
 		c.InLog, c.Once, c.Seed, c.OOMLimit = true, s.once, s.applied.Add(1), s.limit
+		if s.noRoom.Load() {
+			c.OOMLimit = command.NoDisk
+		}
 		out = append(out, s.table.RunUnit(c, &u))
 		s.Units.Add(1)
 	}
