@@ -311,7 +311,13 @@ func (c *conn) CloseWrite() error {
 const refusal = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
 
 func (c *conn) Write(b []byte) (int, error) {
-	if c.handled.Load() || !bytes.HasPrefix(b, []byte("HTTP/1.1 ")) {
+	if c.handled.Load() || !bytes.HasPrefix(b, []byte("HTTP/1.")) {
+		return c.write(b)
+	}
+	if bytes.HasPrefix(b[len("HTTP/1."):], []byte("1 417 ")) || bytes.HasPrefix(b[len("HTTP/1."):], []byte("0 417 ")) {
+		return len(b), c.refuseExpectation(b)
+	}
+	if !bytes.HasPrefix(b, []byte("HTTP/1.1 ")) {
 		return c.write(b)
 	}
 	line, text, found := strings.Cut(string(b[len("HTTP/1.1 "):]), refusal)
@@ -323,6 +329,19 @@ func (c *conn) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return len(b), nil
+}
+
+// refuseExpectation answers instead of answer, in which net/http refuses an Expect without
+// a word. What it writes to a HEAD request has no length, and must have no body.
+func (c *conn) refuseExpectation(answer []byte) error {
+	var b bytes.Buffer
+	_ = writeRefusal(&b, problem{Status: http.StatusExpectationFailed, Code: "unknown_expectation", Detail: "Expect: only 100-continue is known"})
+	text := b.Bytes()
+	if !bytes.Contains(answer, []byte("\r\nContent-Length:")) {
+		text = text[:bytes.Index(text, []byte("\r\n\r\n"))+4]
+	}
+	_, err := c.Conn.Write(text)
+	return err
 }
 
 // Read tells a client that speaks HTTP to a port with TLS what is wrong.
