@@ -35,7 +35,8 @@ type Node struct {
 	peers  map[string]NodeInfo
 	empty  map[uint32]seniority // groups of which this node had nothing when it started
 
-	toldMissing  bool // that nodes are missing at the start; only Open uses it
+	served       atomic.Bool // Ready has found nothing missing
+	toldMissing  bool        // that nodes are missing at the start; only Open uses it
 	disk         diskState
 	offSince     atomic.Int64 // monotonic time since when this node's clock has been off; 0: it is not
 	snapshotting turn         // one snapshot at a time on a node
@@ -179,6 +180,7 @@ func (n *Node) Ready() error {
 			return fmt.Errorf("shard %d has no leader that serves%s", g.id, n.whoIsMissing())
 		}
 	}
+	n.served.Store(true)
 	return nil
 }
 
