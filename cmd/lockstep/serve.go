@@ -202,6 +202,7 @@ func (s *server) settings() router.Settings {
 	set.MaxMemorySamples = s.cfg.Memory.Samples
 	set.MaxClients = s.cfg.Requests.MaxClients
 	set.MaxMemoryClients = s.cfg.Requests.ClientBytes
+	set.ClientsPercent = s.cfg.Requests.ClientPercent
 	set.ClientOutputLimit = s.cfg.Requests.OutputBytes
 	set.SlowlogLogSlowerThan = s.cfg.Requests.SlowlogThreshold.Microseconds()
 	return set
@@ -265,7 +266,7 @@ func (s *server) routerConfig() router.Config {
 	}
 	return router.Config{
 		Redirect: redirect, Cluster: router.ClusterProtocol(s.cfg.Requests.ClusterProtocol), SpanShards: s.cfg.Requests.AllowCrossShard, RequestTimeout: s.cfg.Requests.Timeout,
-		Loading:        true,
+		Loading: true, MinClientMemory: s.cfg.Requests.leastClientBytes(),
 		MaxQueuedBytes: int(max(512<<20, s.cfg.Requests.MaxValueBytes)),
 		Version:        version, Settings: s.settings(), Clients: s.clients, Passwords: *s.secrets.passwords.Load(), Reloader: s, Registerer: s.registry, Logger: s.logger,
 		Static: map[string]string{

@@ -38,7 +38,8 @@ type settings struct {
 		timeout, onceRetention durationValue
 		drain                  spanValue
 		maxValue, onceMemory   sizeValue
-		output, clientMemory   sizeValue
+		output                 sizeValue
+		clientMemory           sizeOrPercentValue
 		maxClients, maxHTTP    intValue
 		httpStall              durationValue
 		redirect, cluster      choiceValue
@@ -141,8 +142,8 @@ func (s *settings) requestFlags() *pflag.FlagSet {
 	fs.Var(&s.requests.httpStall, "http-stall-timeout", "how long 16 KiB of an HTTP body, or the rest of it, may take to come, and 64 KiB of an answer to be read")
 	s.requests.output = 128 << 20
 	fs.Var(&s.requests.output, "client-output-limit", "how much of the replies is kept for a client of the Redis protocol that has not read them yet, twice as much for all together; then the client is waited for, and cut off when it reads nothing for 10 s")
-	s.requests.clientMemory = 1 << 30
-	fs.Var(&s.requests.clientMemory, "maxmemory-clients", "memory that all clients of a node may hold together: requests, commands queued by MULTI, watched keys, replies that are not read; beyond it the clients that hold most are closed, and requests over HTTP refused; at least twice --max-value-size; 0: no limit")
+	s.requests.clientMemory.size = 1 << 30
+	fs.Var(&s.requests.clientMemory, "maxmemory-clients", "memory that all clients of a node may hold together: requests, commands queued by MULTI, watched keys, replies that are not read; beyond it the clients that hold most are closed, and requests over HTTP refused; bytes, or as 5% of --maxmemory; at least twice --max-value-size; 0: no limit")
 	s.requests.redirect = choiceValue{"moved", []string{"moved", "forward"}}
 	fs.Var(&s.requests.redirect, "redirect", "with several shards: answer -MOVED as Redis Cluster does, or forward for clients that do not know it")
 	s.requests.cluster = choiceValue{"auto", []string{"auto", "on", "off"}}
