@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/lockstepkv/lockstep/internal/prose"
 )
 
 // configurationDoc is docs/configuration.md, made from the flags.
@@ -69,5 +71,5 @@ given as ` + "`--peer-secret-file`" + `. Each side of a connection proves that i
 nodes send each other after that is not encrypted; on a network that others can listen on, use TLS. To change the secret, stop
 all nodes.
 `)
-	return b.String()
+	return prose.Wrap(b.String())
 }

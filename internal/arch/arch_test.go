@@ -41,6 +41,7 @@ func mayImport() map[string][]string {
 		"internal/mutant":     {},
 		"internal/arch":       {},
 		"internal/e2e":        {"client", "resp"}, // real processes, through public interfaces only
+		"internal/prose":      {},                 // for tests alone
 		"internal/readme":     {},
 		"fsm/lock":            {"internal/mutant"},
 		"fsm/command":         {"fsm/lock", "store", "resp", "internal/bulk", "internal/mutant"},
