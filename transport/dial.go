@@ -113,12 +113,14 @@ func (t *Transport) welcome(raw net.Conn, st *stranger) {
 		return
 	}
 	p := t.peers[pre.from]
+	in := t.admit(p, nc)
+	defer p.accepted.leave(in)
 	p.kickLinks()
 	if pre.kind == kindRPC {
-		t.serveRPC(nc, p, linkClass(pre.number))
+		t.serveRPC(in, p, linkClass(pre.number))
 		return
 	}
-	t.serveRaft(nc, p, pre.number)
+	t.serveRaft(in, p, pre.number)
 }
 
 // examine is the acceptor's half of the handshake, up to the verdict when that
@@ -171,15 +173,15 @@ func (t *Transport) judge(pre preamble) error {
 }
 
 // serveRPC serves a connection of calls.
-func (t *Transport) serveRPC(nc net.Conn, p *peer, class linkClass) {
-	c := t.newConn(nc, p.id, class)
+func (t *Transport) serveRPC(in *inbound, p *peer, class linkClass) {
+	c := t.newConn(in.nc, p.id, class)
 	c.silentTicks = acceptedSilentTicks
 	if !t.register(c) {
-		closeConn(nc)
+		closeConn(in.nc)
 		return
 	}
 	defer t.unregister(c)
-	c.fail(t.serve(c))
+	c.fail(t.serve(c, in))
 	c.finish()
 }
 

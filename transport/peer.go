@@ -56,8 +56,9 @@ type peer struct {
 	addr  string
 	links [linkClasses]link
 
-	clock clockWindow
-	rafts raftConns
+	clock    clockWindow
+	rafts    raftConns
+	accepted accepted
 
 	mu sync.Mutex
 	up chan struct{} // guarded by mu; closed while the control link is connected

@@ -32,6 +32,7 @@ type Transport struct {
 	parking  parking
 
 	strangers *strangers
+	crowded   atomic.Int64
 	refusals  refusalLog
 
 	ctx    context.Context // ends with Close
