@@ -33,6 +33,7 @@ func mayImport() map[string][]string {
 		"store":               {"internal/invariant", "internal/bulk", "store/value/hash"},
 		"store/value/hash":    {},
 		"internal/accept":     {},
+		"internal/linger":     {},
 		"internal/clock":      {},
 		"internal/heapuse":    {}, // for tests alone
 		"internal/disk":       {},
@@ -54,8 +55,8 @@ func mayImport() map[string][]string {
 		"shard/sim":           {"shard"}, // for tests alone
 		"api/clientmem":       {},
 		"api/router":          {"api/clientmem", "fsm/command", "resp"},
-		"api/httpapi":         {"api/router", "fsm/command", "resp"},
-		"api/respapi":         {"api/router", "fsm/command", "resp"},
+		"api/httpapi":         {"api/router", "fsm/command", "resp", "internal/linger"},
+		"api/respapi":         {"api/router", "fsm/command", "resp", "internal/linger"},
 		"client":              {"resp"},
 		"jepsen":              {"client", "resp", "internal/mutant"},
 		"cmd/lockstep":        {"shard", "api/httpapi", "api/respapi", "internal/accept"},
