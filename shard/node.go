@@ -70,7 +70,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	n.memory.Store(&opt.Memory)
 	n.net, err = transport.New(transport.Options{
 		NodeID: opt.NodeID, ClusterID: meta.ClusterID(), Listener: opt.Listener, Peers: peers,
-		TLS: opt.PeerTLS, TLSNames: opt.PeerNames, Secret: opt.Secret, Logger: opt.Logger, Fault: opt.Faults, Clock: opt.Clock, Dial: opt.Dial,
+		TLS: opt.PeerTLS, TLSNames: opt.PeerNames, Secrets: opt.Secrets, Logger: opt.Logger, Fault: opt.Faults, Clock: opt.Clock, Dial: opt.Dial,
 	})
 	if err != nil {
 		return nil, errors.Join(err, meta.Close())

@@ -59,6 +59,7 @@ type peer struct {
 	clock    clockWindow
 	rafts    raftConns
 	accepted accepted
+	secret   atomic.Pointer[[]byte] // the one that the peer has accepted last
 
 	mu sync.Mutex
 	up chan struct{} // guarded by mu; closed while the control link is connected

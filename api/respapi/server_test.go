@@ -287,7 +287,7 @@ func TestRequestsThatStandStillGiveWay(t *testing.T) {
 	stalled := dial(t, addr)
 	_, _ = io.WriteString(stalled, "*2\r\n$4\r\nECHO\r\n$900000\r\n"+strings.Repeat("x", 800_000))
 	for deadline := time.Now().Add(10 * time.Second); budget.Used() < 500_000 && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond) // else the other may come first
+		<-time.After(time.Millisecond) // else the other may come first
 	}
 	c := dial(t, addr)
 	go func() {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -318,20 +319,52 @@ func TestPeerSecretFile(t *testing.T) {
 		}
 		return path
 	}
-	if secret, err := peerSecret(write("good", 32, 0o600)); err != nil || len(secret) != 32 {
-		t.Errorf("%d bytes, %v", len(secret), err)
+	open := func(path string) error {
+		s, err := openSecrets(SecurityConfig{PeerSecret: path}, nil, slog.New(slog.DiscardHandler))
+		if (err == nil) != (s.peerSecretList() != nil) {
+			t.Errorf("%s: %v, and there are secrets", path, err)
+		}
+		return err
 	}
-	if secret, err := peerSecret(""); err != nil || secret != nil {
-		t.Errorf("no file: %v, %v", secret, err)
+	if err := open(write("good", 32, 0o600)); err != nil {
+		t.Error(err)
 	}
 	for path, want := range map[string]string{
 		write("short", 31, 0o600):             "fewer than 32",
 		write("open", 32, 0o644):              "can be read or changed by every user",
-		write("huge", maxSecretFile+1, 0o600): "more than",
+		write("huge", maxSecretFile+1, 0o600): "larger than",
 		filepath.Join(dir, "none"):            "no such file",
 	} {
-		if _, err := peerSecret(path); err == nil || !strings.Contains(err.Error(), want) {
+		if err := open(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+}
+
+// A secret is a line of text, or all bytes of what is no text.
+func TestPeerSecretsOfAFile(t *testing.T) {
+	a, b := strings.Repeat("a", 32), strings.Repeat("b", 44)
+	binary := "\x00\n" + a + "\n\xff"
+	for text, want := range map[string][]string{
+		a: {a}, a + "\n": {a}, a + "\r\n" + b + "\r\n": {a, b}, "\n" + b + "\n\n" + a: {b, a}, binary: {binary},
+	} {
+		got, err := parsePeerSecrets([]byte(text))
+		if err != nil || len(got) != len(want) {
+			t.Errorf("%q: %q, %v", text, got, err)
+			continue
+		}
+		for i := range want {
+			if string(got[i]) != want[i] {
+				t.Errorf("%q: %q, want %q", text, got, want)
+			}
+		}
+	}
+	for text, want := range map[string]string{
+		"": "holds no secret", "\n\n": "holds no secret", a[1:]: "fewer than 32", a + "\nshort\n": "a secret of 5 bytes",
+		a + "\n" + b + "\n" + a + "\n": "holds 3 secrets", "\xff": "fewer than 32",
+	} {
+		if _, err := parsePeerSecrets([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
 }

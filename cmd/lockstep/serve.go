@@ -39,9 +39,6 @@ func runServe(ctx context.Context, cfg Config, logger *slog.Logger, hup <-chan o
 	if s.secrets, err = openSecrets(cfg.Security, cfg.peerNames(), s.logger); err != nil {
 		return withCode(exitUsage, err)
 	}
-	if s.peerSecret, err = peerSecret(cfg.Security.PeerSecret); err != nil {
-		return withCode(exitUsage, err)
-	}
 	if s.openFiles, err = openFilesLimit(); err != nil {
 		return err
 	}
@@ -83,8 +80,6 @@ type server struct {
 	failed   chan error // the first thing that ended by itself
 	asked    bool       // to stop; otherwise something failed
 	secrets  *secrets
-
-	peerSecret []byte // nil: none
 
 	openFiles int // the system's limit
 
@@ -170,7 +165,7 @@ func (s *server) shardOptions() shard.Options {
 		DataDir: c.Node.DataDir, LogEngine: c.Node.LogEngine,
 		Version: version, Limits: c.limits(),
 		HTTPAddr: told.HTTP, RESPAddr: told.RESP, PeerAddr: told.Peer,
-		Listener: s.peerListener, PeerTLS: s.secrets.peerConfig(), PeerNames: c.Security.PeerNames, Secret: s.peerSecret, Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
+		Listener: s.peerListener, PeerTLS: s.secrets.peerConfig(), PeerNames: c.Security.PeerNames, Secrets: s.secrets.peerSecretList(), Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
 		Table: command.NewTable(), Memory: memoryOf(s.settings()),
 		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
 		OnceRetention: c.Requests.OnceRetention, OnceBytes: c.Requests.OnceBytes, MaxClockOffset: c.Raft.MaxClockOffset,

@@ -197,7 +197,7 @@ func (s *settings) securityFlags() *pflag.FlagSet {
 	fs.StringVar(&s.security.peer.Key, "tls-peer-key", "", "PEM key of --tls-peer-cert")
 	fs.StringVar(&s.security.peer.CA, "tls-peer-ca", "", "PEM authorities that sign the nodes' certificates")
 	fs.Var(&s.security.peerNames, "tls-peer-allowed-names", "names, separated by commas, of which any node's certificate may have one instead of its host or id")
-	fs.StringVar(&s.security.peerSecret, "peer-secret-file", "", "file of 32 random bytes or more, the same bytes on every node, by which nodes know each other; not readable by others")
+	fs.StringVar(&s.security.peerSecret, "peer-secret-file", "", "file of a secret of 32 random bytes or more, the same on every node, by which nodes know each other; two on a line each while it is replaced; not readable by others; read again when it changes")
 	fs.BoolVar(&s.security.insecurePeers, "insecure-peers", false, "let nodes come in without TLS or a secret though a password is set or the peer address is not loopback (a trusted network)")
 	return fs
 }
