@@ -85,6 +85,9 @@ func (m *groupMetrics) refused() { m.node.disk.refused.WithLabelValues(m.label).
 
 // watchPeers shows connections between nodes, read when they are asked for.
 func watchPeers(reg prometheus.Registerer, net *transport.Transport, self string, members []Member) {
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "lockstep", Name: "peer_connections_displaced_total",
+		Help: "Connections of nodes that made room for newer ones of the same node, which has more than it needs."},
+		func() float64 { return float64(net.Crowded()) }))
 	for _, m := range members {
 		if m.ID == self {
 			continue

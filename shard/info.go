@@ -24,6 +24,8 @@ type NodeInfo struct {
 	Memory memoryInfo  `json:"memory"`
 	Disk   diskInfo    `json:"disk,omitzero"`
 
+	Starting bool `json:"starting,omitempty"` // it has not been ready yet
+
 	Version string            `json:"version,omitempty"`
 	Limits  map[string]string `json:"limits,omitempty"`
 }
@@ -77,7 +79,7 @@ type GroupInfo struct {
 
 // Info describes this node.
 func (n *Node) Info() NodeInfo {
-	info := NodeInfo{ID: n.opt.NodeID, HTTP: n.opt.HTTPAddr, RESP: n.opt.RESPAddr, Memory: n.memory.Load().info(), Disk: n.diskInfo(),
+	info := NodeInfo{ID: n.opt.NodeID, Starting: !n.served.Load(), HTTP: n.opt.HTTPAddr, RESP: n.opt.RESPAddr, Memory: n.memory.Load().info(), Disk: n.diskInfo(),
 		Version: n.opt.Version, Limits: n.opt.Limits}
 	for _, g := range n.Groups() {
 		info.Groups = append(info.Groups, g.Info())

@@ -36,7 +36,8 @@ type Node struct {
 	peers  map[string]NodeInfo
 	empty  map[uint32]seniority // groups of which this node had nothing when it started
 
-	toldMissing  bool // that nodes are missing at the start; only Open uses it
+	served       atomic.Bool // Ready has found nothing missing
+	toldMissing  bool        // that nodes are missing at the start; only Open uses it
 	disk         diskState
 	offSince     atomic.Int64 // monotonic time since when this node's clock has been off; 0: it is not
 	snapshotting turn         // one snapshot at a time on a node
@@ -70,7 +71,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	n.memory.Store(&opt.Memory)
 	n.net, err = transport.New(transport.Options{
 		NodeID: opt.NodeID, ClusterID: meta.ClusterID(), Listener: opt.Listener, Peers: peers,
-		TLS: opt.PeerTLS, TLSNames: opt.PeerNames, Secret: opt.Secret, Logger: opt.Logger, Fault: opt.Faults, Clock: opt.Clock, Dial: opt.Dial,
+		TLS: opt.PeerTLS, TLSNames: opt.PeerNames, Secrets: opt.Secrets, Logger: opt.Logger, Fault: opt.Faults, Clock: opt.Clock, Dial: opt.Dial,
 	})
 	if err != nil {
 		return nil, errors.Join(err, meta.Close())
@@ -181,6 +182,7 @@ func (n *Node) Ready() error {
 			return fmt.Errorf("shard %d has no leader that serves%s", g.id, n.whoIsMissing())
 		}
 	}
+	n.served.Store(true)
 	return nil
 }
 

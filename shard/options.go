@@ -69,7 +69,7 @@ type Options struct {
 
 	Listener net.Listener       // the peer port
 	PeerTLS  func() *tls.Config // asked with each connection; nil: plain TCP
-	Secret   []byte             // known to all nodes of the cluster; nil: none
+	Secrets  func() [][]byte    // known to all nodes of the cluster, see transport.Options; nil: none
 	Faults   *transport.Faults
 
 	// Dial and OpenLog replace the network and the disk of the log, for simulations;

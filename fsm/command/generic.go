@@ -29,7 +29,7 @@ var specUnlink = &Spec{
 }
 
 var specDelIfEq = &Spec{
-	Name: "delifeq", Group: "lockstep", Arity: 3, Since: "0.2.0", // from Valkey 9
+	Name: "delifeq", Group: "lockstep", Arity: 3, Since: "0.1.0", // from Valkey 9
 	Flags: Write | Frees | Fast, ACL: []string{"write", "string", "fast"}, Keys: oneKey,
 	Summary: "Deletes a key if it holds the given string, and answers 1 or 0: how a lock made by SET NX is released.",
 	Syntax:  "key value",

@@ -22,7 +22,7 @@ var errTxnReply = resp.ClassedError{Text: "ERR the replies of the transaction ar
 // txnSpec needs the table because its keys are those of the commands in it, too.
 func txnSpec(t *Table) *Spec {
 	return &Spec{
-		Name: "ls.txn", Group: "lockstep", Arity: -7, Since: "0.2.0",
+		Name: "ls.txn", Group: "lockstep", Arity: -7, Since: "0.1.0",
 		Flags: Write | MovableKeys, ACL: []string{"write", "slow"},
 		Summary: "Runs the commands of THEN if all conditions hold, else those of ELSE, in one step; answers 1 or 0 and the replies. " +
 			"When a command fails, its error is the answer and nothing is applied.",

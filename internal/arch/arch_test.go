@@ -33,6 +33,7 @@ func mayImport() map[string][]string {
 		"store":               {"internal/invariant", "internal/bulk", "store/value/hash"},
 		"store/value/hash":    {},
 		"internal/accept":     {},
+		"internal/linger":     {},
 		"internal/clock":      {},
 		"internal/heapuse":    {}, // for tests alone
 		"internal/disk":       {},
@@ -41,6 +42,7 @@ func mayImport() map[string][]string {
 		"internal/mutant":     {},
 		"internal/arch":       {},
 		"internal/e2e":        {"client", "resp"}, // real processes, through public interfaces only
+		"internal/prose":      {},                 // for tests alone
 		"internal/readme":     {},
 		"fsm/lock":            {"internal/mutant"},
 		"fsm/command":         {"fsm/lock", "store", "resp", "internal/bulk", "internal/mutant"},
@@ -53,8 +55,8 @@ func mayImport() map[string][]string {
 		"shard/sim":           {"shard"}, // for tests alone
 		"api/clientmem":       {},
 		"api/router":          {"api/clientmem", "fsm/command", "resp"},
-		"api/httpapi":         {"api/router", "fsm/command", "resp"},
-		"api/respapi":         {"api/router", "fsm/command", "resp"},
+		"api/httpapi":         {"api/router", "fsm/command", "resp", "internal/linger"},
+		"api/respapi":         {"api/router", "fsm/command", "resp", "internal/linger"},
 		"client":              {"resp"},
 		"jepsen":              {"client", "resp", "internal/mutant"},
 		"cmd/lockstep":        {"shard", "api/httpapi", "api/respapi", "internal/accept"},

@@ -76,12 +76,17 @@ func New(table *command.Table, o Options) *Node {
 func (n *Node) Shard(i int) *Shard { return n.shards[i] }
 
 // SetRESP says where clients reach a node.
-func (n *Node) SetRESP(id, addr string) {
+func (n *Node) SetRESP(id, addr string) { n.change(id, func(i *router.NodeInfo) { i.RESP = addr }) }
+
+// SetState says how a node is.
+func (n *Node) SetState(id, state string) { n.change(id, func(i *router.NodeInfo) { i.State = state }) }
+
+func (n *Node) change(id string, to func(*router.NodeInfo)) {
 	n.peers.mu.Lock()
 	defer n.peers.mu.Unlock()
 	for i := range n.peers.list {
 		if n.peers.list[i].ID == id {
-			n.peers.list[i].RESP = addr
+			to(&n.peers.list[i])
 		}
 	}
 }
