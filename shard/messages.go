@@ -12,15 +12,16 @@ import (
 
 // Methods that nodes call on each other. The numbers are part of the wire format.
 const (
-	methodConfirm   transport.Method = 1 // group, term -> the voter's current term
-	methodReadIndex transport.Method = 2 // group, reads -> what the leader notes for reads, the end of its log
-	methodPropose   transport.Method = 3 // group, batch -> result
-	methodInfo      transport.Method = 4 // -> NodeInfo as JSON
-	methodTransfer  transport.Method = 5 // group, node -> ""
-	methodAdmission transport.Method = 6 // group -> what this node knows of the group, as JSON
-	methodNotes     transport.Method = 8 // group, format, indexes -> notes above them
-	methodState     transport.Method = 9 // group, ticket -> whether there is more, ticket, a piece of the replica's state
-	methodGranted   transport.Method = 7 // group, term, fence, end, token -> "": a lock was granted to one of the node's clients
+	methodConfirm   transport.Method = 1  // group, term -> the voter's current term
+	methodReadIndex transport.Method = 2  // group, reads -> what the leader notes for reads, the end of its log
+	methodPropose   transport.Method = 3  // group, batch -> result
+	methodInfo      transport.Method = 4  // -> NodeInfo as JSON
+	methodTransfer  transport.Method = 5  // group, node -> ""
+	methodAdmission transport.Method = 6  // group -> what this node knows of the group, as JSON
+	methodNotes     transport.Method = 8  // group, format, indexes -> notes above them
+	methodState     transport.Method = 9  // group, ticket -> whether there is more, ticket, a piece of the replica's state
+	methodMade      transport.Method = 10 // group, index, term, sum -> what the replica has made of that log entry
+	methodGranted   transport.Method = 7  // group, term, fence, end, token -> "": a lock was granted to one of the node's clients
 )
 
 var errMalformedMessage = errors.New("malformed message from a peer")
@@ -68,6 +69,7 @@ const (
 	resultDoubt
 	resultStaleBoot
 	resultApplied
+	resultUnread
 )
 
 // encodeResult encodes the outcome of a batch for its origin.
@@ -77,6 +79,8 @@ func encodeResult(r fsm.BatchResult, err error) []byte {
 		return []byte{resultNotServing}
 	case err != nil:
 		return []byte{resultDoubt}
+	case errors.Is(r.Err, errUnread):
+		return []byte{resultUnread}
 	case errors.Is(r.Err, fsm.ErrStaleBoot):
 		return []byte{resultStaleBoot}
 	case r.Err != nil:
@@ -106,6 +110,8 @@ func decodeResult(msg []byte) (fsm.BatchResult, error) {
 		return fsm.BatchResult{}, errDoubt
 	case resultStale:
 		return fsm.BatchResult{Err: fsm.ErrStaleBatch}, nil
+	case resultUnread:
+		return fsm.BatchResult{Err: errUnread}, nil
 	case resultStaleBoot:
 		return fsm.BatchResult{Err: fsm.ErrStaleBoot}, nil
 	case resultApplied:
