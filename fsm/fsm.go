@@ -253,6 +253,13 @@ func (f *FSM) begin(e *Entry, term uint64) {
 
 func (f *FSM) applyBatch(e *Entry, position int) BatchResult {
 	b := &e.Batches[position]
+	last := lastBoot(f.clock)
+	if b.Boot > last {
+		return BatchResult{Err: ErrBootAhead}
+	}
+	if f.sessions.bury(b.Node, last) {
+		f.locks.DropNode(b.Node, void)
+	}
 	if old := f.sessions[b.Node]; old != nil && b.Boot > old.boot {
 		f.locks.DropNode(b.Node, b.Boot) // nobody is there to be told any more
 	}
@@ -426,14 +433,15 @@ func (f *FSM) Settings() (leaseMillis, onceMillis, onceBytes uint64) {
 	return f.lease, uint64(f.once.keepMillis), uint64(f.once.budget)
 }
 
-// BootOf returns the newest start of a node that this state knows, 0 for none.
+// BootOf returns the newest start of a node that this state knows, 0 for none, and no number
+// that is not plausible.
 func (f *FSM) BootOf(node string) uint64 {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	var boot uint64
 	for _, name := range []string{node, LargeBatches(node)} {
 		if s := f.sessions[name]; s != nil {
-			boot = max(boot, s.boot)
+			boot = max(boot, min(s.boot, lastBoot(f.clock)))
 		}
 	}
 	return boot
