@@ -28,8 +28,7 @@ const (
 )
 
 // ErrMalformedEntry means that a log entry is damaged or was written by a
-// version that this one does not know. The replica that meets one stops: going
-// on would let it diverge.
+// version that this one does not know. See Refusal for what becomes of it.
 var ErrMalformedEntry = errors.New("malformed log entry")
 
 // Setting numbers a replicated setting.
@@ -193,9 +192,14 @@ func DecodeBatch(data []byte) (Batch, error) {
 func (b *Batch) Check() error {
 	var r command.UnitReader
 	var u command.Unit
+	return b.check(&r, &u)
+}
+
+// check is Check with a reader and a unit that are used again.
+func (b *Batch) check(r *command.UnitReader, u *command.Unit) error {
 	n := 0
 	for r.Reset(b.Body); !r.Done(); n++ {
-		if err := r.Next(&u); err != nil {
+		if err := r.Next(u); err != nil {
 			return err
 		}
 	}

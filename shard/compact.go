@@ -88,7 +88,7 @@ func dueAt(threshold int64, at, of int) int64 {
 
 // compactionDue reports whether enough log was written since the last snapshot.
 func (g *Group) compactionDue() bool {
-	if g.diverged.Load() || g.undecided.Load() || g.clock.Mono() < time.Duration(g.notBefore.Load()) {
+	if g.wrong() || g.undecided.Load() || g.clock.Mono() < time.Duration(g.notBefore.Load()) {
 		return false // what is wrong must not replace what may be right
 	}
 	if g.replaying() {

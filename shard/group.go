@@ -71,6 +71,7 @@ type Group struct {
 	notBefore      atomic.Int64  // monotonic time before which no snapshot is tried again
 	undecided      atomic.Bool   // replicas differ, and nobody can tell which is right
 	compacting     atomic.Int32  // a compacting
+	unreads        unreads
 	audits         audits
 	auditing       chan audit // capacity 1
 	handout        handout
@@ -136,7 +137,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	g.origin.led = func() bool { return g.Leader() != "" }
 	loops := g.life
 	for _, loop := range []func(context.Context){
-		g.packer.run, g.sender.run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, g.audit, g.compare, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },
+		g.packer.run, g.sender.run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, g.audit, g.compare, g.settleUnread, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },
 	} {
 		g.wg.Go(func() { loop(loops) })
 	}
@@ -159,8 +160,11 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 		Table: g.opt.Table, Store: g.memory.Load().Eviction, Logger: g.logger,
 		Applied: g.applied, OnLocks: g.locks.changed, Node: g.self,
 		Froze:   func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
-		OnAudit: g.audited, OnUnsound: g.condemn, Verify: g.verify,
+		OnAudit: g.audited, OnUnsound: g.condemn, Verify: g.verify, OnRefused: g.refused,
 	})
+	if err := g.unreads.recall(g.meta, int(g.id)); err != nil {
+		return err
+	}
 	if err := g.openStores(ctx, n, dir); err != nil {
 		return err
 	}

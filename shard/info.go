@@ -69,7 +69,7 @@ type GroupInfo struct {
 	Applied uint64 `json:"applied"`
 	Repair  bool   `json:"repair,omitempty"` // in quarantine until it has caught up
 
-	Diverged  bool `json:"diverged,omitempty"`  // its state is wrong, and being rebuilt
+	Diverged  bool `json:"diverged,omitempty"`  // its state is wrong, and being rebuilt, or not known to be right
 	Undecided bool `json:"undecided,omitempty"` // replicas differ, and no majority tells which is right
 
 	Compacting compacting `json:"compacting,omitempty"`
@@ -92,7 +92,7 @@ func (g *Group) Info() GroupInfo {
 	return GroupInfo{
 		ID: int(g.id), Leader: g.Leader(), Serving: g.Serving(),
 		Term: g.raft.CurrentTerm(), Applied: g.fsm.Applied(), Repair: g.quarantined.Load(),
-		Diverged: g.diverged.Load(), Undecided: g.undecided.Load(),
+		Diverged: g.wrong(), Undecided: g.undecided.Load(),
 		Room: g.node.tightest(g, g.self), Compacting: compacting(g.compacting.Load()),
 	}
 }

@@ -176,6 +176,8 @@ func (n *Node) Ready() error {
 			return fmt.Errorf("shard %d is being repaired", g.id)
 		case g.diverged.Load():
 			return fmt.Errorf("shard %d differs from the other replicas and is being rebuilt", g.id)
+		case g.unreads.first.Load() > 0:
+			return fmt.Errorf("shard %d: %s", g.id, g.unsettled())
 		case g.flushLasts.Load() > 0:
 			return fmt.Errorf("shard %d: the disk has not finished a write for %v", g.id, time.Duration(g.flushLasts.Load()).Round(time.Millisecond))
 		case !g.Serving() && g.age() > 2*time.Second:
@@ -252,6 +254,13 @@ func (n *Node) handle() {
 			return nil, err
 		}
 		return g.answerNotes(rest)
+	})
+	n.net.Handle(methodMade, func(_ context.Context, _ string, req []byte) ([]byte, error) {
+		g, rest, err := n.groupOf(req)
+		if err != nil {
+			return nil, err
+		}
+		return g.answerMade(rest)
 	})
 	n.net.Handle(methodState, func(_ context.Context, _ string, req []byte) ([]byte, error) {
 		g, rest, err := n.groupOf(req)

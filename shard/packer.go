@@ -173,7 +173,7 @@ func (p *packer) run(ctx context.Context) {
 // packOne logs one entry and reports whether there may be more to do.
 func (p *packer) packOne(ctx context.Context) bool {
 	term := p.g.serving.Load()
-	if term == 0 {
+	if term == 0 || p.g.unreads.first.Load() > 0 {
 		p.refuse()
 		return false
 	}
@@ -286,6 +286,9 @@ func (p *packer) finish(ctx context.Context, pk *pack, cut *fsm.Cutter, term uin
 	results, err := p.log(pk, cut)
 	if err == nil && !p.g.mayAcknowledge(term) {
 		err = errDoubt
+	}
+	if errors.Is(err, errUnread) {
+		results, err = pk.unread(), nil
 	}
 	p.g.metrics.entry(time.Since(started), pk.units, len(pk.entry.Batches))
 	waited = p.waiting()
@@ -459,6 +462,7 @@ func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
 	rest := cut.Bytes()
 	defer func() { p.g.node.answered(rest) }()
 	var window []raft.ApplyFuture
+	unread := false
 	for !cut.Done() {
 		// Without its last fragment an entry is never applied.
 		if pk.withdrawn() {
@@ -468,6 +472,7 @@ func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
 			if err := p.g.await(window[0]); err != nil {
 				return nil, errNotServing
 			}
+			unread = unread || refusedBy(window[0])
 			window = window[1:]
 			piece := min(rest, fsm.FragmentBytes)
 			p.g.node.answered(piece)
@@ -478,11 +483,25 @@ func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
 	if err := p.outcome(window); err != nil {
 		return nil, err
 	}
+	if unread || slices.ContainsFunc(window, refusedBy) {
+		return nil, errUnread
+	}
 	results, ok := window[len(window)-1].Response().([]fsm.BatchResult)
 	if !ok || len(results) != len(pk.entry.Batches) {
 		return nil, errDoubt // the fragments were interrupted by another leader's
 	}
 	return results, nil
+}
+
+// refusedBy reports whether this replica could not read what it has applied.
+func refusedBy(f raft.ApplyFuture) bool {
+	_, is := f.Response().(error)
+	return is
+}
+
+// unread are the results of the batches of an entry that could not be read.
+func (pk *pack) unread() []fsm.BatchResult {
+	return slices.Repeat([]fsm.BatchResult{{Err: errUnread}}, len(pk.entry.Batches))
 }
 
 // window is how many fragments may be on their way now.
