@@ -12,14 +12,17 @@ import (
 // gigabyte is a gigabyte more, and gives memory back to the system late. So while large
 // values pass, it looks earlier, and when they have passed it is made to give back.
 //
-// Each look costs a time that grows with the number of objects. It comes no more often than
+// Each look costs a time that grows with the number of objects, and stops the process twice:
+// where processors are busy, each time for longer than it takes. It comes no more often than
 // for a tenth of the live heap, and what passes is left alone as long as it is little beside
 // that heap.
 const (
-	// headroomBytes is how much the heap may grow between two looks, if that is more than a
-	// tenth of it.
-	headroomBytes = 16 << 20
+	// leastBytes is how much the heap may grow between two looks, and headroomBytes if that
+	// is no more than a quarter of it.
+	leastBytes    = 32 << 20
+	headroomBytes = 64 << 20
 	leastPercent  = 10
+	mostPercent   = 25
 	// burstShare: bytes that have passed count when they are more than this part of the heap.
 	burstShare = 32
 	// quiet is how long nothing must pass for it to be over, passingTick how often the size
@@ -99,7 +102,8 @@ func (p *burst) lower(bytes int64) {
 
 // percentFor returns by how much the live heap may grow, in percent, no more than usual.
 func percentFor(heap int64, usual int) int {
-	return min(usual, max(leastPercent, int(headroomBytes*100/max(heap, 1))))
+	heap = max(heap, 1)
+	return min(usual, max(leastPercent, int(min(mostPercent, headroomBytes*100/heap)), int(leastBytes*100/heap)))
 }
 
 // heapNow returns the size of the live heap at the last look, and GOGC; negative when the
