@@ -59,6 +59,10 @@ type Options struct {
 	// nobody asks.
 	OnUnsound func(reason string)
 
+	// Lend tells which large batches this node has in memory. It is called under the lock,
+	// while an entry is applied. Nil: none.
+	Lend Lender
+
 	// Verify is called before a frozen state is written for a replica, with the index of
 	// its newest command, and keeps it from being written by an error. Nil: all are.
 	Verify func(index uint64) error
@@ -170,20 +174,21 @@ func (f *FSM) applyLog(l *raft.Log) any {
 func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error) {
 	f.note(index)
 	f.index, f.term = index, term
+	var lent [][]byte
 	if len(data) > 1 && data[1] == kindFragment {
 		f.notes.due = true
-		whole, err := f.partial.add(term, data)
-		if whole == nil || err != nil {
+		var whole bool
+		var err error
+		if data, lent, whole, err = f.partial.add(term, data, f.opt.Lend); !whole || err != nil {
 			return nil, err
 		}
-		data = whole
-		f.store.Adopt(whole) // a large value stays where it was assembled
+		f.store.Adopt(longest(data, lent)) // a large value stays where it was assembled, or was before
 		defer f.letGo()
 	} else {
 		f.partial.see(term)
 	}
 	e := &f.scratch
-	if err := DecodeEntry(data, e); err != nil {
+	if err := decodeEntry(data, lent, e); err != nil {
 		return nil, err
 	}
 	f.noteIfAsked(e)
@@ -198,6 +203,15 @@ func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error
 	}
 	f.notes.due = f.notes.due || e.changes() || f.sums() != before
 	return results, nil
+}
+
+func longest(found []byte, others [][]byte) []byte {
+	for _, p := range others {
+		if len(p) > len(found) {
+			found = p
+		}
+	}
+	return found
 }
 
 // letGo forgets a large entry, which what is used again would keep in memory.
@@ -255,8 +269,8 @@ func (f *FSM) applyBatch(e *Entry, position int) (BatchResult, error) {
 	if !fresh {
 		return BatchResult{Replies: recorded, Index: f.index}, nil
 	}
-	replies := make([]resp.Value, 0, min(b.Units, len(b.Body)))
-	f.reader.Reset(b.Body)
+	replies := make([]resp.Value, 0, min(b.Units, b.UnitBytes()))
+	b.read(&f.reader)
 	for n := uint64(0); !f.reader.Done(); n++ {
 		if err := f.reader.Next(&f.unit); err != nil {
 			return BatchResult{}, err
