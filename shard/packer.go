@@ -420,6 +420,9 @@ func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
 			}
 			window = window[1:]
 		}
+		if cut.Large() {
+			keepTogether(p.g.wire, p.g.raft.LastIndex())
+		}
 		window = append(window, p.g.raft.Apply(cut.Next(), enqueueTimeout))
 	}
 	if err := p.outcome(window); err != nil {

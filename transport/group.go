@@ -56,6 +56,8 @@ type Group struct {
 
 	snapshotRoom atomic.Int64 // bytes of a snapshot that are taken while full
 
+	progress progress
+
 	guarded  atomic.Uint64
 	fastPath atomic.Pointer[func(raft.RPC)] // never set but by a mutant and in a test
 
