@@ -500,7 +500,7 @@ const largeBytes = 1 << 20
 func (f *FSM) noteUsed() {
 	used := f.store.Used()
 	if less := f.used.Swap(used) - used; less >= largeBytes {
-		bulk.Passed(int(less)) // a large value is gone, or very many
+		bulk.Dropped(int(less)) // a large value is gone, or very many
 	}
 	f.peak.Store(max(f.peak.Load(), used))
 }

@@ -20,10 +20,11 @@ import (
 const (
 	// leastBytes is how much the heap may grow between two looks, and headroomBytes if that
 	// is no more than a quarter of it.
-	leastBytes    = 32 << 20
+	leastBytes    = 16 << 20
 	headroomBytes = 64 << 20
 	leastPercent  = 10
 	mostPercent   = 25
+	goneShare     = 8 // garbage that is more than this part of the live heap is collected at once
 	leastPart     = 4 // what may stay unused is this part of the live heap, and half of headroomBytes
 	// burstShare: bytes that have passed count when they are more than this part of the heap.
 	burstShare = 32
@@ -43,6 +44,7 @@ var passing burst
 type burst struct {
 	mu    sync.Mutex
 	bytes int64     // guarded by mu; since it began
+	gone  int64     // guarded by mu; garbage since a collection was made for it
 	last  time.Time // guarded by mu
 	begun bool      // guarded by mu; a timer runs, or collect does
 
@@ -67,6 +69,28 @@ func Passed(n int) {
 	}
 }
 
+// Dropped is told of n bytes that nothing needs any more. A value that takes the place of a large one comes
+// soon, and should find its memory free.
+func Dropped(n int) {
+	p := &passing
+	p.mu.Lock()
+	p.gone += int64(n)
+	p.mu.Unlock()
+	Passed(n)
+}
+
+// takeGone reports whether so much was dropped that it is worth a collection of its own.
+func (p *burst) takeGone() bool {
+	live, _ := heapNow()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone < max(leastBytes, live/goneShare) {
+		return false
+	}
+	p.gone = 0
+	return true
+}
+
 // collect is called every passingTick while something passes.
 func collect() {
 	p := &passing
@@ -79,6 +103,9 @@ func collect() {
 	} else if !over {
 		p.over = time.Time{}
 		p.lower(bytes)
+		if p.takeGone() {
+			runtime.GC()
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

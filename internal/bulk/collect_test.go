@@ -30,7 +30,7 @@ func TestNextSize(t *testing.T) {
 // the value.
 func TestRoomBetweenLooks(t *testing.T) {
 	for _, c := range []struct{ heap, usual, want int64 }{
-		{0, 100, 100}, {32, 100, 100}, {64, 100, 50}, {128, 100, 25}, {256, 100, 25}, {512, 100, 12}, {1024, 100, 10}, {8192, 100, 10},
+		{0, 100, 100}, {16, 100, 100}, {32, 100, 50}, {64, 100, 25}, {128, 100, 25}, {256, 100, 25}, {512, 100, 12}, {1024, 100, 10}, {8192, 100, 10},
 		{128, 20, 20},
 	} {
 		if got := percentFor(c.heap<<20, int(c.usual)); got != int(c.want) {
@@ -66,5 +66,24 @@ func TestCollectorWhileLargeValuesPass(t *testing.T) {
 	await(90, 90, func() {})
 	if unused := unusedNow(); unused > headroomBytes {
 		t.Errorf("%d MiB are kept that nobody uses", unused>>20)
+	}
+}
+
+// A large value that is gone is collected soon, though hardly anything is allocated after it.
+func TestDroppedIsCollected(t *testing.T) {
+	debug.FreeOSMemory()
+	held := make([]byte, 128<<20)
+	debug.FreeOSMemory()
+	live, _ := heapNow()
+	held[0] = 1
+	held = nil
+	Dropped(128 << 20)
+	for began := time.Now(); ; <-time.After(10 * time.Millisecond) {
+		if now, _ := heapNow(); now < live-100<<20 {
+			return
+		}
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("what was dropped is still there")
+		}
 	}
 }
