@@ -62,6 +62,10 @@ type Options struct {
 	// without it. It must not block, and not look at the state. Nil: nobody asks.
 	OnRefused func(r Refusal, err error)
 
+	// Lend tells which large batches this node has in memory. It is called under the lock,
+	// while an entry is applied. Nil: none.
+	Lend Lender
+
 	// Verify is called before a frozen state is written for a replica, with the index of
 	// its newest command, and keeps it from being written by an error. Nil: all are.
 	Verify func(index uint64) error
@@ -177,25 +181,26 @@ func (f *FSM) applyLog(l *raft.Log) any {
 func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error) {
 	f.note(index)
 	f.index, f.term = index, term
+	var lent [][]byte
 	if len(data) > 1 && data[1] == kindFragment {
 		f.notes.due = true
-		whole, err := f.partial.add(term, data)
+		whole, rest, complete, err := f.partial.add(term, data, f.opt.Lend)
 		if err != nil {
 			f.partial = assembly{}
-			return nil, f.unreadable(data, err)
+			return nil, f.unreadable(err, data)
 		}
-		if whole == nil {
+		if !complete {
 			return nil, nil
 		}
-		data = whole
-		f.store.Adopt(whole) // a large value stays where it was assembled
+		data, lent = whole, rest
+		f.store.Adopt(longest(data, lent)) // a large value stays where it was assembled, or was before
 		defer f.letGo()
 	} else {
 		f.partial.see(term)
 	}
 	e := &f.scratch
-	if err := f.decode(data, e); err != nil {
-		return nil, f.unreadable(data, err)
+	if err := f.decode(data, lent, e); err != nil {
+		return nil, f.unreadable(err, append([][]byte{data}, lent...)...)
 	}
 	f.noteIfAsked(e)
 	before := f.sums()
@@ -206,6 +211,15 @@ func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error
 	}
 	f.notes.due = f.notes.due || e.changes() || f.sums() != before
 	return results, nil
+}
+
+func longest(found []byte, others [][]byte) []byte {
+	for _, p := range others {
+		if len(p) > len(found) {
+			found = p
+		}
+	}
+	return found
 }
 
 // letGo forgets a large entry, which what is used again would keep in memory.
@@ -270,8 +284,8 @@ func (f *FSM) applyBatch(e *Entry, position int) BatchResult {
 	if !fresh {
 		return BatchResult{Replies: recorded, Index: f.index}
 	}
-	replies := make([]resp.Value, 0, min(b.Units, len(b.Body)))
-	f.reader.Reset(b.Body)
+	replies := make([]resp.Value, 0, min(b.Units, b.UnitBytes()))
+	b.read(&f.reader)
 	for n := uint64(0); !f.reader.Done(); n++ {
 		if err := f.reader.Next(&f.unit); err != nil {
 			panic(err) // decode has read them all
@@ -502,7 +516,7 @@ const largeBytes = 1 << 20
 func (f *FSM) noteUsed() {
 	used := f.store.Used()
 	if less := f.used.Swap(used) - used; less >= largeBytes {
-		bulk.Passed(int(less)) // a large value is gone, or very many
+		bulk.Dropped(int(less)) // a large value is gone, or very many
 	}
 	f.peak.Store(max(f.peak.Load(), used))
 }

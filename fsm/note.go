@@ -126,7 +126,7 @@ func (f *FSM) stateSum() uint64 {
 		uint64(f.once.keepMillis), uint64(f.once.budget), uint64(f.once.bytes), f.once.sum,
 		f.locks.Sum(), sessions,
 		uint64(f.store.Len()), uint64(f.store.Used()), f.store.Revision(),
-		f.partial.term, f.partial.id, f.partial.total, uint64(len(f.partial.data)),
+		f.partial.term, f.partial.id, f.partial.total, f.partial.come(),
 	)
 	if f.refused.count > 0 { // as before there were any, otherwise
 		sum = mix(sum, f.refused.count, f.refused.sum)

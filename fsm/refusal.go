@@ -70,13 +70,17 @@ func (u *unreadable) Error() string { return u.err.Error() }
 func (u *unreadable) Unwrap() error { return u.err }
 
 // unreadable says that data, which the entry that is being applied has come to, cannot be read.
-func (f *FSM) unreadable(data []byte, err error) error {
-	return &unreadable{Refusal{Index: f.index, Term: f.term, Sum: xxhash.Sum64(data)}, err}
+func (f *FSM) unreadable(err error, data ...[]byte) error {
+	sum := xxhash.New()
+	for _, part := range data {
+		_, _ = sum.Write(part) // never fails
+	}
+	return &unreadable{Refusal{Index: f.index, Term: f.term, Sum: sum.Sum64()}, err}
 }
 
 // decode reads an entry and everything in it, so that one that cannot be read has no effect.
-func (f *FSM) decode(data []byte, e *Entry) error {
-	if err := DecodeEntry(data, e); err != nil {
+func (f *FSM) decode(data []byte, lent [][]byte, e *Entry) error {
+	if err := decodeEntry(data, lent, e); err != nil {
 		return err
 	}
 	for i := range e.Batches {

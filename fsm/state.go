@@ -209,8 +209,8 @@ func (f *FSM) encodeState() [][]byte {
 	b = binary.AppendUvarint(b, f.partial.term)
 	b = binary.AppendUvarint(b, f.partial.id)
 	b = binary.AppendUvarint(b, f.partial.total)
-	b = binary.AppendUvarint(b, uint64(len(f.partial.data)))
-	return [][]byte{b, f.partial.data, f.locks.AppendTo(nil)}
+	b = binary.AppendUvarint(b, f.partial.come())
+	return append(append([][]byte{b}, f.partial.parts()...), f.locks.AppendTo(nil))
 }
 
 func (f *FSM) appendRemovals(b []byte) []byte {

@@ -48,6 +48,7 @@ type Group struct {
 	memory    *atomic.Pointer[Memory]
 
 	origin   *origin
+	lending  atomic.Pointer[origin] // origin, for the state machine, which runs before there is one
 	packer   *packer
 	sender   *sender
 	confirms *rounds
@@ -134,6 +135,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	// Only now: a replica that lost its data may have been given a higher number.
 	g.boot = n.opt.Boot
 	g.origin = newOrigin(g.self, g.boot, n.opt.MaxWaitingBytes, g.kick, g.outlived, g.metrics.queueSeconds)
+	g.lending.Store(g.origin)
 	g.origin.led = func() bool { return g.Leader() != "" }
 	loops := g.life
 	for _, loop := range []func(context.Context){
@@ -160,7 +162,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 		Table: g.opt.Table, Store: g.memory.Load().Eviction, Logger: g.logger,
 		Applied: g.applied, OnLocks: g.locks.changed, Node: g.self,
 		Froze:   func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
-		OnAudit: g.audited, OnUnsound: g.condemn, Verify: g.verify, OnRefused: g.refused,
+		OnAudit: g.audited, OnUnsound: g.condemn, Verify: g.verify, OnRefused: g.refused, Lend: g.lend,
 	})
 	if err := g.unreads.recall(g.meta, int(g.id)); err != nil {
 		return err
@@ -186,6 +188,17 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	g.told.open(r.CurrentTerm)
 	g.noteSnapshot()
 	g.snapshots.SetHooks(snapshot.Hooks{Pace: g.pace, Room: g.roomForSnapshot, Failed: g.snapshotFailed})
+	return nil
+}
+
+// lend tells where this node has the units of a large batch in memory.
+func (g *Group) lend(node string, boot, seq uint64) [][]byte {
+	if node != fsm.LargeBatches(g.self) {
+		return g.packer.lend(node, boot, seq)
+	}
+	if o := g.lending.Load(); o != nil { // nil while the log is read again at the start
+		return o.lend(boot, seq)
+	}
 	return nil
 }
 

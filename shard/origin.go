@@ -103,6 +103,9 @@ type flight struct {
 	withdrawn atomic.Bool
 }
 
+// whole reports whether the state machine may keep the long arguments where they are.
+func (f *flight) whole() bool { return len(f.proposals) == 1 && f.proposals[0].batch.Whole }
+
 // large is 1 for a large batch and 0 for others.
 func (f *flight) large() int {
 	if f.batch.UnitBytes() > largeBytes {
@@ -292,6 +295,18 @@ func (o *origin) takeFrom(l *lane, maxBytes int) *flight {
 	}
 	o.count(l, -units)
 	return f
+}
+
+// lend returns the units of a large batch of this node that is not resolved; see fsm.Lender.
+func (o *origin) lend(boot, seq uint64) [][]byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, f := range o.large.flights {
+		if f.batch.Boot == boot && f.batch.Seq == seq && f.whole() {
+			return f.batch.Segments()
+		}
+	}
+	return nil
 }
 
 // joinBodies returns the units of proposals, which have no parts unless there is one only.

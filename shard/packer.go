@@ -68,6 +68,8 @@ type packer struct {
 	packed atomic.Int64 // when a small entry last began or ended, Unix nanoseconds
 
 	large chan struct{} // capacity 1, full while a large entry is on its way
+	// lent is the batch of that entry, if another node sent it.
+	lent atomic.Pointer[fsm.Batch]
 
 	// What follows is touched by run alone.
 	timer      *time.Timer
@@ -250,11 +252,23 @@ func (p *packer) packLarge(ctx context.Context, term uint64) {
 
 // finishLarge is finish for the large entry, which goes in the background.
 func (p *packer) finishLarge(ctx context.Context, pk *pack, cut *fsm.Cutter, term uint64) {
+	if len(pk.remote) == 1 && len(pk.flights) == 0 {
+		p.lent.Store(&pk.remote[0].batch)
+	}
 	go func() {
 		p.finish(ctx, pk, cut, term)
+		p.lent.Store(nil)
 		<-p.large
 		p.nudge()
 	}()
+}
+
+// lend returns the units of the batch that is on its way, if that is the one; see fsm.Lender.
+func (p *packer) lend(node string, boot, seq uint64) [][]byte {
+	if b := p.lent.Load(); b != nil && b.Node == node && b.Boot == boot && b.Seq == seq {
+		return b.Segments()
+	}
+	return nil
 }
 
 // collectLarge takes a large batch: of this node and of others in turn.
@@ -477,6 +491,9 @@ func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
 			piece := min(rest, fsm.FragmentBytes)
 			p.g.node.answered(piece)
 			rest -= piece
+		}
+		if cut.Large() {
+			keepTogether(p.g.wire, p.g.raft.LastIndex())
 		}
 		window = append(window, p.g.raft.Apply(cut.Next(), enqueueTimeout))
 	}

@@ -54,6 +54,8 @@ type Group struct {
 	muted       atomic.Int32         // how many want it
 	room        atomic.Pointer[Room] // nil: for everything
 
+	progress progress
+
 	guarded  atomic.Uint64
 	fastPath atomic.Pointer[func(raft.RPC)] // never set but by a mutant and in a test
 

@@ -306,7 +306,7 @@ func (ru *run) propose(ctx context.Context, s *Session, b command.Batch, from, t
 	start := ru.r.now()
 	ru.done = to
 	var index uint64
-	b.Index, b.Patience = &index, ru.r.patience(b.Size())
+	b.Index, b.Patience, b.Whole = &index, ru.r.patience(b.Size()), s.whole
 	replies, err := ru.shard.Propose(ctx, b)
 	for err == nil && b.N == 1 && len(replies) == 1 && command.RepliesFull(replies[0]) && ctx.Err() == nil {
 		// The replies to others were in the way, and have gone by now.
