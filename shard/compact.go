@@ -163,10 +163,15 @@ func (g *Group) goesFirst(peer string, info NodeInfo, at int) bool {
 }
 
 // compact takes a snapshot and lets Raft drop the log before it except for a
-// tail, bounded in bytes, from which slow followers can catch up.
+// tail, bounded in bytes, from which slow followers can catch up. Where the disk is nearly
+// full the tail is short.
 func (g *Group) compact() {
 	rc := g.raft.ReloadableConfig()
-	rc.TrailingLogs = max(g.log.TrailingWithin(g.opt.SnapshotLogBytes/2), 1)
+	tail := g.opt.SnapshotLogBytes / 2
+	if roomLevel(g.node.disk.room.Load()) != roomy {
+		tail = min(tail, leastFreed)
+	}
+	rc.TrailingLogs = max(g.log.TrailingWithin(tail), 1)
 	if err := g.raft.ReloadConfig(rc); err != nil {
 		g.logger.Error("could not set the length of the log's tail", "error", err)
 		return

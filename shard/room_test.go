@@ -303,6 +303,35 @@ func TestDeletionsMakeRoom(t *testing.T) {
 	})
 }
 
+// TestDeletionsMakeRoomOnAFullDisk: where only what frees is logged, the log goes as well.
+func TestDeletionsMakeRoomOnAFullDisk(t *testing.T) {
+	const reserve = 16 << 20
+	free := new(atomic.Int64)
+	free.Store(1 << 30)
+	c := newCluster(t, 1, func(o *Options) {
+		o.DiskReserve, o.DiskFree = reserve, func() (int64, error) { return free.Load(), nil }
+	})
+	g := c.group("n1")
+	value := strings.Repeat("v", 256<<10)
+	for i := range 24 {
+		c.want("n1", fmt.Sprintf("SET k%d %s", i, value), "+OK\r\n")
+	}
+	free.Store(reserve/4 - 1)
+	c.eventually(func() error {
+		if _, rest := g.NoRoom(); rest == nil {
+			return errors.New("not seen yet")
+		}
+		return nil
+	})
+	c.want("n1", "FLUSHALL", "+OK\r\n")
+	c.eventually(func() error {
+		if got := g.log.BytesAfter(0); got > leastFreed {
+			return fmt.Errorf("%d bytes of the log are kept", got)
+		}
+		return nil
+	})
+}
+
 // TestFullFollowerTakesASnapshotThatFits: nothing else could ever make room there, once the
 // leader has dropped the log that it would need.
 func TestFullFollowerTakesASnapshotThatFits(t *testing.T) {
