@@ -36,7 +36,7 @@ func (d smallDisk) StoreLogs(logs []*raft.Log) error {
 	return d.LogStore.StoreLogs(logs)
 }
 
-// burst is a cluster on small disks that nobody looks at but for the bytes that come.
+// newBurst makes a cluster on small disks that nobody looks at but for the bytes that come.
 func newBurst(t *testing.T, nodes int, reserve int64, free map[string]int64) *fullDisks {
 	f := &fullDisks{free: map[string]*atomic.Int64{}}
 	for id, bytes := range free {
@@ -55,7 +55,7 @@ func newBurst(t *testing.T, nodes int, reserve int64, free map[string]int64) *fu
 	return f
 }
 
-// set has clients write values as fast as they can, and counts what they are told.
+// burst has clients write values as fast as they can, and counts what they are told.
 func (f *fullDisks) burst(value, each int) (applied, refused int) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -65,7 +65,7 @@ func (f *fullDisks) burst(value, each int) (applied, refused int) {
 			for j := range each {
 				var b command.Batch
 				b.Add(command.Args{[]byte("SET"), fmt.Appendf(nil, "k%d.%d", i, j), make([]byte, value)})
-				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 				replies, err := g.Propose(ctx, b)
 				cancel()
 				mu.Lock()
@@ -100,7 +100,7 @@ func TestBurstDoesNotFillTheDisk(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newBurst(t, len(free), reserve, free)
 			c.leader()
-			applied, refused := c.burst(256<<10, 30)
+			applied, refused := c.burst(256<<10, 12)
 			if applied == 0 || refused == 0 {
 				t.Errorf("%d applied, %d refused", applied, refused)
 			}
