@@ -94,8 +94,8 @@ func TestUnreadArgumentsAreCopied(t *testing.T) {
 		_, addr := start(t, f, plain)
 		c := dial(t, addr)
 		var want bytes.Buffer
-		for i := range 400 {
-			v := bytes.Repeat([]byte{'a' + byte(i%26)}, 30<<10+i*200)
+		for i := range 150 {
+			v := bytes.Repeat([]byte{'a' + byte(i%26)}, 30<<10+i*500)
 			if _, err := c.Write(resp.AppendCommand(nil, [][]byte{[]byte("ECHO"), v})); err != nil {
 				t.Fatal(err)
 			}
