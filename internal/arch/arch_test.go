@@ -42,7 +42,8 @@ func mayImport() map[string][]string {
 		"internal/arch":       {},
 		"internal/e2e":        {"client", "resp"}, // real processes, through public interfaces only
 		"internal/readme":     {},
-		"fsm/lock":            {"internal/mutant"},
+		"fsm/wait":            {},
+		"fsm/lock":            {"fsm/wait", "internal/mutant"},
 		"fsm/command":         {"fsm/lock", "store", "resp", "internal/bulk", "internal/mutant"},
 		"snapshot":            {"internal/disk", "store", "internal/failpoint", "internal/mutant"},
 		"transport":           {"resp", "internal/clock", "internal/failpoint", "internal/bulk", "internal/mutant"},
@@ -80,7 +81,9 @@ func seesRaft() []string {
 
 // pure lists the packages that run inside the replicated state machine: every
 // replica must compute the same from the same log.
-func pure() []string { return []string{"store", "store/value/hash", "fsm/command", "fsm/lock"} }
+func pure() []string {
+	return []string{"store", "store/value/hash", "fsm/command", "fsm/lock", "fsm/wait"}
+}
 
 type goPackage struct {
 	ImportPath string
