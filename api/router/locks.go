@@ -10,6 +10,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/fsm/wait"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -89,9 +90,9 @@ type lockRequest struct {
 	once  string
 	until time.Time // the end of the wait
 
-	outcome       <-chan lock.Event
-	stopExpecting func()
-	unsure        bool // where the token stands could not be found out
+	outcome      <-chan wait.Event // nil: events may have been missed, see look
+	stopWatching func()
+	unsure       bool // where the token stands could not be found out
 }
 
 // Lock takes a lock, waiting for it as long as req says. once is an idempotency
@@ -106,11 +107,11 @@ func (r *Router) Lock(ctx context.Context, s *Session, req lock.Request, once st
 		return LockResult{Err: refused}
 	}
 	req.Token = newToken()
-	req.Node, req.Boot = sh.Origin()
+	req.Node, req.Boot = r.node.Origin(sh.ID())
 	l := &lockRequest{r: r, s: s, shard: sh, req: req, once: once}
 	l.until = time.Now().Add(time.Duration(req.WaitMillis) * time.Millisecond)
 	l.expect(req.Token)
-	defer func() { l.stopExpecting() }()
+	defer func() { l.stopWatching() }()
 	status, result := l.ask(ctx, once)
 	if status != command.LockQueued {
 		return result
@@ -127,7 +128,7 @@ func (r *Router) Lock(ctx context.Context, s *Session, req lock.Request, once st
 // expect listens for what becomes of a token.
 func (l *lockRequest) expect(token string) {
 	l.req.Token = token
-	l.outcome, l.stopExpecting = l.shard.ExpectGrant(token)
+	l.outcome, l.stopWatching = l.shard.Watch(lock.Outcome(token))
 }
 
 // shardOfLock routes a lock by its name, as a key is.
@@ -172,7 +173,7 @@ func (l *lockRequest) ask(ctx context.Context, once string) (status int64, resul
 		return command.LockHeld, LockResult{Err: resp.Err("INDOUBT the shard's answer makes no sense")}
 	}
 	if first := string(v.Elems[4].Str); first != q.Token { // that of the first try
-		l.stopExpecting()
+		l.stopWatching()
 		l.expect(first)
 	}
 	g := lock.Grant{Fence: uint64(v.Elems[1].Int), ExpiresAt: v.Elems[2].Int}
@@ -235,8 +236,8 @@ func (l *lockRequest) wait(ctx context.Context) LockResult {
 	defer poll.Stop()
 	for {
 		select {
-		case e := <-l.outcome:
-			if result, done := l.ended(ctx, e); done {
+		case e, ok := <-l.outcome:
+			if result, done := l.heard(ctx, e, ok); done {
 				return l.unlessGone(ctx, result)
 			}
 		case <-over.C:
@@ -246,7 +247,7 @@ func (l *lockRequest) wait(ctx context.Context) LockResult {
 				return l.clientGone()
 			}
 			if l.unsure {
-				if result, done := l.lookAgain(ctx); done {
+				if result, done := l.missed(ctx); done {
 					return l.unlessGone(ctx, result)
 				}
 			}
@@ -293,11 +294,19 @@ func (l *lockRequest) stop(ctx context.Context) LockResult {
 	return result
 }
 
-// ended judges an event of the token.
-func (l *lockRequest) ended(ctx context.Context, e lock.Event) (LockResult, bool) {
+// heard takes what the shard tells of the token, and reports whether the wait is over.
+func (l *lockRequest) heard(ctx context.Context, told wait.Event, ok bool) (result LockResult, done bool) {
+	if !ok {
+		l.outcome = nil
+		if l.unsure { // it has looked in vain just now, and looks again soon
+			return LockResult{}, false
+		}
+		return l.missed(ctx)
+	}
+	e, _ := told.What.(lock.Event)
 	switch {
 	case e.Kind == lock.EventGranted:
-		l.s.noteWrite(e.Index) // unknown, 0, when another node told of it
+		l.s.noteWrite(told.Index) // unknown, 0, when another node told of it
 		return l.granted(lock.Grant{Fence: e.Fence, ExpiresAt: e.ExpiresAt}), true
 	case e.Kind == lock.EventWaiterGone && e.Reason == lock.NodeGone:
 		return LockResult{Err: errLostPlace}, true
@@ -305,6 +314,16 @@ func (l *lockRequest) ended(ctx context.Context, e lock.Event) (LockResult, bool
 		return l.again(ctx)
 	case e.Kind == lock.EventWaiterGone:
 		return LockResult{}, true
+	}
+	return l.lookAgain(ctx)
+}
+
+// missed looks where the token stands when events may have been missed, and listens
+// again before that if need be.
+func (l *lockRequest) missed(ctx context.Context) (result LockResult, done bool) {
+	if l.outcome == nil {
+		l.stopWatching()
+		l.expect(l.req.Token)
 	}
 	return l.lookAgain(ctx)
 }
@@ -396,7 +415,7 @@ func (l *lockRequest) cancel(args command.Args, patience time.Duration) {
 }
 
 // LockEvents follows a lock's grants and losses as this node learns of them; see
-// Shard.WatchLock.
-func (r *Router) LockEvents(name string) (events <-chan lock.Event, stop func()) {
-	return r.shards[r.slots[store.Slot([]byte(name))]].WatchLock(name)
+// Shard.Watch.
+func (r *Router) LockEvents(name string) (events <-chan wait.Event, stop func()) {
+	return r.shards[r.slots[store.Slot([]byte(name))]].Watch(lock.Topic(name))
 }

@@ -458,9 +458,9 @@ func TestWatchingALock(t *testing.T) {
 	script(t, r, s, "UNLOCK l "+token+" => 1\n")
 	for _, want := range []lock.EventKind{lock.EventGranted, lock.EventLost} {
 		select {
-		case e := <-events:
-			if e.Kind != want || e.Name != "l" || e.Owner != "me" || e.Token != "" {
-				t.Errorf("event %+v", e)
+		case told := <-events:
+			if e := told.What.(lock.Event); e.Kind != want || e.Name != "l" || e.Owner != "me" || e.Token != "" {
+				t.Errorf("event %+v", told)
 			}
 		case <-time.After(10 * time.Second):
 			t.Fatal("no event")

@@ -40,8 +40,8 @@ func (t *Table) AppendTo(b []byte) []byte {
 
 func (t *Table) appendLock(b []byte, l *held) []byte {
 	b = appendStrings(b, l.name, l.token, l.owner)
-	b = appendUvarints(b, uint64(l.ttl), l.fence, uint64(l.timer.At), uint64(t.queues.Len(topic(l.name))))
-	for w := range t.queues.At(topic(l.name)) {
+	b = appendUvarints(b, uint64(l.ttl), l.fence, uint64(l.timer.At), uint64(t.queues.Len(Topic(l.name))))
+	for w := range t.queues.At(Topic(l.name)) {
 		ttl, owner := wants(w)
 		b = appendStrings(b, w.ID, owner)
 		b = appendUvarints(b, uint64(ttl), uint64(w.Deadline))
@@ -111,7 +111,7 @@ func (t *Table) decodeLock(d *decoder) {
 	for n := d.count(6); n > 0 && !d.failed; n-- {
 		token, owner, ttl, deadline := d.string(), d.string(), int64(d.uvarint()), int64(d.uvarint())
 		from := wait.Session{Node: d.string(), Boot: d.uvarint()}
-		if d.failed || !t.queues.Join(newWaiter(token, owner, ttl, deadline, from), topic(l.name)) {
+		if d.failed || !t.queues.Join(newWaiter(token, owner, ttl, deadline, from), Topic(l.name)) {
 			d.failed = true
 			return
 		}

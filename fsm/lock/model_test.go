@@ -207,7 +207,7 @@ func compare(t *rapid.T, n *naive, tab *Table) {
 		if !held || info.Fence != l.fence || info.ExpiresAt != l.ends || info.Owner != l.owner || info.Waiters != len(l.queue) {
 			t.Fatalf("%s is %v %+v, want %+v", name, held, info, l)
 		}
-		queue := slices.Collect(tab.queues.At(topic(name)))
+		queue := slices.Collect(tab.queues.At(Topic(name)))
 		for i, w := range l.queue {
 			if i == len(queue) || queue[i].ID != w.token || queue[i].Deadline != w.deadline {
 				t.Fatalf("%s: the queue differs at %s", name, w.token)

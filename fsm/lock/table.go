@@ -137,14 +137,14 @@ func (t *Table) Acquire(now int64, r Request) (status Status, g Grant, holder st
 	switch {
 	case l != nil && l.token == r.Token:
 		return Granted, t.grant(l), l.owner
-	case l != nil && t.queues.Find(topic(r.Name), r.Token) != nil:
+	case l != nil && t.queues.Find(Topic(r.Name), r.Token) != nil:
 		return Queued, t.grant(l), l.owner
 	case l != nil && r.WaitMillis == 0:
 		return Held, t.grant(l), l.owner
 	case t.Bytes()+cost(r.Name, r.Token, r.Owner) > maxBytes:
 		return Full, Grant{}, ""
 	case l != nil:
-		t.queues.Join(waiterOf(&r, now), topic(l.name))
+		t.queues.Join(waiterOf(&r, now), Topic(l.name))
 		return Queued, t.grant(l), l.owner
 	}
 	l = &held{name: r.Name}
@@ -156,7 +156,7 @@ func (t *Table) Acquire(now int64, r Request) (status Status, g Grant, holder st
 
 // put makes l one of the locks.
 func (t *Table) put(l *held) {
-	l.timer.Topic, l.timer.Of = topic(l.name), l
+	l.timer.Topic, l.timer.Of = Topic(l.name), l
 	t.locks[l.name] = l
 	t.order.add(l)
 }
@@ -229,7 +229,7 @@ func (t *Table) Cancel(now int64, name, token []byte, release bool) (Grant, bool
 	case l.token == string(token):
 		t.lose(l, now, Released)
 	default:
-		if w := t.queues.Find(topic(l.name), string(token)); w != nil {
+		if w := t.queues.Find(Topic(l.name), string(token)); w != nil {
 			t.drop(w, Cancelled)
 		}
 	}
@@ -240,7 +240,7 @@ func (t *Table) Cancel(now int64, name, token []byte, release bool) (Grant, bool
 func (t *Table) lose(l *held, now int64, why Reason) {
 	t.emit(Event{Kind: EventLost, Reason: why, Name: l.name, Owner: l.owner, Fence: l.fence})
 	t.bytes -= cost(l.name, l.token, l.owner)
-	for w := range t.queues.At(topic(l.name)) {
+	for w := range t.queues.At(Topic(l.name)) {
 		if w.Deadline <= now {
 			t.drop(w, TimedOut)
 			continue
@@ -316,7 +316,7 @@ func (t *Table) Stands(name, token string) (Status, Grant) {
 	case l == nil:
 	case l.token == token:
 		return Granted, t.grant(l)
-	case t.queues.Find(topic(name), token) != nil:
+	case t.queues.Find(Topic(name), token) != nil:
 		return Queued, Grant{}
 	}
 	return Held, Grant{}
@@ -341,7 +341,7 @@ func (t *Table) Info(name []byte) (Info, bool) {
 }
 
 func (t *Table) info(l *held) Info {
-	return Info{Grant: t.grant(l), Owner: l.owner, TTLMillis: l.ttl, Ends: l.timer.At, Waiters: t.queues.Len(topic(l.name))}
+	return Info{Grant: t.grant(l), Owner: l.owner, TTLMillis: l.ttl, Ends: l.timer.At, Waiters: t.queues.Len(Topic(l.name))}
 }
 
 // NextDue returns when the next grant or wait is over; ok is false if none is.

@@ -6,9 +6,6 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/wait"
 )
 
-// topic is where those wait who want the lock.
-func topic(name string) wait.Topic { return wait.Topic{Kind: wait.Lock, Key: name} }
-
 // waiterOf is the place in the queue that a request asks for.
 func waiterOf(r *Request, now int64) *wait.Waiter {
 	return newWaiter(r.Token, r.Owner, r.TTLMillis, now+r.WaitMillis, wait.Session{Node: r.Node, Boot: r.Boot})

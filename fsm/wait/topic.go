@@ -11,8 +11,12 @@ type Kind uint8
 
 // Kinds of topics.
 const (
-	Lock Kind = iota + 1 // the lock of the name Key
+	Lock    Kind = iota + 1 // the lock of the name Key; its events are lock.Event
+	Outcome                 // what becomes of the waiter with the ID Key: it is watched, nobody waits at it
 )
+
+// Once reports whether the first event of a topic says all that there is to be told.
+func (k Kind) Once() bool { return k == Outcome }
 
 // Topic is something that can be waited for.
 type Topic struct {

@@ -50,7 +50,8 @@ func mayImport() map[string][]string {
 		"shard/raftlog":       {"internal/disk", "internal/failpoint", "internal/invariant", "internal/mutant"},
 		"fsm":                 {"fsm/command", "store", "snapshot", "internal/failpoint", "internal/bulk"},
 		"shard/logclock":      {},
-		"shard":               {"fsm", "shard/raftlog", "shard/logclock", "snapshot", "transport"},
+		"shard/notify":        {"fsm/wait"},
+		"shard":               {"fsm", "shard/raftlog", "shard/logclock", "shard/notify", "snapshot", "transport"},
 		"shard/sim":           {"shard"}, // for tests alone
 		"api/clientmem":       {},
 		"api/router":          {"api/clientmem", "fsm/command", "resp"},
