@@ -54,7 +54,8 @@ func mayImport() map[string][]string {
 		"shard":               {"fsm", "shard/raftlog", "shard/logclock", "shard/notify", "snapshot", "transport"},
 		"shard/sim":           {"shard"}, // for tests alone
 		"api/clientmem":       {},
-		"api/router":          {"api/clientmem", "fsm/command", "resp"},
+		"api/waiting":         {"fsm/command", "resp"},
+		"api/router":          {"api/clientmem", "api/waiting", "fsm/command", "resp"},
 		"api/httpapi":         {"api/router", "fsm/command", "resp"},
 		"api/respapi":         {"api/router", "fsm/command", "resp"},
 		"client":              {"resp"},
