@@ -116,6 +116,12 @@ func (c *fakeClient) Gone() bool {
 	return c.gone
 }
 
+func (c *fakeClient) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gone = true
+}
+
 func (c *fakeClient) HangUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -195,9 +201,9 @@ func TestWaitEnds(t *testing.T) {
 			func(s *fakeShard) { s.cancel = resp.Array(resp.Int(9), resp.Int(1)) },
 			func(*scene) {}, 1100 * time.Millisecond, got, undone,
 		},
-		"client gone":   {nil, func(s *scene) { s.client.gone = true }, 500 * time.Millisecond, failed("TRYAGAIN"), undone},
+		"client gone":   {nil, func(s *scene) { s.client.leave() }, 500 * time.Millisecond, failed("TRYAGAIN"), undone},
 		"node stops":    {nil, func(s *scene) { close(s.stopping) }, 300 * time.Millisecond, failed("TRYAGAIN"), undone},
-		"gone, granted": {nil, func(s *scene) { s.client.gone = true; s.tell(grant) }, 300 * time.Millisecond, failed("TRYAGAIN"), undone},
+		"gone, granted": {nil, func(s *scene) { s.client.leave(); s.tell(grant) }, 300 * time.Millisecond, failed("TRYAGAIN"), undone},
 		"events missed, then granted": {nil, func(s *scene) {
 			s.watchers.Missed()
 			synctest.Wait()
@@ -253,7 +259,7 @@ func TestTakingBackEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := blockedScene(t, func(s *fakeShard) { s.silent = errors.New("no leader") })
-				s.client.gone = true
+				s.client.leave()
 				<-s.result
 				synctest.Wait()
 				c.happens(s)
