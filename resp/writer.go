@@ -53,15 +53,32 @@ func (w *Writer) WriteValue(v Value) error {
 
 func (w *Writer) writeLong(b []byte) error {
 	w.buf = appendHeader(w.buf, '$', int64(len(b)))
-	if w.Flush() != nil {
-		return w.err
-	}
+	w.writeDirect(b)
+	w.buf = append(w.buf, '\r', '\n')
+	return w.err
+}
+
+// writeDirect writes what is buffered, and b after it.
+func (w *Writer) writeDirect(b []byte) {
+	_ = w.Flush()
 	for len(b) > 0 && w.err == nil {
 		n := min(len(b), directPiece)
 		w.write(b[:n])
 		b = b[n:]
 	}
-	w.buf = append(w.buf, '\r', '\n')
+}
+
+// WriteEncoded writes replies that are encoded already. It may write to the underlying
+// writer.
+func (w *Writer) WriteEncoded(b []byte) error {
+	if len(b) >= directBytes {
+		w.writeDirect(b)
+		return w.err
+	}
+	w.buf = append(w.buf, b...)
+	if len(w.buf) >= flushBytes {
+		return w.Flush()
+	}
 	return w.err
 }
 
