@@ -199,3 +199,19 @@ func TestDecodeBinaryRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestEncodedRepliesKeepTheirPlace, short ones and those that are written from where they are.
+func TestEncodedRepliesKeepTheirPlace(t *testing.T) {
+	var out bytes.Buffer
+	w, want := NewWriter(&out), []byte(nil)
+	for i, size := range []int{1, directBytes, 10, 3 * directPiece, flushBytes} {
+		short, encoded := Int(int64(i)), Append(nil, Bulk(bytes.Repeat([]byte{'e'}, size)), 2)
+		if err := errors.Join(w.WriteValue(short), w.WriteEncoded(encoded)); err != nil {
+			t.Fatal(err)
+		}
+		want = append(Append(want, short, 2), encoded...)
+	}
+	if err := w.Flush(); err != nil || !bytes.Equal(out.Bytes(), want) {
+		t.Errorf("%d bytes, want %d, %v", out.Len(), len(want), err)
+	}
+}

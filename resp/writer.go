@@ -68,19 +68,38 @@ func (w *Writer) WriteValue(v Value) error {
 
 func (w *Writer) writeLong(b []byte) error {
 	w.buf = appendHeader(w.buf, '$', int64(len(b)))
-	if w.Flush() != nil {
-		return w.err
-	}
 	to := w.w.Write
 	if len(b) >= KeptBytes { // a shorter one may be an argument, whose memory is used again
 		to = w.long
+	}
+	w.writeDirect(b, to)
+	w.buf = append(w.buf, '\r', '\n')
+	return w.err
+}
+
+// writeDirect writes what is buffered, and b after it by to.
+func (w *Writer) writeDirect(b []byte, to func([]byte) (int, error)) {
+	if w.Flush() != nil {
+		return
 	}
 	for len(b) > 0 && w.err == nil {
 		n := min(len(b), directPiece)
 		w.write(b[:n], to)
 		b = b[n:]
 	}
-	w.buf = append(w.buf, '\r', '\n')
+}
+
+// WriteEncoded writes replies that are encoded already. It may write to the underlying
+// writer.
+func (w *Writer) WriteEncoded(b []byte) error {
+	if len(b) >= directBytes {
+		w.writeDirect(b, w.w.Write)
+		return w.err
+	}
+	w.buf = append(w.buf, b...)
+	if len(w.buf) >= flushBytes {
+		return w.Flush()
+	}
 	return w.err
 }
 

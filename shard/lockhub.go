@@ -8,11 +8,10 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/fsm/wait"
+	"github.com/lockstepkv/lockstep/shard/notify"
 	"github.com/lockstepkv/lockstep/transport"
 )
-
-// watchBuffer is how many events a watcher may be behind.
-const watchBuffer = 64
 
 // maxHeld bounds the events that wait to be told; see told. Beyond it they are
 // dropped, and everybody looks for himself.
@@ -24,18 +23,20 @@ const maxHeld = 1 << 16
 // waits, at once. Either may come first: a grant holds as soon as one replica has
 // applied it.
 type lockHub struct {
-	g     *Group
-	nudge chan struct{} // capacity 1: something is held
+	g        *Group
+	nudge    chan struct{} // capacity 1: something is held
+	watchers notify.Watchers
 
-	mu      sync.Mutex
-	held    []lock.Event                            // guarded by mu; may not be told yet
-	waits   map[string][]chan lock.Event            // guarded by mu; by token
-	watches map[string]map[chan lock.Event]struct{} // guarded by mu; by name
+	mu   sync.Mutex
+	held []heldEvent // guarded by mu; may not be told yet
 }
 
-func newLockHub(g *Group) *lockHub {
-	return &lockHub{g: g, nudge: make(chan struct{}, 1), waits: make(map[string][]chan lock.Event), watches: make(map[string]map[chan lock.Event]struct{})}
+type heldEvent struct {
+	lock.Event
+	index uint64
 }
+
+func newLockHub(g *Group) *lockHub { return &lockHub{g: g, nudge: make(chan struct{}, 1)} }
 
 // changed is the state machine's call: see fsm.Options.OnLocks.
 func (h *lockHub) changed(index uint64, events []lock.Event) {
@@ -47,9 +48,8 @@ func (h *lockHub) changed(index uint64, events []lock.Event) {
 	}
 	h.g.nudgeLockTimer()
 	for _, e := range events {
-		e.Index = index
 		h.g.metrics.lockEvent(e)
-		h.held = append(h.held, e)
+		h.held = append(h.held, heldEvent{e, index})
 	}
 	if len(h.held) > maxHeld {
 		h.lost()
@@ -81,117 +81,31 @@ func (h *lockHub) tellHeldLocked() bool {
 	}
 	term := h.g.told.served.Load()
 	for _, e := range h.held {
-		h.wake(e)
-		h.show(e)
+		for _, notice := range e.Notices(e.index) {
+			h.watchers.Tell(notice)
+		}
 		if h.g.serving.Load() == term && e.Kind == lock.EventGranted && e.Node != "" && e.Node != h.g.self {
-			h.g.wg.Go(func() { h.g.pushGrant(term, e) })
+			h.g.wg.Go(func() { h.g.pushGrant(term, e.Event) })
 		}
 	}
 	h.held = nil
 	return true
 }
 
-// wake tells who waits with the event's token; mu is held.
-func (h *lockHub) wake(e lock.Event) {
-	if e.Token == "" {
-		return
-	}
-	for _, ch := range h.waits[e.Token] {
-		select {
-		case ch <- e:
-		default: // it was told already
-		}
-	}
-}
-
-// show tells who watches the event's lock; mu is held. Who is too far behind
-// misses what comes next, and is told that by the end of the channel.
-func (h *lockHub) show(e lock.Event) {
-	if e.Kind == lock.EventWaiterGone {
-		return
-	}
-	e.Token = "" // the holder's secret
-	for ch := range h.watches[e.Name] {
-		select {
-		case ch <- e:
-		default:
-			h.dropWatch(e.Name, ch)
-		}
-	}
-}
-
 // lost is called, with mu held, when a snapshot was restored, and nobody knows what
-// happened in between. Waiters look again; watchers begin again.
+// happened in between. Everybody looks again.
 func (h *lockHub) lost() {
 	h.held = nil
-	for _, list := range h.waits {
-		for _, ch := range list {
-			select {
-			case ch <- lock.Event{}:
-			default:
-			}
-		}
-	}
-	for name, set := range h.watches {
-		for ch := range set {
-			h.dropWatch(name, ch)
-		}
-	}
+	h.watchers.Missed()
 }
 
-func (h *lockHub) dropWatch(name string, ch chan lock.Event) {
-	if _, there := h.watches[name][ch]; !there {
-		return
-	}
-	close(ch)
-	if delete(h.watches[name], ch); len(h.watches[name]) == 0 {
-		delete(h.watches, name)
-	}
+// Watch follows what happens at a topic as this replica applies it, and of an outcome as
+// soon as the leader tells of it. The channel is closed when events were missed.
+func (g *Group) Watch(topic wait.Topic) (events <-chan wait.Event, stop func()) {
+	return g.locks.watchers.Watch(topic)
 }
 
-// ExpectGrant listens for what becomes of a request with the given token, which
-// the caller is about to send. The channel gets one event: a grant, the end of
-// the wait, or one without a kind when events may have been missed.
-func (g *Group) ExpectGrant(token string) (outcome <-chan lock.Event, stop func()) {
-	h, ch := g.locks, make(chan lock.Event, 1)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.waits[token] = append(h.waits[token], ch)
-	return ch, func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		list := h.waits[token]
-		for i := range list {
-			if list[i] == ch {
-				list[i] = list[len(list)-1]
-				h.waits[token] = list[:len(list)-1]
-				break
-			}
-		}
-		if len(h.waits[token]) == 0 {
-			delete(h.waits, token)
-		}
-	}
-}
-
-// WatchLock follows the grants and losses of a lock as this replica applies them.
-// The channel is closed when events were missed.
-func (g *Group) WatchLock(name string) (events <-chan lock.Event, stop func()) {
-	h, ch := g.locks, make(chan lock.Event, watchBuffer)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.watches[name] == nil {
-		h.watches[name] = make(map[chan lock.Event]struct{})
-	}
-	h.watches[name][ch] = struct{}{}
-	return ch, func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.dropWatch(name, ch)
-	}
-}
-
-// Origin names this life of this node, which requests for locks carry.
+// Origin names this life of this node in the shard, which those who wait carry.
 func (g *Group) Origin() (node string, boot uint64) { return g.self, g.boot }
 
 // pushTimeout bounds the message that tells of a grant. It saves the waiter a few
@@ -232,9 +146,7 @@ func (g *Group) answerGranted(msg []byte) error {
 	if !g.told.may() || g.told.served.Load() != term {
 		return nil
 	}
-	h := g.locks
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.wake(lock.Event{Kind: lock.EventGranted, Token: string(token), Fence: fence, ExpiresAt: int64(at)})
+	grant := lock.Event{Kind: lock.EventGranted, Token: string(token), Fence: fence, ExpiresAt: int64(at)}
+	g.locks.watchers.Tell(wait.Event{Topic: lock.Outcome(grant.Token), What: grant})
 	return nil
 }

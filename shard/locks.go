@@ -7,6 +7,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/fsm/wait"
 )
 
 // lockTimerRest is the longest the lock timer sleeps.
@@ -62,17 +63,17 @@ const absentAfter = 3 * time.Second
 // dropAbsentWaiters takes clients of nodes that are gone out of the queues.
 // absent remembers since when a node has been out of reach.
 func (g *Group) dropAbsentWaiters(ctx context.Context, absent map[string]time.Duration) {
-	var nodes []lock.NodeBoot
+	var waiting []wait.Session
 	g.fsm.InspectLocks(func(t *lock.Table) {
 		if t.Waiters() > 0 {
-			nodes = t.WaitingNodes()
+			waiting = t.WaitingSessions()
 		}
 	})
-	if len(nodes) == 0 {
+	if len(waiting) == 0 {
 		clear(absent)
 		return
 	}
-	for _, n := range nodes {
+	for _, n := range waiting {
 		if n.Node == g.self && n.Boot == g.boot {
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/fsm/wait"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -17,20 +18,20 @@ const grantPatience = 15 * time.Second
 // lockWaiter is a client of a node that has asked for a lock.
 type lockWaiter struct {
 	node, token string
-	outcome     <-chan lock.Event
+	outcome     <-chan wait.Event
 }
 
 // ask sends a request for a lock through a node, the way its router does. The
 // reply's first element is checked: "1" granted, "2" queued.
-func (c *cluster) ask(node, name, token string, ttl, wait time.Duration, status string) *lockWaiter {
+func (c *cluster) ask(node, name, token string, ttl, patience time.Duration, status string) *lockWaiter {
 	c.t.Helper()
 	g := c.group(node)
 	w := &lockWaiter{node: node, token: token}
 	var stop func()
-	w.outcome, stop = g.ExpectGrant(token)
+	w.outcome, stop = g.Watch(lock.Outcome(token))
 	c.t.Cleanup(stop)
 	origin, boot := g.Origin()
-	v, err := c.run(node, fmt.Sprintf("LS.LOCK %s %d me %d %s %s %d", name, ttl.Milliseconds(), wait.Milliseconds(), token, origin, boot))
+	v, err := c.run(node, fmt.Sprintf("LS.LOCK %s %d me %d %s %s %d", name, ttl.Milliseconds(), patience.Milliseconds(), token, origin, boot))
 	if err != nil || len(v.Elems) != 5 || fmt.Sprint(v.Elems[0].Int) != status {
 		c.t.Fatalf("lock %s for %s on %s: %v %v, want status %s", name, token, node, v, err, status)
 	}
@@ -42,7 +43,7 @@ func (w *lockWaiter) next(t *testing.T) lock.Event {
 	t.Helper()
 	select {
 	case e := <-w.outcome:
-		return e
+		return e.What.(lock.Event)
 	case <-time.After(grantPatience):
 		t.Fatalf("%s on %s hears nothing", w.token, w.node)
 		return lock.Event{}
@@ -174,7 +175,7 @@ func TestGrantIsPushed(t *testing.T) {
 		}
 		return nil
 	})
-	watched, stop := c.group(slow).WatchLock("l")
+	watched, stop := c.group(slow).Watch(lock.Topic("l"))
 	defer stop()
 	var fence uint64
 	c.group(slow).fsm.InspectLocks(func(*lock.Table) { // nothing is applied meanwhile
@@ -192,7 +193,8 @@ func TestGrantIsPushed(t *testing.T) {
 		{Kind: lock.EventGranted, Name: "l", Owner: "me", Fence: fence},
 	} {
 		select {
-		case e := <-watched:
+		case told := <-watched:
+			e := told.What.(lock.Event)
 			if e.Kind != want.Kind || e.Reason != want.Reason || e.Owner != want.Owner || e.Token != "" || want.Fence != 0 && e.Fence != want.Fence {
 				t.Errorf("watching shows %+v, want %+v", e, want)
 			}

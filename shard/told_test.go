@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/fsm/wait"
 )
 
 // newTestHub returns the hub of a group whose Raft is in *term.
@@ -16,10 +17,13 @@ func newTestHub(term *uint64) *lockHub {
 	return g.locks
 }
 
-func heard(ch <-chan lock.Event) (e lock.Event, ok bool) {
+func heard(ch <-chan wait.Event) (e heldEvent, ok bool) {
 	select {
-	case e = <-ch:
-		return e, true
+	case told, open := <-ch:
+		if !open {
+			return e, false
+		}
+		return heldEvent{told.What.(lock.Event), told.Index}, true
 	default:
 		return e, false
 	}
@@ -31,9 +35,9 @@ func TestGrantIsNotToldBeforeItsTermServes(t *testing.T) {
 	term := uint64(4)
 	h := newTestHub(&term)
 	h.g.told.serves(4)
-	waiter, stop := h.g.ExpectGrant("a")
+	waiter, stop := h.g.Watch(lock.Outcome("a"))
 	defer stop()
-	watcher, end := h.g.WatchLock("l")
+	watcher, end := h.g.Watch(lock.Topic("l"))
 	defer end()
 
 	term = 5 // elected, silent; it commits what the leader before had sent
@@ -55,7 +59,7 @@ func TestGrantIsNotToldBeforeItsTermServes(t *testing.T) {
 	if !h.tellHeld() {
 		t.Fatal("held although the term serves")
 	}
-	if e, ok := heard(waiter); !ok || e.Fence != 1 || e.Index != 10 {
+	if e, ok := heard(waiter); !ok || e.Fence != 1 || e.index != 10 {
 		t.Errorf("the waiter was told %+v, %v", e, ok)
 	}
 	for _, want := range []lock.EventKind{lock.EventGranted, lock.EventLost} {
@@ -68,15 +72,15 @@ func TestGrantIsNotToldBeforeItsTermServes(t *testing.T) {
 func TestEventsBeyondTheBoundMakeWaitersLook(t *testing.T) {
 	term := uint64(4)
 	h := newTestHub(&term)
-	waiter, stop := h.g.ExpectGrant("a")
+	waiter, stop := h.g.Watch(lock.Outcome("a"))
 	defer stop()
-	watcher, end := h.g.WatchLock("l")
+	watcher, end := h.g.Watch(lock.Topic("l"))
 	defer end()
 	for i := range maxHeld + 1 {
 		h.changed(uint64(i+1), []lock.Event{{Kind: lock.EventLost, Name: "l"}})
 	}
-	if e, ok := heard(waiter); !ok || e.Kind != 0 {
-		t.Errorf("told %+v, %v; want an event without a kind", e, ok)
+	if _, open := <-waiter; open {
+		t.Error("who waits does not learn that events were missed")
 	}
 	if _, open := <-watcher; open {
 		t.Error("who watches does not learn that events were missed")
@@ -91,7 +95,7 @@ func TestPushedGrantOfAnotherTermIsNotTold(t *testing.T) {
 	term := uint64(5)
 	h := newTestHub(&term)
 	h.g.told.serves(5)
-	waiter, stop := h.g.ExpectGrant("a")
+	waiter, stop := h.g.Watch(lock.Outcome("a"))
 	defer stop()
 	if err := h.g.answerGranted(append([]byte{4, 1, 1}, "a"...)); err != nil {
 		t.Fatal(err)

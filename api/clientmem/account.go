@@ -18,6 +18,7 @@ const (
 	Watch              // keys of WATCH
 	Body               // an HTTP request's body, and what is decoded from it
 	Stream             // what a backup holds while it is sent
+	Push               // what a client is told unasked and has not taken
 	kinds
 )
 

@@ -88,7 +88,7 @@ type Figures struct {
 func (f Figures) ByName() map[string]int64 {
 	return map[string]int64{
 		"connections": f.Total - f.sum() + f.Of[Base], "query": f.Of[Query], "reply": f.Of[Reply], "unread": f.Of[Unread],
-		"queue": f.Of[Queue], "watch": f.Of[Watch], "body": f.Of[Body], "stream": f.Of[Stream],
+		"queue": f.Of[Queue], "watch": f.Of[Watch], "body": f.Of[Body], "stream": f.Of[Stream], "push": f.Of[Push],
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/api/waiting"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
@@ -155,7 +156,7 @@ func (a *api) acquireLock(w http.ResponseWriter, r *http.Request) {
 
 // failHeld says who holds the lock. After a wait that is asked anew, and may not
 // be known.
-func (a *api) failHeld(w http.ResponseWriter, r *http.Request, s *router.Session, name string, got router.LockResult) {
+func (a *api) failHeld(w http.ResponseWriter, r *http.Request, s *router.Session, name string, got waiting.LockResult) {
 	p := heldProblem{
 		problem: problem{Status: http.StatusConflict, Code: "lock_held", Detail: "the lock is held by somebody else"},
 		Holder:  got.Holder, Fence: got.Fence, ExpiresAt: got.ExpiresAt,

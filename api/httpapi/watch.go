@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/fsm/wait"
 )
 
 // watchBeat is how often a stream says that it is alive.
@@ -69,14 +70,15 @@ type stream struct {
 	flush *http.ResponseController
 }
 
-func (s stream) event(e lock.Event) error {
+func (s stream) event(told wait.Event) error {
+	e, _ := told.What.(lock.Event)
 	switch e.Kind {
 	case lock.EventGranted:
-		return s.send("granted", e.Index, map[string]any{
+		return s.send("granted", told.Index, map[string]any{
 			"name": e.Name, "fence": e.Fence, "owner": e.Owner, "expires_at_ms": e.ExpiresAt,
 		})
 	case lock.EventLost:
-		return s.send("lost", e.Index, map[string]any{
+		return s.send("lost", told.Index, map[string]any{
 			"name": e.Name, "fence": e.Fence, "owner": e.Owner, "reason": e.Reason.String(),
 		})
 	}

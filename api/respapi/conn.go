@@ -48,6 +48,7 @@ type conn struct {
 	outMu sync.Mutex
 	w     *resp.Writer // guarded by outMu
 	out   *output      // written to under outMu
+	push  *pushes      // taken from under outMu
 
 	phase   atomic.Uint32
 	since   atomic.Uint32 // tick at which the read began that is blocked now
@@ -75,12 +76,20 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c.r = resp.NewReader(source{c}, s.opt.Limits)
 	c.out = newOutput(c)
 	c.w = resp.NewWriter(c.out)
-	kill := func() { c.expel("it was told to go") }
-	c.sess = s.opt.Backend.Open(nc.RemoteAddr().String(), nc.LocalAddr().String(), kill, func() bool { return peerGone(nc) })
+	c.push = &pushes{c: c}
+	c.sess = s.opt.Backend.Open(nc.RemoteAddr().String(), nc.LocalAddr().String(), peer{c})
 	c.mem = c.sess.Memory()
 	c.mem.Add(clientmem.Base, restBytes)
+	c.push.begin()
 	return c
 }
+
+// peer is the connection as its session sees it.
+type peer struct{ c *conn }
+
+func (p peer) Kill()                    { p.c.expel("it was told to go") }
+func (p peer) Gone() bool               { return peerGone(p.c.nc) }
+func (p peer) Push(encoded []byte) bool { return p.c.push.add(encoded) }
 
 // restBytes is about what a connection takes besides its buffers: its goroutine's
 // stack, the socket, the session.
@@ -149,6 +158,7 @@ func (c *conn) serve() {
 
 // finish lets the client have its replies, though it sends nothing any more.
 func (c *conn) finish() {
+	c.push.end()
 	_ = c.out.finish()
 	c.srv.forget(c)
 	c.sess.Close()
@@ -240,11 +250,14 @@ func (c *conn) settle() (stranger bool) {
 }
 
 func (c *conn) write(out []resp.Value) error {
+	c.outMu.Lock()
+	defer c.outMu.Unlock()
+	if err := c.push.write(); err != nil {
+		return err
+	}
 	if c.sess.Muted() {
 		return nil
 	}
-	c.outMu.Lock()
-	defer c.outMu.Unlock()
 	c.w.SetProto(c.sess.Proto())
 	c.noteReplies(out)
 	for i := range out {
@@ -318,6 +331,10 @@ func (c *conn) wake() { _ = c.nc.SetReadDeadline(time.Unix(1, 0)) }
 func (c *conn) inspect(now, idle, stall uint32) {
 	if began := c.writing.Load(); began != 0 && now-(began-1) >= stall {
 		c.expel("replies are not read")
+		return
+	}
+	if c.push.overdue(now) {
+		c.push.cut()
 		return
 	}
 	phase, age := c.phase.Load(), now-c.since.Load()

@@ -23,6 +23,7 @@ type fake struct {
 	password bool
 	block    chan struct{} // BLOCK waits for it
 	blocked  chan struct{} // BLOCK tells that it waits
+	greeting []byte        // pushed while the session opens
 
 	clients  atomic.Int64
 	rejected atomic.Int64
@@ -33,6 +34,7 @@ type fake struct {
 
 	mu   sync.Mutex
 	last func()             // kill of the newest session; guarded by mu
+	peer Peer               // of the newest session; guarded by mu
 	mems *clientmem.Budget  // guarded by mu; see memory
 	mem  *clientmem.Account // of the newest connection; guarded by mu
 }
@@ -49,13 +51,16 @@ func (f *fake) memory() *clientmem.Budget {
 
 func (f *fake) unread() int64 { return f.memory().Figures().Of[clientmem.Unread] }
 
-func (f *fake) Open(_, _ string, kill func(), _ func() bool) Session {
+func (f *fake) Open(_, _ string, peer Peer) Session {
 	f.clients.Add(1)
-	mem := f.memory().Open(kill)
+	mem := f.memory().Open(peer.Kill)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.last, f.mem = kill, mem
-	return &fakeSession{f: f, mem: mem, proto: 2, auth: f.password}
+	f.last, f.peer, f.mem = peer.Kill, peer, mem
+	if f.greeting != nil {
+		peer.Push(f.greeting)
+	}
+	return &fakeSession{f: f, peer: peer, mem: mem, proto: 2, auth: f.password}
 }
 func (f *fake) Clients() int               { return int(f.clients.Load()) }
 func (f *fake) Tuning() Tuning             { return f.tuning }
@@ -65,6 +70,7 @@ func (f *fake) CountNetwork(in, out int64) { f.in.Add(in); f.out.Add(out) }
 
 type fakeSession struct {
 	f           *fake
+	peer        Peer
 	mem         *clientmem.Account
 	proto       int
 	auth        bool
@@ -90,6 +96,9 @@ func (s *fakeSession) DoPipeline(ctx context.Context, cmds [][][]byte, out []res
 			out = append(out, resp.Bulk(c[1]))
 		case bytes.EqualFold(name, []byte("AUTH")):
 			s.auth = false
+			out = append(out, resp.OK)
+		case bytes.EqualFold(name, []byte("PUSH")): // and the reply after it
+			s.peer.Push(pushed(string(c[1])))
 			out = append(out, resp.OK)
 		case bytes.EqualFold(name, []byte("NIL")):
 			out = append(out, resp.Nil)

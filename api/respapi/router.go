@@ -13,8 +13,8 @@ func FromRouter(r *router.Router) Backend { return routerBackend{r} }
 
 type routerBackend struct{ *router.Router }
 
-func (b routerBackend) Open(remoteAddr, localAddr string, kill func(), gone func() bool) Session {
-	s := b.NewSession(remoteAddr, router.KindRESP, router.WithKill(kill), router.WithGone(gone), router.WithLocalAddr(localAddr))
+func (b routerBackend) Open(remoteAddr, localAddr string, peer Peer) Session {
+	s := b.NewSession(remoteAddr, router.KindRESP, router.WithKill(peer.Kill), router.WithGone(peer.Gone), router.WithLocalAddr(localAddr))
 	return routerSession{Session: s, router: b.Router}
 }
 

@@ -42,6 +42,9 @@ type Options struct {
 	// reads on; then it is cut off.
 	OutputLimit, OutputTotal int64
 	OutputPatience           time.Duration
+	// PushLimits are for what clients are told unasked, default Redis's 32 MiB, and 8 MiB
+	// for a minute.
+	PushLimits PushLimits
 	// Tick is how often connections are inspected. Default 1 s.
 	Tick time.Duration
 }
@@ -55,6 +58,8 @@ const (
 	defaultOutputTotal    = 256 << 20
 	defaultOutputPatience = 10 * time.Second
 )
+
+var defaultPushLimits = PushLimits{Hard: 32 << 20, Soft: 8 << 20, For: time.Minute}
 
 func (o Options) withDefaults() Options {
 	if o.Limits.MaxBulk <= 0 {
@@ -83,6 +88,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OutputPatience <= 0 {
 		o.OutputPatience = defaultOutputPatience
+	}
+	if o.PushLimits == (PushLimits{}) {
+		o.PushLimits = defaultPushLimits
 	}
 	if o.Tick <= 0 {
 		o.Tick = time.Second

@@ -146,7 +146,7 @@ func (r *Router) describe(s *Session) string {
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=0 sub=0 psub=0 ssub=0 multi=%d "+
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=0 oll=%d omem=%d tot-mem=%d events=r cmd=%s user=default redir=-1 resp=%d",
 		s.id, s.addr, s.laddr, s.getName(), int64(now.Sub(s.created).Seconds()), int64(now.Sub(s.LastSeen()).Seconds()), flags,
-		s.queued.Load(), filled, query-filled, m.Args.Load(), multi, reply, reply, m.Pieces.Load(), m.Of(clientmem.Unread), m.Total(), cmd, s.protoSeen.Load())
+		s.queued.Load(), filled, query-filled, m.Args.Load(), multi, reply, reply, m.Pieces.Load(), m.Of(clientmem.Unread)+m.Of(clientmem.Push), m.Total(), cmd, s.protoSeen.Load())
 }
 
 func doClientList(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {

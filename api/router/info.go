@@ -181,7 +181,7 @@ func infoMemory(t *infoText) {
 	mem := t.r.clients.Figures()
 	t.line("mem_clients_slaves", 0)
 	t.line("mem_clients_normal", mem.Total)
-	t.line("mem_clients_output", mem.Of[clientmem.Unread])
+	t.line("mem_clients_output", mem.Of[clientmem.Unread]+mem.Of[clientmem.Push])
 	t.line("maxmemory_clients", set.MaxMemoryClients)
 }
 

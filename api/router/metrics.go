@@ -102,7 +102,7 @@ func descs() metricDescs {
 		failedLogins:  d("failed_logins_total", "Wrong passwords, by protocol.", "protocol"),
 		refusedLogins: d("refused_logins_total", "Passwords not looked at, after too many failures of an address, by protocol.", "protocol"),
 		unread:        d("client_output_bytes", "Replies kept for clients that have not read them yet."),
-		held:          d("clients_memory_bytes", "What clients hold, by what it is for: connections, query, reply, unread (replies), queue (MULTI), watch, body (HTTP), stream.", "kind"),
+		held:          d("clients_memory_bytes", "What clients hold, by what it is for: connections, query, reply, unread (replies), queue (MULTI), watch, body (HTTP), stream, push (what they are told unasked).", "kind"),
 		evicted:       d("evicted_clients_total", "Clients closed because those together held more than maxmemory-clients."),
 		refused:       d("clients_memory_refused_total", "Requests refused because clients held as much as maxmemory-clients."),
 		cuts:          d("client_output_limit_disconnections_total", "Clients cut off because they did not read their replies."),

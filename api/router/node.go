@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/fsm/wait"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -31,15 +31,9 @@ type Shard interface {
 	// CountNoRoom counts a write that was refused so.
 	CountNoRoom()
 
-	// Origin names this life of this node, which requests for locks carry.
-	Origin() (node string, boot uint64)
-	// ExpectGrant listens for what becomes of a request for a lock with the
-	// given token, which the caller is about to propose. The channel gets one
-	// event; one without a kind means that events may have been missed.
-	ExpectGrant(token string) (outcome <-chan lock.Event, stop func())
-	// WatchLock follows the grants and losses of a lock as this node's replica
-	// applies them. The channel is closed when events were missed.
-	WatchLock(name string) (events <-chan lock.Event, stop func())
+	// Watch follows what happens at a topic as this node's replica learns of it,
+	// until stop is called. The channel is closed when events may have been missed.
+	Watch(topic wait.Topic) (events <-chan wait.Event, stop func())
 }
 
 // Node is what the router needs of the node it runs on.
@@ -53,6 +47,8 @@ type Node interface {
 	// IsLeader reports whether this node leads the shard. Must be cheap.
 	IsLeader(shard int) bool
 	TransferLeadership(ctx context.Context, shard int, node string) error
+	// Origin names this life of this node in a shard, which those who wait carry.
+	Origin(shard int) (node string, boot uint64)
 }
 
 // ClusterInfo is this node's view of the cluster.

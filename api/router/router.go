@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
+	"github.com/lockstepkv/lockstep/api/waiting"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -52,7 +53,7 @@ type Router struct {
 	nextSession atomic.Int64
 	counters    counters
 	ops         opsRate
-	background  sync.WaitGroup // what goes on when its client is gone
+	blocked     *waiting.Clients
 	stopping    chan struct{}
 	stopOnce    sync.Once
 	draining    atomic.Bool
@@ -126,6 +127,7 @@ func New(node Node, table *command.Table, cfg Config) (*Router, error) {
 		r.clients = clientmem.New(0)
 	}
 	r.clients.SetLimit(settings.MaxMemoryClients)
+	r.blocked = waiting.New(waiting.Config{RequestTimeout: cfg.RequestTimeout, WriteError: writeError, Stopping: r.stopping})
 	r.SetPasswords(cfg.Passwords)
 	r.logins = newLogins(cfg.Logger)
 	r.buildPlans(table.Specs())
@@ -197,7 +199,7 @@ func (r *Router) Stopping() <-chan struct{} { return r.stopping }
 
 // Wait returns when nothing goes on for clients that are gone. It is called once
 // no client is left, before the shards stop.
-func (r *Router) Wait() { r.background.Wait() }
+func (r *Router) Wait() { r.blocked.Wait() }
 
 // Settings returns the current reloadable configuration.
 func (r *Router) Settings() Settings { return *r.settings.Load() }

@@ -17,62 +17,19 @@ import (
 // newRouter returns a router over a fake cluster, and a session of it.
 func newRouter(t testing.TB, o routertest.Options, cfg router.Config) (*router.Router, *routertest.Node, *router.Session) {
 	t.Helper()
-	table := command.NewTable()
-	node := routertest.New(table, o)
-	r, err := router.New(node, table, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := r.NewSession("127.0.0.1:1234", router.KindRESP)
-	t.Cleanup(s.Close)
-	return r, node, s
+	return routertest.NewRouter(t, o, cfg)
 }
 
 // cmd splits a line into a command.
-func cmd(line string) command.Args {
-	var args command.Args
-	for _, w := range strings.Fields(line) {
-		args = append(args, []byte(strings.ReplaceAll(w, "''", "")))
-	}
-	return args
-}
+func cmd(line string) command.Args { return routertest.Cmd(line) }
 
 // show writes a reply the way redis-cli does, on one line.
-func show(v resp.Value) string {
-	switch v.Kind {
-	case resp.KindNil:
-		return "nil"
-	case resp.KindNilArray:
-		return "nilarray"
-	case resp.KindInt, resp.KindBool:
-		return fmt.Sprint(v.Int)
-	case resp.KindError:
-		return "-" + string(v.Str)
-	case resp.KindSimple:
-		return "+" + string(v.Str)
-	case resp.KindBulk, resp.KindVerbatim:
-		return string(v.Str)
-	default:
-		var parts []string
-		for _, e := range v.Elems {
-			parts = append(parts, show(e))
-		}
-		return "[" + strings.Join(parts, " ") + "]"
-	}
-}
+func show(v resp.Value) string { return routertest.Show(v) }
 
 // script runs lines of "command => reply" through one session.
 func script(t *testing.T, r *router.Router, s *router.Session, lines string) {
 	t.Helper()
-	for line := range strings.Lines(lines) {
-		in, want, ok := strings.Cut(strings.Trim(line, "\t\n"), " => ")
-		if !ok {
-			continue
-		}
-		if got := show(r.Do(context.Background(), s, cmd(in))); got != want {
-			t.Errorf("%s\n got %s\nwant %s", in, got, want)
-		}
-	}
+	routertest.Script(t, r, s, lines)
 }
 
 func TestSetAndGet(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/fsm/wait"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard"
 )
@@ -60,6 +60,13 @@ func (a *node) ShardOfSlot(slot uint16) int { return a.ring.ShardOf(slot) }
 func (a *node) IsLeader(shard int) bool {
 	n := a.open.Load()
 	return n != nil && n.groups[shard].Serving()
+}
+
+func (a *node) Origin(shard int) (node string, boot uint64) {
+	if n := a.open.Load(); n != nil {
+		return n.groups[shard].Origin()
+	}
+	return a.self.ID, 0
 }
 
 func (a *node) TransferLeadership(ctx context.Context, shard int, node string) error {
@@ -179,27 +186,11 @@ func (s nodeShard) CountNoRoom() {
 	}
 }
 
-func (s nodeShard) Origin() (node string, boot uint64) {
+func (s nodeShard) Watch(topic wait.Topic) (events <-chan wait.Event, stop func()) {
 	if g := s.group(); g != nil {
-		return g.Origin()
+		return g.Watch(topic)
 	}
-	return s.a.self.ID, 0
-}
-
-func (s nodeShard) ExpectGrant(token string) (outcome <-chan lock.Event, stop func()) {
-	if g := s.group(); g != nil {
-		return g.ExpectGrant(token)
-	}
-	missed := make(chan lock.Event, 1)
-	missed <- lock.Event{}
-	return missed, func() {}
-}
-
-func (s nodeShard) WatchLock(name string) (events <-chan lock.Event, stop func()) {
-	if g := s.group(); g != nil {
-		return g.WatchLock(name)
-	}
-	missed := make(chan lock.Event)
+	missed := make(chan wait.Event)
 	close(missed)
 	return missed, func() {}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/lockstepkv/lockstep/fsm/wait"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
@@ -23,7 +24,7 @@ var ErrMalformed = errors.New("malformed locks")
 func (t *Table) AppendTo(b []byte) []byte {
 	b = appendUvarints(b, t.lastFence, t.floor, uint64(len(t.locks)))
 	for _, name := range slices.Sorted(maps.Keys(t.locks)) {
-		b = t.locks[name].appendTo(b)
+		b = t.appendLock(b, t.locks[name])
 	}
 	b = appendUvarints(b, t.marks.forgotten, uint64(len(t.marks.byKey)))
 	for m := t.marks.oldest; m != nil; m = m.next {
@@ -37,14 +38,15 @@ func (t *Table) AppendTo(b []byte) []byte {
 	return b
 }
 
-func (l *held) appendTo(b []byte) []byte {
+func (t *Table) appendLock(b []byte, l *held) []byte {
 	b = appendStrings(b, l.name, l.token, l.owner)
-	b = appendUvarints(b, uint64(l.ttl), l.fence, uint64(l.timer.at), uint64(len(l.waiters)))
-	for w := l.first; w != nil; w = w.next {
-		b = appendStrings(b, w.token, w.owner)
-		b = appendUvarints(b, uint64(w.ttl), uint64(w.timer.at))
-		b = appendStrings(b, w.from.Node)
-		b = appendUvarints(b, w.from.Boot)
+	b = appendUvarints(b, uint64(l.ttl), l.fence, uint64(l.timer.At), uint64(t.queues.Len(Topic(l.name))))
+	for w := range t.queues.At(Topic(l.name)) {
+		ttl, owner := wants(w)
+		b = appendStrings(b, w.ID, owner)
+		b = appendUvarints(b, uint64(ttl), uint64(w.Deadline))
+		b = appendStrings(b, w.Session.Node)
+		b = appendUvarints(b, w.Session.Boot)
 	}
 	return b
 }
@@ -105,17 +107,14 @@ func (t *Table) decodeLock(d *decoder) {
 	}
 	t.put(l)
 	t.bytes += cost(l.name, l.token, l.owner)
-	l.timer = timer{name: l.name, lock: l, index: -1}
-	t.schedule(&l.timer, ends)
+	t.schedule(l, ends)
 	for n := d.count(6); n > 0 && !d.failed; n-- {
-		w := &waiter{lock: l, token: d.string(), owner: d.string(), ttl: int64(d.uvarint())}
-		deadline := int64(d.uvarint())
-		w.from = NodeBoot{Node: d.string(), Boot: d.uvarint()}
-		if d.failed || l.waiters[w.token] != nil {
+		token, owner, ttl, deadline := d.string(), d.string(), int64(d.uvarint()), int64(d.uvarint())
+		from := wait.Session{Node: d.string(), Boot: d.uvarint()}
+		if d.failed || !t.queues.Join(newWaiter(token, owner, ttl, deadline, from), Topic(l.name)) {
 			d.failed = true
 			return
 		}
-		t.join(l, w, deadline)
 	}
 }
 

@@ -6,7 +6,7 @@
 // who lost the lock from those of the present one (Kleppmann, "How to do
 // distributed locking", 2016; the sequencers of Burrows, "The Chubby lock
 // service", 2006). Who does not get a lock may wait for it; waiters are served in
-// the order in which they came.
+// the order in which they came. Package wait has their queues.
 //
 // The package is pure: it has no clock, no goroutines and no randomness. Time is
 // the log clock in Unix milliseconds, tokens come with the requests, and the same

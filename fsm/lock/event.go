@@ -1,5 +1,7 @@
 package lock
 
+import "github.com/lockstepkv/lockstep/fsm/wait"
+
 // EventKind says what happened to a lock.
 type EventKind uint8
 
@@ -54,7 +56,26 @@ type Event struct {
 	ExpiresAt int64  // Granted; the log's wall clock, Unix milliseconds
 	Node      string // Granted, WaiterGone: where the client is connected
 	Boot      uint64
-	Index     uint64 // of the log entry; filled in by who passes the event on
+}
+
+// Outcome is where those watch who want to know what becomes of a request.
+func Outcome(token string) wait.Topic { return wait.Topic{Kind: wait.Outcome, Key: token} }
+
+// Topic is where those wait who want a lock, and those watch who want to know what happens
+// to it.
+func Topic(name string) wait.Topic { return wait.Topic{Kind: wait.Lock, Key: name} }
+
+// Notices are what is told of the event at index, to those who watch the request and to
+// those who watch the lock. These learn neither the holder's secret nor who waited.
+func (e Event) Notices(index uint64) (list []wait.Event) {
+	if e.Token != "" {
+		list = append(list, wait.Event{Topic: Outcome(e.Token), Index: index, What: e})
+	}
+	if e.Kind != EventWaiterGone {
+		e.Token = ""
+		list = append(list, wait.Event{Topic: Topic(e.Name), Index: index, What: e})
+	}
+	return list
 }
 
 func (t *Table) emit(e Event) {

@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/lockstepkv/lockstep/fsm/wait"
 	"github.com/lockstepkv/lockstep/internal/heapuse"
 )
 
@@ -28,7 +29,7 @@ type naiveLock struct {
 type naiveWaiter struct {
 	token, owner  string
 	ttl, deadline int64
-	from          NodeBoot
+	from          wait.Session
 }
 
 func (n *naive) fence() uint64 {
@@ -86,7 +87,7 @@ func (n *naive) acquire(r Request) (Status, uint64) {
 	case r.WaitMillis == 0:
 		return Held, l.fence
 	}
-	l.queue = append(l.queue, naiveWaiter{r.Token, r.Owner, r.TTLMillis, n.now + r.WaitMillis, NodeBoot{r.Node, r.Boot}})
+	l.queue = append(l.queue, naiveWaiter{r.Token, r.Owner, r.TTLMillis, n.now + r.WaitMillis, wait.Session{Node: r.Node, Boot: r.Boot}})
 	return Queued, l.fence
 }
 
@@ -206,12 +207,11 @@ func compare(t *rapid.T, n *naive, tab *Table) {
 		if !held || info.Fence != l.fence || info.ExpiresAt != l.ends || info.Owner != l.owner || info.Waiters != len(l.queue) {
 			t.Fatalf("%s is %v %+v, want %+v", name, held, info, l)
 		}
-		at := tab.locks[name].first
-		for _, w := range l.queue {
-			if at == nil || at.token != w.token || at.timer.at != w.deadline {
+		queue := slices.Collect(tab.queues.At(Topic(name)))
+		for i, w := range l.queue {
+			if i == len(queue) || queue[i].ID != w.token || queue[i].Deadline != w.deadline {
 				t.Fatalf("%s: the queue differs at %s", name, w.token)
 			}
-			at = at.next
 			bytes += cost(name, w.token, w.owner)
 			waiting++
 		}
@@ -222,9 +222,9 @@ func compare(t *rapid.T, n *naive, tab *Table) {
 	if want := slices.Sorted(maps.Keys(n.locks)); !slices.Equal(listed, want) || tab.Count("") != len(want) {
 		t.Fatalf("listed %q, counted %d, want %q", listed, tab.Count(""), want)
 	}
-	if tab.Len() != len(n.locks) || tab.Waiters() != waiting || tab.Bytes() != bytes || len(tab.timers) != len(n.locks)+waiting {
+	if tab.Len() != len(n.locks) || tab.Waiters() != waiting || tab.Bytes() != bytes || tab.grants.Len() != len(n.locks) {
 		t.Fatalf("%d locks, %d waiters, %d bytes, %d timers; want %d, %d, %d, %d",
-			tab.Len(), tab.Waiters(), tab.Bytes(), len(tab.timers), len(n.locks), waiting, bytes, len(n.locks)+waiting)
+			tab.Len(), tab.Waiters(), tab.Bytes(), tab.grants.Len(), len(n.locks), waiting, bytes, len(n.locks))
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/lockstepkv/lockstep/fsm/wait"
 )
 
 // Sum hashes the table's state as far as it is known without a walk: every grant and
@@ -12,7 +14,7 @@ import (
 func (t *Table) Sum() uint64 {
 	var b [64]byte
 	for i, v := range [...]uint64{
-		t.sum, t.lastFence, t.floor, uint64(len(t.locks)), uint64(t.nWaiting), uint64(t.bytes),
+		t.sum + t.queues.Sum(), t.lastFence, t.floor, uint64(len(t.locks)), uint64(t.Waiters()), uint64(t.Bytes()),
 		uint64(len(t.marks.byKey)), t.marks.forgotten,
 	} {
 		binary.LittleEndian.PutUint64(b[8*i:], v)
@@ -20,34 +22,29 @@ func (t *Table) Sum() uint64 {
 	return xxhash.Sum64(b[:])
 }
 
-// schedule lets what tm stands for end at the given time. Whatever else there is
-// of it must be set before.
-func (t *Table) schedule(tm *timer, at int64) {
-	t.sum -= tm.sum
-	t.timers.set(tm, at)
-	tm.sum = tm.hash()
-	t.sum += tm.sum
+// schedule lets the grant of l end at the given time. Whatever else there is of it must be
+// set before.
+func (t *Table) schedule(l *held, at int64) {
+	t.sum -= l.sum
+	t.grants.Set(&l.timer, at)
+	l.sum = hashOf(l.timer.Moment, l.token, l.owner, l.ttl, l.fence)
+	t.sum += l.sum
 }
 
-// unschedule takes tm out.
-func (t *Table) unschedule(tm *timer) {
-	t.sum -= tm.sum
-	tm.sum = 0
-	t.timers.clear(tm)
+// unschedule takes l out.
+func (t *Table) unschedule(l *held) {
+	t.sum -= l.sum
+	l.sum = 0
+	t.grants.Clear(&l.timer)
 }
 
-// hash is what a grant or a wait adds to the running sum.
-func (tm *timer) hash() uint64 {
-	token, owner, ttl, more := "", "", int64(0), uint64(0)
-	if w := tm.waiter; w != nil {
-		token, owner, ttl, more = w.token, w.owner, w.ttl, w.from.Boot
-	} else {
-		token, owner, ttl, more = tm.lock.token, tm.lock.owner, tm.lock.ttl, tm.lock.fence
-	}
+// hashOf is what a grant or a wait adds to the running sum; more is the fence of a grant, the
+// boot of a waiter's node.
+func hashOf(end wait.Moment, token, owner string, ttl int64, more uint64) uint64 {
 	var b [56]byte
 	for i, v := range [...]uint64{
-		xxhash.Sum64String(tm.name), xxhash.Sum64String(tm.token), xxhash.Sum64String(token),
-		xxhash.Sum64String(owner), uint64(ttl), more, uint64(tm.at),
+		xxhash.Sum64String(end.Topic.Key), xxhash.Sum64String(end.ID), xxhash.Sum64String(token),
+		xxhash.Sum64String(owner), uint64(ttl), more, uint64(end.At),
 	} {
 		binary.LittleEndian.PutUint64(b[8*i:], v)
 	}

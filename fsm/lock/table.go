@@ -3,6 +3,7 @@ package lock
 import (
 	"errors"
 
+	"github.com/lockstepkv/lockstep/fsm/wait"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
@@ -89,45 +90,27 @@ const (
 	Full                  // too many locks and waiters
 )
 
-// held is a lock that somebody holds, and who waits for it.
+// held is a lock that somebody holds.
 type held struct {
 	name, token, owner string
 	ttl                int64
 	fence              uint64
-	timer              timer // when the grant ends
-	first, last        *waiter
-	waiters            map[string]*waiter // by token; nil while nobody waits
-	tree               branches           // see order
-}
-
-// waiter is a place in a lock's queue.
-type waiter struct {
-	lock         *held
-	token, owner string
-	ttl          int64
-	from         NodeBoot
-	timer        timer
-	prev, next   *waiter
-}
-
-// NodeBoot is one life of a node.
-type NodeBoot struct {
-	Node string
-	Boot uint64
+	timer              wait.Timer[*held] // when the grant ends
+	sum                uint64            // what the grant adds to the table's running sum
+	tree               branches          // see order
 }
 
 // Table holds the locks of one shard. Its time is the monotonic time of the log,
 // in milliseconds: no setting of a clock shortens a lock or a wait.
 type Table struct {
 	locks     map[string]*held
-	order     order // the same locks
-	timers    timers
-	sum       uint64 // of the hashes of timers; see Sum
+	order     order              // the same locks
+	grants    wait.Timers[*held] // the same locks
+	queues    *wait.Queues       // who waits for them
+	sum       uint64             // of the hashes of grants; see Sum
 	lastFence uint64
 	floor     uint64 // fences must be higher, because a restored backup had them
-	bytes     int64
-	waiting   map[NodeBoot]int // waiters by node
-	nWaiting  int
+	bytes     int64  // of the locks
 	marks     marks
 	collect   bool
 	events    []Event
@@ -140,7 +123,7 @@ type Table struct {
 func NewTable(collectEvents bool) *Table {
 	return &Table{
 		locks:   make(map[string]*held),
-		waiting: make(map[NodeBoot]int),
+		queues:  wait.New(wait.Options{Cost: waiterCost, Hash: waiterHash}),
 		marks:   newMarks(),
 		collect: collectEvents,
 	}
@@ -154,47 +137,47 @@ func (t *Table) Acquire(now int64, r Request) (status Status, g Grant, holder st
 	switch {
 	case l != nil && l.token == r.Token:
 		return Granted, t.grant(l), l.owner
-	case l != nil && l.waiters[r.Token] != nil:
+	case l != nil && t.queues.Find(Topic(r.Name), r.Token) != nil:
 		return Queued, t.grant(l), l.owner
 	case l != nil && r.WaitMillis == 0:
 		return Held, t.grant(l), l.owner
-	case t.bytes+cost(r.Name, r.Token, r.Owner) > maxBytes:
+	case t.Bytes()+cost(r.Name, r.Token, r.Owner) > maxBytes:
 		return Full, Grant{}, ""
 	case l != nil:
-		t.enqueue(l, now, &r)
+		t.queues.Join(waiterOf(&r, now), Topic(l.name))
 		return Queued, t.grant(l), l.owner
 	}
 	l = &held{name: r.Name}
-	l.timer = timer{name: l.name, lock: l, index: -1}
 	t.put(l)
 	t.bytes += cost(r.Name, r.Token, r.Owner)
-	t.give(l, now, r.Token, r.Owner, r.TTLMillis, NodeBoot{r.Node, r.Boot})
+	t.give(l, now, r.Token, r.Owner, r.TTLMillis, wait.Session{Node: r.Node, Boot: r.Boot})
 	return Granted, t.grant(l), l.owner
 }
 
 // put makes l one of the locks.
 func (t *Table) put(l *held) {
+	l.timer.Topic, l.timer.Of = Topic(l.name), l
 	t.locks[l.name] = l
 	t.order.add(l)
 }
 
 // grant is what clients are told of l's grant.
 func (t *Table) grant(l *held) Grant {
-	return Grant{Fence: l.fence, ExpiresAt: l.timer.at + t.wall}
+	return Grant{Fence: l.fence, ExpiresAt: l.timer.At + t.wall}
 }
 
 // SetWall says by how much the log's wall clock is ahead of its monotonic time.
 func (t *Table) SetWall(millis int64) { t.wall = millis }
 
 // give makes token the holder of l, whose bytes are accounted for already.
-func (t *Table) give(l *held, now int64, token, owner string, ttl int64, to NodeBoot) {
+func (t *Table) give(l *held, now int64, token, owner string, ttl int64, to wait.Session) {
 	l.token, l.owner, l.ttl = token, owner, ttl
 	key, seen := markKey(l.name), uint64(0)
 	if m := t.marks.byKey[key]; m != nil {
 		seen = m.fence
 	}
 	l.fence = t.nextFence(now+t.wall, seen)
-	t.schedule(&l.timer, now+ttl)
+	t.schedule(l, now+ttl)
 	t.marks.put(now, key, l.fence).granted = true
 	t.emit(Event{
 		Kind: EventGranted, Name: l.name, Owner: owner, Token: token,
@@ -202,61 +185,13 @@ func (t *Table) give(l *held, now int64, token, owner string, ttl int64, to Node
 	})
 }
 
-func (t *Table) enqueue(l *held, now int64, r *Request) {
-	w := &waiter{lock: l, token: r.Token, owner: r.Owner, ttl: r.TTLMillis, from: NodeBoot{r.Node, r.Boot}}
-	t.join(l, w, now+r.WaitMillis)
-}
-
-// join puts w at the end of l's queue.
-func (t *Table) join(l *held, w *waiter, deadline int64) {
-	if l.waiters == nil {
-		l.waiters = make(map[string]*waiter)
-	}
-	l.waiters[w.token] = w
-	if w.prev = l.last; w.prev == nil {
-		l.first = w
-	} else {
-		w.prev.next = w
-	}
-	l.last = w
-	t.bytes += cost(l.name, w.token, w.owner)
-	t.waiting[w.from]++
-	t.nWaiting++
-	w.timer = timer{name: l.name, token: w.token, waiter: w, index: -1}
-	t.schedule(&w.timer, deadline)
-}
-
-// leave takes w out of its queue.
-func (t *Table) leave(w *waiter) {
-	l := w.lock
-	if w.prev == nil {
-		l.first = w.next
-	} else {
-		w.prev.next = w.next
-	}
-	if w.next == nil {
-		l.last = w.prev
-	} else {
-		w.next.prev = w.prev
-	}
-	w.prev, w.next = nil, nil
-	if delete(l.waiters, w.token); len(l.waiters) == 0 {
-		l.waiters = nil
-	}
-	t.bytes -= cost(l.name, w.token, w.owner)
-	if t.waiting[w.from]--; t.waiting[w.from] == 0 {
-		delete(t.waiting, w.from)
-	}
-	t.nWaiting--
-	t.unschedule(&w.timer)
-}
-
 // drop takes w out of its queue for the given reason.
-func (t *Table) drop(w *waiter, why Reason) {
-	t.leave(w)
+func (t *Table) drop(w *wait.Waiter, why Reason) {
+	t.queues.Leave(w)
+	_, owner := wants(w)
 	t.emit(Event{
-		Kind: EventWaiterGone, Reason: why, Name: w.lock.name, Owner: w.owner,
-		Token: w.token, Node: w.from.Node, Boot: w.from.Boot,
+		Kind: EventWaiterGone, Reason: why, Name: w.Topic().Key, Owner: owner,
+		Token: w.ID, Node: w.Session.Node, Boot: w.Session.Boot,
 	})
 }
 
@@ -268,7 +203,7 @@ func (t *Table) Renew(now int64, name, token []byte, ttl int64) (Grant, bool) {
 	}
 	l.ttl = ttl
 	if !mutant.On(mutant.ExpiryIgnoresRenewal) {
-		t.schedule(&l.timer, now+ttl)
+		t.schedule(l, now+ttl)
 	}
 	return t.grant(l), true
 }
@@ -293,8 +228,10 @@ func (t *Table) Cancel(now int64, name, token []byte, release bool) (Grant, bool
 		return t.grant(l), true
 	case l.token == string(token):
 		t.lose(l, now, Released)
-	case l.waiters[string(token)] != nil:
-		t.drop(l.waiters[string(token)], Cancelled)
+	default:
+		if w := t.queues.Find(Topic(l.name), string(token)); w != nil {
+			t.drop(w, Cancelled)
+		}
 	}
 	return Grant{}, false
 }
@@ -303,19 +240,20 @@ func (t *Table) Cancel(now int64, name, token []byte, release bool) (Grant, bool
 func (t *Table) lose(l *held, now int64, why Reason) {
 	t.emit(Event{Kind: EventLost, Reason: why, Name: l.name, Owner: l.owner, Fence: l.fence})
 	t.bytes -= cost(l.name, l.token, l.owner)
-	for w := l.first; w != nil; w = l.first {
-		if w.timer.at <= now {
+	for w := range t.queues.At(Topic(l.name)) {
+		if w.Deadline <= now {
 			t.drop(w, TimedOut)
 			continue
 		}
 		if !mutant.On(mutant.WaiterGrantedTwice) {
-			t.leave(w)
+			t.queues.Leave(w)
 		}
-		t.bytes += cost(l.name, w.token, w.owner)
-		t.give(l, now, w.token, w.owner, w.ttl, w.from)
+		ttl, owner := wants(w)
+		t.bytes += cost(l.name, w.ID, owner)
+		t.give(l, now, w.ID, owner, ttl, w.Session)
 		return
 	}
-	t.unschedule(&l.timer)
+	t.unschedule(l)
 	delete(t.locks, l.name)
 	t.order.remove(l.name)
 }
@@ -340,15 +278,15 @@ func (t *Table) Break(now int64, name []byte, fence uint64) (Info, bool) {
 // Advance ends what is over by now: grants, and waits.
 func (t *Table) Advance(now int64) {
 	for {
-		next := t.timers.first()
+		grant, w := t.grants.First(), t.queues.Next()
 		switch {
-		case next == nil || next.at > now:
+		case w != nil && w.Deadline <= now && (grant == nil || w.Moment().Before(grant.Moment)):
+			t.drop(w, TimedOut)
+		case grant != nil && grant.At <= now:
+			t.lose(grant.Of, now, Expired)
+		default:
 			t.marks.age(now)
 			return
-		case next.waiter != nil:
-			t.drop(next.waiter, TimedOut)
-		default:
-			t.lose(next.lock, now, Expired)
 		}
 	}
 }
@@ -357,35 +295,17 @@ func (t *Table) Advance(now int64) {
 // longer anyway: while there was no leader nobody could renew.
 func (t *Table) LeaderStart(now int64) {
 	for _, l := range t.locks {
-		if end := now + l.ttl; end > l.timer.at {
-			t.schedule(&l.timer, end)
+		if end := now + l.ttl; end > l.timer.At {
+			t.schedule(l, end)
 		}
 	}
 }
 
 // DropNode takes the waiters of a node's earlier lives out of their queues.
 func (t *Table) DropNode(node string, before uint64) {
-	if !t.waitsFor(node, before) {
-		return
+	for _, w := range t.queues.OfNode(node, before) {
+		t.drop(w, NodeGone)
 	}
-	for _, l := range t.locks {
-		for w := l.first; w != nil; {
-			next := w.next
-			if w.from.Node == node && w.from.Boot < before {
-				t.drop(w, NodeGone)
-			}
-			w = next
-		}
-	}
-}
-
-func (t *Table) waitsFor(node string, before uint64) bool {
-	for from := range t.waiting {
-		if from.Node == node && from.Boot < before {
-			return true
-		}
-	}
-	return false
 }
 
 // Stands tells where a token stands: Granted, Queued, or Held, which here means
@@ -396,7 +316,7 @@ func (t *Table) Stands(name, token string) (Status, Grant) {
 	case l == nil:
 	case l.token == token:
 		return Granted, t.grant(l)
-	case l.waiters[token] != nil:
+	case t.queues.Find(Topic(name), token) != nil:
 		return Queued, Grant{}
 	}
 	return Held, Grant{}
@@ -421,28 +341,26 @@ func (t *Table) Info(name []byte) (Info, bool) {
 }
 
 func (t *Table) info(l *held) Info {
-	return Info{Grant: t.grant(l), Owner: l.owner, TTLMillis: l.ttl, Ends: l.timer.at, Waiters: len(l.waiters)}
+	return Info{Grant: t.grant(l), Owner: l.owner, TTLMillis: l.ttl, Ends: l.timer.At, Waiters: t.queues.Len(Topic(l.name))}
 }
 
 // NextDue returns when the next grant or wait is over; ok is false if none is.
 func (t *Table) NextDue() (at int64, ok bool) {
-	if first := t.timers.first(); first != nil {
-		return first.at, true
+	grant, w := t.grants.First(), t.queues.Next()
+	switch {
+	case grant == nil && w == nil:
+		return 0, false
+	case w == nil || grant != nil && grant.At < w.Deadline:
+		return grant.At, true
 	}
-	return 0, false
+	return w.Deadline, true
 }
 
-// WaitingNodes lists the nodes that have waiters, in no order.
-func (t *Table) WaitingNodes() []NodeBoot {
-	list := make([]NodeBoot, 0, len(t.waiting))
-	for from := range t.waiting {
-		list = append(list, from)
-	}
-	return list
-}
+// WaitingSessions lists the lives of nodes that have waiters, in order.
+func (t *Table) WaitingSessions() []wait.Session { return t.queues.Sessions() }
 
 // Len is the number of locks held, Waiters of those who wait, Bytes what both
 // take.
 func (t *Table) Len() int     { return len(t.locks) }
-func (t *Table) Waiters() int { return t.nWaiting }
-func (t *Table) Bytes() int64 { return t.bytes }
+func (t *Table) Waiters() int { return t.queues.Waiting() }
+func (t *Table) Bytes() int64 { return t.bytes + t.queues.Bytes() }

@@ -44,17 +44,20 @@ func mayImport() map[string][]string {
 		"internal/e2e":        {"client", "resp"}, // real processes, through public interfaces only
 		"internal/prose":      {},                 // for tests alone
 		"internal/readme":     {},
-		"fsm/lock":            {"internal/mutant"},
+		"fsm/wait":            {},
+		"fsm/lock":            {"fsm/wait", "internal/mutant"},
 		"fsm/command":         {"fsm/lock", "store", "resp", "internal/bulk", "internal/mutant"},
 		"snapshot":            {"internal/disk", "store", "internal/failpoint", "internal/mutant"},
 		"transport":           {"resp", "internal/clock", "internal/failpoint", "internal/bulk", "internal/mutant"},
 		"shard/raftlog":       {"internal/disk", "internal/failpoint", "internal/invariant", "internal/mutant"},
 		"fsm":                 {"fsm/command", "store", "snapshot", "internal/failpoint", "internal/bulk"},
 		"shard/logclock":      {},
-		"shard":               {"fsm", "shard/raftlog", "shard/logclock", "snapshot", "transport"},
+		"shard/notify":        {"fsm/wait"},
+		"shard":               {"fsm", "shard/raftlog", "shard/logclock", "shard/notify", "snapshot", "transport"},
 		"shard/sim":           {"shard"}, // for tests alone
 		"api/clientmem":       {},
-		"api/router":          {"api/clientmem", "fsm/command", "resp"},
+		"api/waiting":         {"fsm/command", "resp"},
+		"api/router":          {"api/clientmem", "api/waiting", "fsm/command", "resp"},
 		"api/httpapi":         {"api/router", "fsm/command", "resp", "internal/linger"},
 		"api/respapi":         {"api/router", "fsm/command", "resp", "internal/linger"},
 		"client":              {"resp"},
@@ -82,7 +85,9 @@ func seesRaft() []string {
 
 // pure lists the packages that run inside the replicated state machine: every
 // replica must compute the same from the same log.
-func pure() []string { return []string{"store", "store/value/hash", "fsm/command", "fsm/lock"} }
+func pure() []string {
+	return []string{"store", "store/value/hash", "fsm/command", "fsm/lock", "fsm/wait"}
+}
 
 type goPackage struct {
 	ImportPath string

@@ -288,7 +288,7 @@ func (cl *Client) read(ctx context.Context, g *shard.Group, key, who string) {
 func (cl *Client) lock(ctx context.Context, g *shard.Group, name, who string) {
 	cl.n++
 	token := fmt.Sprintf("t%d.%d", cl.ID, cl.n)
-	outcome, stop := g.ExpectGrant(token)
+	outcome, stop := g.Watch(lock.Outcome(token))
 	defer stop()
 	node, boot := g.Origin()
 	v, err := propose(ctx, g, "LS.LOCK", name, "400", "o", "1500", token, node, strconv.FormatUint(boot, 10))
@@ -298,7 +298,8 @@ func (cl *Client) lock(ctx context.Context, g *shard.Group, name, who string) {
 	fence := v.Elems[1].Int
 	if v.Elems[0].Int != command.LockGranted {
 		select {
-		case e := <-outcome:
+		case told := <-outcome:
+			e, _ := told.What.(lock.Event) // none when events were missed
 			if e.Kind != lock.EventGranted {
 				return
 			}

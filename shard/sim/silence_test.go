@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/internal/failpoint"
 	"github.com/lockstepkv/lockstep/shard"
 )
@@ -103,7 +104,7 @@ func TestGrantInASilence(t *testing.T) {
 			return strconv.FormatUint(n, 10)
 		}
 		s.run("n1", "LS.LOCK", "l", "60000", "o", "0", "first", "n1", boot("n1"))
-		told, stop := s.group("n2").ExpectGrant("second")
+		told, stop := s.group("n2").Watch(lock.Outcome("second"))
 		defer stop()
 		s.run("n2", "LS.LOCK", "l", "60000", "o", "60000", "second", "n2", boot("n2"))
 		if s.deafen("UNLOCK", "l", "first"); s.late {
@@ -120,7 +121,8 @@ func TestGrantInASilence(t *testing.T) {
 				looks++
 			}
 			select {
-			case e := <-told:
+			case notice := <-told:
+				e, _ := notice.What.(lock.Event)
 				if answered && fence < e.Fence {
 					t.Fatalf("the waiter was told of fence %d, and the old leader answers %d", e.Fence, fence)
 				}
@@ -129,9 +131,9 @@ func TestGrantInASilence(t *testing.T) {
 			}
 		}
 		select {
-		case e := <-told:
-			if e.Fence == 0 {
-				t.Errorf("told %+v", e)
+		case notice := <-told:
+			if e, _ := notice.What.(lock.Event); e.Fence == 0 {
+				t.Errorf("told %+v", notice)
 			}
 		case <-time.After(10 * time.Second):
 			t.Error("the waiter was never told")

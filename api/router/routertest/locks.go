@@ -1,86 +1,30 @@
 package routertest
 
 import (
-	"sync"
-
 	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/fsm/wait"
 )
 
-// lockHub passes the events of a fake shard's locks on.
-type lockHub struct {
-	mu      sync.Mutex
-	waits   map[chan lock.Event]string // guarded by mu; token by channel
-	watches map[chan lock.Event]string // guarded by mu; lock by channel
-}
-
-func newLockHub() *lockHub {
-	return &lockHub{waits: make(map[chan lock.Event]string), watches: make(map[chan lock.Event]string)}
-}
-
-func (h *lockHub) pass(index uint64, events []lock.Event) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// tell passes the events of a fake shard's locks on.
+func (s *Shard) tell(events []lock.Event) {
 	for _, e := range events {
-		e.Index = index
-		for ch, token := range h.waits {
-			if token != e.Token {
-				continue
-			}
-			select {
-			case ch <- e:
-			default:
-			}
-		}
-		e.Token = ""
-		for ch, name := range h.watches {
-			if name == e.Name && e.Kind != lock.EventWaiterGone {
-				ch <- e
-			}
+		for _, notice := range e.Notices(s.applied.Load()) {
+			s.watchers.Tell(notice)
 		}
 	}
 }
 
-// Origin implements router.Shard.
-func (s *Shard) Origin() (node string, boot uint64) { return "n1", 1 }
+// Origin implements router.Node.
+func (n *Node) Origin(int) (node string, boot uint64) { return "n1", 1 }
 
-// ExpectGrant implements router.Shard.
-func (s *Shard) ExpectGrant(token string) (outcome <-chan lock.Event, stop func()) {
-	ch := make(chan lock.Event, 1)
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
-	s.hub.waits[ch] = token
-	return ch, func() {
-		s.hub.mu.Lock()
-		defer s.hub.mu.Unlock()
-		delete(s.hub.waits, ch)
-	}
+// Watch implements router.Shard.
+func (s *Shard) Watch(topic wait.Topic) (events <-chan wait.Event, stop func()) {
+	return s.watchers.Watch(topic)
 }
 
-// WatchLock implements router.Shard.
-func (s *Shard) WatchLock(name string) (events <-chan lock.Event, stop func()) {
-	ch := make(chan lock.Event, 64)
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
-	s.hub.watches[ch] = name
-	return ch, func() {
-		s.hub.mu.Lock()
-		defer s.hub.mu.Unlock()
-		delete(s.hub.watches, ch)
-	}
-}
-
-// MissEvents tells all who wait that events may have been missed, as after the
+// MissEvents tells all who watch that events may have been missed, as after the
 // restore of a snapshot.
-func (s *Shard) MissEvents() {
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
-	for ch := range s.hub.waits {
-		select {
-		case ch <- lock.Event{}:
-		default:
-		}
-	}
-}
+func (s *Shard) MissEvents() { s.watchers.Missed() }
 
 // Waiters is how many wait for locks of the shard.
 func (s *Shard) Waiters() int {
@@ -95,5 +39,5 @@ func (s *Shard) DropNode() {
 	s.locks.DropNode("n1", 2)
 	events := s.locks.TakeEvents()
 	s.mu.Unlock()
-	s.hub.pass(s.applied.Load(), events)
+	s.tell(events)
 }

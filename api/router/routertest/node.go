@@ -13,6 +13,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/shard/notify"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -172,7 +173,9 @@ type Shard struct {
 	store *store.Store // guarded by mu
 	once  onceTable    // guarded by mu
 	locks *lock.Table  // guarded by mu
-	hub   *lockHub
+
+	watchers notify.Watchers
+
 	fail  error // guarded by mu
 	limit int64 // guarded by mu
 
@@ -192,7 +195,7 @@ type Shard struct {
 func (s *Shard) MinIndex() uint64 { return s.minIndex.Load() }
 
 func newShard(id int, table *command.Table, now func() time.Time) *Shard {
-	return &Shard{id: id, table: table, now: now, store: store.New(store.DefaultOptions()), once: onceTable{}, locks: lock.NewTable(true), hub: newLockHub()}
+	return &Shard{id: id, table: table, now: now, store: store.New(store.DefaultOptions()), once: onceTable{}, locks: lock.NewTable(true)}
 }
 
 // ID implements router.Shard.
@@ -254,7 +257,7 @@ func (s *Shard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, err
 	defer func() {
 		events := s.locks.TakeEvents()
 		s.mu.Unlock()
-		s.hub.pass(s.applied.Load(), events)
+		s.tell(events)
 	}()
 	if err := s.refuse(ctx); err != nil {
 		if b.Late != nil && errors.Is(err, command.ErrInDoubt) {

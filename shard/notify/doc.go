@@ -1,0 +1,2 @@
+// Package notify tells those who watch what a replica says of a topic.
+package notify
