@@ -31,7 +31,8 @@ func heapBytes() int64 {
 }
 
 // TestAccountingIsCloseToTheHeap: the constants of the accounting are near what
-// keys really cost, so that maxmemory means what it says.
+// keys really cost, so that maxmemory means what it says. Small ones cost less: their
+// share of dead memory and of the collector's headroom is accounted as well.
 func TestAccountingIsCloseToTheHeap(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -49,7 +50,7 @@ func TestAccountingIsCloseToTheHeap(t *testing.T) {
 		heap := heapBytes() - before - fixed
 		t.Logf("%s: heap %.1f, accounted %.1f bytes per key, %d per empty store", c.name,
 			float64(heap)/float64(c.n), float64(s.Used())/float64(c.n), fixed)
-		if ratio := float64(heap) / float64(s.Used()); ratio < 0.85 || ratio > 1.1 {
+		if ratio := float64(heap) / float64(s.Used()); ratio < 0.68 || ratio > 1.1 {
 			t.Errorf("%s: the heap holds %.2f times what is accounted", c.name, ratio)
 		}
 		runtime.KeepAlive(s)

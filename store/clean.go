@@ -16,8 +16,10 @@ const (
 	// for each byte that is overwritten. If all segments are equally full, seven are looked
 	// at to gain one.
 	cleanPace = 4
-	// worthwhile is the part of a segment that must be dead.
-	worthwhile = 12
+	// worthwhile is the part of a segment that must be dead, and while there is a snapshot,
+	// whose segments stay as they are however much has died in them.
+	worthwhile     = 1.0 / 12
+	worthwhileHeld = 1.0 / 4
 	// lookAt is how many segments are compared to find the best one, restAfter how many
 	// bytes must be written or freed before it is tried again.
 	lookAt    = 512
@@ -38,7 +40,7 @@ func (s *Store) tidy(n int) {
 	m := &s.mem
 	c := &m.cleaner
 	if c.at == 0 {
-		if m.dead <= m.live/deadShare+deadSlack {
+		if m.dead <= m.live/deadShare+m.tuning.slack {
 			return
 		}
 		if c.rest -= n; c.rest > 0 {
@@ -70,7 +72,10 @@ func (s *Store) tidy(n int) {
 func (m *memory) dirtiest() (best uint32) {
 	held := m.frozen.Load() > 0
 	count := uint32(len(m.info))
-	var most float64
+	most := worthwhile
+	if held {
+		most = worthwhileHeld
+	}
 	for range min(count, lookAt) {
 		i := m.cleaner.next % count
 		m.cleaner.next = i + 1
@@ -79,7 +84,7 @@ func (m *memory) dirtiest() (best uint32) {
 			continue
 		}
 		dead := float64(g.size-g.live) / float64(g.size)
-		if dead > most && dead*worthwhile >= 1 {
+		if dead > most {
 			best, most = i, dead
 		}
 	}

@@ -49,7 +49,7 @@ type memory struct {
 	unused  []uint32  // numbers of segments that were dropped
 	fill    [2]uint32 // segments being filled: for new entries, for moved ones
 	cleaner cleaner
-	limit   int // of the number of segments
+	tuning  tuning
 
 	bytes int64 // size of all segments
 	live  int64 // bytes of living entries
@@ -77,10 +77,17 @@ const (
 	moved
 )
 
-func newMemory(s *Store) memory {
+// tuning is what tests have smaller.
+type tuning struct {
+	limit int    // of the number of segments
+	least uint32 // size of a segment
+	slack int64  // see deadSlack
+}
+
+func newMemory(s *Store, t tuning) memory {
 	return memory{
 		space: space{segments: make([]unsafe.Pointer, 1)}, info: make([]segment, 1),
-		limit: segmentLimit, epoch: &s.epoch, frozen: s.frozen,
+		tuning: t, epoch: &s.epoch, frozen: s.frozen,
 	}
 }
 
@@ -106,13 +113,13 @@ func (m *memory) open(kind int, n uint32) bool {
 	if last := len(m.unused) - 1; last >= 0 {
 		i = m.unused[last]
 		m.unused = m.unused[:last]
-	} else if len(m.info) >= m.limit {
+	} else if len(m.info) >= m.tuning.limit {
 		return false
 	} else {
 		m.info = append(m.info, segment{})
 		m.segments = append(m.segments, nil)
 	}
-	size := uint32(leastSegment)
+	size := m.tuning.least
 	for size < segmentBytes && int64(size) < m.bytes/segmentShare {
 		size *= 2
 	}

@@ -40,7 +40,7 @@ type Store struct {
 // New returns an empty store.
 func New(o Options) *Store {
 	s := &Store{frozen: new(atomic.Int64), slots: make([]uint32, SlotCount), sums: newSums()}
-	s.mem = newMemory(s)
+	s.mem = newMemory(s, tuning{limit: segmentLimit, least: leastSegment, slack: deadSlack})
 	s.expiry.mem = &s.mem
 	s.opt.OnChange = o.OnChange
 	s.Reconfigure(o)
@@ -256,7 +256,7 @@ func (s *Store) Clear() {
 	s.dir = directory{}
 	s.slots = make([]uint32, SlotCount)
 	s.sums = newSums()
-	s.mem = newMemory(s)
+	s.mem = newMemory(s, s.mem.tuning)
 	s.expiry = expiryIndex{mem: &s.mem}
 	s.n, s.used = 0, 0
 	s.resetSieve()
