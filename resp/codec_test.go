@@ -199,3 +199,16 @@ func TestDecodeBinaryRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestDetachCopiesShortStrings(t *testing.T) {
+	short, long := []byte("short"), bytes.Repeat([]byte("l"), detachBelow)
+	v := Array(Bulk(short), Array(Bulk(long), Nil, OK), Int(3), Bulk([]byte{}))
+	got := v.Detach()
+	if !reflect.DeepEqual(got, v) {
+		t.Fatalf("%v became %v", v, got)
+	}
+	short[0], long[0] = 'S', 'L'
+	if string(got.Elems[0].Str) != "short" || got.Elems[1].Elems[0].Str[0] != 'L' {
+		t.Error("short strings are shared, or long ones copied")
+	}
+}
