@@ -38,8 +38,8 @@ type burst struct {
 	last  time.Time // guarded by mu
 	begun bool      // guarded by mu; a timer runs, or collect does
 
-	// What follows belongs to collect, which runs once at a time.
-	usual   int // GOGC before it was lowered; 0: it was not
+	// What follows is guarded by gogc.
+	usual   int // GOGC before it was lowered, or what Pace wants it to be; 0: it was not lowered
 	lowered int
 }
 
@@ -63,13 +63,10 @@ func collect() {
 	p.mu.Lock()
 	bytes, over := p.bytes, time.Since(p.last) > quiet
 	p.mu.Unlock()
-	switch {
-	case !over:
+	if over {
+		p.restore()
+	} else {
 		p.lower(bytes)
-	case p.usual > 0:
-		debug.FreeOSMemory()
-		debug.SetGCPercent(p.usual)
-		p.usual, p.lowered = 0, 0
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,8 +79,21 @@ func collect() {
 	}
 }
 
+// restore sets GOGC to the usual if it was lowered, and gives memory back.
+func (p *burst) restore() {
+	gogc.Lock()
+	defer gogc.Unlock()
+	if p.usual > 0 {
+		debug.FreeOSMemory()
+		debug.SetGCPercent(p.usual)
+		p.usual, p.lowered = 0, 0
+	}
+}
+
 // lower sets GOGC by the size of the heap, once enough has passed.
 func (p *burst) lower(bytes int64) {
+	gogc.Lock()
+	defer gogc.Unlock()
 	heap, percent := heapNow()
 	if p.usual == 0 && percent > leastPercent && bytes >= heap/burstShare {
 		p.usual = percent

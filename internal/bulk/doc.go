@@ -10,5 +10,5 @@
 // For small slices the functions do what append and copy do.
 //
 // Passed is told what has gone by: while it is much, the garbage collector looks
-// earlier, and afterwards it gives memory back.
+// earlier, and afterwards it gives memory back. Pace sets how early it looks otherwise.
 package bulk

@@ -1,0 +1,93 @@
+package bulk
+
+import (
+	"context"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync"
+	"time"
+)
+
+// How far the heap may grow between two looks of the collector is chosen by what a look
+// costs. That is the pointers that it follows and the objects that it marks; most of what a
+// node holds are bytes in large pieces, which cost nothing. A heap of nothing but small
+// objects with pointers keeps the usual GOGC.
+const (
+	paceTick = 250 * time.Millisecond
+	// objectCost is what marking an object costs, in bytes that are searched for pointers.
+	objectCost = 64
+	// paceStep: GOGC is set when it would change by more than this part, since that stops
+	// everything for a moment.
+	paceStep = 8
+)
+
+// gogc is held by whoever sets GOGC.
+var gogc sync.Mutex
+
+// Pace sets GOGC until ctx ends, and then what it was. It leaves it alone when the
+// environment says what it shall be.
+func Pace(ctx context.Context) {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	_, usual := heapNow()
+	if usual <= leastPercent {
+		return
+	}
+	tick := time.NewTicker(paceTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			setUsual(usual)
+			return
+		case <-tick.C:
+			live, _ := heapNow()
+			if want := paceFor(live, workNow(), usual); differs(want) {
+				setUsual(want)
+			}
+		}
+	}
+}
+
+// paceFor returns GOGC for a heap of live bytes, of which a look costs as much as searching
+// work bytes.
+func paceFor(live, work int64, usual int) int {
+	room := max(work*int64(usual)/100, headroomBytes)
+	return min(usual, max(leastPercent, int(room*100/max(live, 1))))
+}
+
+// workNow returns what a look costs now.
+func workNow() int64 {
+	samples := []metrics.Sample{{Name: "/gc/scan/heap:bytes"}, {Name: "/gc/heap/objects:objects"}}
+	metrics.Read(samples)
+	return int64(samples[0].Value.Uint64()) + int64(samples[1].Value.Uint64())*objectCost
+}
+
+// usualNow returns GOGC as it is when nothing large passes; gogc is held.
+func usualNow() int {
+	if passing.usual > 0 {
+		return passing.usual
+	}
+	_, percent := heapNow()
+	return percent
+}
+
+func differs(want int) bool {
+	gogc.Lock()
+	defer gogc.Unlock()
+	is := usualNow()
+	return want-is > is/paceStep || is-want > is/paceStep
+}
+
+// setUsual sets GOGC, or what it comes back to when what passes now has passed.
+func setUsual(percent int) {
+	gogc.Lock()
+	defer gogc.Unlock()
+	if passing.usual > 0 {
+		passing.usual = percent
+		return
+	}
+	debug.SetGCPercent(percent)
+}
