@@ -10,15 +10,15 @@ import (
 // few entries with each change, and then the segment is dropped.
 const (
 	// deadShare: as much of the living bytes may be dead, and deadSlack.
-	deadShare = 6
+	deadShare = 8
 	deadSlack = 32 << 10
-	// cleanPace is how many bytes are looked at for each that is written or freed: eight
-	// for each byte that is overwritten. If all segments are equally full, seven are looked
-	// at to gain one.
-	cleanPace = 4
+	// cleanPace is how many bytes are looked at for each that is written or freed: ten
+	// for each byte that is overwritten. If all segments are equally full, nine are looked at
+	// to gain one; when they are not, much fewer.
+	cleanPace = 5
 	// worthwhile is the part of a segment that must be dead, and while there is a snapshot,
 	// whose segments stay as they are however much has died in them.
-	worthwhile     = 1.0 / 12
+	worthwhile     = 1.0 / 14
 	worthwhileHeld = 1.0 / 4
 	// lookAt is how many segments are compared to find the best one, restAfter how many
 	// bytes must be written or freed before it is tried again.

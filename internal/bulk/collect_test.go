@@ -113,6 +113,37 @@ func TestPaceFollowsTheHeap(t *testing.T) {
 	}
 }
 
+// Memory that is not needed any more goes back, also while the heap is large.
+func TestPaceGivesBack(t *testing.T) {
+	t.Setenv("GOGC", "")
+	held, more := make([]byte, 128<<20), make([]byte, 64<<20)
+	for _, b := range [][]byte{held, more} {
+		for i := 0; i < len(b); i += 4096 {
+			b[i] = 1 // so that the system has given it
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		Pace(ctx)
+	}()
+	runtime.KeepAlive(more)
+	more = nil
+	for began := time.Now(); ; <-time.After(10 * time.Millisecond) {
+		runtime.GC()
+		if idleNow() < headroomBytes {
+			break
+		}
+		if time.Since(began) > 30*time.Second {
+			t.Fatalf("%d bytes are kept for later", idleNow())
+		}
+	}
+	runtime.KeepAlive(held)
+	cancel()
+	<-ended
+}
+
 // What the environment says stays.
 func TestPaceLeavesGOGCAlone(t *testing.T) {
 	t.Setenv("GOGC", "100")

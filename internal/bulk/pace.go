@@ -20,6 +20,12 @@ const (
 	// paceStep: GOGC is set when it would change by more than this part, since that stops
 	// everything for a moment.
 	paceStep = 8
+	// idleShare: memory that the runtime keeps for later, beyond what the heap grows by
+	// between two looks, goes back to the system at most every idleTick, when it is more
+	// than this part of the live heap and looks are cheap. The runtime itself keeps a tenth
+	// of the heap in addition, which is what an overwritten store would be above its data.
+	idleShare = 8
+	idleTick  = 10 * time.Second
 )
 
 // gogc is held by whoever sets GOGC.
@@ -37,15 +43,21 @@ func Pace(ctx context.Context) {
 	}
 	tick := time.NewTicker(paceTick)
 	defer tick.Stop()
+	var gaveBack time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			setUsual(usual)
 			return
 		case <-tick.C:
-			live, _ := heapNow()
-			if want := paceFor(live, workNow(), usual); differs(want) {
+			live, percent := heapNow()
+			want := paceFor(live, workNow(), usual)
+			if differs(want) {
 				setUsual(want)
+			}
+			if percent < usual && idleNow() > max(live/idleShare, headroomBytes) && time.Since(gaveBack) > idleTick {
+				debug.FreeOSMemory()
+				gaveBack = time.Now()
 			}
 		}
 	}
@@ -63,6 +75,13 @@ func workNow() int64 {
 	samples := []metrics.Sample{{Name: "/gc/scan/heap:bytes"}, {Name: "/gc/heap/objects:objects"}}
 	metrics.Read(samples)
 	return int64(samples[0].Value.Uint64()) + int64(samples[1].Value.Uint64())*objectCost
+}
+
+// idleNow returns how much memory the runtime keeps for later.
+func idleNow() int64 {
+	samples := []metrics.Sample{{Name: "/memory/classes/heap/free:bytes"}}
+	metrics.Read(samples)
+	return int64(samples[0].Value.Uint64())
 }
 
 // usualNow returns GOGC as it is when nothing large passes; gogc is held.
