@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -84,6 +86,14 @@ func BenchmarkMillionKeys(b *testing.B) {
 			s.Put(keys[i%len(keys)], val, 0, false)
 		}
 	})
+	b.Run("PutUniform", func(b *testing.B) { // over all keys: dead memory is everywhere
+		b.ReportAllocs()
+		var buf [32]byte
+		rng := rand.New(rand.NewPCG(1, 1))
+		for b.Loop() {
+			s.Put(benchKey(buf[:], rng.IntN(million)), val, 0, false)
+		}
+	})
 	b.Run("PutExpiring", func(b *testing.B) {
 		for i := 0; b.Loop(); i++ {
 			s.Put(keys[i%len(keys)], val, int64(i)+1, false)
@@ -117,4 +127,41 @@ func BenchmarkMillionKeys(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed())/float64(named), "ns/victim")
 		})
 	}
+}
+
+// BenchmarkCollector looks a store of 10 M keys through again and again, and times reads
+// meanwhile.
+func BenchmarkCollector(b *testing.B) {
+	const keys = 10 * million
+	s := New(DefaultOptions())
+	fill(s, keys, 64, never)
+	var stop atomic.Bool
+	var looks atomic.Int64
+	ended := make(chan time.Duration)
+	go func() {
+		var all time.Duration
+		for !stop.Load() {
+			began := time.Now()
+			runtime.GC()
+			all += time.Since(began)
+			looks.Add(1)
+		}
+		ended <- all
+	}()
+	var took []time.Duration
+	var buf [32]byte
+	rng := rand.New(rand.NewPCG(1, 1))
+	for b.Loop() {
+		key := benchKey(buf[:], rng.IntN(keys))
+		began := time.Now()
+		s.Get(key)
+		took = append(took, time.Since(began))
+	}
+	stop.Store(true)
+	all := <-ended
+	slices.Sort(took)
+	b.ReportMetric(float64(all.Milliseconds())/float64(looks.Load()), "ms/look")
+	b.ReportMetric(float64(took[len(took)*999/1000].Nanoseconds()), "p99.9-ns")
+	b.ReportMetric(float64(took[len(took)-1].Microseconds()), "max-µs")
+	runtime.KeepAlive(s)
 }

@@ -10,15 +10,15 @@ import (
 // few entries with each change, and then the segment is dropped.
 const (
 	// deadShare: as much of the living bytes may be dead, and deadSlack.
-	deadShare = 8
+	deadShare = 6
 	deadSlack = 32 << 10
-	// cleanPace is how many bytes are looked at for each that is written or freed: ten
-	// for each byte that is overwritten. If all segments are equally full, nine are looked at
+	// cleanPace is how many bytes are looked at for each that is written or freed: eight
+	// for each byte that is overwritten. If all segments are equally full, seven are looked at
 	// to gain one; when they are not, much fewer.
-	cleanPace = 5
+	cleanPace = 4
 	// worthwhile is the part of a segment that must be dead, and while there is a snapshot,
 	// whose segments stay as they are however much has died in them.
-	worthwhile     = 1.0 / 14
+	worthwhile     = 1.0 / 12
 	worthwhileHeld = 1.0 / 4
 	// lookAt is how many segments are compared to find the best one, restAfter how many
 	// bytes must be written or freed before it is tried again.
@@ -99,14 +99,9 @@ func (s *Store) move(r ref, e *Entry, n uint32) bool {
 	}
 	c := s.mem.at(to)
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(c)), n), unsafe.Slice((*byte)(unsafe.Pointer(e)), n))
-	key := e.Key()
-	hash := xxhash.Sum64String(key)
+	hash := xxhash.Sum64String(e.Key())
 	_, t := s.own(bucketOf(hash))
-	pos, _ := t.find(&s.mem.space, hashOf(hash), key)
-	if t.slots[pos].ref != r {
-		panic("store: a living entry is not in its table")
-	}
-	t.slots[pos].ref = to
+	t.replace(hashOf(hash), r, to)
 	if c.flags&flagExpires != 0 {
 		s.expiry.items.at(int(c.timed().heapPos) - 1).ref = to
 	}

@@ -114,11 +114,11 @@ func churn(s *Store, rng *rand.Rand, keys, steps, longest int) {
 	}
 }
 
-// most is how much memory may be there for what lives: an eighth more, two segments that
+// most is how much memory may be there for what lives: a sixth more, two segments that
 // are being filled and one that is being emptied.
 func most(m *memory) int64 { return m.live + m.live/deadShare + deadSlack + 4*segmentBytes }
 
-// TestMemoryStaysBounded: whatever sizes replace each other, dead memory is an eighth of what
+// TestMemoryStaysBounded: whatever sizes replace each other, dead memory is a sixth of what
 // lives at most, what is being filled aside.
 func TestMemoryStaysBounded(t *testing.T) {
 	const keys = 30_000

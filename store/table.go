@@ -152,6 +152,18 @@ func (t *table) insert(in *space, hash uint32, key string, r ref) {
 	t.n++
 }
 
+// replace makes the slot of this hash that has r have to.
+func (t *table) replace(hash uint32, r, to ref) {
+	i := t.home(hash)
+	for t.slots[i].ref != r {
+		i++
+	}
+	if t.slots[i].hash != hash {
+		panic("store: a living entry is not in its place")
+	}
+	t.slots[i].ref = to
+}
+
 // remove takes out the entry at pos and closes the gap.
 func (t *table) remove(pos int) {
 	end := pos + 1
