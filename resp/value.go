@@ -174,7 +174,7 @@ func (v Value) Size() int {
 }
 
 // detachBelow is the length from which strings have memory of their own; see Detach.
-const detachBelow = 2048
+const detachBelow = 1024
 
 // Detach returns v with copies of its short strings. A short string of a reply may be part
 // of a larger piece of memory, which lives as long as the reply: who keeps replies detaches

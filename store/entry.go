@@ -49,10 +49,11 @@ func SizeOf(keyLen, valLen int, volatile bool) int64 {
 
 // separateFrom is the length from which a value gets an allocation of its own, so that
 // RENAME and COPY can share it. A shorter one lies behind its key, in a segment, if that
-// is shorter than longKey.
+// is shorter than longKey. A segment holds seven of the longest at least, so that less is
+// left at its end than makes it worth cleaning.
 const (
 	separateFrom = 1024
-	longKey      = 2048
+	longKey      = 1024
 )
 
 const (

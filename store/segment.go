@@ -16,8 +16,8 @@ const (
 	placeBits      = 14 // of a ref: place within the segment
 	placeMask      = 1<<placeBits - 1
 	segmentBytes   = unit << placeBits
-	leastSegment   = 8 << 10 // the first ones of a store are smaller
-	segmentShare   = 16      // a segment is no larger than this part of all, or leastSegment
+	leastSegment   = 16 << 10 // the first ones of a store are smaller
+	segmentShare   = 16       // a segment is no larger than this part of all, or leastSegment
 	segmentLimit   = int(objectBit) >> placeBits
 	segmentReserve = unit // at the end, unused, so that no pointer points behind a segment
 )

@@ -25,7 +25,7 @@ const (
 	// than this part of the live heap and looks are cheap. The runtime itself keeps a tenth
 	// of the heap in addition, which is what an overwritten store would be above its data.
 	idleShare = 8
-	idleTick  = 10 * time.Second
+	idleTick  = 5 * time.Second
 )
 
 // gogc is held by whoever sets GOGC.
