@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 const million = 1_000_000
@@ -50,13 +51,29 @@ func TestAccountingIsCloseToTheHeap(t *testing.T) {
 		fixed := heapBytes() - before
 		fill(s, c.n, c.value, c.expireAt)
 		heap := heapBytes() - before - fixed
-		t.Logf("%s: heap %.1f, accounted %.1f bytes per key, %d per empty store", c.name,
-			float64(heap)/float64(c.n), float64(s.Used())/float64(c.n), fixed)
+		perKey := func(bytes int64) float64 { return float64(bytes) / float64(c.n) }
+		t.Logf("%s: heap %.1f, accounted %.1f bytes per key, %d per empty store; segments %.1f, tables %.1f, expiry index %.1f",
+			c.name, perKey(heap), perKey(s.Used()), fixed, perKey(s.mem.bytes), perKey(tableBytes(s)), perKey(int64(s.expiry.len()*16)))
 		if ratio := float64(heap) / float64(s.Used()); ratio < 0.68 || ratio > 1.1 {
 			t.Errorf("%s: the heap holds %.2f times what is accounted", c.name, ratio)
 		}
 		runtime.KeepAlive(s)
 	}
+}
+
+func tableBytes(s *Store) (n int64) {
+	for _, p := range s.dir {
+		if p == nil {
+			continue
+		}
+		n += int64(unsafe.Sizeof(*p))
+		for _, t := range p.tables {
+			if t != nil {
+				n += int64(unsafe.Sizeof(*t)) + int64(cap(t.slots))*int64(unsafe.Sizeof(slot{}))
+			}
+		}
+	}
+	return n
 }
 
 func BenchmarkMillionKeys(b *testing.B) {

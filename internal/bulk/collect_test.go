@@ -2,6 +2,7 @@ package bulk
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"testing"
@@ -110,6 +111,18 @@ func TestPaceFollowsTheHeap(t *testing.T) {
 	<-ended
 	if _, percent := heapNow(); percent != 90 {
 		t.Errorf("%d %% is left behind, want 90", percent)
+	}
+}
+
+// What the heap needs again soon is left to it, and dear looks are not made for it.
+func TestIdleLimit(t *testing.T) {
+	for _, c := range []struct {
+		live          int64
+		percent, want int
+	}{{100 << 20, 11, 16}, {160 << 20, 10, 20}, {10 << 30, 10, 1280}, {10 << 30, 40, math.MaxInt64 >> 20}} {
+		if got := idleLimit(c.live, c.percent, 100); got>>20 != int64(c.want) {
+			t.Errorf("%d MiB and %d %%: %d MiB, want %d", c.live>>20, c.percent, got>>20, c.want)
+		}
 	}
 }
 

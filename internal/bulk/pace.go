@@ -2,10 +2,12 @@ package bulk
 
 import (
 	"context"
+	"math"
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,23 +22,27 @@ const (
 	// paceStep: GOGC is set when it would change by more than this part, since that stops
 	// everything for a moment.
 	paceStep = 8
-	// idleShare: memory that the runtime keeps for later, beyond what the heap grows by
-	// between two looks, goes back to the system at most every idleTick, when it is more
-	// than this part of the live heap and looks are cheap. The runtime itself keeps a tenth
-	// of the heap in addition, which is what an overwritten store would be above its data.
-	idleShare = 8
-	idleTick  = 5 * time.Second
+	// Where looks are cheap (GOGC is 1/cheapShare of the usual or less), memory that the
+	// runtime keeps for later goes back to the system, at most every idleTick, when it is a
+	// quarter more than what the heap grows by between two looks. The runtime by itself keeps
+	// a tenth of the heap beyond that, at which a store that is overwritten would stay.
+	idleTick   = 5 * time.Second
+	cheapShare = 4
 )
 
 // gogc is held by whoever sets GOGC.
 var gogc sync.Mutex
 
+// pacing is set while Pace runs.
+var pacing atomic.Bool
+
 // Pace sets GOGC until ctx ends, and then what it was. It leaves it alone when the
-// environment says what it shall be.
+// environment says what it shall be, and to another Pace that runs.
 func Pace(ctx context.Context) {
-	if os.Getenv("GOGC") != "" {
+	if os.Getenv("GOGC") != "" || !pacing.CompareAndSwap(false, true) {
 		return
 	}
+	defer pacing.Store(false)
 	_, usual := heapNow()
 	if usual <= leastPercent {
 		return
@@ -50,12 +56,12 @@ func Pace(ctx context.Context) {
 			setUsual(usual)
 			return
 		case <-tick.C:
-			live, percent := heapNow()
+			live, _ := heapNow()
 			want := paceFor(live, workNow(), usual)
 			if differs(want) {
 				setUsual(want)
 			}
-			if percent < usual && idleNow() > max(live/idleShare, headroomBytes) && time.Since(gaveBack) > idleTick {
+			if idleNow() > idleLimit(live, want, usual) && time.Since(gaveBack) > idleTick {
 				debug.FreeOSMemory()
 				gaveBack = time.Now()
 			}
@@ -68,6 +74,14 @@ func Pace(ctx context.Context) {
 func paceFor(live, work int64, usual int) int {
 	room := max(work*int64(usual)/100, headroomBytes)
 	return min(usual, max(leastPercent, int(room*100/max(live, 1))))
+}
+
+// idleLimit returns how much memory may be kept for later with a GOGC of percent.
+func idleLimit(live int64, percent, usual int) int64 {
+	if percent > usual/cheapShare {
+		return math.MaxInt64
+	}
+	return max(live*int64(percent)/100*5/4, headroomBytes)
 }
 
 // workNow returns what a look costs now.
