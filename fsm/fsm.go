@@ -295,7 +295,7 @@ func (f *FSM) applyBatch(e *Entry, position int) BatchResult {
 			Now: f.clock, Wall: f.clock, Mono: f.mono, MonoAhead: f.mono, InLog: true, Owner: f.unit.Owner,
 			OOMLimit: e.OOMLimit, ValueLimit: e.ValueLimit, ReplyBytes: s.held, Seed: f.index<<24 ^ uint64(position)<<20 ^ n,
 		}
-		reply := f.runUnit()
+		reply := f.runUnit().Detach() // kept for the session
 		s.held += command.ReplyCost(reply)
 		replies = append(replies, reply)
 	}

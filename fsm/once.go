@@ -122,9 +122,9 @@ func (t *onceTable) Room(id, owner []byte, bytes int) (is command.OnceState) {
 	return is
 }
 
-// Finish implements command.OnceTable.
+// Finish implements command.OnceTable. It may be called with a reply that shares memory with the store.
 func (t *onceTable) Finish(id, owner []byte, now int64, print uint64, reply resp.Value) {
-	t.add(&onceRecord{id: string(id), owner: string(owner), at: now, print: print, reply: reply})
+	t.add(&onceRecord{id: string(id), owner: string(owner), at: now, print: print, reply: reply.Detach()})
 }
 
 // Forget implements command.OnceTable.

@@ -227,3 +227,31 @@ func heap() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+// TestOutcomesKeepNoMoreThanThemselves: a value that is remembered as an outcome was part of
+// a segment of the store, which must not stay for it.
+func TestOutcomesKeepNoMoreThanThemselves(t *testing.T) {
+	const ids = 500
+	r := &replica{f: newTestFSM()}
+	value := strings.Repeat("v", 500)
+	var others []string
+	for i := range 20 {
+		others = append(others, fmt.Sprint("SET other:", i, " ", value))
+	}
+	before := heap()
+	seq := uint64(0)
+	step := func(cmds ...string) {
+		seq++
+		r.apply(entryOf(1, batch("n1", 1, seq, seq-1, cmds...)))
+	}
+	for i := range ids {
+		step(append(others, "SET k short")...)
+		step(fmt.Sprint("ONCE id:", i, " GETDEL k"))
+		step(append(others, "SET k short")...)
+		r.apply(entryOf(1, batch("n2", 1, uint64(i)+1, 0, "GETDEL k"))) // not acknowledged, so kept
+	}
+	if grown := heap() - before; grown > 2000*ids {
+		t.Errorf("%d outcomes and replies of 5 bytes take %d bytes", 2*ids, grown)
+	}
+	runtime.KeepAlive(r)
+}

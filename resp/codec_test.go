@@ -215,3 +215,16 @@ func TestEncodedRepliesKeepTheirPlace(t *testing.T) {
 		t.Errorf("%d bytes, want %d, %v", out.Len(), len(want), err)
 	}
 }
+
+func TestDetachCopiesShortStrings(t *testing.T) {
+	short, long := []byte("short"), bytes.Repeat([]byte("l"), detachBelow)
+	v := Array(Bulk(short), Array(Bulk(long), Nil, OK), Int(3), Bulk([]byte{}))
+	got := v.Detach()
+	if !reflect.DeepEqual(got, v) {
+		t.Fatalf("%v became %v", v, got)
+	}
+	short[0], long[0] = 'S', 'L'
+	if string(got.Elems[0].Str) != "short" || got.Elems[1].Elems[0].Str[0] != 'L' {
+		t.Error("short strings are shared, or long ones copied")
+	}
+}

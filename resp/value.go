@@ -172,3 +172,23 @@ func (v Value) Size() int {
 	}
 	return n
 }
+
+// detachBelow is the length from which strings have memory of their own; see Detach.
+const detachBelow = 1024
+
+// Detach returns v with copies of its short strings. A short string of a reply may be part
+// of a larger piece of memory, which lives as long as the reply: who keeps replies detaches
+// them.
+func (v Value) Detach() Value {
+	if (v.Kind == KindBulk || v.Kind == KindVerbatim) && len(v.Str) > 0 && len(v.Str) < detachBelow {
+		v.Str = append([]byte(nil), v.Str...)
+	}
+	if len(v.Elems) > 0 {
+		elems := make([]Value, len(v.Elems))
+		for i := range v.Elems {
+			elems[i] = v.Elems[i].Detach()
+		}
+		v.Elems = elems
+	}
+	return v
+}

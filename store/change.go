@@ -26,18 +26,12 @@ func (s *Store) fillsAdopted(val []byte) bool {
 // Put sets key to a copy of val (but see Adopt) and returns the new entry. An entry that was
 // there before is replaced; its access data live on.
 func (s *Store) Put(key, val []byte, expireAtMillis int64, raw bool) *Entry {
-	e := &Entry{expireAt: expireAtMillis}
 	if s.fillsAdopted(val) {
-		e.setKey(str(key))
-		e.val, e.valLen, e.valCap = unsafe.Pointer(unsafe.SliceData(val)), uint32(len(val)), uint32(len(val))
-	} else {
-		e.setData(str(key), val, nil, 0)
+		o := newObject(str(key), expireAtMillis, rawFlag(raw))
+		o.setValue(val, len(val))
+		return s.put(s.mem.addObject(o))
 	}
-	if raw {
-		e.flags |= flagRaw
-	}
-	s.put(e)
-	return e
+	return s.put(s.create(content{key: str(key), val: val, at: expireAtMillis, raw: raw}))
 }
 
 // Item is an entry as a snapshot holds it.
@@ -54,40 +48,40 @@ type Item struct {
 // Version 0 the entry gets the next revision; otherwise the revision becomes at
 // least Version.
 func (s *Store) Restore(it Item) *Entry {
-	e := &Entry{expireAt: it.ExpireAt, version: it.Version}
+	var r ref
 	if it.Hash != nil {
-		e.setKey(str(it.Key))
-		e.setHash(it.Hash.Own(s.valueEpoch, false))
+		r = s.createHash(str(it.Key), it.Hash, it.ExpireAt, rawFlag(it.Raw))
 	} else {
-		e.setData(str(it.Key), it.Value, nil, 0)
+		r = s.create(content{key: str(it.Key), val: it.Value, at: it.ExpireAt, raw: it.Raw})
 	}
-	if it.Raw {
-		e.flags |= flagRaw
-	}
+	e := s.mem.at(r)
+	e.version = it.Version
 	if it.Access != (Access{}) {
 		e.access.Store(accessWord(it.Access.LastMillis, it.Access.Freq, false))
 	}
 	s.revision = max(s.revision, it.Version)
 	s.sieve = nil // items come in any order; see Prepare
-	s.put(e)
-	return e
+	return s.put(r)
 }
 
 // Append makes e's value longer by tail and returns the new entry. Its cost is
-// that of copying tail, averaged over many calls.
+// that of copying tail, averaged over many calls, and less than separateFrom bytes.
 func (s *Store) Append(e *Entry, tail []byte) *Entry {
-	n := &Entry{expireAt: e.expireAt, typ: e.typ, flags: e.flags | flagRaw}
-	if room := int(e.valCap - e.valLen); len(tail) <= room {
-		n.key, n.keyLen = e.key, e.keyLen
-		n.val, n.valCap = e.val, e.valCap
-		n.valLen = e.valLen + uint32(len(tail))
-		// Whoever holds e sees only its first valLen bytes.
-		bulk.Copy(unsafe.Slice((*byte)(n.val), n.valLen)[e.valLen:], tail)
-	} else {
-		n.setData(e.Key(), e.Bytes(), tail, spareFor(int(e.valLen)+len(tail)))
+	o := e.object()
+	if o == nil || len(tail) > int(o.valCap-o.valLen) {
+		n := int(e.valLen) + len(tail)
+		c := content{key: e.Key(), val: e.Bytes(), tail: tail, at: e.ExpireAt(), raw: true}
+		if n+spareFor(n) >= separateFrom {
+			c.spare = spareFor(n)
+		}
+		return s.put(s.create(c))
 	}
-	s.put(n)
-	return n
+	n := o.with(e.ExpireAt())
+	n.flags |= flagRaw
+	n.valLen += uint32(len(tail))
+	// Whoever holds e sees only its first valLen bytes.
+	bulk.Copy(unsafe.Slice((*byte)(n.val), n.valLen)[e.valLen:], tail)
+	return s.put(s.mem.addObject(n))
 }
 
 // spareFor returns the room to leave behind a value of n bytes that grows: as
@@ -103,10 +97,15 @@ func spareFor(n int) int {
 // SetExpireAt gives e another expiry time, 0 for none, and returns the new
 // entry.
 func (s *Store) SetExpireAt(e *Entry, atMillis int64) *Entry {
-	n := &Entry{expireAt: atMillis, typ: e.typ, flags: e.flags, key: e.key, keyLen: e.keyLen}
-	n.val, n.valLen, n.valCap = e.val, e.valLen, e.valCap
-	s.put(n)
-	return n
+	return s.put(s.remake(e, atMillis))
+}
+
+// remake makes an entry like e with another expiry time. What is not small is shared.
+func (s *Store) remake(e *Entry, at int64) ref {
+	if o := e.object(); o != nil {
+		return s.mem.addObject(o.with(at))
+	}
+	return s.create(content{key: e.Key(), val: e.Bytes(), at: at, raw: e.Raw()})
 }
 
 // Rename moves e to newKey, over whatever is there, and returns the new entry.
@@ -114,11 +113,10 @@ func (s *Store) Rename(e *Entry, newKey []byte) *Entry {
 	if e.Key() == str(newKey) {
 		return e
 	}
-	n := e.under(newKey)
-	n.access.Store(e.access.Load())
+	r := s.under(e, str(newKey))
+	s.mem.at(r).access.Store(e.access.Load())
 	s.Delete(e)
-	s.put(n)
-	return n
+	return s.put(r)
 }
 
 // Copy puts e's value and expiry time under newKey too, over whatever is there,
@@ -127,23 +125,20 @@ func (s *Store) Copy(e *Entry, newKey []byte) *Entry {
 	if e.Key() == str(newKey) {
 		return e
 	}
-	n := e.under(newKey)
 	if h := e.Hash(); h != nil {
-		n.setHash(h.Clone().Own(s.valueEpoch, false))
+		return s.put(s.createHash(str(newKey), h.Clone(), e.ExpireAt(), e.flags))
 	}
-	s.put(n)
-	return n
+	return s.put(s.under(e, str(newKey)))
 }
 
-// under returns an entry like e with another key. What is not a short string is
-// shared.
-func (e *Entry) under(newKey []byte) *Entry {
-	n := &Entry{expireAt: e.expireAt, typ: e.typ, flags: e.flags}
-	if e.typ == String && e.valLen < separateFrom {
-		n.setData(str(newKey), e.Bytes(), nil, 0)
-		return n
+// under makes an entry like e with another key. What is not a short string is
+// shared; the room for growth behind it stays with e.
+func (s *Store) under(e *Entry, newKey string) ref {
+	o := e.object()
+	if o == nil || e.typ == String && e.valLen < separateFrom {
+		return s.create(content{key: newKey, val: e.Bytes(), at: e.ExpireAt(), raw: e.Raw()})
 	}
-	n.setKey(str(newKey))
-	n.shareValue(e)
-	return n
+	n := newObject(newKey, e.ExpireAt(), e.flags)
+	n.typ, n.val, n.valLen, n.valCap = e.typ, o.val, e.valLen, e.valLen
+	return s.mem.addObject(n)
 }

@@ -33,7 +33,7 @@ func (s *Store) watched() bool { return s.frozen.Load() > 0 || s.undo != nil }
 // nil. It must not be changed.
 func (e *Entry) Collection() Collection {
 	if e.typ == Hash {
-		return (*hash.Hash)(e.val)
+		return e.Hash()
 	}
 	return nil
 }
@@ -45,19 +45,22 @@ func (e *Entry) Hash() *hash.Hash {
 	if e.typ != Hash {
 		return nil
 	}
-	return (*hash.Hash)(e.val)
+	return (*hash.Hash)((*object)(unsafe.Pointer(e)).val)
 }
 
-func (e *Entry) setHash(h *hash.Hash) { e.val, e.typ = unsafe.Pointer(h), Hash }
+func (o *object) setHash(h *hash.Hash) { o.val, o.typ = unsafe.Pointer(h), Hash }
+
+// createHash makes an entry of h, which belongs to the store from then on.
+func (s *Store) createHash(key string, h *hash.Hash, at int64, flags uint8) ref {
+	o := newObject(key, at, flags)
+	o.setHash(h.Own(s.valueEpoch, false))
+	return s.mem.addObject(o)
+}
 
 // PutHash sets key to h, which belongs to the store from then on, and returns the
 // new entry. An empty hash is no value: h has a field.
 func (s *Store) PutHash(key []byte, h *hash.Hash, expireAtMillis int64) *Entry {
-	e := &Entry{expireAt: expireAtMillis}
-	e.setKey(str(key))
-	e.setHash(h.Own(s.valueEpoch, false))
-	s.put(e)
-	return e
+	return s.put(s.createHash(str(key), h, expireAtMillis, 0))
 }
 
 // UpdateHash lets change do what it likes to the hash of e, the entry of its key.
@@ -82,8 +85,7 @@ func (s *Store) UpdateHash(e *Entry, change func(*hash.Hash) (changed bool)) *En
 		s.Delete(e)
 		return nil
 	}
-	n := &Entry{expireAt: e.expireAt, flags: e.flags, key: e.key, keyLen: e.keyLen}
+	n := e.object().with(e.ExpireAt())
 	n.setHash(h)
-	s.put(n)
-	return n
+	return s.put(s.mem.addObject(n))
 }

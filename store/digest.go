@@ -36,7 +36,7 @@ type digester struct {
 func (d *digester) add(e *Entry) {
 	var head [25]byte
 	binary.LittleEndian.PutUint64(head[0:], uint64(len(e.Key())))
-	binary.LittleEndian.PutUint64(head[8:], uint64(e.expireAt))
+	binary.LittleEndian.PutUint64(head[8:], uint64(e.ExpireAt()))
 	binary.LittleEndian.PutUint64(head[16:], e.version)
 	head[24] = byte(e.typ)
 	d.h.Reset()

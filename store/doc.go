@@ -11,10 +11,12 @@
 // contents of a snapshot depend on that order alone.
 //
 // An Entry never changes once it is in a table, except for one atomic word that
-// records accesses. Changing a key makes a new Entry with a new version. So a
-// frozen view of the store is an array of table pointers: the writer replaces a
-// table by its copy before the first change after Freeze. Collections change in
-// place and go by the same rule, node by node (UpdateHash).
+// records accesses. Changing a key makes a new Entry with a new version. Small ones
+// stand in segments without pointers, which are written once, from front to back;
+// what lives in a segment of which much has died is moved to another. So a
+// frozen view of the store is an array of table pointers and one of segments: the
+// writer replaces a table by its copy before the first change after Freeze. Collections
+// change in place and go by the same rule, node by node (UpdateHash).
 //
 // # Guarantees
 //
@@ -37,8 +39,10 @@
 //
 // # Limits
 //
-// Keys and values are shorter than 4 GiB. Access data (recency, frequency) are
-// not replicated state: each node has its own, and Digest leaves them out. The
-// hash is not keyed, since SCAN cursors must mean the same on every replica; a
-// client that crafts colliding keys slows down the tables that hold them.
+// Keys and values are shorter than 4 GiB. Segments hold 16 GiB; further small entries
+// cost more. Who keeps a key or a short value for long keeps a copy: it is part of a
+// segment. Access data (recency, frequency) are not replicated state: each node has its
+// own, and Digest leaves them out. The hash is not keyed, since SCAN cursors must mean
+// the same on every replica; a client that crafts colliding keys slows down the tables
+// that hold them.
 package store

@@ -4,38 +4,42 @@ package store
 // (ExpireAt, Version). Each entry knows its place, so a changed key moves
 // instead of leaving garbage behind.
 type expiryIndex struct {
+	mem   *memory
 	items chunks[expiryItem]
 }
 
 type expiryItem struct {
-	at int64
-	e  *Entry
+	at  int64
+	ref ref
 }
 
-func (a *expiryItem) before(b *expiryItem) bool {
-	return a.at < b.at || a.at == b.at && a.e.version < b.e.version
+func (x *expiryIndex) before(a, b *expiryItem) bool {
+	return a.at < b.at || a.at == b.at && x.mem.at(a.ref).version < x.mem.at(b.ref).version
 }
+
+// entry returns the entry at pos.
+func (x *expiryIndex) entry(pos int) *Entry { return x.mem.at(x.items.at(pos).ref) }
 
 func (x *expiryIndex) len() int { return x.items.len() }
 
-// add puts e in.
-func (x *expiryIndex) add(e *Entry) {
-	x.items.push(expiryItem{e.expireAt, e})
+// add puts e in, which r names.
+func (x *expiryIndex) add(r ref, e *Entry) {
+	x.items.push(expiryItem{e.ExpireAt(), r})
 	x.up(x.items.len() - 1)
 }
 
-// replace puts e where old was.
-func (x *expiryIndex) replace(old, e *Entry) {
-	pos := int(old.heapPos) - 1
-	old.heapPos = 0
-	*x.items.at(pos) = expiryItem{e.expireAt, e}
+// replace puts e, which r names, where old was.
+func (x *expiryIndex) replace(old *Entry, r ref, e *Entry) {
+	pos := int(old.timed().heapPos) - 1
+	old.timed().heapPos = 0
+	*x.items.at(pos) = expiryItem{e.ExpireAt(), r}
 	x.fix(pos)
 }
 
 // remove takes e out.
 func (x *expiryIndex) remove(e *Entry) {
-	pos, last := int(e.heapPos)-1, x.items.len()-1
-	e.heapPos = 0
+	pos, last := int(e.timed().heapPos)-1, x.items.len()-1
+	e.timed().heapPos = 0
 	moved := *x.items.at(last)
 	x.items.pop()
 	if pos != last {
@@ -52,7 +56,7 @@ func (x *expiryIndex) fix(pos int) {
 
 func (x *expiryIndex) place(pos int, it expiryItem) {
 	*x.items.at(pos) = it
-	it.e.heapPos = uint32(pos) + 1
+	x.mem.at(it.ref).timed().heapPos = uint32(pos) + 1
 }
 
 // up moves the item at pos towards the root and reports whether it moved.
@@ -61,7 +65,7 @@ func (x *expiryIndex) up(pos int) bool {
 	for pos > 0 {
 		parent := (pos - 1) / 4
 		p := x.items.at(parent)
-		if !it.before(p) {
+		if !x.before(&it, p) {
 			break
 		}
 		x.place(pos, *p)
@@ -80,12 +84,12 @@ func (x *expiryIndex) down(pos int) {
 		}
 		least := first
 		for c := first + 1; c < min(first+4, n); c++ {
-			if x.items.at(c).before(x.items.at(least)) {
+			if x.before(x.items.at(c), x.items.at(least)) {
 				least = c
 			}
 		}
 		child := x.items.at(least)
-		if !child.before(&it) {
+		if !x.before(child, &it) {
 			break
 		}
 		x.place(pos, *child)
@@ -132,7 +136,7 @@ func (s *Store) Reap(nowMillis int64, max int) int {
 		if first.at > nowMillis {
 			break
 		}
-		s.Delete(first.e)
+		s.Delete(s.mem.at(first.ref))
 		n++
 	}
 	return n

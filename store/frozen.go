@@ -1,10 +1,14 @@
 package store
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // Snapshot is a view of a store as it was at the time of Freeze.
 type Snapshot struct {
 	dir         directory
+	in          space
 	n, volatile int
 	used        int64
 	revision    uint64
@@ -21,7 +25,7 @@ func (s *Store) Freeze() *Snapshot {
 	s.epoch++
 	s.valueEpoch++
 	s.frozen.Add(1)
-	return &Snapshot{dir: s.dir, n: s.n, volatile: s.expiry.len(), used: s.used, revision: s.revision, sum: s.sums.total, frozen: s.frozen}
+	return &Snapshot{dir: s.dir, in: space{slices.Clone(s.mem.segments), slices.Clone(s.mem.objects)}, n: s.n, volatile: s.expiry.len(), used: s.used, revision: s.revision, sum: s.sums.total, frozen: s.frozen}
 }
 
 // Len returns the number of keys.
@@ -39,7 +43,7 @@ func (sn *Snapshot) Revision() uint64 { return sn.revision }
 // Each calls fn for every entry in hash order until it returns an error, which
 // Each returns. It may run while the store changes, in any goroutine.
 func (sn *Snapshot) Each(fn func(*Entry) error) (err error) {
-	sn.dir.each(func(e *Entry) bool {
+	sn.dir.each(&sn.in, func(e *Entry) bool {
 		err = fn(e)
 		return err == nil
 	})
@@ -50,7 +54,7 @@ func (sn *Snapshot) Each(fn func(*Entry) error) (err error) {
 // more. It must not be called while Each runs; calling it twice does no harm.
 func (sn *Snapshot) Release() {
 	if sn.released.CompareAndSwap(false, true) {
-		sn.dir = directory{}
+		sn.dir, sn.in = directory{}, space{}
 		sn.frozen.Add(-1)
 	}
 }

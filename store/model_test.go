@@ -27,9 +27,11 @@ type machine struct {
 	changes map[string]modelEntry // the model as OnChange tells it
 }
 
-func newMachine() *machine {
+func newMachine(t *rapid.T) *machine {
 	m := &machine{model: map[string]modelEntry{}, changes: map[string]modelEntry{}}
-	m.s = New(Options{OnChange: m.onChange})
+	policy := rapid.SampledFrom([]Policy{NoEviction, AllKeysSieve}).Draw(t, "policy")
+	m.s = New(Options{OnChange: m.onChange, Policy: policy})
+	m.s.mem.tuning = tuning{limit: rapid.IntRange(2, 30).Draw(t, "segments"), least: 4096}
 	return m
 }
 
@@ -276,6 +278,7 @@ func (m *machine) check(t *rapid.T) {
 			m.s.Len(), m.s.VolatileLen(), m.s.Used(), len(m.model), volatile, used)
 	}
 	m.checkSums(t)
+	checkMemory(t, m.s)
 	if !mapsEqual(m.changes, m.model) {
 		t.Fatal("OnChange told another story")
 	}
@@ -310,7 +313,7 @@ func (m *machine) checkSums(t *rapid.T) {
 
 func TestStoreAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := newMachine()
+		m := newMachine(t)
 		t.Repeat(m.actions())
 		for i, sn := range m.frozen {
 			m.checkSnapshot(t, sn, m.views[i])

@@ -1,5 +1,7 @@
 package store
 
+import "strings"
+
 // poolSize is the size of Redis's eviction pool.
 const poolSize = 16
 
@@ -37,8 +39,7 @@ func (p *pool) offer(e *Entry, score uint64) {
 		k--
 		copy(p.items[:k], p.items[1:k+1])
 	}
-	// A key that shares its allocation with the value is small; see separateFrom.
-	p.items[k] = poolItem{e.Key(), score}
+	p.items[k] = poolItem{strings.Clone(e.Key()), score}
 }
 
 // best takes the last candidate out.
@@ -92,7 +93,7 @@ func (c *choice) takeBest() bool {
 			return false
 		}
 		e := c.s.get(it.key)
-		if e == nil || c.s.opt.Policy.VolatileOnly() && e.expireAt == 0 {
+		if e == nil || c.s.opt.Policy.VolatileOnly() && e.flags&flagExpires == 0 {
 			continue
 		}
 		// Used since it came into the pool: it competes again.
@@ -123,7 +124,7 @@ func (c *choice) byChance() {
 func (c *choice) inOrder() {
 	if c.s.opt.Policy.VolatileOnly() {
 		for i := 0; i < c.s.expiry.len() && !c.done(); i++ {
-			c.take(c.s.expiry.items.at(i).e)
+			c.take(c.s.expiry.entry(i))
 		}
 		return
 	}
@@ -140,7 +141,7 @@ func (c *choice) inOrder() {
 func (c *choice) sample(n int, fn func(*Entry)) {
 	if c.s.opt.Policy.VolatileOnly() {
 		for range min(n, c.s.expiry.len()) {
-			fn(c.s.expiry.items.at(c.pick.rng.IntN(c.s.expiry.len())).e)
+			fn(c.s.expiry.entry(c.pick.rng.IntN(c.s.expiry.len())))
 		}
 		return
 	}
@@ -149,8 +150,8 @@ func (c *choice) sample(n int, fn func(*Entry)) {
 	for n > 0 {
 		if t := c.s.dir.table(b); t != nil {
 			for ; i < len(t.slots) && n > 0; i++ {
-				if e := t.slots[i].e; e != nil {
-					fn(e)
+				if r := t.slots[i].ref; r != 0 {
+					fn(c.s.mem.at(r))
 					n--
 				}
 			}
@@ -173,7 +174,7 @@ func (c *choice) start() (bucket, pos int) {
 		if t == nil {
 			continue
 		}
-		if pos = int(r >> 32 % uint64(len(t.slots))); t.slots[pos].e != nil {
+		if pos = int(r >> 32 % uint64(len(t.slots))); t.slots[pos].ref != 0 {
 			return bucket, pos
 		}
 	}

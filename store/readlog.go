@@ -57,7 +57,10 @@ func (s *Store) TouchHash(hash uint64, nowMillis int64) {
 	if t == nil {
 		return
 	}
-	if i := t.seek(hash); i < len(t.slots) && t.slots[i].e != nil && t.slots[i].hash == hash {
-		s.Touch(t.slots[i].e, nowMillis)
+	for i := t.seek(hashOf(hash)); i < len(t.slots) && t.slots[i].ref != 0 && t.slots[i].hash == hashOf(hash); i++ {
+		if e := s.mem.at(t.slots[i].ref); xxhash.Sum64String(e.Key()) == hash {
+			s.Touch(e, nowMillis)
+			return
+		}
 	}
 }

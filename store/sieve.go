@@ -20,30 +20,30 @@ type sieveQueue struct {
 
 type sieveNode struct {
 	prev, next uint32 // towards older, towards newer
-	e          *Entry
+	ref        ref
 }
 
 // newSieveQueue takes the entries of s in order of their versions.
 func newSieveQueue(s *Store) *sieveQueue {
-	all := make([]*Entry, 0, s.n)
-	s.Each(func(e *Entry) bool {
-		all = append(all, e)
+	all := make([]ref, 0, s.n)
+	s.dir.eachRef(func(r ref) bool {
+		all = append(all, r)
 		return true
 	})
-	slices.SortFunc(all, func(a, b *Entry) int { return cmp.Compare(a.version, b.version) })
+	slices.SortFunc(all, func(a, b ref) int { return cmp.Compare(s.mem.at(a).version, s.mem.at(b).version) })
 	q := &sieveQueue{}
 	q.nodes.push(sieveNode{})
-	for _, e := range all {
-		q.put(nil, e)
+	for _, r := range all {
+		q.put(nil, r, s.mem.at(r))
 	}
 	return q
 }
 
 // put makes e take old's place, or the newest place when old is nil.
-func (q *sieveQueue) put(old, e *Entry) {
+func (q *sieveQueue) put(old *Entry, r ref, e *Entry) {
 	if old != nil && old.link != 0 {
 		e.link, old.link = old.link, 0
-		q.nodes.at(int(e.link)).e = e
+		q.nodes.at(int(e.link)).ref = r
 		return
 	}
 	id := q.free
@@ -54,7 +54,7 @@ func (q *sieveQueue) put(old, e *Entry) {
 		q.free = q.nodes.at(int(id)).next
 	}
 	newest := q.nodes.at(0).prev
-	*q.nodes.at(int(id)) = sieveNode{prev: newest, next: 0, e: e}
+	*q.nodes.at(int(id)) = sieveNode{prev: newest, next: 0, ref: r}
 	q.nodes.at(int(newest)).next = id
 	q.nodes.at(0).prev = id
 	e.link = id

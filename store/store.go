@@ -11,6 +11,7 @@ import (
 type Store struct {
 	opt      Options
 	dir      directory
+	mem      memory
 	slots    []uint32 // number of keys by hash slot
 	sums     sums
 	expiry   expiryIndex
@@ -39,6 +40,8 @@ type Store struct {
 // New returns an empty store.
 func New(o Options) *Store {
 	s := &Store{frozen: new(atomic.Int64), slots: make([]uint32, SlotCount), sums: newSums()}
+	s.mem = newMemory(s, tuning{limit: segmentLimit, least: leastSegment, slack: deadSlack})
+	s.expiry.mem = &s.mem
 	s.opt.OnChange = o.OnChange
 	s.Reconfigure(o)
 	return s
@@ -86,7 +89,7 @@ func (s *Store) get(key string) *Entry {
 	if t == nil {
 		return nil
 	}
-	return t.get(hash, key)
+	return t.get(&s.mem.space, hashOf(hash), key)
 }
 
 // own returns bucket b's page and table ready to be changed.
@@ -115,17 +118,20 @@ func (s *Store) own(b int) (*page, *table) {
 	return p, t
 }
 
-// put makes e the entry of its key. e has everything but a version, an access
-// word and its places in the indexes.
-func (s *Store) put(e *Entry) {
+// put makes what r names the entry of its key. It has everything but a version, an
+// access word and its places in the indexes.
+func (s *Store) put(r ref) *Entry {
+	e := s.mem.at(r)
 	key := e.Key()
 	hash := xxhash.Sum64String(key)
 	b := bucketOf(hash)
 	p, t := s.own(b)
-	pos, found := t.find(hash, key)
+	pos, found := t.find(&s.mem.space, hashOf(hash), key)
 	var old *Entry
+	var oldRef ref
 	if found {
-		old = t.slots[pos].e
+		oldRef = t.slots[pos].ref
+		old = s.mem.at(oldRef)
 		e.slot = old.slot
 		s.used -= old.Size()
 		s.sums.sub(old)
@@ -137,35 +143,41 @@ func (s *Store) put(e *Entry) {
 		s.revision++
 		e.version = s.revision
 	}
-	s.index(old, e)
+	s.index(old, r, e)
 	if found {
-		t.slots[pos].e = e
+		t.slots[pos].ref = r
 	} else {
-		t.insert(hash, e)
+		t.insert(&s.mem.space, hashOf(hash), key, r)
 		s.n++
 		p.n++
 		s.slots[e.slot]++
 	}
 	s.used += e.Size()
 	s.sums.add(e)
+	if found {
+		s.mem.free(oldRef, old)
+	}
 	if s.opt.OnChange != nil {
 		s.opt.OnChange(old, e)
 	}
+	s.tidy(cellOf(e) + cellOf(old))
+	return e
 }
 
 // index brings the expiry index, the SIEVE queue and the access word up to
-// date for e, which takes the place of old (nil for a new key).
-func (s *Store) index(old, e *Entry) {
+// date for e, which r names and which takes the place of old (nil for a new key).
+func (s *Store) index(old *Entry, r ref, e *Entry) {
+	did, does := old != nil && old.flags&flagExpires != 0, e.flags&flagExpires != 0
 	switch {
-	case old != nil && old.expireAt != 0 && e.expireAt != 0:
-		s.expiry.replace(old, e)
-	case e.expireAt != 0:
-		s.expiry.add(e)
-	case old != nil && old.expireAt != 0:
+	case did && does:
+		s.expiry.replace(old, r, e)
+	case does:
+		s.expiry.add(r, e)
+	case did:
 		s.expiry.remove(old)
 	}
 	if s.sieve != nil {
-		s.sieve.put(old, e)
+		s.sieve.put(old, r, e)
 	}
 	switch {
 	case e.access.Load() != 0:
@@ -185,9 +197,15 @@ func (s *Store) Delete(e *Entry) {
 	if t == nil {
 		return
 	}
-	pos, found := t.find(hash, key)
-	if !found || t.slots[pos].e != e {
+	pos, found := t.find(&s.mem.space, hashOf(hash), key)
+	if !found {
 		return
+	}
+	r := t.slots[pos].ref
+	if is := s.mem.at(r); is.version != e.version {
+		return
+	} else {
+		e = is // it may have moved
 	}
 	s.undo.note(key, e)
 	p, t := s.own(b)
@@ -202,15 +220,17 @@ func (s *Store) Delete(e *Entry) {
 	s.slots[e.slot]--
 	s.used -= e.Size()
 	s.sums.sub(e)
-	if e.expireAt != 0 {
+	if e.flags&flagExpires != 0 {
 		s.expiry.remove(e)
 	}
 	if s.sieve != nil {
 		s.sieve.remove(e)
 	}
+	s.mem.free(r, e)
 	if s.opt.OnChange != nil {
 		s.opt.OnChange(e, nil)
 	}
+	s.tidy(cellOf(e))
 }
 
 // Evict deletes key if its entry still has that version.
@@ -236,7 +256,8 @@ func (s *Store) Clear() {
 	s.dir = directory{}
 	s.slots = make([]uint32, SlotCount)
 	s.sums = newSums()
-	s.expiry = expiryIndex{}
+	s.mem = newMemory(s, s.mem.tuning)
+	s.expiry = expiryIndex{mem: &s.mem}
 	s.n, s.used = 0, 0
 	s.resetSieve()
 	if s.opt.OnChange != nil {

@@ -76,7 +76,7 @@ func (e *Entry) sumOf(length uint64, form uint8, value [2]uint64) uint64 {
 	var head [48]byte
 	binary.LittleEndian.PutUint64(head[0:], xxhash.Sum64String(e.Key()))
 	binary.LittleEndian.PutUint64(head[8:], e.version)
-	binary.LittleEndian.PutUint64(head[16:], uint64(e.expireAt))
+	binary.LittleEndian.PutUint64(head[16:], uint64(e.ExpireAt()))
 	binary.LittleEndian.PutUint64(head[24:], length<<16|uint64(e.typ)<<8|uint64(form))
 	binary.LittleEndian.PutUint64(head[32:], value[0])
 	binary.LittleEndian.PutUint64(head[40:], value[1])

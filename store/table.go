@@ -1,9 +1,6 @@
 package store
 
-import (
-	"math/bits"
-	"slices"
-)
+import "slices"
 
 const (
 	bucketBits  = 14
@@ -36,7 +33,11 @@ func (d *directory) table(b int) *table {
 }
 
 // each calls fn for every entry until it returns false.
-func (d *directory) each(fn func(*Entry) bool) {
+func (d *directory) each(in *space, fn func(*Entry) bool) {
+	d.eachRef(func(r ref) bool { return fn(in.at(r)) })
+}
+
+func (d *directory) eachRef(fn func(ref) bool) {
 	for _, p := range d {
 		if p == nil {
 			continue
@@ -46,7 +47,7 @@ func (d *directory) each(fn func(*Entry) bool) {
 				continue
 			}
 			for i := range t.slots {
-				if e := t.slots[i].e; e != nil && !fn(e) {
+				if r := t.slots[i].ref; r != 0 && !fn(r) {
 					return
 				}
 			}
@@ -55,6 +56,10 @@ func (d *directory) each(fn func(*Entry) bool) {
 }
 
 func bucketOf(hash uint64) int { return int(hash >> (64 - bucketBits)) }
+
+// hashOf returns the bits of a key's hash that its slot has. With the bucket they are
+// those that a cursor of Scan has.
+func hashOf(hash uint64) uint32 { return uint32(hash >> cursorShift) }
 
 // table holds the entries of one bucket in ascending order of (hash, key). It
 // is a hash table with linear probing whose home positions grow with the hash,
@@ -71,8 +76,8 @@ type table struct {
 }
 
 type slot struct {
-	hash uint64
-	e    *Entry
+	hash uint32
+	ref  ref // 0: empty
 }
 
 // newTable returns an empty table with at least homes home positions. It uses
@@ -90,21 +95,18 @@ func (t *table) clone(epoch uint64) *table {
 	return c
 }
 
-func (t *table) home(hash uint64) int {
-	hi, _ := bits.Mul64(hash<<bucketBits, t.homes)
-	return int(hi)
-}
+func (t *table) home(hash uint32) int { return int(uint64(hash) * t.homes >> 32) }
 
 // find returns the position of key, or the position where it would be inserted.
-func (t *table) find(hash uint64, key string) (pos int, found bool) {
+func (t *table) find(in *space, hash uint32, key string) (pos int, found bool) {
 	i := t.home(hash)
 	for ; i < len(t.slots); i++ {
 		s := &t.slots[i]
-		if s.e == nil || s.hash > hash {
+		if s.ref == 0 || s.hash > hash {
 			return i, false
 		}
 		if s.hash == hash {
-			if k := s.e.Key(); k == key {
+			if k := in.at(s.ref).Key(); k == key {
 				return i, true
 			} else if k > key {
 				return i, false
@@ -115,28 +117,30 @@ func (t *table) find(hash uint64, key string) (pos int, found bool) {
 }
 
 // get returns the entry of key, or nil.
-func (t *table) get(hash uint64, key string) *Entry {
+func (t *table) get(in *space, hash uint32, key string) *Entry {
 	slots := t.slots
 	for i := t.home(hash); i < len(slots); i++ {
 		s := &slots[i]
-		if s.e == nil || s.hash > hash {
+		if s.ref == 0 || s.hash > hash {
 			return nil
 		}
-		if s.hash == hash && s.e.Key() == key {
-			return s.e
+		if s.hash == hash {
+			if e := in.at(s.ref); e.Key() == key {
+				return e
+			}
 		}
 	}
 	return nil
 }
 
-// insert puts e, whose key is not in the table.
-func (t *table) insert(hash uint64, e *Entry) {
+// insert puts the entry r of key, which is not in the table.
+func (t *table) insert(in *space, hash uint32, key string, r ref) {
 	if uint64(t.n) >= t.homes-t.homes/8 {
 		t.resize(t.homes + t.homes/4 + 1)
 	}
-	pos, _ := t.find(hash, e.Key())
+	pos, _ := t.find(in, hash, key)
 	end := pos
-	for end < len(t.slots) && t.slots[end].e != nil {
+	for end < len(t.slots) && t.slots[end].ref != 0 {
 		end++
 	}
 	if end == len(t.slots) {
@@ -144,14 +148,26 @@ func (t *table) insert(hash uint64, e *Entry) {
 		t.slots = t.slots[:cap(t.slots)]
 	}
 	copy(t.slots[pos+1:end+1], t.slots[pos:end])
-	t.slots[pos] = slot{hash, e}
+	t.slots[pos] = slot{hash, r}
 	t.n++
+}
+
+// replace makes the slot of this hash that has r have to.
+func (t *table) replace(hash uint32, r, to ref) {
+	i := t.home(hash)
+	for t.slots[i].ref != r {
+		i++
+	}
+	if t.slots[i].hash != hash {
+		panic("store: a living entry is not in its place")
+	}
+	t.slots[i].ref = to
 }
 
 // remove takes out the entry at pos and closes the gap.
 func (t *table) remove(pos int) {
 	end := pos + 1
-	for end < len(t.slots) && t.slots[end].e != nil && t.home(t.slots[end].hash) < end {
+	for end < len(t.slots) && t.slots[end].ref != 0 && t.home(t.slots[end].hash) < end {
 		end++
 	}
 	copy(t.slots[pos:end-1], t.slots[pos+1:end])
@@ -166,7 +182,7 @@ func (t *table) resize(homes uint64) {
 	n := newTable(t.epoch, max(homes, 2))
 	next := 0
 	for _, s := range t.slots {
-		if s.e == nil {
+		if s.ref == 0 {
 			continue
 		}
 		next = max(next, n.home(s.hash))
@@ -183,9 +199,9 @@ func (t *table) resize(homes uint64) {
 
 // seek returns the position of the first entry with at least this hash, which
 // belongs to the table's bucket. Slots from there on may be empty.
-func (t *table) seek(hash uint64) int {
+func (t *table) seek(hash uint32) int {
 	i := t.home(hash)
-	for i < len(t.slots) && t.slots[i].e != nil && t.slots[i].hash < hash {
+	for i < len(t.slots) && t.slots[i].ref != 0 && t.slots[i].hash < hash {
 		i++
 	}
 	return i

@@ -8,18 +8,15 @@ import (
 	"pgregory.net/rapid"
 )
 
-func testEntry(key string) *Entry {
-	e := &Entry{}
-	e.setData(key, nil, nil, 0)
-	return e
-}
+// testEntry makes an entry that is in no table.
+func testEntry(s *Store, key string) ref { return s.create(content{key: key}) }
 
 // checkTable verifies the invariants that table documents.
-func checkTable(t *rapid.T, tb *table) {
+func checkTable(t *rapid.T, in *space, tb *table) {
 	n := 0
 	var last slot
 	for i, s := range tb.slots {
-		if s.e == nil {
+		if s.ref == 0 {
 			continue
 		}
 		n++
@@ -27,12 +24,12 @@ func checkTable(t *rapid.T, tb *table) {
 			t.Fatalf("entry at %d before its home %d", i, h)
 		} else {
 			for j := h; j < i; j++ {
-				if tb.slots[j].e == nil {
+				if tb.slots[j].ref == 0 {
 					t.Fatalf("gap at %d between home %d and place %d", j, h, i)
 				}
 			}
 		}
-		if last.e != nil && (last.hash > s.hash || last.hash == s.hash && last.e.Key() >= s.e.Key()) {
+		if last.ref != 0 && (last.hash > s.hash || last.hash == s.hash && in.at(last.ref).Key() >= in.at(s.ref).Key()) {
 			t.Fatalf("slot %d is out of order", i)
 		}
 		last = s
@@ -47,21 +44,23 @@ func checkTable(t *rapid.T, tb *table) {
 func TestTableKeepsItsOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		hashes := rapid.SliceOfN(rapid.OneOf(
-			rapid.Uint64Range(1<<49, 1<<50-1),
-			rapid.Uint64Range(1<<50-8, 1<<50-1),
-			rapid.Uint64Range(0, 4),
+			rapid.Uint32Range(1<<31, 1<<32-1),
+			rapid.Uint32Range(1<<32-8, 1<<32-1),
+			rapid.Uint32Range(0, 4),
 		), 1, 20).Draw(t, "hashes")
-		tb, model := newTable(0, 2), map[string]uint64{}
+		st := New(Options{})
+		in := &st.mem.space
+		tb, model := newTable(0, 2), map[string]uint32{}
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			i := rapid.IntRange(0, 99).Draw(t, "key")
 			key, hash := fmt.Sprint(i), hashes[i%len(hashes)]
-			pos, found := tb.find(hash, key)
-			if _, want := model[key]; found != want || (tb.get(hash, key) != nil) != want {
+			pos, found := tb.find(in, hash, key)
+			if _, want := model[key]; found != want || (tb.get(in, hash, key) != nil) != want {
 				t.Fatalf("find %q: %v, want %v", key, found, want)
 			}
 			switch {
 			case !found:
-				tb.insert(hash, testEntry(key))
+				tb.insert(in, hash, key, testEntry(st, key))
 				model[key] = hash
 			case rapid.Bool().Draw(t, "remove"):
 				tb.remove(pos)
@@ -69,18 +68,20 @@ func TestTableKeepsItsOrder(t *testing.T) {
 			default:
 				tb = tb.clone(1)
 			}
-			checkTable(t, tb)
+			checkTable(t, in, tb)
 		}
 	})
 }
 
 func TestTableShrinks(t *testing.T) {
+	st := New(Options{})
+	in := &st.mem.space
 	tb := newTable(0, 2)
 	for i := range 1000 {
-		tb.insert(uint64(i)<<40, testEntry(fmt.Sprint(i)))
+		tb.insert(in, uint32(i)<<22, fmt.Sprint(i), testEntry(st, fmt.Sprint(i)))
 	}
 	for i := range 990 {
-		pos, found := tb.find(uint64(i)<<40, fmt.Sprint(i))
+		pos, found := tb.find(in, uint32(i)<<22, fmt.Sprint(i))
 		if !found {
 			t.Fatalf("%d is gone", i)
 		}

@@ -37,20 +37,19 @@ func (s *Store) Rollback() {
 	s.undo = nil
 	for _, c := range slices.Backward(u.changes) {
 		if c.was != nil {
-			s.put(c.was.again())
+			s.put(s.again(c.was))
 		} else if e := s.get(c.key); e != nil {
 			s.Delete(e)
 		}
 	}
 }
 
-// again returns e as it was before it was replaced or deleted, without its places in
+// again makes an entry as e was before it was replaced or deleted, without its places in
 // the indexes.
-func (e *Entry) again() *Entry {
-	n := &Entry{
-		key: e.key, keyLen: e.keyLen, val: e.val, valLen: e.valLen, valCap: e.valCap,
-		version: e.version, expireAt: e.expireAt, typ: e.typ, flags: e.flags,
-	}
+func (s *Store) again(e *Entry) ref {
+	r := s.remake(e, e.ExpireAt())
+	n := s.mem.at(r)
+	n.version = e.version
 	n.access.Store(e.access.Load())
-	return n
+	return r
 }

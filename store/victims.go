@@ -93,7 +93,7 @@ func (c *choice) byExpiry() {
 	}
 	for !c.done() && len(front.at) > 0 {
 		i := front.pop()
-		c.take(x.items.at(i).e)
+		c.take(x.entry(i))
 		for child := i*4 + 1; child <= i*4+4 && child < x.len(); child++ {
 			front.push(child)
 		}
@@ -107,7 +107,7 @@ type frontier struct {
 }
 
 func (f *frontier) before(a, b int) bool {
-	return f.x.items.at(f.at[a]).before(f.x.items.at(f.at[b]))
+	return f.x.before(f.x.items.at(f.at[a]), f.x.items.at(f.at[b]))
 }
 
 func (f *frontier) push(pos int) {
@@ -156,11 +156,12 @@ func (c *choice) bySieve() {
 		}
 		n := q.nodes.at(int(q.hand))
 		q.hand = n.next
-		if n.e.access.Load()&visitedBit != 0 && patience > 0 {
-			n.e.access.And(^uint64(visitedBit))
+		e := c.s.mem.at(n.ref)
+		if e.access.Load()&visitedBit != 0 && patience > 0 {
+			e.access.And(^uint64(visitedBit))
 			patience--
 			continue
 		}
-		c.take(n.e)
+		c.take(e)
 	}
 }

@@ -219,10 +219,11 @@ func TestSieveQueueKeepsUp(t *testing.T) {
 		q := s.sieve
 		for i := q.nodes.at(0).next; i != 0; i = q.nodes.at(int(i)).next {
 			n := q.nodes.at(int(i))
-			if n.e.link != i || s.Get([]byte(n.e.Key())) != n.e {
-				t.Fatalf("node %d holds %q, which is not current", i, n.e.Key())
+			e := s.mem.at(n.ref)
+			if e.link != i || s.Get([]byte(e.Key())) != e {
+				t.Fatalf("node %d holds %q, which is not current", i, e.Key())
 			}
-			got = append(got, n.e.Key())
+			got = append(got, e.Key())
 		}
 		if !slices.Equal(got, order) {
 			t.Fatalf("queue %v, want %v", got, order)

@@ -4,7 +4,7 @@ import "math/rand/v2"
 
 // Cursors count in the upper cursorBits bits of the hash.
 const (
-	cursorBits  = 46
+	cursorBits  = bucketBits + 32
 	cursorShift = 64 - cursorBits
 )
 
@@ -35,18 +35,18 @@ func (s *Store) ScanWhile(cursor uint64, more func() bool, fn func(*Entry)) (nex
 		}
 		first := 0
 		if b == bucketOf(from) {
-			first = t.seek(from)
+			first = t.seek(hashOf(from))
 		}
 		for i := first; i < len(t.slots); i++ {
 			sl := &t.slots[i]
-			if sl.e == nil {
+			if sl.ref == 0 {
 				continue
 			}
-			pos := sl.hash >> cursorShift
+			pos := uint64(b)<<32 | uint64(sl.hash)
 			if begun && pos != last && !more() {
 				return last + 1
 			}
-			fn(sl.e)
+			fn(s.mem.at(sl.ref))
 			begun, last = true, pos
 		}
 	}
@@ -55,7 +55,7 @@ func (s *Store) ScanWhile(cursor uint64, more func() bool, fn func(*Entry)) (nex
 
 // Each calls fn for every entry in hash order until it returns false. fn must
 // not change the store.
-func (s *Store) Each(fn func(*Entry) bool) { s.dir.each(fn) }
+func (s *Store) Each(fn func(*Entry) bool) { s.dir.each(&s.mem.space, fn) }
 
 // randomTries bounds how often Random draws before it looks at every key.
 const randomTries = 100
@@ -108,11 +108,11 @@ func (s *Store) rank(k int) *Entry {
 		}
 	}
 	for i := range t.slots {
-		if t.slots[i].e == nil {
+		if t.slots[i].ref == 0 {
 			continue
 		}
 		if k == 0 {
-			return t.slots[i].e
+			return s.mem.at(t.slots[i].ref)
 		}
 		k--
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/accept"
+	"github.com/lockstepkv/lockstep/internal/bulk"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard"
 	"github.com/lockstepkv/lockstep/store"
@@ -54,6 +55,7 @@ func runServe(ctx context.Context, cfg Config, logger *slog.Logger, hup <-chan o
 	ctx, cancel := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() { s.secrets.watch(ctx, hup) })
+	watching.Go(func() { bulk.Pace(ctx) })
 	defer watching.Wait()
 	defer cancel()
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -170,7 +170,7 @@ func (s *settings) raftFlags() *pflag.FlagSet {
 	fs.Var(&s.raft.election, "election-timeout", "how long a candidate waits for votes before it tries again, at least five times --heartbeat-timeout")
 	s.raft.snapshotLogBytes = 128 << 20
 	fs.Var(&s.raft.snapshotLogBytes, "snapshot-log-bytes", "size of a shard's log after which it is compacted into a snapshot; followers begin at three quarters of it, one that lets others go first at half as much again at the latest")
-	s.raft.logCache = 64 << 20
+	s.raft.logCache = 16 << 20
 	fs.Var(&s.raft.logCache, "log-cache", "memory of a node for the newest log entries, which followers are sent from it, for all shards together and shared by use; 0: none")
 	s.raft.clockOffset = durationValue(500 * time.Millisecond)
 	fs.Var(&s.raft.clockOffset, "max-clock-offset", "a node whose clock is further from a quorum's gives leadership away")

@@ -62,7 +62,7 @@ func mayImport() map[string][]string {
 		"api/respapi":         {"api/router", "fsm/command", "resp", "internal/linger"},
 		"client":              {"resp"},
 		"jepsen":              {"client", "resp", "internal/mutant"},
-		"cmd/lockstep":        {"shard", "api/httpapi", "api/respapi", "internal/accept"},
+		"cmd/lockstep":        {"shard", "api/httpapi", "api/respapi", "internal/accept", "internal/bulk"},
 		"cmd/lockstep-jepsen": {"jepsen"},
 
 		"internal/bench/locks": {}, // a client like any other

@@ -48,11 +48,13 @@ type burst struct {
 	last  time.Time // guarded by mu
 	begun bool      // guarded by mu; a timer runs, or collect does
 
-	// What follows belongs to collect, which runs once at a time.
-	usual   int // GOGC before it was lowered; 0: it was not
+	// What follows is guarded by gogc.
+	usual   int // GOGC before it was lowered, or what Pace wants it to be; 0: it was not lowered
 	lowered int
-	over    time.Time // since when it is over and memory is given back; zero: it is not
-	looks   int       // collections since then
+
+	// What follows belongs to collect, which runs once at a time.
+	over  time.Time // since when it is over and memory is given back; zero: it is not
+	looks int       // collections since then
 }
 
 // Passed is told of n bytes of a large value that have gone one step: soon their copies are
@@ -98,9 +100,9 @@ func collect() {
 	bytes, over := p.bytes, time.Since(p.last) > quiet
 	p.mu.Unlock()
 	done := over
-	if over && p.usual > 0 {
+	if over {
 		done = p.giveBack()
-	} else if !over {
+	} else {
 		p.over = time.Time{}
 		p.lower(bytes)
 		if p.takeGone() {
@@ -122,6 +124,11 @@ func collect() {
 // that little by little, down to what it expects to need until the next collection: after a
 // second one in a row and with the least GOGC that is little.
 func (p *burst) giveBack() (done bool) {
+	gogc.Lock()
+	defer gogc.Unlock()
+	if p.usual == 0 {
+		return true
+	}
 	if p.over.IsZero() {
 		p.over, p.looks = time.Now(), 0
 		p.set(leastPercent)
@@ -145,7 +152,7 @@ func (p *burst) giveBack() (done bool) {
 	return true
 }
 
-// set changes GOGC, for which the runtime stops the process.
+// set changes GOGC, for which the runtime stops the process. gogc is held.
 func (p *burst) set(percent int) {
 	if percent != p.lowered {
 		debug.SetGCPercent(percent)
@@ -155,6 +162,8 @@ func (p *burst) set(percent int) {
 
 // lower sets GOGC by the size of the heap, once enough has passed.
 func (p *burst) lower(bytes int64) {
+	gogc.Lock()
+	defer gogc.Unlock()
 	heap, percent := heapNow()
 	if p.usual == 0 && percent > leastPercent && bytes >= heap/burstShare {
 		p.usual = percent

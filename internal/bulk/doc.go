@@ -11,5 +11,5 @@
 //
 // Passed is told what has gone by, and Dropped what is garbage now: while it is
 // much, the garbage collector looks earlier, and afterwards memory is given back,
-// little by little.
+// little by little. Pace sets how early it looks otherwise.
 package bulk

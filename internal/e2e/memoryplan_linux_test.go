@@ -13,6 +13,7 @@ import (
 func memoryOf(t *testing.T, n *Node) (parts map[string]float64, sum, live, resident float64) {
 	t.Helper()
 	parts = map[string]float64{}
+	var next, percent float64 // when the next collection comes, and how much more than what was live that is
 	for line := range strings.Lines(n.Dial().Do("INFO", "memory")) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
 		if bytes, err := strconv.ParseFloat(value, 64); err == nil {
@@ -27,11 +28,13 @@ func memoryOf(t *testing.T, n *Node) (parts map[string]float64, sum, live, resid
 		case strings.HasPrefix(name, "lockstep_shard_once_bytes"):
 			parts["once"] += bytes / (1 << 20)
 		case name == "go_memstats_next_gc_bytes":
-			live = bytes / (1 << 20) / 2 // GOGC=100: the next collection is at twice what was live
+			next = bytes / (1 << 20)
+		case name == "go_gc_gogc_percent":
+			percent = bytes
 		}
 	}
 	sum = parts["used_memory"] + parts["mem_clients_normal"] + parts["mem_log_cache"] + parts["once"]
-	return parts, sum, live, parts["used_memory_rss"]
+	return parts, sum, next / (1 + percent/100), parts["used_memory_rss"]
 }
 
 // pipeline sends n requests, a part at a time, and wants no error.
