@@ -4,6 +4,8 @@ import (
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
 // Store holds the keys of one shard. See the package comment for its rules of
@@ -130,7 +132,7 @@ func (s *Store) put(e *Entry) {
 		s.used -= old.Size()
 		s.sums.sub(old)
 	} else {
-		e.slot = slotOf(key)
+		e.slot = keyslot.OfString(key)
 	}
 	s.undo.note(key, old)
 	if e.version == 0 {

@@ -30,7 +30,8 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		"resp":                {"internal/bulk"},
 		"internal/bulk":       {},
-		"store":               {"internal/invariant", "internal/bulk", "store/value/hash"},
+		"store":               {"internal/invariant", "internal/bulk", "store/keyslot", "store/value/hash"},
+		"store/keyslot":       {},
 		"store/value/hash":    {},
 		"internal/accept":     {},
 		"internal/clock":      {},
@@ -55,9 +56,9 @@ func mayImport() map[string][]string {
 		"api/router":          {"api/clientmem", "fsm/command", "resp"},
 		"api/httpapi":         {"api/router", "fsm/command", "resp"},
 		"api/respapi":         {"api/router", "fsm/command", "resp"},
-		"client":              {"resp"},
+		"client":              {"resp", "store/keyslot"},
 		"jepsen":              {"client", "resp", "internal/mutant"},
-		"cmd/lockstep":        {"shard", "api/httpapi", "api/respapi", "internal/accept"},
+		"cmd/lockstep":        {"client", "shard", "api/httpapi", "api/respapi", "internal/accept"},
 		"cmd/lockstep-jepsen": {"jepsen"},
 
 		"internal/bench/locks": {}, // a client like any other
@@ -80,7 +81,9 @@ func seesRaft() []string {
 
 // pure lists the packages that run inside the replicated state machine: every
 // replica must compute the same from the same log.
-func pure() []string { return []string{"store", "store/value/hash", "fsm/command", "fsm/lock"} }
+func pure() []string {
+	return []string{"store", "store/keyslot", "store/value/hash", "fsm/command", "fsm/lock"}
+}
 
 type goPackage struct {
 	ImportPath string
