@@ -14,8 +14,8 @@
 //     unless the request changes nothing or may be repeated;
 //   - an error answer: what the node says of itself, -INDOUBT and "outcome":"in_doubt"
 //     in doubt, the others not applied;
-//   - an error of another program in between, of status 5xx, to a request that changes
-//     something: in doubt.
+//   - an error of another program in between, of status 5xx but 503, to a request that
+//     changes something: in doubt.
 //
 // # What is repeated
 //

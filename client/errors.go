@@ -86,8 +86,12 @@ func (a *Answer) Problem() Problem {
 	return p
 }
 
-// refusal is the error that an answer other than 2xx is.
-func (a *Answer) refusal(harmless bool) *Error {
+// Err returns nil for an answer to r of status 2xx, and for others the *Error that Do
+// returns.
+func (a *Answer) Err(r Request) error {
+	if a.Status >= 200 && a.Status < 300 {
+		return nil
+	}
 	p := a.Problem()
 	text := p.Detail
 	if text == "" {
@@ -104,7 +108,9 @@ func (a *Answer) refusal(harmless bool) *Error {
 	}
 	e.Err = fmt.Errorf("%d %s: %s", a.Status, http.StatusText(a.Status), text)
 	// Without a word on the outcome some other program has answered, or the node failed.
-	if p.Outcome == InDoubt || p.Outcome == "" && a.Status >= 500 && !harmless {
+	// Status 503 says that the request was not handled.
+	unsaid := p.Outcome == "" && a.Status >= 500 && a.Status != http.StatusServiceUnavailable
+	if p.Outcome == InDoubt || unsaid && !r.harmless() {
 		e.Outcome = InDoubt
 	}
 	return e

@@ -194,7 +194,7 @@ func (c *HTTP) checked(res *http.Response, node string, r Request) (*http.Respon
 	defer res.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(res.Body, maxProblemBytes)) // the status counts
 	answer := &Answer{Node: node, Status: res.StatusCode, Header: res.Header, Body: body}
-	return nil, node, answer.refusal(r.harmless())
+	return nil, node, answer.Err(r)
 }
 
 func (c *HTTP) readWhole(res *http.Response, node string, r Request) (*Answer, error) {

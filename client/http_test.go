@@ -68,6 +68,7 @@ func TestAnswersThatAreNoSuccess(t *testing.T) {
 		{"in doubt", put("/v1/keys/k"), 504, `{"code":"in_doubt","outcome":"in_doubt","title":"who knows"}`, "in_doubt", InDoubt, "504 Gateway Timeout: who knows (in_doubt)"},
 		{"a write through a broken proxy", put("/"), 502, "<html>", CodeBadAnswer, InDoubt, "502 Bad Gateway: <html>"},
 		{"a read through a broken proxy", get("/"), 502, "<html>", CodeBadAnswer, NotApplied, "502 Bad Gateway: <html>"},
+		{"a write through a proxy without servers", put("/"), 503, "", CodeBadAnswer, NotApplied, "503 Service Unavailable: "},
 		{"no Lockstep", put("/"), 404, "nothing here\n", CodeBadAnswer, NotApplied, "404 Not Found: nothing here"},
 		{"not ready", get("/"), 503, `{"code":"unavailable","outcome":"not_applied"}`, "unavailable", NotApplied, ""},
 	} {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/lockstepkv/lockstep/client"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -17,7 +18,7 @@ import (
 type benchWorker struct {
 	o     benchOptions
 	conn  *respConn
-	slots *slotMap
+	slots *client.Slots
 	node  int
 	rng   *rand.Rand
 	value []byte
@@ -31,7 +32,7 @@ type benchWorker struct {
 
 // runBench loads the cluster until the duration is over or ctx ends.
 func runBench(ctx context.Context, o benchOptions) (benchReport, error) {
-	slots, err := loadSlotMap(ctx, o.resp)
+	slots, err := loadSlots(ctx, o.resp)
 	if err != nil {
 		return benchReport{}, err
 	}
@@ -57,12 +58,12 @@ func runBench(ctx context.Context, o benchOptions) (benchReport, error) {
 	return summarize(o, workers, time.Since(start)), nil
 }
 
-func dialWorkers(ctx context.Context, o benchOptions, slots *slotMap) ([]*benchWorker, error) {
+func dialWorkers(ctx context.Context, o benchOptions, slots *client.Slots) ([]*benchWorker, error) {
 	value := bytes.Repeat([]byte("x"), o.valueBytes)
 	var workers []*benchWorker
 	for i := range o.connections {
-		node := i % len(slots.addrs)
-		conn, err := dialRESP(ctx, o.resp, slots.addrs[node])
+		node := i % len(slots.Addrs)
+		conn, err := dialRESP(ctx, o.resp, slots.Addrs[node])
 		if err != nil {
 			return workers, err
 		}
@@ -113,20 +114,20 @@ func (w *benchWorker) run(ctx context.Context) error {
 // follow asks for the slots again after a leader has changed. A worker whose
 // node leads nothing any more goes to another one.
 func (w *benchWorker) follow(ctx context.Context) error {
-	slots, err := askSlotMap(w.conn, w.slots.addrs)
+	slots, err := w.conn.slots(ctx, w.slots.Addrs)
 	if exitCode(err) == exitUnavailable {
 		return nil // between two leaders: the next redirection leads here again
 	}
 	if err != nil {
 		return err
 	}
-	addr := w.slots.addrs[w.node]
-	w.slots, w.node = slots, slices.Index(slots.addrs, addr)
+	addr := w.slots.Addrs[w.node]
+	w.slots, w.node = slots, slices.Index(slots.Addrs, addr)
 	if w.node >= 0 {
 		return nil
 	}
-	w.node = w.rng.IntN(len(slots.addrs))
-	conn, err := dialRESP(ctx, w.o.resp, slots.addrs[w.node])
+	w.node = w.rng.IntN(len(slots.Addrs))
+	conn, err := dialRESP(ctx, w.o.resp, slots.Addrs[w.node])
 	if err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func (w *benchWorker) key() []byte {
 	var key []byte
 	for range 1000 {
 		key = strconv.AppendInt([]byte("bench:"), w.rng.Int64N(int64(w.o.keys)), 10)
-		if w.slots.nodeOf(key, w.node) == w.node {
+		if w.slots.NodeOf(key, w.node) == w.node {
 			break
 		}
 	}

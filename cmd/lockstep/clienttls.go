@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/lockstepkv/lockstep/client"
 )
 
 // clientTLSOptions are what a command line tool trusts and shows.
@@ -98,21 +98,25 @@ func warnOnce(w io.Writer, why string) {
 	}
 }
 
-// certificateRefused tells whether err is what a node says to a client whose certificate it
-// does not accept, or that shows none. It has read nothing of a request then.
-func certificateRefused(err error) bool {
-	var remote *net.OpError
-	if !errors.As(err, &remote) || remote.Op != "remote error" || remote.Err == nil {
-		return false
-	}
-	text := remote.Err.Error()
-	return strings.Contains(text, "certificate")
-}
-
 // explainTLS says what to do about a refused certificate; other errors stay as they are.
-func explainTLS(addr string, err error) error {
-	if !certificateRefused(err) {
+func explainTLS(err error) error {
+	if client.Code(err) != client.CodeCertificateRefused {
 		return err
 	}
-	return withCode(exitFailed, fmt.Errorf("%s wants a certificate of its clients and was shown none that it accepts (--cert and --key, or LOCKSTEP_CERT and LOCKSTEP_KEY): %w", addr, err))
+	return fmt.Errorf("%w (--cert and --key, or LOCKSTEP_CERT and LOCKSTEP_KEY, name one)", err)
+}
+
+func loadRoots(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("--cacert: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--cacert: %s holds no certificate", path)
+	}
+	return pool, nil
 }
