@@ -106,23 +106,29 @@ func (c *Conn) Do(ctx context.Context, args ...string) (resp.Value, error) {
 }
 
 // Exchange is Do with error replies as values: an error means that there is no reply.
-func (c *Conn) Exchange(ctx context.Context, args ...string) (resp.Value, error) {
+func (c *Conn) Exchange(ctx context.Context, args ...string) (v resp.Value, err error) {
 	raw := make([][]byte, len(args))
 	for i, a := range args {
 		raw[i] = []byte(a)
 	}
-	if err := c.Send(ctx, resp.AppendCommand(nil, raw)); err != nil {
-		return resp.Value{}, err
+	if err := c.notYet(ctx); err != nil {
+		return v, err
 	}
-	return c.Receive(ctx)
+	err = c.during(ctx, func() (err error) {
+		if _, err = c.conn.Write(resp.AppendCommand(nil, raw)); err == nil {
+			v, err = c.read()
+		}
+		return err
+	})
+	return v, err
 }
 
 // Send sends commands, encoded as resp.AppendCommand does, whose replies are then to
 // be received one by one. Errors: *Error, in doubt for all of them unless the context
 // had ended before.
 func (c *Conn) Send(ctx context.Context, commands []byte) error {
-	if err := context.Cause(ctx); err != nil {
-		return &Error{Code: CodeUnreachable, Outcome: NotApplied, Node: c.addr, Err: err}
+	if err := c.notYet(ctx); err != nil {
+		return err
 	}
 	return c.during(ctx, func() error {
 		_, err := c.conn.Write(commands)
@@ -134,12 +140,26 @@ func (c *Conn) Send(ctx context.Context, commands []byte) error {
 // there is no reply.
 func (c *Conn) Receive(ctx context.Context) (v resp.Value, err error) {
 	err = c.during(ctx, func() (err error) {
-		if v, err = resp.ReadValue(c.r); err != nil && !certificateRefused(err) { // of TLS 1.3 it comes after the handshake
-			err = fmt.Errorf("no reply from %s: %w", c.addr, err)
-		}
+		v, err = c.read()
 		return err
 	})
 	return v, err
+}
+
+func (c *Conn) read() (resp.Value, error) {
+	v, err := resp.ReadValue(c.r)
+	if err != nil && !certificateRefused(err) { // of TLS 1.3 it comes after the handshake
+		err = fmt.Errorf("no reply from %s: %w", c.addr, err)
+	}
+	return v, err
+}
+
+// notYet is the error of a context that has ended before anything was sent.
+func (c *Conn) notYet(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return &Error{Code: CodeUnreachable, Outcome: NotApplied, Node: c.addr, Err: err}
+	}
+	return nil
 }
 
 // during does one step on the network within the time that there is.

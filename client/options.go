@@ -22,8 +22,9 @@ type Options struct {
 	// protocol nil is a connection without TLS. ServerName is filled in.
 	TLS *tls.Config
 	// Timeout bounds each attempt over HTTP with the reading of its answer, and over
-	// the Redis protocol each wait for the network. 0: only the context does. It should
-	// be longer than the nodes' own, so that they can say what happened.
+	// the Redis protocol each exchange, or each Send and each Receive. 0: only the
+	// context does. It should be longer than the nodes' own, so that they can say what
+	// happened.
 	Timeout time.Duration
 	// DialTimeout bounds the making of a connection; 0: DefaultDialTimeout.
 	DialTimeout time.Duration

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/lockstepkv/lockstep/client"
 	"github.com/lockstepkv/lockstep/jepsen/faultfs"
 )
 
@@ -58,7 +59,7 @@ type Node struct {
 	Disk             *faultfs.Disk // nil: a plain directory
 	mount            *faultfs.Mount
 	command          func() *exec.Cmd
-	admin            *admin
+	admin            *client.HTTP
 
 	mu     sync.Mutex
 	proc   *process // guarded by mu
@@ -245,6 +246,6 @@ func (n *Node) close() error {
 	n.mu.Lock()
 	n.closed = true
 	n.mu.Unlock()
-	n.admin.close()
+	n.admin.Close()
 	return errors.Join(n.Kill(), n.unmount())
 }
