@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -18,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/lockstepkv/lockstep/client"
 )
 
 // readyPatience is how long nodes may take to serve after their start.
@@ -44,16 +47,16 @@ type Options struct {
 
 // Node is one node of a cluster. Its process comes and goes.
 type Node struct {
-	t              testing.TB
-	ID             string
-	DataDir        string
-	LogFile        string
-	HTTP, RESP     string // host:port
-	Peer           string
-	args, env      []string
-	ulimit         string
-	client         *http.Client
-	scheme, bearer string
+	t          testing.TB
+	ID         string
+	DataDir    string
+	LogFile    string
+	HTTP, RESP string // host:port
+	Peer       string
+	args, env  []string
+	ulimit     string
+	client     *client.HTTP
+	bearer     string // may change
 
 	mu   sync.Mutex
 	proc *process // guarded by mu
@@ -69,12 +72,16 @@ func NewCluster(t testing.TB, opt Options) *Cluster {
 	ports := freePorts(t, 3*opt.Nodes)
 	var members []string
 	for i := range opt.Nodes {
-		n := &Node{t: t, ID: fmt.Sprintf("n%d", i+1), HTTP: ports[3*i], RESP: ports[3*i+1], Peer: ports[3*i+2], scheme: "http", bearer: opt.Password, ulimit: opt.Ulimit}
+		n := &Node{t: t, ID: fmt.Sprintf("n%d", i+1), HTTP: ports[3*i], RESP: ports[3*i+1], Peer: ports[3*i+2], bearer: opt.Password, ulimit: opt.Ulimit}
 		n.DataDir = filepath.Join(c.dir, n.ID)
 		n.LogFile = filepath.Join(c.dir, n.ID+".log")
-		n.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: opt.TLS, MaxIdleConnsPerHost: 64}}
+		scheme := "http://"
 		if opt.TLS != nil {
-			n.scheme = "https"
+			scheme = "https://"
+		}
+		var err error
+		if n.client, err = client.NewHTTP([]string{scheme + n.HTTP}, client.Options{TLS: opt.TLS, Timeout: 30 * time.Second}); err != nil {
+			t.Fatal(err)
 		}
 		members = append(members, n.ID+"="+n.Peer)
 		c.Nodes = append(c.Nodes, n)
@@ -110,7 +117,7 @@ func StartCluster(t testing.TB, opt Options) *Cluster {
 // cleanup ends the nodes; after a failure it shows their last words.
 func (c *Cluster) cleanup() {
 	for _, n := range c.Nodes {
-		n.client.CloseIdleConnections()
+		n.client.Close()
 		if p := n.process(); p != nil {
 			p.kill()
 		}
@@ -282,16 +289,13 @@ func (n *Node) Ready() error {
 		return fmt.Errorf("%s has ended", n.ID)
 	}
 	// A node that is starting accepts and does not answer yet.
-	probe := http.Client{Transport: n.client.Transport, Timeout: 2 * time.Second}
-	resp, err := probe.Get(n.scheme + "://" + n.HTTP + "/readyz")
-	if err != nil {
-		return err
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	answer, err := n.client.Exchange(ctx, client.Request{Method: "GET", Path: "/readyz"})
+	if err == nil && answer.Status != http.StatusOK {
+		err = fmt.Errorf("%s: %d %s", n.ID, answer.Status, answer.Body)
 	}
-	defer resp.Body.Close()
-	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %d %s", n.ID, resp.StatusCode, body)
-	}
-	return nil
+	return err
 }
 
 // Leaders returns the leader of each shard as this node sees it.
@@ -321,26 +325,25 @@ func (n *Node) Do(method, path, body string) (status int, answer []byte, err err
 	return n.Send(method, path, "application/json", strings.NewReader(body))
 }
 
-// Send sends an HTTP request.
+// Send sends an HTTP request, once.
 func (n *Node) Send(method, path, contentType string, body io.Reader) (status int, answer []byte, err error) {
-	req, err := http.NewRequest(method, n.scheme+"://"+n.HTTP+path, body)
-	if err != nil {
-		return 0, nil, err
-	}
-	req.Header.Set("Content-Type", contentType)
+	r := client.Request{Method: method, Path: path, Header: http.Header{"Content-Type": {contentType}}}
 	if contentType != "application/json" {
-		req.Header.Set("Accept", contentType)
+		r.Header.Set("Accept", contentType)
 	}
 	if n.bearer != "" {
-		req.Header.Set("Authorization", "Bearer "+n.bearer)
+		r.Header.Set("Authorization", "Bearer "+n.bearer)
 	}
-	resp, err := n.client.Do(req)
+	if body != nil {
+		if r.Body, err = io.ReadAll(body); err != nil {
+			return 0, nil, err
+		}
+	}
+	a, err := n.client.Exchange(context.Background(), r)
 	if err != nil {
 		return 0, nil, err
 	}
-	defer resp.Body.Close()
-	answer, err = io.ReadAll(resp.Body)
-	return resp.StatusCode, answer, err
+	return a.Status, a.Body, nil
 }
 
 // freePorts returns addresses on loopback that nobody listens on, below the
