@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,6 +19,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/client"
+	"github.com/lockstepkv/lockstep/internal/procs"
 )
 
 // readyPatience is how long nodes may take to serve after their start.
@@ -47,19 +46,16 @@ type Options struct {
 
 // Node is one node of a cluster. Its process comes and goes.
 type Node struct {
-	t          testing.TB
-	ID         string
-	DataDir    string
-	LogFile    string
-	HTTP, RESP string // host:port
-	Peer       string
-	args, env  []string
-	ulimit     string
-	client     *client.HTTP
-	bearer     string // may change
+	procs.Node
+	t       testing.TB
+	LogFile string
+	args    []string
+	ulimit  string
+	client  *client.HTTP
+	bearer  string // may change
 
 	mu   sync.Mutex
-	proc *process // guarded by mu
+	proc *procs.Process // guarded by mu
 }
 
 // NewCluster prepares a cluster and starts nothing.
@@ -72,7 +68,8 @@ func NewCluster(t testing.TB, opt Options) *Cluster {
 	ports := freePorts(t, 3*opt.Nodes)
 	var members []string
 	for i := range opt.Nodes {
-		n := &Node{t: t, ID: fmt.Sprintf("n%d", i+1), HTTP: ports[3*i], RESP: ports[3*i+1], Peer: ports[3*i+2], bearer: opt.Password, ulimit: opt.Ulimit}
+		n := &Node{t: t, bearer: opt.Password, ulimit: opt.Ulimit}
+		n.ID, n.HTTP, n.RESP, n.Peer = fmt.Sprintf("n%d", i+1), ports[3*i], ports[3*i+1], ports[3*i+2]
 		n.DataDir = filepath.Join(c.dir, n.ID)
 		n.LogFile = filepath.Join(c.dir, n.ID+".log")
 		scheme := "http://"
@@ -83,7 +80,7 @@ func NewCluster(t testing.TB, opt Options) *Cluster {
 		if n.client, err = client.NewHTTP([]string{scheme + n.HTTP}, client.Options{TLS: opt.TLS, Timeout: 30 * time.Second}); err != nil {
 			t.Fatal(err)
 		}
-		members = append(members, n.ID+"="+n.Peer)
+		members = append(members, n.Member())
 		c.Nodes = append(c.Nodes, n)
 	}
 	secret := filepath.Join(c.dir, "peer-secret")
@@ -91,7 +88,7 @@ func NewCluster(t testing.TB, opt Options) *Cluster {
 		t.Fatal(err)
 	}
 	for _, n := range c.Nodes {
-		n.args = append([]string{"serve", "--id", n.ID, "--data-dir", n.DataDir, "--http", n.HTTP, "--resp", n.RESP, "--peer", n.Peer}, opt.Flags...)
+		n.args = append(n.ServeArgs(), opt.Flags...)
 		if opt.Nodes > 1 {
 			n.args = append(n.args, "--initial-cluster", strings.Join(members, ","))
 		}
@@ -119,10 +116,10 @@ func (c *Cluster) cleanup() {
 	for _, n := range c.Nodes {
 		n.client.Close()
 		if p := n.process(); p != nil {
-			p.kill()
+			_ = p.Kill() // the test is over
 		}
 		if c.t.Failed() {
-			c.t.Logf("--- the end of the log of %s:\n%s", n.ID, lastLines(n.LogFile, 40))
+			c.t.Logf("--- the end of the log of %s:\n%s", n.ID, procs.LastLines(n.LogFile, 40))
 		}
 	}
 }
@@ -229,7 +226,7 @@ func (n *Node) Start(extra ...string) {
 	if n.ulimit != "" {
 		binary, args = "/bin/sh", append([]string{"-c", n.ulimit + ` && exec "$0" "$@"`, binary}, args...)
 	}
-	p, err := startProcess(binary, n.LogFile, nil, args)
+	p, err := startProcess(binary, n.LogFile, args)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -238,19 +235,24 @@ func (n *Node) Start(extra ...string) {
 	n.mu.Unlock()
 }
 
-func (n *Node) process() *process {
+func (n *Node) process() *procs.Process {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.proc
 }
 
 // Running reports whether the process is there.
-func (n *Node) Running() bool { p := n.process(); return p != nil && p.running() }
+func (n *Node) Running() bool { p := n.process(); return p != nil && p.Running() }
+
+func (n *Node) pid() int { return n.process().Pid() }
 
 // Kill is kill -9, and returns when the process is gone.
 func (n *Node) Kill() {
+	n.t.Helper()
 	if p := n.process(); p != nil {
-		p.kill()
+		if err := p.Kill(); err != nil {
+			n.t.Errorf("%s: %v", n.ID, err)
+		}
 	}
 }
 
@@ -258,7 +260,7 @@ func (n *Node) Kill() {
 func (n *Node) Signal(s os.Signal) {
 	n.t.Helper()
 	if p := n.process(); p != nil {
-		if err := p.signal(s); err != nil {
+		if err := p.Signal(s); err != nil {
 			n.t.Errorf("%s: %v", n.ID, err)
 		}
 	}
@@ -267,7 +269,7 @@ func (n *Node) Signal(s os.Signal) {
 // Wait returns the exit code of a process that is expected to end.
 func (n *Node) Wait(patience time.Duration) int {
 	n.t.Helper()
-	code, err := n.process().wait(patience)
+	code, err := n.process().Wait(patience)
 	if err != nil {
 		n.t.Fatalf("%s: %v", n.ID, err)
 	}
@@ -291,11 +293,7 @@ func (n *Node) Ready() error {
 	// A node that is starting accepts and does not answer yet.
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	answer, err := n.client.Exchange(ctx, client.Request{Method: "GET", Path: "/readyz"})
-	if err == nil && answer.Status != http.StatusOK {
-		err = fmt.Errorf("%s: %d %s", n.ID, answer.Status, answer.Body)
-	}
-	return err
+	return procs.Ready(ctx, n.client)
 }
 
 // Leaders returns the leader of each shard as this node sees it.
@@ -346,41 +344,22 @@ func (n *Node) Send(method, path, contentType string, body io.Reader) (status in
 	return a.Status, a.Body, nil
 }
 
-// freePorts returns addresses on loopback that nobody listens on, below the
-// ports that the system gives to outgoing connections: a node that restarts
-// must find its port free.
+// freePorts returns addresses on loopback that nobody listens on.
 func freePorts(t testing.TB, n int) []string {
 	t.Helper()
-	var addrs []string
-	for range 1000 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		defer l.Close() // all are held until all are found
-		if addrs = append(addrs, addr); len(addrs) == n {
-			return addrs
-		}
+	addrs, err := procs.FreeAddrs(n)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free ports")
-	return nil
+	return addrs
 }
 
 // Eventually polls until check returns nil.
 func Eventually(t testing.TB, patience time.Duration, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %v", patience, err)
-		}
-		<-tick.C
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := procs.Poll(ctx, 20*time.Millisecond, check); err != nil {
+		t.Fatalf("not within %v: %v", patience, err)
 	}
 }
