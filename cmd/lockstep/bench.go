@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/lockstepkv/lockstep/client"
+	"github.com/lockstepkv/lockstep/internal/histogram"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -25,8 +26,8 @@ type benchWorker struct {
 
 	out    []byte // the pipeline being built
 	isGet  []bool // what its commands are
-	sets   histogram
-	gets   histogram
+	sets   histogram.Durations
+	gets   histogram.Durations
 	errors map[string]uint64
 }
 
@@ -100,8 +101,8 @@ func (w *benchWorker) run(ctx context.Context) error {
 			}
 		}
 		elapsed := time.Since(start)
-		w.sets.add(elapsed, sets)
-		w.gets.add(elapsed, gets)
+		w.sets.Add(elapsed, sets)
+		w.gets.Add(elapsed, gets)
 		if moved {
 			if err := w.follow(ctx); err != nil {
 				return err
@@ -164,23 +165,23 @@ func (w *benchWorker) key() []byte {
 }
 
 func summarize(o benchOptions, workers []*benchWorker, elapsed time.Duration) benchReport {
-	var sets, gets, total histogram
+	var sets, gets, total histogram.Durations
 	failures := map[string]uint64{}
 	for _, w := range workers {
-		sets.merge(&w.sets)
-		gets.merge(&w.gets)
+		sets.Merge(&w.sets)
+		gets.Merge(&w.gets)
 		for code, n := range w.errors {
 			failures[code] += n
 		}
 	}
-	total.merge(&sets)
-	total.merge(&gets)
+	total.Merge(&sets)
+	total.Merge(&gets)
 	report := benchReport{Connections: o.connections, Pipeline: o.pipeline, ValueBytes: o.valueBytes, Seconds: elapsed.Seconds(), Errors: failures}
 	for _, part := range []struct {
 		name string
-		h    *histogram
+		h    *histogram.Durations
 	}{{"SET", &sets}, {"GET", &gets}, {"all", &total}} {
-		if part.h.n > 0 {
+		if part.h.Count() > 0 {
 			report.Operations = append(report.Operations, newBenchLine(part.name, part.h, elapsed))
 		}
 	}

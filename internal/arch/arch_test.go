@@ -28,7 +28,7 @@ const (
 // ours, besides what those may import in turn.
 func mayImport() map[string][]string {
 	return map[string][]string{
-		"resp":                {"internal/bulk"},
+		"resp":                {"internal/bulk", "internal/wire"},
 		"internal/bulk":       {},
 		"store":               {"internal/invariant", "internal/bulk", "store/keyslot", "store/value/hash"},
 		"store/keyslot":       {},
@@ -37,24 +37,26 @@ func mayImport() map[string][]string {
 		"internal/clock":      {},
 		"internal/heapuse":    {}, // for tests alone
 		"internal/disk":       {},
+		"internal/histogram":  {},
 		"internal/failpoint":  {},
 		"internal/invariant":  {},
 		"internal/mutant":     {},
 		"internal/arch":       {},
 		"internal/e2e":        {"client", "internal/procs", "resp"}, // real processes, through public interfaces only
 		"internal/procs":      {"client"},
+		"internal/wire":       {},
 		"internal/readme":     {},
 		"fsm/lock":            {"internal/mutant"},
 		"fsm/command":         {"fsm/lock", "store", "resp", "internal/bulk", "internal/mutant"},
 		"snapshot":            {"internal/disk", "store", "internal/failpoint", "internal/mutant"},
 		"transport":           {"resp", "internal/clock", "internal/failpoint", "internal/bulk", "internal/mutant"},
 		"shard/raftlog":       {"internal/disk", "internal/failpoint", "internal/invariant", "internal/mutant"},
-		"fsm":                 {"fsm/command", "store", "snapshot", "internal/failpoint", "internal/bulk"},
+		"fsm":                 {"fsm/command", "store", "snapshot", "internal/failpoint", "internal/bulk", "internal/wire"},
 		"shard/logclock":      {},
-		"shard":               {"fsm", "shard/raftlog", "shard/logclock", "snapshot", "transport"},
+		"shard":               {"fsm", "shard/raftlog", "shard/logclock", "snapshot", "transport", "internal/wire"},
 		"shard/sim":           {"shard"}, // for tests alone
 		"api/clientmem":       {},
-		"api/router":          {"api/clientmem", "fsm/command", "resp"},
+		"api/router":          {"api/clientmem", "fsm/command", "internal/histogram", "resp"},
 		"api/httpapi":         {"api/router", "fsm/command", "resp"},
 		"api/respapi":         {"api/router", "fsm/command", "resp"},
 		"client":              {"resp", "store/keyslot"},
