@@ -81,8 +81,8 @@ func secure(ctx context.Context, conn net.Conn, addr string, o Options) (net.Con
 	secured := tls.Client(conn, config)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		if certificateRefused(err) {
-			return nil, refusedCertificate(addr, err)
+		if e := ofTLS(addr, err); e != nil {
+			return nil, e
 		}
 		return nil, &Error{Code: CodeUnreachable, Outcome: NotApplied, Node: addr, Err: fmt.Errorf("%s: TLS: %w", addr, err)}
 	}

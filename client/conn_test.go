@@ -206,7 +206,11 @@ func TestTLS(t *testing.T) {
 		t.Errorf("%+v, %v", v, err)
 	}
 	_, err = Dial(context.Background(), l.Addr().String(), Options{TLS: &tls.Config{}})
-	wantError(t, err, CodeUnreachable, NotApplied)
+	wantError(t, err, CodeUntrusted, NotApplied)
+	plain := httptest.NewServer(nil)
+	defer plain.Close()
+	_, err = Dial(context.Background(), plain.Listener.Addr().String(), Options{TLS: trusted, Timeout: 5 * time.Second})
+	wantError(t, err, CodeNoTLS, NotApplied)
 }
 
 func TestParseSlots(t *testing.T) {

@@ -9,7 +9,8 @@
 // it may not, and it may still happen. Every failure of a request is an *Error that
 // says which, with a code for programs (Error.Code) and a text for people:
 //
-//   - no connection could be made: not applied;
+//   - no connection could be made, or the two sides do not agree on TLS and certificates:
+//     not applied;
 //   - the connection broke, or time ran out, after the first byte was sent: in doubt,
 //     unless the request changes nothing or may be repeated;
 //   - an error answer: what the node says of itself, -INDOUBT and "outcome":"in_doubt"

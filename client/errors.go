@@ -1,6 +1,7 @@
 package client
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ const (
 	CodeBadAnswer          = "bad_answer"          // not the answer of a Lockstep node
 	CodeAnswerTooLarge     = "answer_too_large"    // more than Options.MaxAnswerBytes
 	CodeCertificateRefused = "certificate_refused" // the node accepts no client without another certificate
+	CodeUntrusted          = "untrusted"           // the node's certificate is not good, or nobody trusted has signed it
+	CodeNoTLS              = "no_tls"              // the node does not speak TLS
 	CodeNoLeader           = "no_leader"           // some slots have no leader at the moment
 )
 
@@ -122,17 +125,31 @@ func noAnswer(node string, harmless bool, err error) *Error {
 	switch {
 	case neverSent(err):
 		e.Code, e.Outcome = CodeUnreachable, NotApplied
-	case certificateRefused(err):
-		return refusedCertificate(node, err)
+	case ofTLS(node, err) != nil:
+		return ofTLS(node, err)
 	case harmless:
 		e.Outcome = NotApplied
 	}
 	return e
 }
 
-func refusedCertificate(node string, err error) *Error {
-	return &Error{Code: CodeCertificateRefused, Outcome: NotApplied, Node: node,
-		Err: fmt.Errorf("%s wants a certificate of its clients and was shown none that it accepts: %w", node, err)}
+// ofTLS is err where it is about certificates or about TLS that one side does not speak; else
+// nil. Nothing of a request was read then, and other nodes will say the same.
+func ofTLS(node string, err error) *Error {
+	var unverified *tls.CertificateVerificationError
+	var noTLS tls.RecordHeaderError
+	e := &Error{Outcome: NotApplied, Node: node}
+	switch {
+	case certificateRefused(err):
+		e.Code, e.Err = CodeCertificateRefused, fmt.Errorf("%s wants a certificate of its clients and was shown none that it accepts: %w", node, err)
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &noTLS):
+		e.Code, e.Err = CodeNoTLS, fmt.Errorf("%s does not speak TLS: %w", node, err)
+	case errors.As(err, &unverified):
+		e.Code, e.Err = CodeUntrusted, fmt.Errorf("%s shows a certificate that is not good: %w", node, err)
+	default:
+		return nil
+	}
+	return e
 }
 
 // errNotSent: the request is not one that can be sent.

@@ -170,7 +170,7 @@ func (c *HTTP) first(ctx context.Context, r Request) (res *http.Response, node s
 		}
 		e := noAnswer(endpoint.Host, r.harmless(), err)
 		switch {
-		case e.Code == CodeCertificateRefused:
+		case e.Code != CodeUnreachable && e.Code != CodeNoAnswer: // TLS
 			return nil, "", e
 		case e.Outcome == InDoubt:
 			e.Err = fmt.Errorf("in doubt: %w; the change may or may not have happened", err)

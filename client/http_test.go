@@ -3,9 +3,12 @@ package client
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -135,6 +138,30 @@ func TestEndpointsAreTriedInTurn(t *testing.T) {
 				t.Errorf("%v, %+v", err, answer)
 			}
 		})
+	}
+}
+
+// What is wrong about TLS is wrong at every node, and nothing of a write was read.
+func TestWrongTLS(t *testing.T) {
+	secure, plain := httptest.NewUnstartedServer(http.NotFoundHandler()), httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that fail
+	secure.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	secure.StartTLS()
+	defer secure.Close()
+	trusting := &tls.Config{RootCAs: x509.NewCertPool()}
+	trusting.RootCAs.AddCert(secure.Certificate())
+	for _, c := range []struct {
+		endpoint string
+		config   *tls.Config
+		code     string
+	}{
+		{secure.URL, nil, CodeUntrusted},
+		{secure.URL, trusting, CodeCertificateRefused},
+		{"https" + strings.TrimPrefix(plain.URL, "http"), trusting, CodeNoTLS},
+	} {
+		_, err := newHTTP(t, Options{TLS: c.config}, c.endpoint, plain.URL).Do(context.Background(), put("/"))
+		wantError(t, err, c.code, NotApplied)
 	}
 }
 

@@ -98,12 +98,30 @@ func warnOnce(w io.Writer, why string) {
 	}
 }
 
-// explainTLS says what to do about a refused certificate; other errors stay as they are.
-func explainTLS(err error) error {
-	if client.Code(err) != client.CodeCertificateRefused {
-		return err
+// mistake is err as a sentence that says what to do, if it is about certificates or about
+// TLS that one side does not speak; else nil. Nothing of a request was read then.
+func (o clientTLSOptions) mistake(err error) error {
+	var e *client.Error
+	if !errors.As(err, &e) {
+		return nil
 	}
-	return fmt.Errorf("%w (--cert and --key, or LOCKSTEP_CERT and LOCKSTEP_KEY, name one)", err)
+	var unverified *tls.CertificateVerificationError
+	var unknown x509.UnknownAuthorityError
+	errors.As(err, &unverified)
+	switch {
+	case e.Code == client.CodeCertificateRefused:
+		return withCode(exitFailed, fmt.Errorf("%w (--cert and --key, or LOCKSTEP_CERT and LOCKSTEP_KEY)", err))
+	case e.Code == client.CodeNoTLS:
+		return withCode(exitUsage, fmt.Errorf("%s does not speak TLS: leave out --tls, or name an --endpoint that begins with http://", e.Node))
+	case e.Code != client.CodeUntrusted || unverified == nil:
+		return nil
+	case !errors.As(err, &unknown):
+		return withCode(exitFailed, fmt.Errorf("%s shows a certificate that is not good: %w", e.Node, unverified.Err))
+	}
+	if cacert := o.withEnvironment(os.Getenv).cacert; cacert != "" {
+		return withCode(exitUsage, fmt.Errorf("--cacert: %s has not the authority that signed the certificate of %s", cacert, e.Node))
+	}
+	return withCode(exitUsage, fmt.Errorf("--cacert is missing: this machine does not trust the authority that signed the certificate of %s (LOCKSTEP_CACERT)", e.Node))
 }
 
 func loadRoots(path string) (*x509.CertPool, error) {

@@ -36,7 +36,10 @@ func (o *clientOptions) register(fs *pflag.FlagSet) {
 }
 
 // apiClient is the client over HTTP whose errors have exit codes.
-type apiClient struct{ *client.HTTP }
+type apiClient struct {
+	*client.HTTP
+	tls clientTLSOptions
+}
 
 // newAPIClient resolves defaults and the environment.
 func newAPIClient(o clientOptions) (*apiClient, error) {
@@ -63,28 +66,31 @@ func newAPIClient(o clientOptions) (*apiClient, error) {
 	if o.tls.given() && !slices.ContainsFunc(c.Endpoints(), secure) {
 		return nil, withCode(exitUsage, errors.New("--cacert, --cert and --key are for TLS: name an --endpoint that begins with https://"))
 	}
-	return &apiClient{c}, nil
+	return &apiClient{c, o.tls}, nil
 }
 
 // getJSON calls and decodes the answer into out; it returns the raw body too.
 func (c *apiClient) getJSON(ctx context.Context, r client.Request, out any) ([]byte, error) {
 	body, err := c.JSON(ctx, r, out)
-	return body, withHTTPCode(err)
+	return body, c.coded(err)
 }
 
 // stream calls and returns the open body of the answer.
 func (c *apiClient) stream(ctx context.Context, r client.Request) (io.ReadCloser, error) {
 	body, err := c.Stream(ctx, r)
-	return body, withHTTPCode(err)
+	return body, c.coded(err)
 }
 
-// withHTTPCode gives an error of the client its exit code.
-func withHTTPCode(err error) error {
+// coded gives an error of the client its exit code.
+func (c *apiClient) coded(err error) error {
+	if wrong := c.tls.mistake(err); wrong != nil {
+		return wrong
+	}
 	var e *client.Error
 	if !errors.As(err, &e) {
 		return err
 	}
-	return withCode(httpExitCode(e), explainTLS(err))
+	return withCode(httpExitCode(e), err)
 }
 
 // httpExitCode is the error->exit map of the HTTP statuses of docs/http-api.md.

@@ -45,7 +45,7 @@ func TestExitCodeOfAnswers(t *testing.T) {
 		{503, "", true, exitUnavailable},
 	} {
 		answer := client.Answer{Status: tc.status, Body: fmt.Appendf(nil, `{"code":"c","outcome":%q}`, tc.outcome)}
-		err := withHTTPCode(answer.Err(client.Request{Method: map[bool]string{true: "PUT", false: "GET"}[tc.changes]}))
+		err := new(apiClient).coded(answer.Err(client.Request{Method: map[bool]string{true: "PUT", false: "GET"}[tc.changes]}))
 		if got := exitCode(err); got != tc.want {
 			t.Errorf("%+v: %d", tc, got)
 		}

@@ -186,8 +186,8 @@ func (c *lockClient) ask(ctx context.Context, r client.Request, waits bool, left
 		ctx = share
 	}
 	answer, err := node.Exchange(ctx, r)
-	if client.Code(err) == client.CodeCertificateRefused {
-		return withHTTPCode(err)
+	if wrong := c.api.tls.mistake(err); wrong != nil {
+		return wrong
 	}
 	var lost *client.Error
 	if errors.As(err, &lost) {
@@ -197,7 +197,7 @@ func (c *lockClient) ask(ctx context.Context, r client.Request, waits bool, left
 		return withCode(exitUnavailable, err)
 	}
 	if err := answer.Err(r); err != nil {
-		return withHTTPCode(err)
+		return c.api.coded(err)
 	}
 	if out == nil {
 		return nil

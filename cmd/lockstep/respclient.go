@@ -51,7 +51,10 @@ func (o respOptions) resolve() (client.Options, error) {
 }
 
 // respConn is a connection whose errors have exit codes.
-type respConn struct{ conn *client.Conn }
+type respConn struct {
+	conn *client.Conn
+	pki  clientTLSOptions
+}
 
 func dialRESP(ctx context.Context, o respOptions, addr string) (*respConn, error) {
 	if err := checkAddr(addr); err != nil {
@@ -63,9 +66,9 @@ func dialRESP(ctx context.Context, o respOptions, addr string) (*respConn, error
 	}
 	conn, err := client.Dial(ctx, addr, options)
 	if err != nil {
-		return nil, withRESPCode(err)
+		return nil, o.pki.coded(err)
 	}
-	return &respConn{conn}, nil
+	return &respConn{conn, o.pki}, nil
 }
 
 func (c *respConn) close() error { return c.conn.Close() }
@@ -73,23 +76,23 @@ func (c *respConn) close() error { return c.conn.Close() }
 // command sends one command; an error reply is an error.
 func (c *respConn) command(ctx context.Context, args ...string) (resp.Value, error) {
 	v, err := c.conn.Do(ctx, args...)
-	return v, withRESPCode(err)
+	return v, c.pki.coded(err)
 }
 
 // send and receive end with the timeout and not with a context: of what was sent it
 // shall be known what happened.
 func (c *respConn) send(b []byte) error {
-	return withRESPCode(c.conn.Send(context.Background(), b))
+	return c.pki.coded(c.conn.Send(context.Background(), b))
 }
 
 func (c *respConn) receive() (resp.Value, error) {
 	v, err := c.conn.Receive(context.Background())
-	return v, withRESPCode(err)
+	return v, c.pki.coded(err)
 }
 
 func (c *respConn) slots(ctx context.Context, addrs []string) (*client.Slots, error) {
 	slots, err := c.conn.Slots(ctx, addrs)
-	return slots, withRESPCode(err)
+	return slots, c.pki.coded(err)
 }
 
 // loadSlots asks the first node of o that answers.
@@ -104,18 +107,21 @@ func loadSlots(ctx context.Context, o respOptions) (*client.Slots, error) {
 		return nil, err
 	}
 	slots, err := client.LoadSlots(ctx, o.addrs, options)
-	return slots, withRESPCode(err)
+	return slots, o.pki.coded(err)
 }
 
-// withRESPCode gives an error of the client its exit code. What was sent by bench and
+// coded gives an error over the Redis protocol its exit code. What was sent by bench and
 // restore may be sent again, so a lost reply is a cluster that is not available.
-func withRESPCode(err error) error {
+func (o clientTLSOptions) coded(err error) error {
 	if err == nil {
 		return nil
+	}
+	if wrong := o.mistake(err); wrong != nil {
+		return wrong
 	}
 	switch client.Code(err) {
 	case client.CodeUnreachable, client.CodeNoAnswer, client.CodeNoLeader:
 		return withCode(exitUnavailable, err)
 	}
-	return withCode(exitFailed, explainTLS(err))
+	return withCode(exitFailed, err)
 }
