@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -250,3 +252,5 @@ func TestLoadSlots(t *testing.T) {
 	_, err = LoadSlots(context.Background(), []string{closed}, Options{})
 	wantError(t, err, CodeUnreachable, NotApplied)
 }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

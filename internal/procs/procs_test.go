@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/lockstepkv/lockstep/client"
 )
 
@@ -216,4 +218,9 @@ func TestCleanEnv(t *testing.T) {
 	if env := CleanEnv(); slices.Contains(env, "LOCKSTEP_ID=n9") || !slices.Contains(env, "OTHER=stays") {
 		t.Errorf("%q", env)
 	}
+}
+
+// The thread that starts processes stays as long as this program.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/lockstepkv/lockstep/internal/procs.init.func1.1"))
 }
