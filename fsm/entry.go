@@ -7,6 +7,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/bulk"
+	"github.com/lockstepkv/lockstep/internal/wire"
 )
 
 // FormatVersion is the version of log entries and of the engine state within
@@ -243,9 +244,7 @@ func appendBytes(dst, b []byte) []byte {
 	return bulk.Append(binary.AppendUvarint(dst, uint64(len(b))), b)
 }
 
-func appendString(dst []byte, s string) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
-}
+func appendString(dst []byte, s string) []byte { return wire.AppendBytes(dst, s) }
 
 // decoder reads the primitives of this package's formats. The first failure
 // sticks; finish reports it.
@@ -256,31 +255,27 @@ type decoder struct {
 }
 
 func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.rest)
-	if n <= 0 {
-		d.fail()
-		return 0
-	}
-	d.rest = d.rest[n:]
-	return v
+	v, rest, ok := wire.CutUvarint(d.rest)
+	return taken(d, v, rest, ok)
 }
 
 // count reads the number of things that follow, each at least so many bytes long.
 // A loop over them must end when d has failed.
 func (d *decoder) count(least int) int {
-	v := d.uvarint()
-	if v > uint64(len(d.rest)/least) {
-		d.fail()
-		return 0
-	}
-	return int(v)
+	n, rest, ok := wire.CutCount(d.rest, least)
+	return taken(d, n, rest, ok)
 }
 
 func (d *decoder) bytes() []byte {
-	n := d.count(1)
-	b := d.rest[:n:n]
-	d.rest = d.rest[n:]
-	return b
+	b, rest, ok := wire.CutBytes(d.rest)
+	return taken(d, b, rest, ok)
+}
+
+// taken notes what is left after v, or that there was none.
+func taken[T any](d *decoder, v T, rest []byte, ok bool) T {
+	d.rest = rest
+	d.failed = d.failed || !ok
+	return v
 }
 
 func (d *decoder) batch() Batch {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/internal/procs"
 	"github.com/lockstepkv/lockstep/jepsen/client"
 	"github.com/lockstepkv/lockstep/jepsen/cluster"
 	"github.com/lockstepkv/lockstep/jepsen/history"
@@ -84,7 +85,7 @@ func TestMissingFaultsAreJudged(t *testing.T) {
 		{[]string{nemesis.Snapshots}, log + "-absent", "never: snapshots"},
 		{[]string{nemesis.Snapshots}, log, ""},
 	} {
-		nodes := &cluster.Cluster{Nodes: []*cluster.Node{{ID: "n1", LogFile: c.log}}}
+		nodes := &cluster.Cluster{Nodes: []*cluster.Node{{Node: procs.Node{ID: "n1"}, LogFile: c.log}}}
 		r := &run{cfg: Config{Faults: c.faults}, cluster: nodes, nemesis: nemesis.New(nemesis.Options{Cluster: nodes, Faults: c.faults})}
 		r.judgeFaults()
 		if got := verdictOf(t, &r.out, "faults"); got.Valid != (c.want == "") || !strings.Contains(got.Detail, c.want) {
@@ -99,7 +100,7 @@ func TestADivergedReplicaIsNoticed(t *testing.T) {
 		if err := os.WriteFile(log, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		r := &run{cluster: &cluster.Cluster{Nodes: []*cluster.Node{{ID: "n1", LogFile: log}}}}
+		r := &run{cluster: &cluster.Cluster{Nodes: []*cluster.Node{{Node: procs.Node{ID: "n1"}, LogFile: log}}}}
 		r.judgeDiverged()
 		if got := verdictOf(t, &r.out, NeverDiverged); got.Valid != valid {
 			t.Errorf("%s: %+v", text, got)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lockstepkv/lockstep/internal/procs"
 	"github.com/lockstepkv/lockstep/jepsen/check"
 	"github.com/lockstepkv/lockstep/jepsen/client"
 	"github.com/lockstepkv/lockstep/jepsen/cluster"
@@ -77,7 +78,7 @@ func (r *run) prepare(ctx context.Context) error {
 		}
 		r.say("building lockstep with tags %q", tags)
 		var err error
-		if r.cfg.Binary, err = cluster.Build(ctx, r.cfg.Root, r.cfg.Out, tags); err != nil {
+		if r.cfg.Binary, err = procs.Build(ctx, r.cfg.Root, r.cfg.Out, tags); err != nil {
 			return err
 		}
 	}

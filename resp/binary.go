@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/lockstepkv/lockstep/internal/wire"
 )
 
 // The binary codec carries Values in peers' messages and in snapshots. Unlike
@@ -156,11 +158,11 @@ func decodeList(b []byte, n, depth int) (list []Value, rest []byte, err error) {
 
 // binaryCount reads a number of things that take at least a byte each.
 func binaryCount(b []byte) (int, []byte, error) {
-	n, used := binary.Uvarint(b)
-	if used <= 0 || n > uint64(len(b)-used) {
+	n, rest, ok := wire.CutUvarint(b)
+	if !ok || n > uint64(len(rest)) {
 		return 0, nil, badBinary("length")
 	}
-	return int(n), b[used:], nil
+	return int(n), rest, nil
 }
 
 func badBinary(what string) error { return fmt.Errorf("%w: %s", ErrMalformedBinary, what) }

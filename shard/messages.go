@@ -7,6 +7,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/wire"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/transport"
 )
@@ -37,11 +38,11 @@ func appendUvarint(dst []byte, v uint64) []byte { return binary.AppendUvarint(ds
 
 // cutUvarint splits a number off the front of a message.
 func cutUvarint(msg []byte) (v uint64, rest []byte, err error) {
-	v, n := binary.Uvarint(msg)
-	if n <= 0 {
+	v, rest, ok := wire.CutUvarint(msg)
+	if !ok {
 		return 0, nil, errMalformedMessage
 	}
-	return v, msg[n:], nil
+	return v, rest, nil
 }
 
 // appendNoted is the answer to methodReadIndex.

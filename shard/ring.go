@@ -5,10 +5,9 @@ import (
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
-)
 
-// SlotCount is the number of hash slots, as in Redis Cluster.
-const SlotCount = 16384
+	"github.com/lockstepkv/lockstep/store/keyslot"
+)
 
 // DefaultVirtualNodes is the number of points that each shard has on the ring.
 const DefaultVirtualNodes = 160
@@ -31,9 +30,9 @@ const ringSeed uint64 = 35186
 //
 // A Ring never changes after NewRing and is safe for concurrent use.
 type Ring struct {
-	points []ringPoint      // ordered by position
-	slots  [SlotCount]int32 // slot -> shard, precomputed
-	shards []int            // ascending
+	points []ringPoint          // ordered by position
+	slots  [keyslot.Count]int32 // slot -> shard, precomputed
+	shards []int                // ascending
 }
 
 type ringPoint struct {
@@ -120,7 +119,7 @@ func (r *Ring) owner(position uint64) int32 {
 	return r.points[i].shard
 }
 
-// ShardOf is the shard that owns slot; slot must be below SlotCount.
+// ShardOf is the shard that owns slot; slot must be below keyslot.Count.
 func (r *Ring) ShardOf(slot uint16) int { return int(r.slots[slot]) }
 
 // Shards lists the shards in ascending order. The caller must not change it.
@@ -130,12 +129,12 @@ func (r *Ring) Shards() []int { return r.shards }
 // ascending order, as CLUSTER SLOTS and GET /v1/cluster show them.
 func (r *Ring) Ranges(shard int) [][2]uint16 {
 	var ranges [][2]uint16
-	for slot := 0; slot < SlotCount; slot++ {
+	for slot := 0; slot < keyslot.Count; slot++ {
 		if int(r.slots[slot]) != shard {
 			continue
 		}
 		first := slot
-		for slot+1 < SlotCount && int(r.slots[slot+1]) == shard {
+		for slot+1 < keyslot.Count && int(r.slots[slot+1]) == shard {
 			slot++
 		}
 		ranges = append(ranges, [2]uint16{uint16(first), uint16(slot)})

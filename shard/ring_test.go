@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
 func firstShards(n int) []int {
@@ -19,7 +21,7 @@ func firstShards(n int) []int {
 
 func slotsPerShard(r *Ring) map[int]int {
 	counts := map[int]int{}
-	for slot := range SlotCount {
+	for slot := range keyslot.Count {
 		counts[r.ShardOf(uint16(slot))]++
 	}
 	return counts
@@ -31,13 +33,13 @@ func fullestToMean(r *Ring) float64 {
 	for _, n := range slotsPerShard(r) {
 		fullest = max(fullest, n)
 	}
-	return float64(fullest) * float64(len(r.Shards())) / SlotCount
+	return float64(fullest) * float64(len(r.Shards())) / keyslot.Count
 }
 
 // movedSlots counts the slots that change hands, and those of them that end on
 // another shard than the new one.
 func movedSlots(before, after *Ring, added int) (moved, elsewhere int) {
-	for slot := range SlotCount {
+	for slot := range keyslot.Count {
 		from, to := before.ShardOf(uint16(slot)), after.ShardOf(uint16(slot))
 		if from == to {
 			continue
@@ -53,8 +55,8 @@ func movedSlots(before, after *Ring, added int) (moved, elsewhere int) {
 func TestRingAddingFifthShard(t *testing.T) {
 	before, after := NewRing(firstShards(4), DefaultVirtualNodes), NewRing(firstShards(5), DefaultVirtualNodes)
 	moved, elsewhere := movedSlots(before, after, 4)
-	share := float64(moved) / SlotCount
-	t.Logf("4 -> 5 shards: %d of %d slots move (%.2f %%), %d of them to an old shard", moved, SlotCount, 100*share, elsewhere)
+	share := float64(moved) / keyslot.Count
+	t.Logf("4 -> 5 shards: %d of %d slots move (%.2f %%), %d of them to an old shard", moved, keyslot.Count, 100*share, elsewhere)
 	t.Logf("fullest shard / mean: %.4f with 4 shards, %.4f with 5", fullestToMean(before), fullestToMean(after))
 	if share < 0.15 || share > 0.25 {
 		t.Errorf("%.2f %% of the slots move, want 15 to 25 %%", 100*share)
@@ -73,14 +75,14 @@ func TestRingBalance(t *testing.T) {
 			continue
 		}
 		moved, elsewhere := movedSlots(NewRing(firstShards(n-1), DefaultVirtualNodes), r, n-1)
-		t.Logf("%2d shards: fullest/mean %.4f, the last one took %.2f %% (1/N = %.2f %%)", n, ratio, 100*float64(moved)/SlotCount, 100/float64(n))
+		t.Logf("%2d shards: fullest/mean %.4f, the last one took %.2f %% (1/N = %.2f %%)", n, ratio, 100*float64(moved)/keyslot.Count, 100/float64(n))
 		if ratio > 1.15 {
 			t.Errorf("%d shards: the fullest holds %.4f times the mean, want at most 1.15", n, ratio)
 		}
 		if elsewhere != 0 {
 			t.Errorf("%d shards: %d slots moved between old shards", n, elsewhere)
 		}
-		if took := float64(moved) / SlotCount * float64(n); took < 0.75 || took > 1.25 {
+		if took := float64(moved) / keyslot.Count * float64(n); took < 0.75 || took > 1.25 {
 			t.Errorf("%d shards: the last one took %.4f of its fair share", n, took)
 		}
 	}
@@ -91,7 +93,7 @@ func TestRingPlacementIsFrozen(t *testing.T) {
 	for shards, want := range map[int]string{4: "907d8de3488e9d31", 32: "d9a0633b6501ecdf"} {
 		r := NewRing(firstShards(shards), DefaultVirtualNodes)
 		h := sha256.New()
-		for slot := range SlotCount {
+		for slot := range keyslot.Count {
 			fmt.Fprintf(h, "%d ", r.ShardOf(uint16(slot)))
 		}
 		if got := hex.EncodeToString(h.Sum(nil)[:8]); got != want {
@@ -121,7 +123,7 @@ func TestRingProperties(t *testing.T) {
 
 // checkRanges: the ranges of all shards cover each slot once, are in order and maximal.
 func checkRanges(t *rapid.T, r *Ring) {
-	var owner [SlotCount]int
+	var owner [keyslot.Count]int
 	for i := range owner {
 		owner[i] = -1
 	}
@@ -160,6 +162,6 @@ func TestRingWithoutShards(t *testing.T) {
 func BenchmarkRingShardOf(b *testing.B) {
 	r := NewRing(firstShards(8), DefaultVirtualNodes)
 	for i := 0; b.Loop(); i++ {
-		_ = r.ShardOf(uint16(i) % SlotCount)
+		_ = r.ShardOf(uint16(i) % keyslot.Count)
 	}
 }

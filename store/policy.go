@@ -39,6 +39,15 @@ func policyNames() [policyCount]string {
 	}
 }
 
+// PolicyNames are what ParsePolicy takes: Redis's names in its order, then ours.
+func PolicyNames() []string {
+	var list []string
+	for _, p := range []Policy{VolatileLRU, VolatileLFU, VolatileRandom, VolatileTTL, AllKeysLRU, AllKeysLFU, AllKeysRandom, NoEviction, AllKeysSieve} {
+		list = append(list, p.String())
+	}
+	return list
+}
+
 // String returns the name that ParsePolicy takes.
 func (p Policy) String() string {
 	if p >= policyCount {

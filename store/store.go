@@ -4,6 +4,8 @@ import (
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
 // Store holds the keys of one shard. See the package comment for its rules of
@@ -136,7 +138,7 @@ func (s *Store) put(r ref) *Entry {
 		s.used -= old.Size()
 		s.sums.sub(old)
 	} else {
-		e.slot = slotOf(key)
+		e.slot = keyslot.OfString(key)
 	}
 	s.undo.note(key, old)
 	if e.version == 0 {

@@ -15,6 +15,9 @@ func TestPolicyNames(t *testing.T) {
 			t.Errorf("%v: %v %v", p, got, err)
 		}
 	}
+	if names := PolicyNames(); len(names) != int(policyCount) {
+		t.Errorf("the names of %d policies: %q", policyCount, names)
+	}
 	if _, err := ParsePolicy("allkeys"); err == nil {
 		t.Error("accepted an unknown policy")
 	}

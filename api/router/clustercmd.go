@@ -10,7 +10,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
-	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
 func doClusterMyID(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
@@ -18,7 +18,7 @@ func doClusterMyID(r *Router, _ context.Context, _ *Session, _ command.Args) res
 }
 
 func doClusterKeyslot(_ *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
-	return resp.Int(int64(store.Slot(args[2])))
+	return resp.Int(int64(keyslot.Of(args[2])))
 }
 
 // hostPort splits an address as clients expect it. A node that could not be
@@ -189,10 +189,10 @@ func doClusterInfo(r *Router, _ context.Context, _ *Session, _ command.Args) res
 	line := func(name string, v any) { fmt.Fprintf(&b, "%s:%v\r\n", name, v) }
 	line("cluster_enabled", boolInt(r.cluster))
 	line("cluster_state", state)
-	line("cluster_slots_assigned", slotCount)
+	line("cluster_slots_assigned", keyslot.Count)
 	line("cluster_slots_ok", served)
 	line("cluster_slots_pfail", 0)
-	line("cluster_slots_fail", slotCount-served)
+	line("cluster_slots_fail", keyslot.Count-served)
 	line("cluster_known_nodes", len(c.Nodes))
 	line("cluster_size", len(c.Shards))
 	line("cluster_current_epoch", epoch)
@@ -212,7 +212,7 @@ func boolInt(b bool) int {
 
 func slotArg(arg []byte) (uint16, bool) {
 	n, err := strconv.ParseUint(string(arg), 10, 64)
-	return uint16(n), err == nil && n < slotCount
+	return uint16(n), err == nil && n < keyslot.Count
 }
 
 func doClusterCountKeysInSlot(r *Router, ctx context.Context, s *Session, args command.Args) resp.Value {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/store"
 )
 
 // param is one parameter that CONFIG SET may change.
@@ -33,8 +34,8 @@ func params() []param {
 			get:  func(s *Settings) string { return s.MaxMemoryPolicy },
 			set: func(s *Settings, v string) string {
 				v = strings.ToLower(v)
-				if !slices.Contains(Policies(), v) {
-					return "argument(s) must be one of the following: " + strings.Join(Policies(), ", ")
+				if !slices.Contains(store.PolicyNames(), v) {
+					return "argument(s) must be one of the following: " + strings.Join(store.PolicyNames(), ", ")
 				}
 				s.MaxMemoryPolicy = v
 				return ""

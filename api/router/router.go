@@ -16,9 +16,8 @@ import (
 	"github.com/lockstepkv/lockstep/api/waiting"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/store/keyslot"
 )
-
-const slotCount = 16384
 
 // nameExec is the one transaction command that is not a handler: its reply
 // comes from a shard.
@@ -35,7 +34,7 @@ type Router struct {
 	runID   string
 
 	shards  []Shard
-	slots   [slotCount]uint16 // shard of each slot
+	slots   [keyslot.Count]uint16 // shard of each slot
 	sharded bool
 	cluster bool // shown to clients as a node of a Redis Cluster
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/lockstepkv/lockstep/store"
 )
 
 // Settings is the reloadable part of the configuration, under the names of
@@ -41,14 +43,6 @@ func DefaultSettings() Settings {
 		TCPKeepalive:         300,
 		MaxClients:           10_000,
 		ClientOutputLimit:    128 << 20,
-	}
-}
-
-// Policies are the values of maxmemory-policy, in Redis's order, with ours last.
-func Policies() []string {
-	return []string{
-		"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
-		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction", "allkeys-sieve",
 	}
 }
 
@@ -102,7 +96,7 @@ func (s Settings) Validate() error {
 			return fmt.Errorf("%w: %s must be between %d and %d inclusive", ErrBadSetting, b.name, b.min, b.max)
 		}
 	}
-	if !slices.Contains(Policies(), s.MaxMemoryPolicy) {
+	if !slices.Contains(store.PolicyNames(), s.MaxMemoryPolicy) {
 		return fmt.Errorf("%w: maxmemory-policy %q", ErrBadSetting, s.MaxMemoryPolicy)
 	}
 	return nil

@@ -1,9 +1,10 @@
 package router
 
 import (
-	"math/bits"
 	"sync/atomic"
 	"time"
+
+	"github.com/lockstepkv/lockstep/internal/histogram"
 )
 
 // latencyBuckets is the number of powers of two, in microseconds, that a
@@ -21,13 +22,14 @@ type cmdStats struct {
 	buckets  [latencyBuckets]atomic.Int64
 }
 
+// powers is the scale of the buckets; a duration d is in that of d-1 microseconds, so that the
+// bounds are powers of two themselves.
+const powers histogram.Scale = 0
+
 // bucketOf returns the histogram bucket of a duration: bucket b holds what is
 // at most 2^b microseconds.
 func bucketOf(micros int64) int {
-	if micros <= 1 {
-		return 0
-	}
-	return min(bits.Len64(uint64(micros-1)), latencyBuckets-1)
+	return min(powers.Bucket(uint64(max(micros-1, 0))), latencyBuckets-1)
 }
 
 // observe adds n calls, of which failed returned an error. latency is how long
@@ -58,21 +60,11 @@ func (c *cmdStats) reset() {
 // percentile returns the upper bound, in microseconds, of the bucket in which
 // the p-quantile of counts lies; 0 without observations.
 func percentile(counts []int64, p float64) int64 {
-	var total int64
-	for _, n := range counts {
-		total += n
-	}
-	if total == 0 {
+	i, any := histogram.Quantile(counts, p)
+	if !any {
 		return 0
 	}
-	rank := int64(p * float64(total))
-	var seen int64
-	for i, n := range counts {
-		if seen += n; seen > rank {
-			return 1 << i
-		}
-	}
-	return 1 << (len(counts) - 1)
+	return 1 << i
 }
 
 func (c *cmdStats) counts() []int64 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lockstepkv/lockstep/client"
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/store"
@@ -61,11 +62,11 @@ func setDefault(cmd *cobra.Command, flag, value string) {
 }
 
 func runBackup(ctx context.Context, o backupOptions, out, errs io.Writer) error {
-	client, err := newAPIClient(o.client)
+	api, err := newAPIClient(o.client)
 	if err != nil {
 		return err
 	}
-	status, _, err := fetchStatus(ctx, client, 0)
+	status, _, err := fetchStatus(ctx, api, 0)
 	if err != nil {
 		return err
 	}
@@ -82,9 +83,9 @@ func runBackup(ctx context.Context, o backupOptions, out, errs io.Writer) error 
 		var bytes int64
 		if path == "-" {
 			said = errs
-			keys, bytes, err = streamBackup(ctx, client, shard, out)
+			keys, bytes, err = streamBackup(ctx, api, shard, out)
 		} else {
-			keys, bytes, err = backupShard(ctx, client, shard, path, o.force)
+			keys, bytes, err = backupShard(ctx, api, shard, path, o.force)
 		}
 		if err != nil {
 			return fmt.Errorf("back up shard %d: %w", shard, err)
@@ -114,15 +115,15 @@ func (o backupOptions) shardsOf(c clusterStatus) ([]int, error) {
 }
 
 // streamBackup writes a shard to out and checks it on its way.
-func streamBackup(ctx context.Context, client *apiClient, shard int, out io.Writer) (keys int, bytes int64, err error) {
-	res, err := client.do(ctx, backupRequest(shard))
+func streamBackup(ctx context.Context, api *apiClient, shard int, out io.Writer) (keys int, bytes int64, err error) {
+	data, err := api.stream(ctx, backupRequest(shard))
 	if err != nil {
 		return 0, 0, err
 	}
-	defer res.Body.Close()
+	defer data.Close()
 	shown := newProgress(fmt.Sprintf("shard %d", shard), 0)
 	defer shown.end()
-	body := io.TeeReader(shown.reader(res.Body), out)
+	body := io.TeeReader(shown.reader(data), out)
 	info, err := snapshot.Scan(body, snapshot.ReadOptions{File: "-"}, func(store.Item) error { return nil })
 	if err == nil {
 		_, err = io.Copy(io.Discard, body)
@@ -133,24 +134,24 @@ func streamBackup(ctx context.Context, client *apiClient, shard int, out io.Writ
 	return info.Keys, info.Bytes, nil
 }
 
-func backupRequest(shard int) apiRequest {
-	return apiRequest{method: http.MethodGet, path: fmt.Sprintf("/v1/shards/%d/backup", shard)}
+func backupRequest(shard int) client.Request {
+	return client.Request{Method: http.MethodGet, Path: fmt.Sprintf("/v1/shards/%d/backup", shard)}
 }
 
 // backupShard writes to a temporary file beside path, reads it back whole to
 // check it, and renames it, so that path is never half a backup.
-func backupShard(ctx context.Context, client *apiClient, shard int, path string, force bool) (keys int, bytes int64, err error) {
+func backupShard(ctx context.Context, api *apiClient, shard int, path string, force bool) (keys int, bytes int64, err error) {
 	if _, err := os.Stat(path); err == nil && !force {
 		return 0, 0, fmt.Errorf("%s exists; --force replaces it", path)
 	}
 	if err := disk.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return 0, 0, err
 	}
-	res, err := client.do(ctx, backupRequest(shard))
+	data, err := api.stream(ctx, backupRequest(shard))
 	if err != nil {
 		return 0, 0, err
 	}
-	defer res.Body.Close()
+	defer data.Close()
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.part")
 	if err != nil {
 		return 0, 0, err
@@ -158,7 +159,7 @@ func backupShard(ctx context.Context, client *apiClient, shard int, path string,
 	defer os.Remove(file.Name()) // fails after the rename, as it should
 	defer file.Close()
 	shown := newProgress(fmt.Sprintf("shard %d", shard), 0)
-	_, err = io.Copy(file, shown.reader(res.Body))
+	_, err = io.Copy(file, shown.reader(data))
 	shown.end()
 	if err != nil {
 		return 0, 0, fmt.Errorf("the connection broke: %w", err)

@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/lockstepkv/lockstep/client"
+	"github.com/lockstepkv/lockstep/internal/histogram"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -17,21 +19,21 @@ import (
 type benchWorker struct {
 	o     benchOptions
 	conn  *respConn
-	slots *slotMap
+	slots *client.Slots
 	node  int
 	rng   *rand.Rand
 	value []byte
 
 	out    []byte // the pipeline being built
 	isGet  []bool // what its commands are
-	sets   histogram
-	gets   histogram
+	sets   histogram.Durations
+	gets   histogram.Durations
 	errors map[string]uint64
 }
 
 // runBench loads the cluster until the duration is over or ctx ends.
 func runBench(ctx context.Context, o benchOptions) (benchReport, error) {
-	slots, err := loadSlotMap(ctx, o.resp)
+	slots, err := loadSlots(ctx, o.resp)
 	if err != nil {
 		return benchReport{}, err
 	}
@@ -57,12 +59,12 @@ func runBench(ctx context.Context, o benchOptions) (benchReport, error) {
 	return summarize(o, workers, time.Since(start)), nil
 }
 
-func dialWorkers(ctx context.Context, o benchOptions, slots *slotMap) ([]*benchWorker, error) {
+func dialWorkers(ctx context.Context, o benchOptions, slots *client.Slots) ([]*benchWorker, error) {
 	value := bytes.Repeat([]byte("x"), o.valueBytes)
 	var workers []*benchWorker
 	for i := range o.connections {
-		node := i % len(slots.addrs)
-		conn, err := dialRESP(ctx, o.resp, slots.addrs[node])
+		node := i % len(slots.Addrs)
+		conn, err := dialRESP(ctx, o.resp, slots.Addrs[node])
 		if err != nil {
 			return workers, err
 		}
@@ -99,8 +101,8 @@ func (w *benchWorker) run(ctx context.Context) error {
 			}
 		}
 		elapsed := time.Since(start)
-		w.sets.add(elapsed, sets)
-		w.gets.add(elapsed, gets)
+		w.sets.Add(elapsed, sets)
+		w.gets.Add(elapsed, gets)
 		if moved {
 			if err := w.follow(ctx); err != nil {
 				return err
@@ -113,20 +115,20 @@ func (w *benchWorker) run(ctx context.Context) error {
 // follow asks for the slots again after a leader has changed. A worker whose
 // node leads nothing any more goes to another one.
 func (w *benchWorker) follow(ctx context.Context) error {
-	slots, err := askSlotMap(w.conn, w.slots.addrs)
+	slots, err := w.conn.slots(ctx, w.slots.Addrs)
 	if exitCode(err) == exitUnavailable {
 		return nil // between two leaders: the next redirection leads here again
 	}
 	if err != nil {
 		return err
 	}
-	addr := w.slots.addrs[w.node]
-	w.slots, w.node = slots, slices.Index(slots.addrs, addr)
+	addr := w.slots.Addrs[w.node]
+	w.slots, w.node = slots, slices.Index(slots.Addrs, addr)
 	if w.node >= 0 {
 		return nil
 	}
-	w.node = w.rng.IntN(len(slots.addrs))
-	conn, err := dialRESP(ctx, w.o.resp, slots.addrs[w.node])
+	w.node = w.rng.IntN(len(slots.Addrs))
+	conn, err := dialRESP(ctx, w.o.resp, slots.Addrs[w.node])
 	if err != nil {
 		return err
 	}
@@ -155,7 +157,7 @@ func (w *benchWorker) key() []byte {
 	var key []byte
 	for range 1000 {
 		key = strconv.AppendInt([]byte("bench:"), w.rng.Int64N(int64(w.o.keys)), 10)
-		if w.slots.nodeOf(key, w.node) == w.node {
+		if w.slots.NodeOf(key, w.node) == w.node {
 			break
 		}
 	}
@@ -163,23 +165,23 @@ func (w *benchWorker) key() []byte {
 }
 
 func summarize(o benchOptions, workers []*benchWorker, elapsed time.Duration) benchReport {
-	var sets, gets, total histogram
+	var sets, gets, total histogram.Durations
 	failures := map[string]uint64{}
 	for _, w := range workers {
-		sets.merge(&w.sets)
-		gets.merge(&w.gets)
+		sets.Merge(&w.sets)
+		gets.Merge(&w.gets)
 		for code, n := range w.errors {
 			failures[code] += n
 		}
 	}
-	total.merge(&sets)
-	total.merge(&gets)
+	total.Merge(&sets)
+	total.Merge(&gets)
 	report := benchReport{Connections: o.connections, Pipeline: o.pipeline, ValueBytes: o.valueBytes, Seconds: elapsed.Seconds(), Errors: failures}
 	for _, part := range []struct {
 		name string
-		h    *histogram
+		h    *histogram.Durations
 	}{{"SET", &sets}, {"GET", &gets}, {"all", &total}} {
-		if part.h.n > 0 {
+		if part.h.Count() > 0 {
 			report.Operations = append(report.Operations, newBenchLine(part.name, part.h, elapsed))
 		}
 	}

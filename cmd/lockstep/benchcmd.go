@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/lockstepkv/lockstep/internal/histogram"
 )
 
 // benchOptions describe a load.
@@ -108,12 +110,12 @@ type benchLine struct {
 	Max       float64 `json:"max_ms"`
 }
 
-func newBenchLine(name string, h *histogram, elapsed time.Duration) benchLine {
+func newBenchLine(name string, h *histogram.Durations, elapsed time.Duration) benchLine {
 	millis := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	return benchLine{
-		Name: name, Count: h.n, PerSecond: float64(h.n) / elapsed.Seconds(),
-		Mean: millis(h.mean()), P50: millis(h.quantile(0.5)), P95: millis(h.quantile(0.95)),
-		P99: millis(h.quantile(0.99)), P999: millis(h.quantile(0.999)), Max: millis(h.max),
+		Name: name, Count: h.Count(), PerSecond: float64(h.Count()) / elapsed.Seconds(),
+		Mean: millis(h.Mean()), P50: millis(h.Quantile(0.5)), P95: millis(h.Quantile(0.95)),
+		P99: millis(h.Quantile(0.99)), P999: millis(h.Quantile(0.999)), Max: millis(h.Max()),
 	}
 }
 

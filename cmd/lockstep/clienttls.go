@@ -6,14 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/lockstepkv/lockstep/client"
 )
 
 // clientTLSOptions are what a command line tool trusts and shows.
@@ -99,35 +98,43 @@ func warnOnce(w io.Writer, why string) {
 	}
 }
 
-// certificateRefused tells whether err is what a node says to a client whose certificate it
-// does not accept, or that shows none. It has read nothing of a request then.
-func certificateRefused(err error) bool {
-	var remote *net.OpError
-	if !errors.As(err, &remote) || remote.Op != "remote error" || remote.Err == nil {
-		return false
-	}
-	text := remote.Err.Error()
-	return strings.Contains(text, "certificate")
-}
-
 // mistake is err as a sentence that says what to do, if it is about certificates or about
 // TLS that one side does not speak; else nil. Nothing of a request was read then.
-func (o clientTLSOptions) mistake(addr string, err error) error {
+func (o clientTLSOptions) mistake(err error) error {
+	var e *client.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
 	var unverified *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
-	var noTLS tls.RecordHeaderError
+	errors.As(err, &unverified)
 	switch {
-	case certificateRefused(err):
-		return withCode(exitFailed, fmt.Errorf("%s wants a certificate of its clients and was shown none that it accepts (--cert and --key, or LOCKSTEP_CERT and LOCKSTEP_KEY): %w", addr, err))
-	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &noTLS):
-		return withCode(exitUsage, fmt.Errorf("%s does not speak TLS: leave out --tls, or name an --endpoint that begins with http://", addr))
-	case !errors.As(err, &unverified):
+	case e.Code == client.CodeCertificateRefused:
+		return withCode(exitFailed, fmt.Errorf("%w (--cert and --key, or LOCKSTEP_CERT and LOCKSTEP_KEY)", err))
+	case e.Code == client.CodeNoTLS:
+		return withCode(exitUsage, fmt.Errorf("%s does not speak TLS: leave out --tls, or name an --endpoint that begins with http://", e.Node))
+	case e.Code != client.CodeUntrusted || unverified == nil:
 		return nil
 	case !errors.As(err, &unknown):
-		return withCode(exitFailed, fmt.Errorf("%s shows a certificate that is not good: %w", addr, unverified.Err))
+		return withCode(exitFailed, fmt.Errorf("%s shows a certificate that is not good: %w", e.Node, unverified.Err))
 	}
 	if cacert := o.withEnvironment(os.Getenv).cacert; cacert != "" {
-		return withCode(exitUsage, fmt.Errorf("--cacert: %s has not the authority that signed the certificate of %s", cacert, addr))
+		return withCode(exitUsage, fmt.Errorf("--cacert: %s has not the authority that signed the certificate of %s", cacert, e.Node))
 	}
-	return withCode(exitUsage, fmt.Errorf("--cacert is missing: this machine does not trust the authority that signed the certificate of %s (LOCKSTEP_CACERT)", addr))
+	return withCode(exitUsage, fmt.Errorf("--cacert is missing: this machine does not trust the authority that signed the certificate of %s (LOCKSTEP_CACERT)", e.Node))
+}
+
+func loadRoots(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("--cacert: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--cacert: %s holds no certificate", path)
+	}
+	return pool, nil
 }

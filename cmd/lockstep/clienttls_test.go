@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lockstepkv/lockstep/client"
 )
 
 // A node whose certificate --cacert does not vouch for, or that speaks no TLS, has read
@@ -33,11 +35,11 @@ func TestCertificatesThatDoNotFit(t *testing.T) {
 	} {
 		pki := clientTLSOptions{cacert: test.cacert}
 		_, overRESP := dialRESP(context.Background(), respOptions{tls: true, pki: pki, timeout: 10 * time.Second}, test.addr)
-		client, err := newAPIClient(clientOptions{endpoints: []string{"https://" + test.addr}, tls: pki, timeout: 10 * time.Second})
+		api, err := newAPIClient(clientOptions{endpoints: []string{"https://" + test.addr}, tls: pki, timeout: 10 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, overHTTP := client.do(context.Background(), apiRequest{method: http.MethodPut, path: "/v1/keys/k", mutates: true})
+		_, overHTTP := api.getJSON(context.Background(), client.Request{Method: http.MethodPut, Path: "/v1/keys/k"}, new(any))
 		for _, err := range []error{overRESP, overHTTP} {
 			if exitCode(err) != exitUsage || !strings.HasPrefix(err.Error(), test.want) {
 				t.Errorf("%s with --cacert %q: exit code %d, %v; want %q", test.addr, test.cacert, exitCode(err), err, test.want)

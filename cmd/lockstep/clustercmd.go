@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/lockstepkv/lockstep/client"
 )
 
 // statusPollInterval is how often `cluster status --wait` asks again.
@@ -100,11 +102,11 @@ With --wait it asks until every node is up and every shard has a leader, and
 ends with exit code 5 when that takes longer.`,
 		Args: cobra.NoArgs,
 		RunE: action(func(ctx context.Context, cmd *cobra.Command, _ []string) error {
-			client, err := newAPIClient(o)
+			api, err := newAPIClient(o)
 			if err != nil {
 				return err
 			}
-			status, raw, err := fetchStatus(ctx, client, wait)
+			status, raw, err := fetchStatus(ctx, api, wait)
 			if err != nil {
 				return err
 			}
@@ -121,7 +123,7 @@ ends with exit code 5 when that takes longer.`,
 }
 
 // fetchStatus asks once, or, with wait, until the cluster is whole.
-func fetchStatus(ctx context.Context, client *apiClient, wait time.Duration) (clusterStatus, []byte, error) {
+func fetchStatus(ctx context.Context, api *apiClient, wait time.Duration) (clusterStatus, []byte, error) {
 	if wait > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, wait)
@@ -130,7 +132,7 @@ func fetchStatus(ctx context.Context, client *apiClient, wait time.Duration) (cl
 	last := errors.New("no answer yet")
 	for {
 		var status clusterStatus
-		raw, err := client.getJSON(ctx, apiRequest{method: http.MethodGet, path: "/v1/cluster"}, &status)
+		raw, err := api.getJSON(ctx, client.Request{Method: http.MethodGet, Path: "/v1/cluster"}, &status)
 		switch problems := status.problems(); {
 		case wait <= 0:
 			return status, raw, err

@@ -2,9 +2,11 @@ package main
 
 import (
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -17,6 +19,7 @@ func TestClusterScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	buildRunner(t, script)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/clusterscript",
 		Setup: func(e *testscript.Env) error {
@@ -32,6 +35,17 @@ func TestClusterScript(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// buildRunner lets the script build what it calls, while there is a cache to build with: the
+// scripts have no home.
+func buildRunner(t *testing.T, script string) {
+	t.Helper()
+	status := exec.Command(script, "status")
+	status.Env = append(os.Environ(), "LOCKSTEP_CLUSTER_DIR="+t.TempDir())
+	if out, err := status.CombinedOutput(); err == nil || !strings.Contains(string(out), "there is no cluster") {
+		t.Fatalf("%v\n%s", err, out)
+	}
 }
 
 // freeOffset finds ports for three nodes that nobody listens on.

@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"github.com/lockstepkv/lockstep/client"
 )
 
 // Bytes that are no text come out as they went in.
@@ -27,7 +30,7 @@ func TestExitCodeOfAnswers(t *testing.T) {
 	for _, tc := range []struct {
 		status  int
 		outcome string
-		mutates bool
+		changes bool
 		want    int
 	}{
 		{404, "not_applied", false, exitNotFound},
@@ -39,8 +42,11 @@ func TestExitCodeOfAnswers(t *testing.T) {
 		{502, "", false, exitFailed},
 		{507, "not_applied", true, exitFailed},
 		{400, "not_applied", true, exitFailed},
+		{503, "", true, exitUnavailable},
 	} {
-		if got := statusExitCode(tc.status, tc.outcome, tc.mutates); got != tc.want {
+		answer := client.Answer{Status: tc.status, Body: fmt.Appendf(nil, `{"code":"c","outcome":%q}`, tc.outcome)}
+		err := new(apiClient).coded(answer.Err(client.Request{Method: map[bool]string{true: "PUT", false: "GET"}[tc.changes]}))
+		if got := exitCode(err); got != tc.want {
 			t.Errorf("%+v: %d", tc, got)
 		}
 	}

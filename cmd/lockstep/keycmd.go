@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"github.com/lockstepkv/lockstep/client"
 )
 
 func newKeyCommand() *cobra.Command {
@@ -94,7 +96,7 @@ func newKeyGetCommand() *cobra.Command {
 }
 
 func keyGet(ctx context.Context, out io.Writer, o keyGetOptions, key string) error {
-	client, err := newAPIClient(o.client)
+	api, err := newAPIClient(o.client)
 	if err != nil {
 		return err
 	}
@@ -109,7 +111,7 @@ func keyGet(ctx context.Context, out io.Writer, o keyGetOptions, key string) err
 		query.Set("max_staleness_ms", strconv.FormatInt(o.maxStaleness.Milliseconds(), 10))
 	}
 	var answer keyAnswer
-	body, err := client.getJSON(ctx, apiRequest{method: http.MethodGet, path: keyPath(key), query: query}, &answer)
+	body, err := api.getJSON(ctx, client.Request{Method: http.MethodGet, Path: keyPath(key), Query: query}, &answer)
 	if err != nil {
 		return err
 	}
@@ -183,7 +185,7 @@ func checkTTL(cmd *cobra.Command, ttl time.Duration) error {
 }
 
 func keySet(ctx context.Context, out io.Writer, o keySetOptions, key string, value []byte, ifVersion *uint64) error {
-	client, err := newAPIClient(o.client)
+	api, err := newAPIClient(o.client)
 	if err != nil {
 		return err
 	}
@@ -191,12 +193,8 @@ func keySet(ctx context.Context, out io.Writer, o keySetOptions, key string, val
 	if err != nil {
 		return err
 	}
-	header := http.Header{"Content-Type": {"application/json"}}
-	if o.once != "" {
-		header.Set("Idempotency-Key", o.once)
-	}
 	var answer keyAnswer
-	raw, err := client.getJSON(ctx, apiRequest{method: http.MethodPut, path: keyPath(key), header: header, body: body, mutates: true}, &answer)
+	raw, err := api.getJSON(ctx, client.Request{Method: http.MethodPut, Path: keyPath(key), Body: body, Once: o.once}, &answer)
 	if err != nil {
 		return err
 	}
@@ -228,7 +226,7 @@ func setBody(o keySetOptions, value []byte, ifVersion *uint64) map[string]any {
 }
 
 func newKeyDelCommand() *cobra.Command {
-	var client clientOptions
+	var o clientOptions
 	var asJSON bool
 	var ifVersion uint64
 	cmd := &cobra.Command{
@@ -241,24 +239,24 @@ func newKeyDelCommand() *cobra.Command {
 			if cmd.Flags().Changed("if-version") {
 				query.Set("if_version", strconv.FormatUint(ifVersion, 10))
 			}
-			return keyDel(ctx, cmd.OutOrStdout(), client, args[0], query, asJSON)
+			return keyDel(ctx, cmd.OutOrStdout(), o, args[0], query, asJSON)
 		}),
 	}
-	client.register(cmd.Flags())
+	o.register(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the server's JSON answer")
 	cmd.Flags().Uint64Var(&ifVersion, "if-version", 0, "delete only if the key has this version")
 	return cmd
 }
 
 func keyDel(ctx context.Context, out io.Writer, o clientOptions, key string, query url.Values, asJSON bool) error {
-	client, err := newAPIClient(o)
+	api, err := newAPIClient(o)
 	if err != nil {
 		return err
 	}
 	var answer struct {
 		Deleted bool `json:"deleted"`
 	}
-	raw, err := client.getJSON(ctx, apiRequest{method: http.MethodDelete, path: keyPath(key), query: query, mutates: true}, &answer)
+	raw, err := api.getJSON(ctx, client.Request{Method: http.MethodDelete, Path: keyPath(key), Query: query}, &answer)
 	if err != nil {
 		return err
 	}

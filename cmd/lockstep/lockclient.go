@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/lockstepkv/lockstep/client"
 )
 
 var (
@@ -35,11 +37,11 @@ type lockClient struct {
 const attemptPause = 100 * time.Millisecond
 
 func newLockClient(o lockOptions, name string) (*lockClient, error) {
+	o.client.timeout = 0 // each call has its own
 	api, err := newAPIClient(o.client)
 	if err != nil {
 		return nil, err
 	}
-	api.http.Timeout = 0 // each call has its own
 	return &lockClient{api: api, name: name, path: "/v1/locks/" + url.PathEscape(name), ttl: o.ttl}, nil
 }
 
@@ -151,14 +153,11 @@ func (c *lockClient) call(ctx context.Context, method, id string, body lockBody,
 	if err != nil {
 		return err
 	}
-	header := http.Header{"Content-Type": {"application/json"}}
-	if id != "" {
-		header.Set("Idempotency-Key", id)
-	}
-	r := apiRequest{method: method, path: c.path, header: header, body: b, mutates: true}
+	r := client.Request{Method: method, Path: c.path, Body: b, Once: id}
 	var failures []error
-	for n := range c.api.endpoints {
-		err := c.ask(ctx, r, body.Wait > 0, len(c.api.endpoints)-n, out)
+	nodes := len(c.api.Endpoints())
+	for n := range nodes {
+		err := c.ask(ctx, r, body.Wait > 0, nodes-n, out)
 		if err == nil {
 			return nil
 		}
@@ -169,37 +168,44 @@ func (c *lockClient) call(ctx context.Context, method, id string, body lockBody,
 		if ctx.Err() != nil {
 			break
 		}
-		c.at = (c.at + 1) % len(c.api.endpoints)
+		c.at = (c.at + 1) % nodes
 	}
 	return withCode(exitUnavailable, fmt.Errorf("no node answers: %w", errors.Join(failures...)))
 }
 
 // ask calls one node, of as many as are left to try.
-func (c *lockClient) ask(ctx context.Context, r apiRequest, waits bool, left int, out any) error {
+func (c *lockClient) ask(ctx context.Context, r client.Request, waits bool, left int, out any) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	endpoint := c.api.endpoints[c.at]
+	node := c.api.At(c.at)
 	if waits {
-		go c.watch(ctx, endpoint, cancel)
+		go watch(ctx, node, cancel)
 	} else if deadline, ok := ctx.Deadline(); ok && left > 1 {
 		share, stop := context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
 		defer stop()
 		ctx = share
 	}
-	res, err := c.api.send(ctx, endpoint, r)
-	if wrong := c.api.tls.mistake(endpoint.Host, err); wrong != nil {
+	answer, err := node.Exchange(ctx, r)
+	if wrong := c.api.tls.mistake(err); wrong != nil {
 		return wrong
 	}
-	if err != nil {
+	var lost *client.Error
+	if errors.As(err, &lost) {
 		if cause := context.Cause(ctx); cause != nil {
-			err = fmt.Errorf("%s: %w", endpoint.Host, cause)
+			err = fmt.Errorf("%s: %w", lost.Node, cause)
 		}
 		return withCode(exitUnavailable, err)
 	}
-	if res, err = checkAnswer(res, r); err != nil {
-		return err
+	if err := answer.Err(r); err != nil {
+		return c.api.coded(err)
 	}
-	return decodeAnswer(res, out)
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(answer.Body, out); err != nil {
+		return withCode(exitInDoubt, fmt.Errorf("read the answer: %w", err))
+	}
+	return nil
 }
 
 // aliveEvery is how often a node that keeps a request waiting is asked whether it
@@ -209,32 +215,20 @@ const aliveEvery = time.Second
 var errNodeHangs = errors.New("the node does not answer any more")
 
 // watch ends a call to a node that is not alive any more.
-func (c *lockClient) watch(ctx context.Context, endpoint *url.URL, end context.CancelCauseFunc) {
+func watch(ctx context.Context, node *client.HTTP, end context.CancelCauseFunc) {
 	for {
 		pauseFor(ctx, aliveEvery)
 		if ctx.Err() != nil {
 			return
 		}
 		alive, cancel := context.WithTimeout(ctx, aliveEvery)
-		res, err := c.api.send(alive, endpoint, apiRequest{method: http.MethodGet, path: "/healthz"})
+		_, err := node.Exchange(alive, client.Request{Method: http.MethodGet, Path: "/healthz"})
 		cancel()
 		if err != nil {
 			end(errNodeHangs)
 			return
 		}
-		_ = res.Body.Close()
 	}
-}
-
-func decodeAnswer(res *http.Response, out any) error {
-	defer res.Body.Close()
-	if out == nil {
-		return nil
-	}
-	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
-		return withCode(exitInDoubt, fmt.Errorf("read the answer: %w", err))
-	}
-	return nil
 }
 
 func pauseFor(ctx context.Context, d time.Duration) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lockstepkv/lockstep/client"
 	"github.com/lockstepkv/lockstep/fsm/command"
 )
 
@@ -80,7 +81,7 @@ func newLockListCommand() *cobra.Command {
 }
 
 func lockList(ctx context.Context, out io.Writer, o lockListOptions, prefix string) error {
-	client, err := newAPIClient(o.client)
+	api, err := newAPIClient(o.client)
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func lockList(ctx context.Context, out io.Writer, o lockListOptions, prefix stri
 			query.Set("limit", strconv.Itoa(min(left, lockPageSize)))
 		}
 		var page lockPage
-		raw, err := client.getJSON(ctx, apiRequest{method: http.MethodGet, path: "/v1/locks", query: query}, &page)
+		raw, err := api.getJSON(ctx, client.Request{Method: http.MethodGet, Path: "/v1/locks", Query: query}, &page)
 		if err != nil {
 			return errors.Join(err, w.Flush())
 		}
@@ -183,7 +184,7 @@ not with --fence, ends with exit code 4.`,
 }
 
 func lockRelease(ctx context.Context, out io.Writer, o lockReleaseOptions, name string) error {
-	client, err := newAPIClient(o.client)
+	api, err := newAPIClient(o.client)
 	if err != nil {
 		return err
 	}
@@ -192,7 +193,7 @@ func lockRelease(ctx context.Context, out io.Writer, o lockReleaseOptions, name 
 		query.Set("fence", strconv.FormatUint(o.fence, 10))
 	}
 	var was listedLock
-	raw, err := client.getJSON(ctx, apiRequest{method: http.MethodDelete, path: "/v1/locks/" + url.PathEscape(name), query: query, mutates: true}, &was)
+	raw, err := api.getJSON(ctx, client.Request{Method: http.MethodDelete, Path: "/v1/locks/" + url.PathEscape(name), Query: query}, &was)
 	if err != nil {
 		return err
 	}

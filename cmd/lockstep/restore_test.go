@@ -28,7 +28,7 @@ func testClient(t *testing.T, addr string) (respOptions, *respConn) {
 
 func mustCommand(t *testing.T, c *respConn, args ...string) resp.Value {
 	t.Helper()
-	v, err := c.command(args...)
+	v, err := c.command(context.Background(), args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,34 +141,5 @@ func TestRestoreTellsRefusedFromInDoubt(t *testing.T) {
 	})(cmd, nil)
 	if exitCode(err) != exitFailed || !strings.Contains(err.Error(), "OOM") {
 		t.Errorf("exit code %d: %v", exitCode(err), err)
-	}
-}
-
-func TestParseSlots(t *testing.T) {
-	node := func(port int64) resp.Value {
-		return resp.Array(resp.BulkString("127.0.0.1"), resp.Int(port), resp.BulkString("id"))
-	}
-	m, err := parseSlots(resp.Array(
-		resp.Array(resp.Int(0), resp.Int(99), node(7001)),
-		resp.Array(resp.Int(100), resp.Int(16382), node(7002), node(7001)),
-		resp.Array(resp.Int(16383), resp.Int(16383), node(7001)),
-	))
-	if err != nil || len(m.addrs) != 2 || m.owner[99] != 0 || m.owner[100] != 1 || m.owner[16383] != 0 {
-		t.Fatalf("%v %+v", err, m)
-	}
-	if got := m.nodeOf([]byte("foo"), 0); got != 1 { // slot 12182
-		t.Errorf("foo is on %d", got)
-	}
-	if _, err := parseSlots(resp.Array(resp.Array(resp.Int(0), resp.Int(99), node(7001)))); exitCode(err) != exitUnavailable {
-		t.Errorf("uncovered slots: %v", err)
-	}
-	for _, bad := range []resp.Value{
-		resp.Array(resp.Int(1)),
-		resp.Array(resp.Array(resp.Int(5), resp.Int(4), node(1))),
-		resp.Array(resp.Array(resp.Int(0), resp.Int(16384), node(1))),
-	} {
-		if _, err := parseSlots(bad); err == nil {
-			t.Errorf("%+v was accepted", bad)
-		}
 	}
 }

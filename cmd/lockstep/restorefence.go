@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/lockstepkv/lockstep/client"
 )
 
 // beginWith makes the cluster ready for keys. One that refuses the fences is left
@@ -41,8 +43,7 @@ func (l *restoreLoader) raiseFence(ctx context.Context, fence uint64, endpoints 
 	if err != nil {
 		return err
 	}
-	request := apiRequest{method: http.MethodPost, path: "/v1/fences", body: fmt.Appendf(nil, `{"above":%d}`, fence),
-		header: http.Header{"Content-Type": {"application/json"}}}
+	request := client.Request{Method: http.MethodPost, Path: "/v1/fences", Body: fmt.Appendf(nil, `{"above":%d}`, fence), Repeatable: true}
 	if _, err := api.getJSON(ctx, request, &struct{}{}); err != nil {
 		return fmt.Errorf("raise the fences above the backup's (--endpoint says where over HTTP, --without-fences leaves it out): %w", err)
 	}
@@ -51,12 +52,12 @@ func (l *restoreLoader) raiseFence(ctx context.Context, fence uint64, endpoints 
 
 // httpEndpoint asks a node of the Redis protocol for its HTTP address.
 func (l *restoreLoader) httpEndpoint(ctx context.Context) (string, error) {
-	addr := l.slots.addrs[0]
+	addr := l.slots.Addrs[0]
 	conn, err := l.conn(ctx, addr)
 	if err != nil {
 		return "", err
 	}
-	info, err := conn.command("INFO", "lockstep")
+	info, err := conn.command(ctx, "INFO", "lockstep")
 	if err != nil {
 		return "", err
 	}

@@ -26,7 +26,7 @@ func (l *largestItem) see(path string, item store.Item) {
 // checkFits refuses what the nodes would refuse half way: each accepts values up
 // to its own --max-value-size, and cuts off a client that sends a larger one.
 func (l *restoreLoader) checkFits(ctx context.Context, largest largestItem) error {
-	for _, addr := range l.slots.addrs {
+	for _, addr := range l.slots.Addrs {
 		limit, err := l.valueLimit(ctx, addr)
 		if err != nil {
 			return err
@@ -45,7 +45,7 @@ func (l *restoreLoader) valueLimit(ctx context.Context, addr string) (int64, err
 	if err != nil {
 		return 0, err
 	}
-	v, err := conn.command("CONFIG", "GET", "proto-max-bulk-len")
+	v, err := conn.command(ctx, "CONFIG", "GET", "proto-max-bulk-len")
 	if err != nil || len(v.Elems) != 2 {
 		return 0, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/lockstepkv/lockstep/client"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/store"
@@ -27,7 +28,7 @@ const (
 // restoreLoader writes keys in pipelines, over one connection per node.
 type restoreLoader struct {
 	options respOptions
-	slots   *slotMap
+	slots   *client.Slots
 	conns   map[string]*respConn
 	waiting []restoreCommand
 	bytes   int // of waiting
@@ -46,7 +47,7 @@ type restoreCommand struct {
 }
 
 func newRestoreLoader(ctx context.Context, o respOptions) (*restoreLoader, error) {
-	slots, err := loadSlotMap(ctx, o)
+	slots, err := loadSlots(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -75,8 +76,8 @@ func (l *restoreLoader) conn(ctx context.Context, addr string) (*respConn, error
 // shards a node answers DBSIZE and FLUSHALL for those that it leads, as in Redis
 // Cluster, so every leader is asked.
 func (l *restoreLoader) prepare(ctx context.Context, o restoreOptions) error {
-	addrs := l.slots.addrs
-	if l.slots.owner == nil {
+	addrs := l.slots.Addrs
+	if !l.slots.Sharded() {
 		addrs = addrs[:1]
 	}
 	var keys int64
@@ -86,11 +87,11 @@ func (l *restoreLoader) prepare(ctx context.Context, o restoreOptions) error {
 			return err
 		}
 		if o.flush {
-			if _, err := conn.command("FLUSHALL"); err != nil {
+			if _, err := conn.command(ctx, "FLUSHALL"); err != nil {
 				return err
 			}
 		}
-		size, err := conn.command("DBSIZE")
+		size, err := conn.command(ctx, "DBSIZE")
 		if err != nil {
 			return err
 		}
@@ -153,7 +154,7 @@ func (l *restoreLoader) flush(ctx context.Context) error {
 		case <-time.After(restoreRetryInterval):
 		}
 		l.close()
-		if slots, err := loadSlotMap(ctx, l.options); err == nil {
+		if slots, err := loadSlots(ctx, l.options); err == nil {
 			l.slots = slots
 		}
 	}
@@ -162,9 +163,9 @@ func (l *restoreLoader) flush(ctx context.Context) error {
 // sendWaiting leaves in l.waiting what was not acknowledged, and returns the
 // last reason, or a final one as soon as there is one.
 func (l *restoreLoader) sendWaiting(ctx context.Context) error {
-	groups := make([][]restoreCommand, len(l.slots.addrs))
+	groups := make([][]restoreCommand, len(l.slots.Addrs))
 	for _, c := range l.waiting {
-		node := l.slots.nodeOf(c.key, 0)
+		node := l.slots.NodeOf(c.key, 0)
 		groups[node] = append(groups[node], c)
 	}
 	var left []restoreCommand
@@ -173,7 +174,7 @@ func (l *restoreLoader) sendWaiting(ctx context.Context) error {
 		if len(group) == 0 {
 			continue
 		}
-		rest, err := l.sendGroup(ctx, l.slots.addrs[node], group)
+		rest, err := l.sendGroup(ctx, l.slots.Addrs[node], group)
 		left = append(left, rest...)
 		if err != nil && (reason == nil || !isRetriable(err)) {
 			reason = err

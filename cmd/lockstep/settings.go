@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/lockstepkv/lockstep/store"
 )
 
 // settings are the raw values of the flags of `lockstep serve`. build checks
@@ -115,16 +117,11 @@ func (s *settings) listenFlags() *pflag.FlagSet {
 func (s *settings) memoryFlags() *pflag.FlagSet {
 	fs := newFlagSet()
 	fs.Var(&s.memory.max, "maxmemory", "limit of the data in memory, shared evenly by the shards; 0: none")
-	s.memory.policy = choiceValue{"noeviction", evictionPolicies()}
+	s.memory.policy = choiceValue{"noeviction", store.PolicyNames()}
 	fs.Var(&s.memory.policy, "maxmemory-policy", "what to evict at the limit")
 	s.memory.samples = 5
 	fs.Var(&s.memory.samples, "maxmemory-samples", "keys looked at per eviction by the approximate policies, 1 to 64")
 	return fs
-}
-
-func evictionPolicies() []string {
-	return []string{"noeviction", "allkeys-lru", "allkeys-lfu", "allkeys-random", "allkeys-sieve",
-		"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"}
 }
 
 func (s *settings) requestFlags() *pflag.FlagSet {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/lockstepkv/lockstep/internal/procs"
 )
 
 // Every command that talks to a node shows a certificate, over HTTP and over the Redis
@@ -46,7 +48,7 @@ func TestToolsShowTheirCertificate(t *testing.T) {
 			args = slices.Concat(words[:at], extra, words[at:])
 		}
 		cmd := exec.Command(Binary(t), args...)
-		cmd.Env = append(cleanEnv(), env...)
+		cmd.Env = append(procs.CleanEnv(), env...)
 		text, _ := cmd.CombinedOutput() // its code is what counts
 		return string(text), cmd.ProcessState.ExitCode()
 	}

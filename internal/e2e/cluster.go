@@ -2,13 +2,12 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,6 +17,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/lockstepkv/lockstep/client"
+	"github.com/lockstepkv/lockstep/internal/procs"
 )
 
 // readyPatience is how long nodes may take to serve after their start.
@@ -44,19 +46,16 @@ type Options struct {
 
 // Node is one node of a cluster. Its process comes and goes.
 type Node struct {
-	t              testing.TB
-	ID             string
-	DataDir        string
-	LogFile        string
-	HTTP, RESP     string // host:port
-	Peer           string
-	args, env      []string
-	ulimit         string
-	client         *http.Client
-	scheme, bearer string
+	procs.Node
+	t       testing.TB
+	LogFile string
+	args    []string
+	ulimit  string
+	client  *client.HTTP
+	bearer  string // may change
 
 	mu   sync.Mutex
-	proc *process // guarded by mu
+	proc *procs.Process // guarded by mu
 }
 
 // NewCluster prepares a cluster and starts nothing.
@@ -69,14 +68,19 @@ func NewCluster(t testing.TB, opt Options) *Cluster {
 	ports := freePorts(t, 3*opt.Nodes)
 	var members []string
 	for i := range opt.Nodes {
-		n := &Node{t: t, ID: fmt.Sprintf("n%d", i+1), HTTP: ports[3*i], RESP: ports[3*i+1], Peer: ports[3*i+2], scheme: "http", bearer: opt.Password, ulimit: opt.Ulimit}
+		n := &Node{t: t, bearer: opt.Password, ulimit: opt.Ulimit}
+		n.ID, n.HTTP, n.RESP, n.Peer = fmt.Sprintf("n%d", i+1), ports[3*i], ports[3*i+1], ports[3*i+2]
 		n.DataDir = filepath.Join(c.dir, n.ID)
 		n.LogFile = filepath.Join(c.dir, n.ID+".log")
-		n.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: opt.TLS, MaxIdleConnsPerHost: 64}}
+		scheme := "http://"
 		if opt.TLS != nil {
-			n.scheme = "https"
+			scheme = "https://"
 		}
-		members = append(members, n.ID+"="+n.Peer)
+		var err error
+		if n.client, err = client.NewHTTP([]string{scheme + n.HTTP}, client.Options{TLS: opt.TLS, Timeout: 30 * time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		members = append(members, n.Member())
 		c.Nodes = append(c.Nodes, n)
 	}
 	secret := filepath.Join(c.dir, "peer-secret")
@@ -84,7 +88,7 @@ func NewCluster(t testing.TB, opt Options) *Cluster {
 		t.Fatal(err)
 	}
 	for _, n := range c.Nodes {
-		n.args = append([]string{"serve", "--id", n.ID, "--data-dir", n.DataDir, "--http", n.HTTP, "--resp", n.RESP, "--peer", n.Peer}, opt.Flags...)
+		n.args = append(n.ServeArgs(), opt.Flags...)
 		if opt.Nodes > 1 {
 			n.args = append(n.args, "--initial-cluster", strings.Join(members, ","))
 		}
@@ -110,12 +114,12 @@ func StartCluster(t testing.TB, opt Options) *Cluster {
 // cleanup ends the nodes; after a failure it shows their last words.
 func (c *Cluster) cleanup() {
 	for _, n := range c.Nodes {
-		n.client.CloseIdleConnections()
+		n.client.Close()
 		if p := n.process(); p != nil {
-			p.kill()
+			_ = p.Kill() // the test is over
 		}
 		if c.t.Failed() {
-			c.t.Logf("--- the end of the log of %s:\n%s", n.ID, lastLines(n.LogFile, 40))
+			c.t.Logf("--- the end of the log of %s:\n%s", n.ID, procs.LastLines(n.LogFile, 40))
 		}
 	}
 }
@@ -222,7 +226,7 @@ func (n *Node) Start(extra ...string) {
 	if n.ulimit != "" {
 		binary, args = "/bin/sh", append([]string{"-c", n.ulimit + ` && exec "$0" "$@"`, binary}, args...)
 	}
-	p, err := startProcess(binary, n.LogFile, nil, args)
+	p, err := startProcess(binary, n.LogFile, args)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -231,19 +235,24 @@ func (n *Node) Start(extra ...string) {
 	n.mu.Unlock()
 }
 
-func (n *Node) process() *process {
+func (n *Node) process() *procs.Process {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.proc
 }
 
 // Running reports whether the process is there.
-func (n *Node) Running() bool { p := n.process(); return p != nil && p.running() }
+func (n *Node) Running() bool { p := n.process(); return p != nil && p.Running() }
+
+func (n *Node) pid() int { return n.process().Pid() }
 
 // Kill is kill -9, and returns when the process is gone.
 func (n *Node) Kill() {
+	n.t.Helper()
 	if p := n.process(); p != nil {
-		p.kill()
+		if err := p.Kill(); err != nil {
+			n.t.Errorf("%s: %v", n.ID, err)
+		}
 	}
 }
 
@@ -251,7 +260,7 @@ func (n *Node) Kill() {
 func (n *Node) Signal(s os.Signal) {
 	n.t.Helper()
 	if p := n.process(); p != nil {
-		if err := p.signal(s); err != nil {
+		if err := p.Signal(s); err != nil {
 			n.t.Errorf("%s: %v", n.ID, err)
 		}
 	}
@@ -260,7 +269,7 @@ func (n *Node) Signal(s os.Signal) {
 // Wait returns the exit code of a process that is expected to end.
 func (n *Node) Wait(patience time.Duration) int {
 	n.t.Helper()
-	code, err := n.process().wait(patience)
+	code, err := n.process().Wait(patience)
 	if err != nil {
 		n.t.Fatalf("%s: %v", n.ID, err)
 	}
@@ -282,16 +291,9 @@ func (n *Node) Ready() error {
 		return fmt.Errorf("%s has ended", n.ID)
 	}
 	// A node that is starting accepts and does not answer yet.
-	probe := http.Client{Transport: n.client.Transport, Timeout: 2 * time.Second}
-	resp, err := probe.Get(n.scheme + "://" + n.HTTP + "/readyz")
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %d %s", n.ID, resp.StatusCode, body)
-	}
-	return nil
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	return procs.Ready(ctx, n.client)
 }
 
 // Leaders returns the leader of each shard as this node sees it.
@@ -321,63 +323,43 @@ func (n *Node) Do(method, path, body string) (status int, answer []byte, err err
 	return n.Send(method, path, "application/json", strings.NewReader(body))
 }
 
-// Send sends an HTTP request.
+// Send sends an HTTP request, once.
 func (n *Node) Send(method, path, contentType string, body io.Reader) (status int, answer []byte, err error) {
-	req, err := http.NewRequest(method, n.scheme+"://"+n.HTTP+path, body)
-	if err != nil {
-		return 0, nil, err
-	}
-	req.Header.Set("Content-Type", contentType)
+	r := client.Request{Method: method, Path: path, Header: http.Header{"Content-Type": {contentType}}}
 	if contentType != "application/json" {
-		req.Header.Set("Accept", contentType)
+		r.Header.Set("Accept", contentType)
 	}
 	if n.bearer != "" {
-		req.Header.Set("Authorization", "Bearer "+n.bearer)
+		r.Header.Set("Authorization", "Bearer "+n.bearer)
 	}
-	resp, err := n.client.Do(req)
+	if body != nil {
+		if r.Body, err = io.ReadAll(body); err != nil {
+			return 0, nil, err
+		}
+	}
+	a, err := n.client.Exchange(context.Background(), r)
 	if err != nil {
 		return 0, nil, err
 	}
-	defer resp.Body.Close()
-	answer, err = io.ReadAll(resp.Body)
-	return resp.StatusCode, answer, err
+	return a.Status, a.Body, nil
 }
 
-// freePorts returns addresses on loopback that nobody listens on, below the
-// ports that the system gives to outgoing connections: a node that restarts
-// must find its port free.
+// freePorts returns addresses on loopback that nobody listens on.
 func freePorts(t testing.TB, n int) []string {
 	t.Helper()
-	var addrs []string
-	for range 1000 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		defer l.Close() // all are held until all are found
-		if addrs = append(addrs, addr); len(addrs) == n {
-			return addrs
-		}
+	addrs, err := procs.FreeAddrs(n)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free ports")
-	return nil
+	return addrs
 }
 
 // Eventually polls until check returns nil.
 func Eventually(t testing.TB, patience time.Duration, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %v", patience, err)
-		}
-		<-tick.C
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := procs.Poll(ctx, 20*time.Millisecond, check); err != nil {
+		t.Fatalf("not within %v: %v", patience, err)
 	}
 }

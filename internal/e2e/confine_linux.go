@@ -1,16 +1,17 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/lockstepkv/lockstep/internal/procs"
 )
 
 // Confine bounds the memory of a node that runs, as an operator would, with a control
@@ -18,29 +19,21 @@ import (
 // that needs rights that the test does not have.
 func (n *Node) Confine(t testing.TB, bytes int64) bool {
 	t.Helper()
-	dir := filepath.Join("/sys/fs/cgroup/memory", fmt.Sprintf("lockstep-%d-%s-%d", os.Getpid(), n.ID, n.pid()))
-	limit := "memory.limit_in_bytes"
-	if _, err := os.Stat("/sys/fs/cgroup/memory"); errors.Is(err, fs.ErrNotExist) {
-		dir, limit = strings.Replace(dir, "/memory", "", 1), "memory.max"
-	}
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	release, err := procs.Confine(n.pid(), n.ID, bytes)
+	if err != nil {
 		t.Logf("no control group for %s: %v", n.ID, err)
 		return false
 	}
 	n.t.Cleanup(func() {
 		n.Kill()
-		Eventually(n.t, 5*time.Second, func() error { return os.Remove(dir) }) // the system clears the process away first
-	})
-	for _, w := range []struct{ file, text string }{{limit, strconv.FormatInt(bytes, 10)}, {"cgroup.procs", strconv.Itoa(n.pid())}} {
-		if err := os.WriteFile(filepath.Join(dir, w.file), []byte(w.text), 0); err != nil {
-			t.Logf("no control group for %s: %v", n.ID, err)
-			return false
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := release(ctx); err != nil {
+			n.t.Error(err)
 		}
-	}
+	})
 	return true
 }
-
-func (n *Node) pid() int { return n.process().cmd.Process.Pid }
 
 // PeakMemory is the most resident memory since the last call, or since the start.
 func (n *Node) PeakMemory(t testing.TB) int64 {

@@ -59,17 +59,11 @@ func TestForcedReleaseOfALock(t *testing.T) {
 			t.Errorf("a renewal by the new holder on %s: %q", n.ID, got)
 		}
 	}
-	req, err := http.NewRequest("DELETE", "http://"+operator.HTTP+"/v1/locks/"+name, strings.NewReader(fmt.Sprintf(`{"token":%q}`, holder.token)))
+	status, _, err := operator.Do("DELETE", "/v1/locks/"+name, fmt.Sprintf(`{"token":%q}`, holder.token))
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusConflict {
-		t.Errorf("a release by the old holder: %d", resp.StatusCode)
+	if status != http.StatusConflict {
+		t.Errorf("a release by the old holder: %d", status)
 	}
 }

@@ -208,7 +208,7 @@ func TestIdleConnections(t *testing.T) {
 func residentBytes(t *testing.T, n *Node) int64 {
 	t.Helper()
 	var size, resident int64
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", n.process().cmd.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", n.pid()))
 	if err == nil {
 		_, err = fmt.Sscan(string(text), &size, &resident)
 	}

@@ -86,7 +86,7 @@ func (c *Cluster) restMemory(t *testing.T, idle map[*Node]int) {
 // memory returns what /proc tells of the node's memory, in bytes.
 func (n *Node) memory(t *testing.T, field string) int {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.process().cmd.Process.Pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.pid()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func (n *Node) memory(t *testing.T, field string) int {
 // resetPeak lets VmHWM begin at what there is.
 func (n *Node) resetPeak(t *testing.T) {
 	t.Helper()
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", n.process().cmd.Process.Pid), []byte("5"), 0o600); err != nil {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", n.pid()), []byte("5"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -29,7 +29,7 @@ func TestMemoryThatChangesByItself(t *testing.T) {
 		before := n.metric(t, "lockstep_shard_diverged_total")
 		Eventually(t, 10*time.Second, func() error {
 			// The store keeps a short value behind its key; elsewhere there are lengths in between.
-			if flipped := flipMemory(t, n.process().cmd.Process.Pid, []byte(key+value)); flipped == 0 {
+			if flipped := flipMemory(t, n.pid(), []byte(key+value)); flipped == 0 {
 				return fmt.Errorf("%s has not applied it", n.ID)
 			}
 			return nil

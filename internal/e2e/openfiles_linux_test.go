@@ -107,7 +107,7 @@ func TestFloodOfConnectionsWithFewOpenFiles(t *testing.T) {
 		if strings.Contains(n.Log(), "too many open files") {
 			t.Errorf("%s ran out of files", n.ID)
 		}
-		files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", n.process().cmd.Process.Pid))
+		files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", n.pid()))
 		t.Logf("%s has %d files open, %v", n.ID, len(files), err)
 	}
 }
@@ -201,7 +201,7 @@ func TestAcceptingPausesWithoutDescriptors(t *testing.T) {
 	n := c.Nodes[0]
 	w := n.Dial()
 	w.Do("SET", "k", "v")
-	pid := n.process().cmd.Process.Pid
+	pid := n.pid()
 	var before unix.Rlimit
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: 3000}, &before); err != nil {
 		t.Fatal(err)

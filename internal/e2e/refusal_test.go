@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/lockstepkv/lockstep/internal/procs"
 )
 
 // serveOnce runs `lockstep serve` with flags that it must refuse, and returns its
@@ -16,16 +18,16 @@ import (
 func serveOnce(t *testing.T, args ...string) (code int, output string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "output")
-	p, err := startProcess(Binary(t), path, nil, append([]string{"serve"}, args...))
+	p, err := startProcess(Binary(t), path, append([]string{"serve"}, args...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.kill()
-	code, err = p.wait(20 * time.Second)
+	defer p.Kill()
+	code, err = p.Wait(20 * time.Second)
 	if err != nil {
-		t.Fatalf("serve %q: %v\n%s", args, err, lastLines(path, 20))
+		t.Fatalf("serve %q: %v\n%s", args, err, procs.LastLines(path, 20))
 	}
-	return code, lastLines(path, 20)
+	return code, procs.LastLines(path, 20)
 }
 
 func refused(t *testing.T, code int, words string, args ...string) {

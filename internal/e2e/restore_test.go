@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/lockstepkv/lockstep/internal/procs"
 )
 
 // A cluster that a backup is restored into goes on above the backup's fences. It
@@ -23,7 +25,7 @@ func TestRestoreRaisesFences(t *testing.T) {
 	run := func(args ...string) {
 		t.Helper()
 		cmd := exec.Command(Binary(t), args...)
-		cmd.Env = append(cleanEnv(), "LOCKSTEP_PASSWORD="+password)
+		cmd.Env = append(procs.CleanEnv(), "LOCKSTEP_PASSWORD="+password)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %v\n%s", args, err, out)
 		}

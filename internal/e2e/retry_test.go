@@ -2,18 +2,17 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/lockstepkv/lockstep/client"
 )
 
 // onceClient sends one increment under an idempotency key to a node.
@@ -26,25 +25,11 @@ func onceOverRedis(clients map[*Node]*redis.Client) onceClient {
 }
 
 func onceOverHTTP(n *Node, id string) (int64, error) {
-	req, err := http.NewRequest("POST", "http://"+n.HTTP+"/v1/keys/once:http/incr", strings.NewReader(`{"by":1}`))
-	if err != nil {
-		return 0, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Idempotency-Key", id)
-	resp, err := n.client.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
 	var answer struct {
-		Value  int64  `json:"value"`
-		Detail string `json:"detail"`
+		Value int64 `json:"value"`
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != 200 {
-		return 0, fmt.Errorf("%d %s %w", resp.StatusCode, answer.Detail, err)
-	}
-	return answer.Value, nil
+	_, err := n.client.JSON(context.Background(), client.Request{Method: "POST", Path: "/v1/keys/once:http/incr", Body: []byte(`{"by":1}`), Once: id}, &answer)
+	return answer.Value, err
 }
 
 // Requests that are repeated under one idempotency key, at whichever node, happen

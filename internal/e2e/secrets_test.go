@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/lockstepkv/lockstep/internal/procs"
 )
 
 // A node gets its password from a file and reads it again on SIGHUP, and by
@@ -89,15 +91,12 @@ func TestNodeOutlivesItsLogReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.Command(Binary(t), append(n.args, "--log-level", "debug")...), ended: make(chan struct{}), output: n.LogFile}
-	p.cmd.Stderr, p.cmd.Env, p.cmd.Dir = w, cleanEnv(), filepath.Dir(n.DataDir)
-	if err := startCommand(p.cmd); err != nil {
+	cmd := exec.Command(Binary(t), append(n.args, "--log-level", "debug")...)
+	cmd.Stderr, cmd.Env, cmd.Dir = w, procs.CleanEnv(), filepath.Dir(n.DataDir)
+	p, err := procs.Adopt(cmd)
+	if err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.ended)
-	}()
 	n.mu.Lock()
 	n.proc = p
 	n.mu.Unlock()

@@ -5,14 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
+	lockstep "github.com/lockstepkv/lockstep/client"
 	"github.com/lockstepkv/lockstep/jepsen/history"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -22,15 +20,20 @@ import (
 // on connections that break; that is within the interval of the read.
 type HTTP struct {
 	end    Endpoint
-	client *http.Client
+	client *lockstep.HTTP
 }
 
 var _ Client = (*HTTP)(nil)
 
 // NewHTTP returns a client with one connection of its own.
 func NewHTTP(end Endpoint) *HTTP {
-	dialer := &net.Dialer{Timeout: dialTimeout}
-	return &HTTP{end: end, client: &http.Client{Timeout: end.Timeout, Transport: &http.Transport{DialContext: dialer.DialContext, MaxConnsPerHost: 1}}}
+	c, err := lockstep.NewHTTP([]string{end.HTTP}, lockstep.Options{
+		Password: end.Password, DialTimeout: dialTimeout, Timeout: end.Timeout, MaxConns: 1,
+	})
+	if err != nil {
+		panic(err) // the harness gives out addresses itself
+	}
+	return &HTTP{end: end, client: c}
 }
 
 // Node implements Client.
@@ -40,7 +43,7 @@ func (c *HTTP) Node() string { return c.end.Node }
 func (c *HTTP) Protocol() string { return "http" }
 
 // Close implements Client.
-func (c *HTTP) Close() { c.client.CloseIdleConnections() }
+func (c *HTTP) Close() { c.client.Close() }
 
 // Do implements Client.
 func (c *HTTP) Do(ctx context.Context, args ...string) Reply { return c.Once(ctx, "", args...) }
@@ -50,13 +53,13 @@ func (c *HTTP) Once(ctx context.Context, id string, args ...string) Reply {
 	path := "/v1/keys/" + url.PathEscape(arg(args, 1))
 	switch {
 	case args[0] == "GET":
-		r := c.get(ctx, path)
+		r := c.get(ctx, path, nil)
 		if r.Outcome == history.OK && len(r.Value.Elems) > 1 {
 			r.Value = r.Value.Elems[1]
 		}
 		return r
 	case args[0] == "LS.GET":
-		return c.get(ctx, path)
+		return c.get(ctx, path, nil)
 	case args[0] == "SET" && len(args) == 3:
 		return c.put(ctx, id, path, map[string]any{"value": args[2]})
 	case args[0] == "SET" && len(args) == 5 && args[3] == "PX":
@@ -88,12 +91,12 @@ func arg(args []string, i int) string {
 }
 
 // get answers like LS.GET: nil, or type, value, version.
-func (c *HTTP) get(ctx context.Context, path string) Reply {
+func (c *HTTP) get(ctx context.Context, path string, query url.Values) Reply {
 	var out struct {
 		Value   string
 		Version int64
 	}
-	head, r := c.call(ctx, "GET", path, "", nil, &out)
+	head, r := c.request(ctx, lockstep.Request{Method: "GET", Path: path, Query: query}, nil, &out)
 	r = r.AsRead()
 	if r.Outcome == history.Fail && head.missing {
 		r = Reply{Outcome: history.OK, Value: resp.Nil}
@@ -106,11 +109,11 @@ func (c *HTTP) get(ctx context.Context, path string) Reply {
 
 // Stale implements Client.
 func (c *HTTP) Stale(ctx context.Context, key string, max time.Duration) Reply {
-	path := "/v1/keys/" + url.PathEscape(key) + "?consistency=stale"
+	query := url.Values{"consistency": {"stale"}}
 	if max > 0 {
-		path += "&max_staleness_ms=" + strconv.FormatInt(max.Milliseconds(), 10)
+		query.Set("max_staleness_ms", strconv.FormatInt(max.Milliseconds(), 10))
 	}
-	r := c.get(ctx, path)
+	r := c.get(ctx, "/v1/keys/"+url.PathEscape(key), query)
 	if r.Outcome == history.OK && len(r.Value.Elems) > 1 {
 		r.Value = r.Value.Elems[1]
 	}
@@ -149,63 +152,32 @@ type header struct {
 	index   uint64
 }
 
+// call sends one request, once: its outcome is judged here, from what the node says.
 func (c *HTTP) call(ctx context.Context, method, path, id string, body, out any) (header, Reply) {
-	var sent io.Reader
+	return c.request(ctx, lockstep.Request{Method: method, Path: path, Once: id}, body, out)
+}
+
+func (c *HTTP) request(ctx context.Context, request lockstep.Request, body, out any) (header, Reply) {
 	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
+		var err error
+		if request.Body, err = json.Marshal(body); err != nil {
 			return header{}, Reply{Outcome: history.Fail, Err: err}
 		}
-		sent = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+c.end.HTTP+path, sent)
+	answer, err := c.client.Exchange(ctx, request)
 	if err != nil {
-		return header{}, Reply{Outcome: history.Fail, Err: err}
-	}
-	neverReplay(req)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer "+c.end.Password)
-	if id != "" {
-		req.Header.Set("Idempotency-Key", id)
-	}
-	answer, err := c.client.Do(req)
-	if err != nil {
-		return header{}, ofHTTPError(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return header{}, Reply{Outcome: history.InDoubt, Err: err}
+		return header{}, ofLost(err)
 	}
 	h := readHeader(answer.Header)
-	if answer.StatusCode != http.StatusOK {
-		var p problem
-		if err := json.Unmarshal(text, &p); err != nil {
-			p.Detail = string(text)
-		}
+	if answer.Status != http.StatusOK {
+		p := answer.Problem()
 		h.missing = p.Code == "no_such_key"
-		return h, ofProblem(answer.StatusCode, p)
+		return h, ofProblem(answer.Status, p)
 	}
-	if err := json.Unmarshal(text, out); err != nil {
+	if err := json.Unmarshal(answer.Body, out); err != nil {
 		return h, Reply{Outcome: history.InDoubt, Err: fmt.Errorf("%w: %w", ErrUnexpected, err)}
 	}
 	return h, Reply{Outcome: history.OK}
-}
-
-// neverReplay keeps net/http from sending a request again on a connection that
-// broke: the answer to the copy would be taken for that of the first one, which
-// may have been applied. It does so with any request that it takes for
-// idempotent, as those with an Idempotency-Key, when it can get at the body once
-// more or when there is none. Reads may be repeated.
-func neverReplay(req *http.Request) {
-	if req.Method == http.MethodGet {
-		return
-	}
-	req.GetBody = nil
-	if req.Body == nil || req.Body == http.NoBody {
-		// Still no bytes, but a body as far as net/http can tell.
-		req.Body, req.ContentLength = io.NopCloser(strings.NewReader("")), -1
-	}
 }
 
 // readHeader reads what is there; both are 0 in the answers without.
@@ -218,10 +190,7 @@ func readHeader(from http.Header) (h header) {
 
 // parsed files one result of POST /v1/commands.
 func parsed(raw json.RawMessage) Reply {
-	var p struct {
-		Error string
-		problem
-	}
+	var p struct{ Error string }
 	if len(raw) > 0 && raw[0] == '{' {
 		if err := json.Unmarshal(raw, &p); err == nil && p.Error != "" {
 			return ofReply(resp.Err(p.Error))

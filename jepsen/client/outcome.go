@@ -3,9 +3,9 @@ package client
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 
+	lockstep "github.com/lockstepkv/lockstep/client"
 	"github.com/lockstepkv/lockstep/jepsen/history"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -41,26 +41,19 @@ func ofReply(v resp.Value) Reply {
 	return Reply{Outcome: outcome, Err: err, Refused: err.Code() == "CONDITION" || err.Code() == "STALEFENCE"}
 }
 
-// problem is the part of an HTTP error that says what happened.
-type problem struct {
-	Code    string `json:"code"`
-	Outcome string `json:"outcome"`
-	Detail  string `json:"detail"`
-}
-
 // refusals are the codes of requests whose condition did not hold.
 var refusals = map[string]bool{"condition_failed": true, "stale_fence": true, "lock_held": true, "lock_lost": true}
 
 // ofProblem files an HTTP answer that is no success.
-func ofProblem(status int, p problem) Reply {
+func ofProblem(status int, p lockstep.Problem) Reply {
 	err := fmt.Errorf("HTTP %d %s: %s", status, p.Code, p.Detail)
 	switch {
-	case p.Outcome == "not_applied" && status != http.StatusGatewayTimeout:
+	case p.Outcome == lockstep.NotApplied && status != http.StatusGatewayTimeout:
 		if !expectedStatus(status, p.Code) {
 			err = fmt.Errorf("%w: %w", ErrUnexpected, err)
 		}
 		return Reply{Outcome: history.Fail, Err: err, Refused: refusals[p.Code]}
-	case p.Outcome == "in_doubt" && status == http.StatusGatewayTimeout:
+	case p.Outcome == lockstep.InDoubt && status == http.StatusGatewayTimeout:
 		return Reply{Outcome: history.InDoubt, Err: err}
 	}
 	return Reply{Outcome: history.InDoubt, Err: fmt.Errorf("%w: %w", ErrUnexpected, err)}
@@ -76,10 +69,9 @@ func expectedStatus(status int, code string) bool {
 	return code == "no_such_key"
 }
 
-// ofHTTPError files a request that got no answer.
-func ofHTTPError(err error) Reply {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
+// ofLost files a request over HTTP that got no answer.
+func ofLost(err error) Reply {
+	if lockstep.Code(err) == lockstep.CodeUnreachable {
 		return Reply{Outcome: history.Fail, Err: err}
 	}
 	return Reply{Outcome: history.InDoubt, Err: err}

@@ -1,14 +1,13 @@
 package client
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"time"
 
+	lockstep "github.com/lockstepkv/lockstep/client"
 	"github.com/lockstepkv/lockstep/jepsen/history"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -18,8 +17,7 @@ import (
 type Redis struct {
 	end   Endpoint
 	proto int
-	conn  net.Conn
-	r     *bufio.Reader
+	conn  *lockstep.Conn
 }
 
 var _ Client = (*Redis)(nil)
@@ -36,7 +34,7 @@ func (c *Redis) Protocol() string { return "resp" + strconv.Itoa(c.proto) }
 // Close implements Client.
 func (c *Redis) Close() {
 	if c.conn != nil {
-		c.conn.Close()
+		_ = c.conn.Close() // nothing is waiting on it
 		c.conn = nil
 	}
 }
@@ -46,41 +44,15 @@ func (c *Redis) connect(ctx context.Context) error {
 	if c.conn != nil {
 		return nil
 	}
-	dialer := &net.Dialer{Timeout: dialTimeout}
-	conn, err := dialer.DialContext(ctx, "tcp", c.end.RESP)
-	if err != nil {
-		return err
+	conn, err := lockstep.Dial(ctx, c.end.RESP, lockstep.Options{
+		Password: c.end.Password, Version: c.proto, DialTimeout: dialTimeout, Timeout: c.end.Timeout,
+	})
+	var refused resp.Error
+	if errors.As(err, &refused) {
+		return fmt.Errorf("HELLO: %w", ofReply(resp.Err(string(refused))).Err)
 	}
-	c.conn, c.r = conn, bufio.NewReaderSize(conn, 16<<10)
-	hello := []string{"HELLO", strconv.Itoa(c.proto)}
-	if c.end.Password != "" {
-		hello = append(hello, "AUTH", "default", c.end.Password)
-	}
-	v, err := c.exchange(hello)
-	if err == nil {
-		err = ofReply(v).Err
-	}
-	if err != nil {
-		c.Close()
-		return fmt.Errorf("HELLO: %w", err)
-	}
-	return nil
-}
-
-// exchange sends one command and reads its reply. An error means that the reply
-// is not known.
-func (c *Redis) exchange(args []string) (resp.Value, error) {
-	if err := c.conn.SetDeadline(time.Now().Add(c.end.Timeout)); err != nil {
-		return resp.Value{}, err
-	}
-	raw := make([][]byte, len(args))
-	for i, a := range args {
-		raw[i] = []byte(a)
-	}
-	if _, err := c.conn.Write(resp.AppendCommand(nil, raw)); err != nil {
-		return resp.Value{}, err
-	}
-	return resp.ReadValue(c.r)
+	c.conn = conn
+	return err
 }
 
 // Do implements Client.
@@ -88,7 +60,8 @@ func (c *Redis) Do(ctx context.Context, args ...string) Reply {
 	if err := c.connect(ctx); err != nil {
 		return Reply{Outcome: history.Fail, Err: err}
 	}
-	v, err := c.exchange(args)
+	// The end of a workload does not end its requests: their outcomes are wanted.
+	v, err := c.conn.Exchange(context.WithoutCancel(ctx), args...)
 	if err != nil {
 		c.Close()
 		r := Reply{Outcome: history.InDoubt, Err: fmt.Errorf("%s: no answer: %w", args[0], err)}

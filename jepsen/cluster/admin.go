@@ -4,57 +4,49 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/lockstepkv/lockstep/client"
 )
 
 // adminPatience bounds each question to a node.
 const adminPatience = 2 * time.Second
 
-// admin asks a node about itself over HTTP.
-type admin struct {
-	base   string
-	client *http.Client
+// newAdmin returns a client that asks one node about itself.
+func newAdmin(addr string) *client.HTTP {
+	c, err := client.NewHTTP([]string{addr}, client.Options{Password: Password, Timeout: adminPatience})
+	if err != nil {
+		panic(err) // addresses are made here
+	}
+	return c
 }
 
-func newAdmin(addr string) *admin {
-	return &admin{base: "http://" + addr, client: &http.Client{Timeout: adminPatience, Transport: &http.Transport{MaxIdleConnsPerHost: 2}}}
+// ask sends one request, once. Only status 200 is a success.
+func (n *Node) ask(ctx context.Context, method, path, body string) ([]byte, error) {
+	answer, err := n.admin.Exchange(ctx, client.Request{Method: method, Path: path, Body: []byte(body)})
+	if err != nil {
+		return nil, err
+	}
+	if answer.Status != http.StatusOK {
+		return nil, fmt.Errorf("%s %s: %d %s", method, path, answer.Status, answer.Body)
+	}
+	return answer.Body, nil
 }
 
-func (a *admin) close() { a.client.CloseIdleConnections() }
-
-func (a *admin) call(ctx context.Context, method, path, body string, out any) error {
-	req, err := http.NewRequestWithContext(ctx, method, a.base+path, strings.NewReader(body))
+func (n *Node) askJSON(ctx context.Context, path string, out any) error {
+	answer, err := n.ask(ctx, "GET", path, "")
 	if err != nil {
 		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+Password)
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	resp, err := a.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s %s: %d %s", method, path, resp.StatusCode, answer)
-	}
-	if out == nil {
-		return nil
 	}
 	return json.Unmarshal(answer, out)
 }
 
 // Ready asks whether every shard of the node serves.
 func (n *Node) Ready(ctx context.Context) error {
-	return n.admin.call(ctx, "GET", "/readyz", "", nil)
+	_, err := n.ask(ctx, "GET", "/readyz", "")
+	return err
 }
 
 // View is the cluster as one node sees it.
@@ -75,13 +67,14 @@ type View struct {
 // View asks the node what it knows of the cluster.
 func (n *Node) View(ctx context.Context) (View, error) {
 	var v View
-	err := n.admin.call(ctx, "GET", "/v1/cluster", "", &v)
+	err := n.askJSON(ctx, "/v1/cluster", &v)
 	return v, err
 }
 
 // Transfer asks the node to see to it that another one leads a shard.
 func (n *Node) Transfer(ctx context.Context, shard int, to string) error {
-	return n.admin.call(ctx, "POST", fmt.Sprintf("/v1/shards/%d/leader", shard), fmt.Sprintf(`{"node":%q}`, to), nil)
+	_, err := n.ask(ctx, "POST", fmt.Sprintf("/v1/shards/%d/leader", shard), fmt.Sprintf(`{"node":%q}`, to))
+	return err
 }
 
 // Digest is a hash of one replica.
@@ -100,23 +93,13 @@ func (d Digest) String() string {
 // Digest asks the node for the digest of its replica of a shard.
 func (n *Node) Digest(ctx context.Context, shard int) (Digest, error) {
 	var d Digest
-	err := n.admin.call(ctx, "GET", fmt.Sprintf("/v1/shards/%d/digest", shard), "", &d)
+	err := n.askJSON(ctx, fmt.Sprintf("/v1/shards/%d/digest", shard), &d)
 	return d, err
 }
 
 // Metric sums a metric of the node over its labels.
 func (n *Node) Metric(ctx context.Context, name string) (float64, error) {
-	req, err := http.NewRequestWithContext(ctx, "GET", n.admin.base+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	req.Header.Set("Authorization", "Bearer "+Password)
-	resp, err := n.admin.client.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	text, err := n.ask(ctx, "GET", "/metrics", "")
 	if err != nil {
 		return 0, err
 	}

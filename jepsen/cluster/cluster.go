@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lockstepkv/lockstep/internal/procs"
 	"github.com/lockstepkv/lockstep/jepsen/faultfs"
 )
 
@@ -83,20 +84,18 @@ func (c *Cluster) prepare(o Options, dir string) error {
 		addr := func(port int) string { return fmt.Sprintf("%s:%d", c.Net.Host(i), port) }
 		id := nodeID(i)
 		n := &Node{
-			Index: i, ID: id, HTTP: addr(ports[i][0]), RESP: addr(ports[i][1]), Peer: addr(ports[i][2]),
-			DataDir: filepath.Join(dir, "data", id), LogFile: filepath.Join(dir, id+".log"),
-			ClockFile: filepath.Join(dir, "data", id+".clock"),
+			Node:  procs.Node{ID: id, DataDir: filepath.Join(dir, "data", id), HTTP: addr(ports[i][0]), RESP: addr(ports[i][1]), Peer: addr(ports[i][2])},
+			Index: i, LogFile: filepath.Join(dir, id+".log"), ClockFile: filepath.Join(dir, "data", id+".clock"),
 		}
 		n.admin = newAdmin(n.HTTP)
-		members = append(members, id+"="+n.Peer)
+		members = append(members, n.Member())
 		c.Nodes = append(c.Nodes, n)
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o700); err != nil {
 		return err
 	}
 	for _, n := range c.Nodes {
-		args := []string{"serve", "--id", n.ID, "--data-dir", n.DataDir, "--http", n.HTTP, "--resp", n.RESP, "--peer", n.Peer,
-			"--insecure-peers", "--shards", fmt.Sprint(c.Shards), "--redirect", "forward"}
+		args := append(n.ServeArgs(), "--insecure-peers", "--shards", fmt.Sprint(c.Shards), "--redirect", "forward")
 		if o.Nodes > 1 {
 			args = append(args, "--initial-cluster", strings.Join(members, ","))
 		}
@@ -104,7 +103,7 @@ func (c *Cluster) prepare(o Options, dir string) error {
 		n.command = func() *exec.Cmd {
 			cmd := c.Net.Command(n.Index, o.Binary, args...)
 			cmd.Dir = dir
-			cmd.Env = append(append(cleanEnv(), c.Net.Env(n.Index)...), append([]string{"LOCKSTEP_HARNESS_CLOCK=" + n.ClockFile, "LOCKSTEP_REQUIREPASS=" + Password}, o.Env...)...)
+			cmd.Env = append(append(procs.CleanEnv(), c.Net.Env(n.Index)...), append([]string{"LOCKSTEP_HARNESS_CLOCK=" + n.ClockFile, "LOCKSTEP_REQUIREPASS=" + Password}, o.Env...)...)
 			return cmd
 		}
 	}
@@ -176,11 +175,11 @@ func (c *Cluster) Others(n *Node) []*Node {
 func (c *Cluster) WaitWhole(ctx context.Context, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return poll(ctx, 50*time.Millisecond, func() error {
+	return procs.Poll(ctx, 50*time.Millisecond, func() error {
 		var first []string
 		for i, n := range c.Nodes {
 			if e := n.unexpected(); e != nil && e.Code == exitUsage {
-				return fmt.Errorf("%w: see %s", errUsage, n.LogFile)
+				return fmt.Errorf("%w: the node refuses its settings: see %s", procs.ErrGiveUp, n.LogFile)
 			}
 			if err := n.Ready(ctx); err != nil {
 				return fmt.Errorf("%s: %w", n.ID, err)
@@ -210,7 +209,7 @@ func (c *Cluster) Agree(ctx context.Context, patience time.Duration) ([][]Digest
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var all [][]Digest
-	err := poll(ctx, 50*time.Millisecond, func() error {
+	err := procs.Poll(ctx, 50*time.Millisecond, func() error {
 		all = nil
 		for shard := range c.Shards {
 			digests, err := c.digests(ctx, shard)
@@ -251,9 +250,6 @@ func Sentence(digests [][]Digest) string {
 	return strings.Join(list, "; ")
 }
 
-// errUsage ends waiting: the node will never start.
-var errUsage = errors.New("the node refuses its settings")
-
 // ErrDiverged is returned when replicas at the same index differ.
 var ErrDiverged = errors.New("replicas differ")
 
@@ -267,29 +263,4 @@ func (c *Cluster) digests(ctx context.Context, shard int) ([]Digest, error) {
 		out = append(out, d)
 	}
 	return out, nil
-}
-
-// poll calls check until it returns nil; at the deadline it returns check's last
-// error.
-func poll(ctx context.Context, interval time.Duration, check func() error) error {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	last := errors.New("there was no time")
-	for {
-		err := check()
-		if err == nil {
-			return nil
-		}
-		if errors.Is(err, errUsage) {
-			return err
-		}
-		if ctx.Err() == nil {
-			last = err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", ctx.Err(), last)
-		case <-tick.C:
-		}
-	}
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/lockstepkv/lockstep/internal/procs"
 )
 
 // patience is for a busy machine; nothing waits that long when all is well.
@@ -18,7 +20,7 @@ func startCluster(t *testing.T, network string) (context.Context, *Cluster) {
 	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
 	t.Cleanup(cancel)
 	dir := t.TempDir()
-	bin, err := Build(ctx, "../..", dir, "harness")
+	bin, err := procs.Build(ctx, "../..", dir, "harness")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +62,7 @@ func until(ctx context.Context, t *testing.T, check func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := poll(ctx, 20*time.Millisecond, check); err != nil {
+	if err := procs.Poll(ctx, 20*time.Millisecond, check); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -3,9 +3,11 @@ package cluster
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os/exec"
+	"strconv"
+	"strings"
+
+	"github.com/lockstepkv/lockstep/internal/procs"
 )
 
 // Pair is a direction between two nodes, by their indexes.
@@ -92,21 +94,15 @@ func ports(n Network, nodes int) ([][3]int, error) {
 		}
 		return out, nil
 	}
-	var free []int
-	for tries := 0; len(free) < 3*nodes; tries++ {
-		if tries == 1000 {
-			return nil, errors.New("no free ports")
-		}
-		port := 20000 + rand.IntN(12000)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		defer l.Close() // all are held until all are found
-		free = append(free, port)
+	free, err := procs.FreeAddrs(3 * nodes)
+	if err != nil {
+		return nil, err
 	}
-	for i := range out {
-		out[i] = [3]int(free[3*i : 3*i+3])
+	for i, addr := range free {
+		_, port, _ := strings.Cut(addr, ":")
+		if out[i/3][i%3], err = strconv.Atoi(port); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }

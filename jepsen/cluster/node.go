@@ -10,10 +10,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/lockstepkv/lockstep/client"
+	"github.com/lockstepkv/lockstep/internal/procs"
 	"github.com/lockstepkv/lockstep/jepsen/faultfs"
 )
 
-// State is what a node's process is doing.
+// State is what a node's process is doing, as the harness has it: what it paused is paused
+// until it resumes it.
 type State string
 
 // The states of a node.
@@ -50,15 +53,13 @@ type Exit struct {
 // Node is one node of the cluster. Its process comes and goes. Safe for
 // concurrent use.
 type Node struct {
-	Index            int
-	ID               string
-	HTTP, RESP, Peer string // host:port
-	DataDir, LogFile string
-	ClockFile        string
-	Disk             *faultfs.Disk // nil: a plain directory
-	mount            *faultfs.Mount
-	command          func() *exec.Cmd
-	admin            *admin
+	procs.Node
+	Index              int
+	LogFile, ClockFile string
+	Disk               *faultfs.Disk // nil: a plain directory
+	mount              *faultfs.Mount
+	command            func() *exec.Cmd
+	admin              *client.HTTP
 
 	mu     sync.Mutex
 	proc   *process // guarded by mu
@@ -75,7 +76,7 @@ func (n *Node) Start() error {
 }
 
 func (n *Node) startLocked() error {
-	if n.closed || n.proc != nil && n.proc.running() {
+	if n.closed || n.proc != nil && n.proc.Running() {
 		return nil
 	}
 	p, err := startProcess(n.command(), n.LogFile)
@@ -90,13 +91,13 @@ func (n *Node) startLocked() error {
 // supervise notes the end of a process, and starts the node again unless the
 // harness has killed it.
 func (n *Node) supervise(p *process) {
-	<-p.ended
+	<-p.Ended()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if p.killed || n.closed {
 		return
 	}
-	code := p.cmd.ProcessState.ExitCode()
+	code := p.ExitCode()
 	n.exits = append(n.exits, Exit{Node: n.ID, At: time.Now(), Code: code, Expected: code == exitFatal || code == exitFailed && n.Disk != nil && n.Disk.Troubled()})
 	time.AfterFunc(restartPause, func() {
 		n.mu.Lock()
@@ -117,10 +118,10 @@ func (n *Node) Kill() error {
 	}
 	p.killed = true
 	n.paused = false
-	err := p.signal(syscall.SIGKILL)
+	err := p.Signal(syscall.SIGKILL)
 	n.mu.Unlock()
 	if err == nil {
-		<-p.ended
+		<-p.Ended()
 	}
 	return err
 }
@@ -134,16 +135,12 @@ var ErrDown = errors.New("the node does not run")
 func (n *Node) Pause() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.proc == nil || !n.proc.running() {
+	if n.proc == nil || !n.proc.Running() {
 		return fmt.Errorf("%w: %s", ErrDown, n.ID)
 	}
-	err := n.proc.signal(syscall.SIGSTOP)
-	if err == nil {
-		n.paused = true
-		err = waitStopped(n.proc.cmd.Process.Pid)
-	}
-	if errors.Is(err, os.ErrNotExist) {
-		n.paused = false
+	err := n.proc.Pause()
+	n.paused = !errors.Is(err, os.ErrProcessDone)
+	if !n.paused {
 		return fmt.Errorf("%w: %s has just ended", ErrDown, n.ID)
 	}
 	return err
@@ -157,27 +154,7 @@ func (n *Node) Resume() error {
 	if n.proc == nil {
 		return nil
 	}
-	return n.proc.signal(syscall.SIGCONT)
-}
-
-// waitStopped polls the state of a process in /proc until it is "T".
-func waitStopped(pid int) error {
-	for range 200 {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			return err
-		}
-		if i := slices.Index(stat, ')'); i > 0 && i+2 < len(stat) {
-			switch stat[i+2] {
-			case 'T':
-				return nil
-			case 'Z', 'X':
-				return os.ErrNotExist
-			}
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	return fmt.Errorf("process %d goes on running after SIGSTOP", pid)
+	return n.proc.Resume()
 }
 
 // State tells what the process is doing.
@@ -185,7 +162,7 @@ func (n *Node) State() State {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {
-	case n.proc == nil || !n.proc.running():
+	case n.proc == nil || !n.proc.Running():
 		return Down
 	case n.paused:
 		return Stopped
@@ -200,7 +177,7 @@ func (n *Node) Pid() int {
 	if n.proc == nil {
 		return 0
 	}
-	return n.proc.cmd.Process.Pid
+	return n.proc.Pid()
 }
 
 // unexpected is the last time that the node ended by itself for no good reason.
@@ -245,6 +222,6 @@ func (n *Node) close() error {
 	n.mu.Lock()
 	n.closed = true
 	n.mu.Unlock()
-	n.admin.close()
+	n.admin.Close()
 	return errors.Join(n.Kill(), n.unmount())
 }

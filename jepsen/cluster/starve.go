@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lockstepkv/lockstep/internal/procs"
 )
 
 // Starve binds the node's process to one processor and starts others there that
@@ -32,7 +34,7 @@ func (n *Node) Starve(cpu, others int) (release func() error, err error) {
 	}
 	for range others {
 		c := exec.Command("sh", "-c", "while :; do :; done")
-		if err := startTied(c); err != nil {
+		if err := procs.StartTied(c); err != nil {
 			return nothing, errors.Join(err, release())
 		}
 		busy = append(busy, c)

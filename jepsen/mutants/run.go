@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/internal/mutant"
+	"github.com/lockstepkv/lockstep/internal/procs"
 	"github.com/lockstepkv/lockstep/jepsen"
 	"github.com/lockstepkv/lockstep/jepsen/cluster"
 	"github.com/lockstepkv/lockstep/jepsen/report"
@@ -57,7 +58,7 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 	if err := os.MkdirAll(o.Out, 0o755); err != nil {
 		return nil, err
 	}
-	binary, err := cluster.Build(ctx, o.Root, o.Out, "harness mutants")
+	binary, err := procs.Build(ctx, o.Root, o.Out, "harness mutants")
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/internal/procs"
 	"github.com/lockstepkv/lockstep/jepsen/cluster"
 	"github.com/lockstepkv/lockstep/jepsen/faultfs"
 )
@@ -41,7 +42,7 @@ func TestDisksMustBeFelt(t *testing.T) {
 
 func TestFaultsOfLeadersTakeALeader(t *testing.T) {
 	// Nodes without a process: nobody leads.
-	c := &cluster.Cluster{Shards: 1, Nodes: []*cluster.Node{{ID: "n1"}, {ID: "n2", Index: 1}, {ID: "n3", Index: 2}}}
+	c := &cluster.Cluster{Shards: 1, Nodes: []*cluster.Node{{Node: procs.Node{ID: "n1"}}, {Node: procs.Node{ID: "n2"}, Index: 1}, {Node: procs.Node{ID: "n3"}, Index: 2}}}
 	n := New(Options{Cluster: c, Now: func() time.Duration { return 0 }})
 	for name, inject := range map[string]func(context.Context, *Nemesis, *rand.Rand) (string, healFunc, error){
 		"kill-leader": killLeader, "partition-leader": partitionLeader,

@@ -15,6 +15,7 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard/notify"
 	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
 // Node is a fake node of a cluster of three, n1, n2 and n3, which all see the
@@ -109,7 +110,7 @@ func (n *Node) Shards() []router.Shard {
 }
 
 // ShardOfSlot implements router.Node: equal ranges.
-func (n *Node) ShardOfSlot(slot uint16) int { return int(slot) * len(n.shards) / 16384 }
+func (n *Node) ShardOfSlot(slot uint16) int { return int(slot) * len(n.shards) / keyslot.Count }
 
 // IsLeader implements router.Node.
 func (n *Node) IsLeader(shard int) bool {
@@ -145,8 +146,8 @@ func (n *Node) Cluster() router.ClusterInfo {
 		sh := router.ShardInfo{ID: i, Leader: n.leaders[i], Replicas: []string{"n1", "n2", "n3"}, AppliedIndex: s.applied.Load(), Term: 1}
 		sh.Evicted, sh.Expired, sh.UsedPeak = s.figures.Evicted, s.figures.Expired, s.figures.UsedPeak
 		first := -1
-		for slot := 0; slot <= 16384; slot++ {
-			in := slot < 16384 && n.ShardOfSlot(uint16(slot)) == i
+		for slot := 0; slot <= keyslot.Count; slot++ {
+			in := slot < keyslot.Count && n.ShardOfSlot(uint16(slot)) == i
 			switch {
 			case in && first < 0:
 				first = slot

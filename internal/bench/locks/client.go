@@ -1,12 +1,13 @@
 package main
 
 import (
-	"bufio"
+	"context"
 	"fmt"
-	"net"
 	"strconv"
-	"strings"
 	"time"
+
+	lockstep "github.com/lockstepkv/lockstep/client"
+	"github.com/lockstepkv/lockstep/resp"
 )
 
 // patience bounds every wait for a reply.
@@ -14,17 +15,16 @@ const patience = time.Minute
 
 // client is a connection to a node.
 type client struct {
-	conn net.Conn
-	in   *bufio.Reader
+	conn *lockstep.Conn
 	out  []byte
 }
 
 func dial(addr string) (*client, error) {
-	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	conn, err := lockstep.Dial(context.Background(), addr, lockstep.Options{DialTimeout: 5 * time.Second, Timeout: patience})
 	if err != nil {
 		return nil, err
 	}
-	return &client{conn: conn, in: bufio.NewReader(conn)}, nil
+	return &client{conn: conn}, nil
 }
 
 // dialAll opens n connections, spread evenly over the nodes.
@@ -45,77 +45,34 @@ func closeAll(list []*client) {
 	}
 }
 
+// send sends a command whose reply is read later.
 func (c *client) send(args ...string) error {
-	c.out = fmt.Appendf(c.out[:0], "*%d\r\n", len(args))
-	for _, a := range args {
-		c.out = fmt.Appendf(c.out, "$%d\r\n%s\r\n", len(a), a)
+	raw := make([][]byte, len(args))
+	for i, a := range args {
+		raw[i] = []byte(a)
 	}
-	_ = c.conn.SetDeadline(time.Now().Add(patience))
-	_, err := c.conn.Write(c.out)
-	return err
+	c.out = resp.AppendCommand(c.out[:0], raw)
+	return c.conn.Send(context.Background(), c.out)
 }
 
-// reply reads a reply: its texts and numbers in order, none for a null. Of RESP
-// that is what commands on locks answer.
-func (c *client) reply() ([]string, error) {
-	line, err := c.line()
-	if err == nil && line == "" {
-		err = fmt.Errorf("the server answers an empty line")
-	}
-	if err != nil {
-		return nil, err
-	}
-	kind, rest := line[0], line[1:]
-	switch kind {
-	case ':', '+':
-		return []string{rest}, nil
-	case '-':
-		return nil, fmt.Errorf("the server answers %s", rest)
-	}
-	n, err := strconv.Atoi(rest)
-	if err != nil || n < 0 {
-		return nil, err
-	}
-	if kind == '$' {
-		body, err := c.line() // none has line breaks
-		return []string{body}, err
-	}
-	var all []string
-	for range n {
-		part, err := c.reply()
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, part...)
-	}
-	return all, nil
-}
-
-func (c *client) line() (string, error) {
-	line, err := c.in.ReadString('\n')
-	return strings.TrimSuffix(line, "\r\n"), err
-}
-
-func (c *client) do(args ...string) ([]string, error) {
-	if err := c.send(args...); err != nil {
-		return nil, err
-	}
-	return c.reply()
+func (c *client) do(args ...string) (resp.Value, error) {
+	return c.conn.Do(context.Background(), args...)
 }
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // grant reads the reply to LOCK.
 func (c *client) grant() (token string, fence int64, err error) {
-	parts, err := c.reply()
+	v, err := c.conn.Receive(context.Background())
 	switch {
 	case err != nil:
 		return "", 0, err
-	case len(parts) != 2:
+	case v.IsError():
+		return "", 0, fmt.Errorf("the server answers %s", v.Str)
+	case len(v.Elems) != 2:
 		return "", 0, fmt.Errorf("a lock was not got")
 	}
-	fence, err = strconv.ParseInt(parts[1], 10, 64)
-	return parts[0], fence, err
+	return string(v.Elems[0].Str), v.Elems[1].Int, nil
 }
 
 func (c *client) lock(name string, ttl time.Duration) (token string, err error) {
@@ -128,9 +85,9 @@ func (c *client) lock(name string, ttl time.Duration) (token string, err error) 
 
 // yes sends a command that must be answered with 1.
 func (c *client) yes(args ...string) error {
-	parts, err := c.do(args...)
-	if err == nil && (len(parts) != 1 || parts[0] != "1") {
-		err = fmt.Errorf("%s %s was answered with %v", args[0], args[1], parts)
+	v, err := c.do(args...)
+	if err == nil && v.Int != 1 {
+		err = fmt.Errorf("%s %s was answered with %d", args[0], args[1], v.Int)
 	}
 	return err
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -97,7 +96,7 @@ func awaitWaiters(c *client, want int) error {
 		switch {
 		case err != nil:
 			return err
-		case len(info) == 14 && info[13] == strconv.Itoa(want):
+		case len(info.Elems) == 14 && info.Elems[13].Int == int64(want):
 			return nil
 		case time.Now().After(deadline):
 			return fmt.Errorf("there are not %d waiters", want)

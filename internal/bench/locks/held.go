@@ -1,15 +1,16 @@
 package main
 
 import (
-	"bufio"
+	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	lockstep "github.com/lockstepkv/lockstep/client"
 )
 
 // held takes many locks and renews each every third of its ttl, evenly spread
@@ -123,26 +124,27 @@ func cpuTime(pid string) (time.Duration, error) {
 
 // metric adds up the samples whose lines begin with prefix.
 func metric(addr, prefix string) (sum float64, err error) {
-	client := http.Client{Timeout: 10 * time.Second}
-	resp, err := client.Get("http://" + addr + "/metrics")
+	c, err := lockstep.NewHTTP([]string{addr}, lockstep.Options{Timeout: 10 * time.Second})
 	if err != nil {
 		return 0, err
 	}
-	defer resp.Body.Close()
-	lines, found := bufio.NewScanner(resp.Body), false
-	for lines.Scan() {
-		if !strings.HasPrefix(lines.Text(), prefix) {
+	defer c.Close()
+	answer, err := c.Do(context.Background(), lockstep.Request{Method: "GET", Path: "/metrics"})
+	if err != nil {
+		return 0, err
+	}
+	found := false
+	for line := range strings.Lines(string(answer.Body)) {
+		line = strings.TrimSpace(line)
+		if !strings.HasPrefix(line, prefix) {
 			continue
 		}
 		found = true
-		n, err := strconv.ParseFloat(lines.Text()[strings.LastIndexByte(lines.Text(), ' ')+1:], 64)
+		n, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
 		if err != nil {
 			return 0, err
 		}
 		sum += n
-	}
-	if err := lines.Err(); err != nil {
-		return 0, err
 	}
 	if !found {
 		return 0, fmt.Errorf("%s has no metric %s", addr, prefix)

@@ -1,0 +1,117 @@
+package procs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/lockstepkv/lockstep/client"
+)
+
+// Node is where a node has its data and listens.
+type Node struct {
+	ID               string
+	DataDir          string
+	HTTP, RESP, Peer string // host:port
+}
+
+// ServeArgs begin the command line of a node; more flags may follow.
+func (n Node) ServeArgs() []string {
+	return []string{"serve", "--id", n.ID, "--data-dir", n.DataDir, "--http", n.HTTP, "--resp", n.RESP, "--peer", n.Peer}
+}
+
+// Member is the node's part of --initial-cluster, whose parts are joined by commas.
+func (n Node) Member() string { return n.ID + "=" + n.Peer }
+
+// Ready asks the first node of c, once, whether every shard of the node serves.
+func Ready(ctx context.Context, c *client.HTTP) error {
+	answer, err := c.Exchange(ctx, client.Request{Method: http.MethodGet, Path: "/readyz"})
+	if err == nil && answer.Status != http.StatusOK {
+		err = fmt.Errorf("%s: %d %s", answer.Node, answer.Status, answer.Body)
+	}
+	return err
+}
+
+// FreeAddrs returns addresses on loopback that nobody listens on, below the ports that the system
+// gives to outgoing connections: a node that restarts must find its port free.
+func FreeAddrs(n int) ([]string, error) {
+	var addrs []string
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		defer l.Close() // all are held until all are found
+		if addrs = append(addrs, addr); len(addrs) == n {
+			return addrs, nil
+		}
+	}
+	return nil, errors.New("no free ports")
+}
+
+// CleanEnv is the environment without settings of Lockstep.
+func CleanEnv() []string {
+	var env []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "LOCKSTEP_") {
+			env = append(env, v)
+		}
+	}
+	return env
+}
+
+// Build compiles `lockstep` from the repository in root into dir, with build tags, and returns the
+// path of the binary.
+func Build(ctx context.Context, root, dir, tags string) (string, error) {
+	path, err := filepath.Abs(filepath.Join(dir, "lockstep"))
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags", tags, "-o", path, "./cmd/lockstep")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build lockstep: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// LastLines returns the end of a file, or why it cannot be read.
+func LastLines(path string, n int) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := bytes.Split(bytes.TrimRight(text, "\n"), []byte("\n"))
+	return string(bytes.Join(lines[max(0, len(lines)-n):], []byte("\n")))
+}
+
+// ErrGiveUp ends Poll: asking again is of no use.
+var ErrGiveUp = errors.New("given up")
+
+// Poll calls check until it returns nil. When ctx ends it returns check's last error with that of
+// ctx, and check's error at once when that is ErrGiveUp.
+func Poll(ctx context.Context, interval time.Duration, check func() error) error {
+	last := errors.New("there was no time")
+	for {
+		err := check()
+		if err == nil || errors.Is(err, ErrGiveUp) {
+			return err
+		}
+		if ctx.Err() == nil {
+			last = err
+		}
+		if !Sleep(ctx, interval) {
+			return fmt.Errorf("%w: %w", context.Cause(ctx), last)
+		}
+	}
+}
