@@ -18,7 +18,7 @@ const (
 	segmentBytes   = unit << placeBits
 	leastSegment   = 16 << 10 // the first ones of a store are smaller
 	segmentShare   = 16       // a segment is no larger than this part of all, or leastSegment
-	segmentLimit   = int(objectBit) >> placeBits
+	segmentLimit   = int(objectBit >> placeBits)
 	segmentReserve = unit // at the end, unused, so that no pointer points behind a segment
 )
 
