@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
@@ -38,7 +39,7 @@ type LockResult struct {
 
 // doLock is LOCK.
 func doLock(r *Router, ctx context.Context, s *Session, args command.Args) resp.Value {
-	req, err := command.ParseLock(args)
+	req, err := locks.Parse(args)
 	if err != nil {
 		return resp.Err(err.Error())
 	}
@@ -51,7 +52,7 @@ func doOnceLock(r *Router, ctx context.Context, s *Session, args command.Args) r
 	if len(args) < 5 {
 		return errArity("lock")
 	}
-	req, err := command.ParseLock(args[2:])
+	req, err := locks.Parse(args[2:])
 	if err != nil {
 		return resp.Err(err.Error())
 	}
@@ -59,15 +60,6 @@ func doOnceLock(r *Router, ctx context.Context, s *Session, args command.Args) r
 		return resp.Err("ERR idempotency id must have 1 to 256 bytes")
 	}
 	return r.Lock(ctx, s, req, string(args[1])).reply()
-}
-
-// isOnceLock recognizes ONCE id LOCK ..., which waits like LOCK.
-func (r *Router) isOnceLock(p *plan, args command.Args) bool {
-	if p.name != "once" || len(args) < 3 {
-		return false
-	}
-	inner := lookup(r.plans, args[2])
-	return inner != nil && inner.name == "lock"
 }
 
 func (l LockResult) reply() resp.Value {
@@ -112,7 +104,7 @@ func (r *Router) Lock(ctx context.Context, s *Session, req lock.Request, once st
 	l.expect(req.Token)
 	defer func() { l.stopExpecting() }()
 	status, result := l.ask(ctx, once)
-	if status != command.LockQueued {
+	if status != locks.Queued {
 		return result
 	}
 	if once != "" {
@@ -165,11 +157,11 @@ func (l *lockRequest) ask(ctx context.Context, once string) (status int64, resul
 		if once == "" { // else the client asks again, and finds its grant or its place
 			l.takeBack(late)
 		}
-		return command.LockHeld, LockResult{Err: v}
+		return locks.Held, LockResult{Err: v}
 	case v.Kind == resp.KindError:
-		return command.LockHeld, LockResult{Err: v}
+		return locks.Held, LockResult{Err: v}
 	case len(v.Elems) < 5:
-		return command.LockHeld, LockResult{Err: resp.Err("INDOUBT the shard's answer makes no sense")}
+		return locks.Held, LockResult{Err: resp.Err("INDOUBT the shard's answer makes no sense")}
 	}
 	if first := string(v.Elems[4].Str); first != q.Token { // that of the first try
 		l.stopExpecting()
@@ -177,7 +169,7 @@ func (l *lockRequest) ask(ctx context.Context, once string) (status int64, resul
 	}
 	g := lock.Grant{Fence: uint64(v.Elems[1].Int), ExpiresAt: v.Elems[2].Int}
 	status = v.Elems[0].Int
-	return status, LockResult{Got: status == command.LockGranted, Token: q.Token, Grant: g, Holder: string(v.Elems[3].Str)}
+	return status, LockResult{Got: status == locks.Granted, Token: q.Token, Grant: g, Holder: string(v.Elems[3].Str)}
 }
 
 func itoa(n int64) []byte { return strconv.AppendInt(nil, n, 10) }
@@ -316,7 +308,7 @@ func (l *lockRequest) again(ctx context.Context) (result LockResult, done bool) 
 		return LockResult{}, true
 	}
 	status, result := l.ask(ctx, l.once)
-	return result, status != command.LockQueued
+	return result, status != locks.Queued
 }
 
 // giveUp ends the wait in the log, which may have granted the lock by now.

@@ -11,13 +11,14 @@ import (
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
 // newRouter returns a router over a fake cluster, and a session of it.
 func newRouter(t testing.TB, o routertest.Options, cfg router.Config) (*router.Router, *routertest.Node, *router.Session) {
 	t.Helper()
-	table := command.NewTable()
+	table := commandset.New()
 	node := routertest.New(table, o)
 	r, err := router.New(node, table, cfg)
 	if err != nil {
@@ -127,7 +128,7 @@ func TestEveryCommandRuns(t *testing.T) {
 			}
 		}
 	}
-	walk(command.NewTable().Specs())
+	walk(commandset.New().Specs())
 }
 
 // TestWatchOfManyKeysIsNotQuadratic: a key that is watched already is not watched again.

@@ -1,4 +1,5 @@
-// Package command is the command table of Lockstep.
+// Package command is the kernel of the command table: what a command is. The commands
+// are in the packages below, and package commandset lists them.
 //
 // One Spec literal per command drives everything: dispatch, arity, COMMAND and
 // COMMAND DOCS, ACL categories, key positions and slot routing, propose or read,

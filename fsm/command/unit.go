@@ -295,15 +295,15 @@ func (r *UnitReader) bytes() ([]byte, error) {
 func (t *Table) RunUnit(ctx *Ctx, u *Unit) resp.Value {
 	if !u.Multi {
 		if len(u.Cmds) != 1 {
-			return errorReply(errEmptyUnit)
+			return resp.ErrorReply(errEmptyUnit)
 		}
 		return t.Exec(ctx, u.Cmds[0])
 	}
 	// As Redis does it: a transaction with a command that needs memory is
 	// refused as a whole, before its watches are looked at; once it runs, its
 	// commands are not held to the limit any more.
-	if ctx.outOfMemory() && t.needsMemory(u) {
-		return errorReply(errExecOOM)
+	if ctx.OutOfMemory() && t.needsMemory(u) {
+		return resp.ErrorReply(errExecOOM)
 	}
 	for _, w := range u.Watches {
 		if !ctx.Unchanged(w) {
@@ -338,7 +338,7 @@ type prepared struct {
 func (t *Table) prepare(u *Unit) prepared {
 	out := prepared{ops: make([]Op, len(u.Cmds)), specs: make([]*Spec, len(u.Cmds))}
 	for i, args := range u.Cmds {
-		sp, err := t.checkData(args)
+		sp, err := t.CheckData(args)
 		if err == nil && sp.Flags.Has(NoMulti) {
 			err = errNotInMulti
 		}
@@ -350,7 +350,7 @@ func (t *Table) prepare(u *Unit) prepared {
 			if out.wrong == nil {
 				out.wrong = make(map[int]resp.Value)
 			}
-			out.wrong[i] = errorReply(err)
+			out.wrong[i] = resp.ErrorReply(err)
 			continue
 		}
 		out.ops[i], out.specs[i] = op, sp
@@ -359,22 +359,3 @@ func (t *Table) prepare(u *Unit) prepared {
 }
 
 func (t *Table) needsMemory(u *Unit) bool { return slices.ContainsFunc(u.Cmds, t.NeedsMemory) }
-
-// NeedsMemory reports whether args are refused when memory is short, also for the
-// sake of a command within FENCED, ONCE or LS.TXN.
-func (t *Table) NeedsMemory(args Args) bool {
-	sp, err := t.checkData(args)
-	if err != nil {
-		return false
-	}
-	switch sp.Name {
-	case "fenced":
-		sp, _, err = t.checkFenced(args)
-	case "once":
-		sp, err = t.checkOnce(args)
-	case "ls.txn":
-		op, err := t.parseTxn(args)
-		return err == nil && op.needsMemory()
-	}
-	return err == nil && sp.Flags.Has(DenyOOM)
-}

@@ -27,7 +27,7 @@ const (
 // mayImport is the table of docs/architecture.md: what a package may import of
 // ours, besides what those may import in turn.
 func mayImport() map[string][]string {
-	return map[string][]string{
+	table := map[string][]string{
 		"resp":                {"internal/bulk"},
 		"internal/bulk":       {},
 		"store":               {"internal/invariant", "internal/bulk", "store/value/hash"},
@@ -47,21 +47,37 @@ func mayImport() map[string][]string {
 		"snapshot":            {"internal/disk", "store", "internal/failpoint", "internal/mutant"},
 		"transport":           {"resp", "internal/clock", "internal/failpoint", "internal/bulk", "internal/mutant"},
 		"shard/raftlog":       {"internal/disk", "internal/failpoint", "internal/invariant", "internal/mutant"},
+		"fsm/commandset":      commandGroups(),
 		"fsm":                 {"fsm/command", "store", "snapshot", "internal/failpoint", "internal/bulk"},
 		"shard/logclock":      {},
-		"shard":               {"fsm", "shard/raftlog", "shard/logclock", "snapshot", "transport"},
+		"shard":               {"fsm", "fsm/commandset", "shard/raftlog", "shard/logclock", "snapshot", "transport"},
 		"shard/sim":           {"shard"}, // for tests alone
 		"api/clientmem":       {},
-		"api/router":          {"api/clientmem", "fsm/command", "resp"},
-		"api/httpapi":         {"api/router", "fsm/command", "resp"},
+		"api/router":          {"api/clientmem", "fsm/command", "fsm/command/locks", "resp"}, // LOCK's handler logs LS.LOCK
+		"api/httpapi":         {"api/router", "fsm/command", "fsm/command/locks", "resp"},
 		"api/respapi":         {"api/router", "fsm/command", "resp"},
 		"client":              {"resp"},
 		"jepsen":              {"client", "resp", "internal/mutant"},
-		"cmd/lockstep":        {"shard", "api/httpapi", "api/respapi", "internal/accept"},
+		"cmd/lockstep":        {"shard", "fsm/commandset", "api/httpapi", "api/respapi", "internal/accept"},
 		"cmd/lockstep-jepsen": {"jepsen"},
 
 		"internal/bench/locks": {}, // a client like any other
 	}
+	for _, group := range commandGroups() {
+		table[group] = []string{"fsm/command"} // never each other
+	}
+	return table
+}
+
+// commandGroups are the packages of commands. Who needs all of them asks fsm/commandset.
+func commandGroups() []string {
+	var groups []string
+	for _, name := range []string{
+		"strings", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
+	} {
+		groups = append(groups, "fsm/command/"+name)
+	}
+	return groups
 }
 
 // roomOf returns the entry of the table that a package belongs to: the harness
@@ -80,7 +96,9 @@ func seesRaft() []string {
 
 // pure lists the packages that run inside the replicated state machine: every
 // replica must compute the same from the same log.
-func pure() []string { return []string{"store", "store/value/hash", "fsm/command", "fsm/lock"} }
+func pure() []string {
+	return append(commandGroups(), "store", "store/value/hash", "fsm/command", "fsm/commandset", "fsm/lock")
+}
 
 type goPackage struct {
 	ImportPath string
