@@ -164,7 +164,7 @@ func TestHalfOfAFanOutIsInDoubt(t *testing.T) {
 			t.Errorf("%s answered %s", l, got)
 		}
 	}
-	for _, l := range []string{"DBSIZE", "MGET a b"} {
+	for _, l := range []string{"DBSIZE", "MGET a b", "EXISTS a b", "TOUCH a b"} {
 		if got := show(r.Do(context.Background(), s, cmd(l))); !strings.HasPrefix(got, "-CLUSTERDOWN ") {
 			t.Errorf("%s answered %s", l, got)
 		}

@@ -127,13 +127,13 @@ func doCommandList(r *Router, _ context.Context, _ *Session, args command.Args) 
 	switch {
 	case len(args) == 2:
 		// Subcommands too, as in Redis.
-	case len(args) != 5 || !isWord(args[2], "FILTERBY"):
+	case len(args) != 5 || !command.IsWord(args[2], "FILTERBY"):
 		return errSyntax
-	case isWord(args[3], "MODULE"):
+	case command.IsWord(args[3], "MODULE"):
 		keep = func(*plan) bool { return false }
-	case isWord(args[3], "ACLCAT"):
+	case command.IsWord(args[3], "ACLCAT"):
 		keep = func(p *plan) bool { return slices.Contains(p.spec.Categories(), strings.ToLower(string(args[4]))) }
-	case isWord(args[3], "PATTERN"):
+	case command.IsWord(args[3], "PATTERN"):
 		keep = func(p *plan) bool {
 			ok, err := path.Match(strings.ToLower(string(args[4])), p.name)
 			return ok && err == nil

@@ -13,7 +13,10 @@ type handlerFunc func(*Router, context.Context, *Session, command.Args) resp.Val
 // Inline ones neither see nor change data, so they overtake what is before them
 // in a pipeline; alone ones change how replies are written.
 func handlers() map[string]handler {
-	hs := make(map[string]handler)
+	hs := map[string]handler{
+		"client|reply": {run: doClientReply, alone: true, replies: true},
+		"lock":         {run: doLock, once: doOnceLock},
+	}
 	inline := map[string]handlerFunc{
 		"multi": doMulti, "discard": doDiscard, "unwatch": doUnwatch,
 		"ping": doPing, "echo": doEcho, "select": doSelect, "auth": doAuth,
@@ -44,8 +47,6 @@ func handlers() map[string]handler {
 	for name, f := range alone {
 		hs[name] = handler{run: f, alone: true}
 	}
-	hs["client|reply"] = handler{run: doClientReply, alone: true, replies: true}
-	hs["lock"] = handler{run: doLock, once: doOnceLock}
 	return hs
 }
 

@@ -257,6 +257,12 @@ func (r *Router) IsWrite(args command.Args) bool {
 	return p != nil && p.write
 }
 
+// OpensTransaction reports whether what comes after args is queued.
+func (r *Router) OpensTransaction(args command.Args) bool {
+	p := r.find(args)
+	return p != nil && p.has(command.OpensQueue)
+}
+
 // IsKeyWrite reports whether args is a command that ONCE can wrap: a write to
 // keys, other than ONCE itself.
 func (r *Router) IsKeyWrite(args command.Args) bool {

@@ -30,7 +30,8 @@ const (
 	OnLocks                        // works on locks, not on keys: what it does cannot be taken back with the store
 	Composite                      // holds whole commands among its words
 	Deduplicates                   // runs the command within at most once: a retry is safe
-	RunsQueue                      // runs what MULTI queued
+	OpensQueue                     // begins a transaction: what comes next is queued (MULTI)
+	RunsQueue                      // runs what was queued (EXEC)
 	Help                           // explains its container and touches no key
 	ClusterOnly                    // refused where clients are not shown a cluster
 )

@@ -12,7 +12,7 @@ func Commands(*command.Table) []*command.Spec {
 
 var specMulti = &command.Spec{
 	Name: "multi", Group: "transactions", Arity: 1, Since: "1.2.0",
-	Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK | command.Fast | command.AllowBusy | command.NoQueue, ACL: []string{"transaction"},
+	Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK | command.Fast | command.AllowBusy | command.NoQueue | command.OpensQueue, ACL: []string{"transaction"},
 	Summary: "Begins a transaction: commands are queued until EXEC.",
 }
 
