@@ -180,7 +180,7 @@ func (g *Group) callElection(ctx context.Context, term uint64) {
 // awaitDeposed returns when this node does not lead in term any more; or when its disk is
 // well again, and nobody has wanted the leadership.
 func (g *Group) awaitDeposed(ctx context.Context, term uint64) {
-	patience := 3*g.opt.HeartbeatTimeout + time.Second
+	patience := 2*g.opt.raftTimeout() + time.Second
 	over := g.clock.Mono() + patience
 	for g.leads(term) && ctx.Err() == nil && g.clock.Mono() < over {
 		if g.flushLasts.Load() > 0 {

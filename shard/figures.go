@@ -10,6 +10,13 @@ import (
 	"github.com/lockstepkv/lockstep/transport"
 )
 
+func electionOutcomes() []string { return []string{"called", "declined", "started", "won"} }
+
+// election counts one of electionOutcomes.
+func (m *groupMetrics) election(outcome string) {
+	m.node.operator.elections.WithLabelValues(m.label, outcome).Inc()
+}
+
 // operatorMetrics tell how elections, snapshots, the log and the other nodes are.
 type operatorMetrics struct {
 	elections   *prometheus.CounterVec
@@ -26,7 +33,7 @@ func newOperatorMetrics(reg prometheus.Registerer) operatorMetrics {
 	}
 	m := operatorMetrics{
 		elections: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "lockstep", Subsystem: "shard", Name: "elections_total",
-			Help: "Elections of this node: started, also those that ended with the question whether others would vote for it, and won."},
+			Help: "Elections of this node: called because the leader was silent, declined by the others before that, started in whatever way, won."},
 			[]string{"shard", "outcome"}),
 		snapshotAge: gauge("snapshot_age_seconds", "How long ago the newest snapshot was taken.", "shard"),
 		logBytes:    gauge("log_bytes", "Size of the entries in the log.", "shard"),

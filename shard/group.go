@@ -53,6 +53,7 @@ type Group struct {
 	confirms *rounds
 	indexes  *rounds
 	locks    *lockHub
+	detector *detector
 	told     told
 	metrics  *groupMetrics
 
@@ -123,6 +124,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	g.packer = newPacker(g)
 	g.sender = newSender(g)
 	g.locks = newLockHub(g)
+	g.detector = newDetector(g)
 	g.confirms = &rounds{run: g.confirm}
 	g.indexes = &rounds{run: g.askIndex}
 	if err := g.openRaft(ctx, n); err != nil {
@@ -191,9 +193,9 @@ func (g *Group) applied(took time.Duration) {
 func (g *Group) raftConfig() *raft.Config {
 	cfg := raft.DefaultConfig()
 	cfg.LocalID = raft.ServerID(g.self)
-	cfg.HeartbeatTimeout = g.opt.HeartbeatTimeout
-	cfg.ElectionTimeout = g.opt.ElectionTimeout
-	cfg.LeaderLeaseTimeout = g.opt.HeartbeatTimeout
+	cfg.HeartbeatTimeout = g.opt.raftTimeout() // the detector is faster
+	cfg.LeaderLeaseTimeout = g.opt.raftTimeout()
+	cfg.ElectionTimeout = max(g.opt.raftTimeout(), g.opt.ElectionTimeout)
 	cfg.CommitTimeout = 5 * time.Millisecond
 	cfg.MaxAppendEntries = 32
 	cfg.NotifyCh = g.notify

@@ -12,15 +12,17 @@ import (
 
 // Methods that nodes call on each other. The numbers are part of the wire format.
 const (
-	methodConfirm   transport.Method = 1 // group, term -> the voter's current term
-	methodReadIndex transport.Method = 2 // group, reads -> what the leader notes for reads, the end of its log
-	methodPropose   transport.Method = 3 // group, batch -> result
-	methodInfo      transport.Method = 4 // -> NodeInfo as JSON
-	methodTransfer  transport.Method = 5 // group, node -> ""
-	methodAdmission transport.Method = 6 // group -> what this node knows of the group, as JSON
-	methodNotes     transport.Method = 8 // group, format, indexes -> notes above them
-	methodState     transport.Method = 9 // group, ticket -> whether there is more, ticket, a piece of the replica's state
-	methodGranted   transport.Method = 7 // group, term, fence, end, token -> "": a lock was granted to one of the node's clients
+	methodConfirm   transport.Method = 1  // group, term -> the voter's current term
+	methodReadIndex transport.Method = 2  // group, reads -> what the leader notes for reads, the end of its log
+	methodPropose   transport.Method = 3  // group, batch -> result
+	methodInfo      transport.Method = 4  // -> NodeInfo as JSON
+	methodTransfer  transport.Method = 5  // group, node -> ""
+	methodAdmission transport.Method = 6  // group -> what this node knows of the group, as JSON
+	methodNotes     transport.Method = 8  // group, format, indexes -> notes above them
+	methodState     transport.Method = 9  // group, ticket -> whether there is more, ticket, a piece of the replica's state
+	methodGranted   transport.Method = 7  // group, term, fence, end, token -> "": a lock was granted to one of the node's clients
+	methodLeads     transport.Method = 10 // group, term -> 1 if the node leads in it, else 0
+	methodElection  transport.Method = 11 // group, claim -> 1 if the node wants the caller to lead, else 0
 )
 
 var errMalformedMessage = errors.New("malformed message from a peer")

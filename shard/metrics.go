@@ -130,7 +130,7 @@ type groupMetrics struct {
 
 func (m *nodeMetrics) group(id uint32) *groupMetrics {
 	label := strconv.FormatUint(uint64(id), 10)
-	for _, outcome := range []string{"started", "won"} {
+	for _, outcome := range electionOutcomes() {
 		m.operator.elections.WithLabelValues(label, outcome) // a rate needs the zero before the first
 	}
 	m.diverged.WithLabelValues(label)

@@ -81,7 +81,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	if err := n.openGroups(ctx); err != nil {
 		return nil, errors.Join(opt.explainFull(err), n.Close())
 	}
-	for _, loop := range []func(context.Context){n.exchange, n.balance, n.watchClocks, n.watchMajority, n.watchDisk, n.watchRoom} {
+	for _, loop := range []func(context.Context){n.exchange, n.balance, n.watchClocks, n.watchMajority, n.watchDisk, n.watchRoom, n.detect} {
 		n.wg.Go(func() { loop(loops) })
 	}
 	return n, nil
@@ -257,6 +257,7 @@ func (n *Node) handle() {
 		return g.answerState(rest)
 	})
 	n.net.Handle(methodAdmission, n.answerAdmission)
+	n.handleElections()
 }
 
 func (n *Node) answerPropose(ctx context.Context, from string, req []byte) ([]byte, error) {

@@ -137,6 +137,28 @@ func (g *Group) Mute(on bool) {
 	}
 }
 
+// Muted reports whether what only a leader sends is kept from the peers.
+func (g *Group) Muted() bool { return g.muted.Load() > 0 }
+
+// Campaign has this node's Raft call an election at once, as if the leader had handed its
+// leadership over. It returns when Raft has begun.
+func (g *Group) Campaign() error {
+	switch {
+	case g.passive.Load():
+		return ErrPassive
+	case g.quarantined.Load():
+		return ErrQuarantined
+	}
+	resp := make(chan raft.RPCResponse, 1)
+	select {
+	case g.consumer <- raft.RPC{Command: &raft.TimeoutNowRequest{RPCHeader: g.header()}, RespChan: resp}:
+	case <-g.done:
+		return ErrClosed
+	}
+	_, err := g.response(resp)
+	return err
+}
+
 // ErrMuted is the error of a message of a muted group.
 var ErrMuted = errors.New("this node gives its leadership up")
 

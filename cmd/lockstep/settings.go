@@ -164,9 +164,9 @@ func (s *settings) raftFlags() *pflag.FlagSet {
 	s.raft.lease = durationValue(250 * time.Millisecond)
 	fs.Var(&s.raft.lease, "lease-duration", "how long one confirmed round serves reads, and how long a new leader stays silent; the same on every node")
 	s.raft.heartbeat = durationValue(300 * time.Millisecond)
-	fs.Var(&s.raft.heartbeat, "heartbeat-timeout", "silence of the leader after which a node calls an election (up to twice this, at random)")
+	fs.Var(&s.raft.heartbeat, "heartbeat-timeout", "silence of the leader after which another is elected: once to twice this, half when its connections are lost")
 	s.raft.election = durationValue(300 * time.Millisecond)
-	fs.Var(&s.raft.election, "election-timeout", "how long a candidate waits for votes before it tries again")
+	fs.Var(&s.raft.election, "election-timeout", "how long a candidate waits for votes before it tries again, at least five times --heartbeat-timeout")
 	s.raft.snapshotLogBytes = 128 << 20
 	fs.Var(&s.raft.snapshotLogBytes, "snapshot-log-bytes", "size of a shard's log after which it is compacted into a snapshot; followers begin at three quarters of it, one that lets others go first at half as much again at the latest")
 	s.raft.logCache = 64 << 20
