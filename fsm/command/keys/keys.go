@@ -27,7 +27,8 @@ var errNoKey = resp.ClassedError{Text: "ERR no such key", Class: resp.ClassNoKey
 
 var specDel = &command.Spec{
 	Name: "del", Group: "generic", Arity: -2, Since: "1.0.0",
-	Flags: command.Write, ACL: []string{"keyspace"}, Keys: command.AllKeys(command.RM | command.Delete), Split: 1, Merge: command.Sum,
+	Flags: command.Write, ACL: []string{"keyspace"},
+	Keys: command.AllKeys(command.RM | command.Delete), Split: 1, Merge: command.Sum,
 	Summary: "Deletes keys and answers how many there were.",
 	Args:    []command.Arg{command.Many(command.Key("key"))},
 	Parse:   func(args command.Args) (command.Op, error) { return delOp{args[1:]}, nil },
@@ -35,7 +36,8 @@ var specDel = &command.Spec{
 
 var specUnlink = &command.Spec{
 	Name: "unlink", Group: "generic", Arity: -2, Since: "4.0.0",
-	Flags: command.Write | command.Fast, ACL: []string{"keyspace"}, Keys: command.AllKeys(command.RM | command.Delete), Split: 1, Merge: command.Sum,
+	Flags: command.Write | command.Fast, ACL: []string{"keyspace"},
+	Keys: command.AllKeys(command.RM | command.Delete), Split: 1, Merge: command.Sum,
 	Summary: "The same as DEL: memory is reclaimed in the background either way.",
 	Args:    []command.Arg{command.Many(command.Key("key"))},
 	Parse:   func(args command.Args) (command.Op, error) { return delOp{args[1:]}, nil },
@@ -56,7 +58,8 @@ func (op delOp) Run(ctx *command.Ctx) resp.Value {
 
 var specExists = &command.Spec{
 	Name: "exists", Group: "generic", Arity: -2, Since: "1.0.0",
-	Flags: command.ReadOnly | command.Fast, ACL: []string{"keyspace"}, Keys: command.AllKeys(command.RO), Split: 1, Merge: command.Sum,
+	Flags: command.ReadOnly | command.Fast, ACL: []string{"keyspace"},
+	Keys: command.AllKeys(command.RO), Split: 1, Merge: command.Sum,
 	Summary: "Answers how many of the keys exist; one that is named twice counts twice.",
 	Args:    []command.Arg{command.Many(command.Key("key"))},
 	Parse:   func(args command.Args) (command.Op, error) { return existsOp{args[1:]}, nil },
@@ -76,7 +79,8 @@ func (op existsOp) Run(ctx *command.Ctx) resp.Value {
 
 var specTouch = &command.Spec{
 	Name: "touch", Group: "generic", Arity: -2, Since: "3.2.1",
-	Flags: command.ReadOnly | command.Fast, ACL: []string{"keyspace"}, Keys: command.AllKeys(command.RO), Split: 1, Merge: command.Sum,
+	Flags: command.ReadOnly | command.Fast, ACL: []string{"keyspace"},
+	Keys: command.AllKeys(command.RO), Split: 1, Merge: command.Sum,
 	Summary: "Marks keys as just used and answers how many there are.",
 	Args:    []command.Arg{command.Many(command.Key("key"))},
 	Parse:   func(args command.Args) (command.Op, error) { return touchOp{args[1:]}, nil },
@@ -113,7 +117,8 @@ func (op typeOp) Run(ctx *command.Ctx) resp.Value {
 
 var specRename = &command.Spec{
 	Name: "rename", Group: "generic", Arity: 3, Since: "1.0.0",
-	Flags: command.Write, ACL: []string{"keyspace"}, Keys: command.TwoKeys(command.RW|command.Access|command.Delete, command.OW|command.Update),
+	Flags: command.Write, ACL: []string{"keyspace"},
+	Keys:    command.TwoKeys(command.RW|command.Access|command.Delete, command.OW|command.Update),
 	Summary: "Gives a key another name, in place of what had that name.",
 	Args:    []command.Arg{command.Key("key"), command.Key("newkey")},
 	Parse:   func(args command.Args) (command.Op, error) { return renameOp{args[1], args[2], false}, nil },
@@ -121,7 +126,8 @@ var specRename = &command.Spec{
 
 var specRenameNX = &command.Spec{
 	Name: "renamenx", Group: "generic", Arity: 3, Since: "1.0.0",
-	Flags: command.Write | command.Fast, ACL: []string{"keyspace"}, Keys: command.TwoKeys(command.RW|command.Access|command.Delete, command.OW|command.Insert),
+	Flags: command.Write | command.Fast, ACL: []string{"keyspace"},
+	Keys:    command.TwoKeys(command.RW|command.Access|command.Delete, command.OW|command.Insert),
 	Summary: "Gives a key another name unless that exists; answers 1 or 0.",
 	Args:    []command.Arg{command.Key("key"), command.Key("newkey")},
 	Parse:   func(args command.Args) (command.Op, error) { return renameOp{args[1], args[2], true}, nil },
@@ -157,7 +163,8 @@ func (op renameOp) Run(ctx *command.Ctx) resp.Value {
 
 var specCopy = &command.Spec{
 	Name: "copy", Group: "generic", Arity: -3, Since: "6.2.0",
-	Flags: command.Write | command.DenyOOM, ACL: []string{"keyspace"}, Keys: command.TwoKeys(command.RO|command.Access, command.OW|command.Update),
+	Flags: command.Write | command.DenyOOM, ACL: []string{"keyspace"},
+	Keys:    command.TwoKeys(command.RO|command.Access, command.OW|command.Update),
 	Summary: "Copies a value and its lifetime to another key; answers 1 or 0. The only database is 0.",
 	Args:    copyOptions.After(command.Key("source"), command.Key("destination")),
 	Parse:   parseCopy,

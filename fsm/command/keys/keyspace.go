@@ -15,7 +15,8 @@ import (
 
 var specKeys = &command.Spec{
 	Name: "keys", Group: "generic", Arity: 2, Since: "1.0.0",
-	Flags: command.ReadOnly | command.AllShards | command.Walks, ACL: []string{"keyspace", "dangerous"}, Merge: command.Concat,
+	Flags: command.ReadOnly | command.AllShards | command.Walks, ACL: []string{"keyspace", "dangerous"},
+	Merge:   command.Concat,
 	Summary: "Answers all keys that match a glob pattern.",
 	Args:    []command.Arg{command.Pattern("pattern")},
 	Parse:   parseKeys,

@@ -165,7 +165,8 @@ func (op lsLockCountOp) Run(ctx *command.Ctx) resp.Value {
 // specLSLockBreak is logged for an operator. The log keeps who that was, and why.
 var specLSLockBreak = &command.Spec{
 	Name: nameLockBreak, Group: "lockstep", Arity: 5, Since: "0.2.0",
-	Flags: command.Write | command.OnLocks | command.SkipSlowlog | command.Internal, Keys: command.OneKey(command.RW | command.Access | command.Update), PrintArgs: 4,
+	Flags: command.Write | command.OnLocks | command.SkipSlowlog | command.Internal,
+	Keys:  command.OneKey(command.RW | command.Access | command.Update), PrintArgs: 4,
 	Summary: "Releases a lock whoever holds it, if fence is 0 or that of the grant, and answers owner, fence and waiters of the grant, or nil.",
 	Args:    []command.Arg{command.Key("name"), command.Integer("fence"), command.String("reason"), command.String("by")},
 	Parse:   parseLSLockBreak,

@@ -32,7 +32,8 @@ const nameFenceFloor = "ls.fencefloor"
 // LS.LOCKCANCEL are what it logs.
 var specLock = &command.Spec{
 	Name: "lock", Group: "lockstep", Arity: -3, Since: "0.2.0",
-	Flags: command.Write | command.OnLocks | command.Connection | command.Blocking | command.NoMulti | command.NoScript | command.SkipSlowlog, Keys: command.OneKey(command.RW | command.Access | command.Update),
+	Flags:   command.Write | command.OnLocks | command.Connection | command.Blocking | command.NoMulti | command.NoScript | command.SkipSlowlog,
+	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Takes a lock for a time and answers its secret token and its fence, or nil when somebody else has it, and still has it after the wait.",
 	Args:    lockOptions.After(command.Key("name"), command.Integer("ttl-milliseconds")),
 }
@@ -74,7 +75,8 @@ func lockError(err error) error {
 
 var specLockRenew = &command.Spec{
 	Name: "lockrenew", Group: "lockstep", Arity: 4, Since: "0.2.0",
-	Flags: command.Write | command.OnLocks | command.SkipSlowlog | command.Fast, Keys: command.OneKey(command.RW | command.Access | command.Update),
+	Flags:   command.Write | command.OnLocks | command.SkipSlowlog | command.Fast,
+	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Lets the time of a held lock count from now on; answers 1, or 0 when the token does not hold it.",
 	Args:    []command.Arg{command.Key("name"), command.String("token"), command.Integer("ttl-milliseconds")},
 	Parse:   func(args command.Args) (command.Op, error) { return parseRenew(args, false) },
@@ -82,7 +84,8 @@ var specLockRenew = &command.Spec{
 
 var specLSLockRenew = &command.Spec{
 	Name: "ls.lockrenew", Group: "lockstep", Arity: 4, Since: "0.2.0",
-	Flags: command.Write | command.OnLocks | command.SkipSlowlog | command.Fast, Keys: command.OneKey(command.RW | command.Access | command.Update),
+	Flags:   command.Write | command.OnLocks | command.SkipSlowlog | command.Fast,
+	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "LOCKRENEW that answers fence and end (Unix milliseconds), or nil.",
 	Args:    []command.Arg{command.Key("name"), command.String("token"), command.Integer("ttl-milliseconds")},
 	Parse:   func(args command.Args) (command.Op, error) { return parseRenew(args, true) },
@@ -125,7 +128,8 @@ func fenceReply(fence uint64) resp.Value { return resp.Int(int64(fence)) }
 
 var specUnlock = &command.Spec{
 	Name: "unlock", Group: "lockstep", Arity: 3, Since: "0.2.0",
-	Flags: command.Write | command.OnLocks | command.SkipSlowlog | command.Fast, Keys: command.OneKey(command.RW | command.Access | command.Update),
+	Flags:   command.Write | command.OnLocks | command.SkipSlowlog | command.Fast,
+	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Releases a lock and answers 1, or 0 when the token does not hold it.",
 	Args:    []command.Arg{command.Key("name"), command.String("token")},
 	Parse: func(args command.Args) (command.Op, error) {
@@ -188,7 +192,8 @@ const (
 
 var specLSLock = &command.Spec{
 	Name: "ls.lock", Group: "lockstep", Arity: 8, Since: "0.2.0",
-	Flags: command.Write | command.OnLocks | command.SkipSlowlog | command.Internal, Keys: command.OneKey(command.RW | command.Access | command.Update), PrintArgs: 4,
+	Flags: command.Write | command.OnLocks | command.SkipSlowlog | command.Internal,
+	Keys:  command.OneKey(command.RW | command.Access | command.Update), PrintArgs: 4,
 	Summary: "What LOCK logs: answers status (0 held, 1 granted, 2 queued), fence, end (Unix milliseconds) and owner of the grant in force, and the request's token.",
 	Args:    []command.Arg{command.Key("name"), command.Integer("ttl-milliseconds"), command.String("owner"), command.Integer("wait-milliseconds"), command.String("token"), command.String("node"), command.Integer("boot")},
 	Parse:   parseLSLock,
@@ -247,7 +252,8 @@ func (op lsLockOp) Run(ctx *command.Ctx) resp.Value {
 
 var specLSLockCancel = &command.Spec{
 	Name: "ls.lockcancel", Group: "lockstep", Arity: -3, Since: "0.2.0",
-	Flags: command.Write | command.OnLocks | command.SkipSlowlog | command.Internal, Keys: command.OneKey(command.RW | command.Access | command.Update),
+	Flags:   command.Write | command.OnLocks | command.SkipSlowlog | command.Internal,
+	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Ends a wait for a lock, and forgets the idempotency id of the request that began it. A token that holds the lock by now keeps it, and fence and end are answered, unless RELEASE is given; else nil.",
 	Args:    []command.Arg{command.Key("name"), command.String("token"), command.Opt(command.OneOf("undo", command.Token("RELEASE"), command.String("id").After("FORGET")))},
 	Parse:   parseLSLockCancel,

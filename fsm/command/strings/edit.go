@@ -7,7 +7,8 @@ import (
 
 var specAppend = &command.Spec{
 	Name: "append", Group: "string", Arity: 3, Since: "2.0.0",
-	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"}, Keys: command.OneKey(command.RW | command.Insert),
+	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"},
+	Keys:    command.OneKey(command.RW | command.Insert),
 	Summary: "Adds bytes to the end of a string and answers its new length. An absent key counts as empty.",
 	Args:    []command.Arg{command.Key("key"), command.String("value")},
 	Parse:   func(args command.Args) (command.Op, error) { return appendOp{args[1], args[2]}, nil },

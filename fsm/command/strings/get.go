@@ -19,7 +19,8 @@ func (op getOp) Run(ctx *command.Ctx) resp.Value { return valueOrNil(ctx.Read(op
 
 var specGetEX = &command.Spec{
 	Name: "getex", Group: "string", Arity: -2, Since: "6.2.0",
-	Flags: command.Write | command.Fast, ACL: []string{"string"}, Keys: command.OneKey(command.RW | command.Access | command.Update),
+	Flags: command.Write | command.Fast, ACL: []string{"string"},
+	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Answers the string under a key and sets or removes its lifetime.",
 	Args:    getexOptions.After(command.Key("key")),
 	Parse: func(args command.Args) (command.Op, error) {
@@ -62,7 +63,8 @@ func (op *getexOp) Run(ctx *command.Ctx) resp.Value {
 
 var specGetDel = &command.Spec{
 	Name: "getdel", Group: "string", Arity: 2, Since: "6.2.0",
-	Flags: command.Write | command.Fast, ACL: []string{"string"}, Keys: command.OneKey(command.RW | command.Access | command.Delete),
+	Flags: command.Write | command.Fast, ACL: []string{"string"},
+	Keys:    command.OneKey(command.RW | command.Access | command.Delete),
 	Summary: "Answers the string under a key and deletes the key.",
 	Args:    []command.Arg{command.Key("key")},
 	Parse:   func(args command.Args) (command.Op, error) { return getdelOp{args[1]}, nil },
@@ -82,7 +84,8 @@ func (op getdelOp) Run(ctx *command.Ctx) resp.Value {
 
 var specMGet = &command.Spec{
 	Name: "mget", Group: "string", Arity: -2, Since: "1.0.0",
-	Flags: command.ReadOnly | command.Fast, ACL: []string{"string"}, Keys: command.AllKeys(command.RO | command.Access), Split: 1, Merge: command.InOrder,
+	Flags: command.ReadOnly | command.Fast, ACL: []string{"string"},
+	Keys: command.AllKeys(command.RO | command.Access), Split: 1, Merge: command.InOrder,
 	Summary: "Answers the strings under several keys.",
 	Args:    []command.Arg{command.Many(command.Key("key"))},
 	Parse:   func(args command.Args) (command.Op, error) { return mgetOp{args[1:]}, nil },

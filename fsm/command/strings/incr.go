@@ -9,7 +9,8 @@ import (
 
 var specIncr = &command.Spec{
 	Name: "incr", Group: "string", Arity: 2, Since: "1.0.0",
-	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"}, Keys: command.OneKey(command.RW | command.Access | command.Update),
+	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"},
+	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Adds one to the integer under a key and answers the sum. An absent key counts as 0.",
 	Args:    []command.Arg{command.Key("key")},
 	Parse:   func(args command.Args) (command.Op, error) { return incrOp{args[1], 1}, nil },
@@ -17,7 +18,8 @@ var specIncr = &command.Spec{
 
 var specDecr = &command.Spec{
 	Name: "decr", Group: "string", Arity: 2, Since: "1.0.0",
-	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"}, Keys: command.OneKey(command.RW | command.Access | command.Update),
+	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"},
+	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Takes one off the integer under a key and answers the difference.",
 	Args:    []command.Arg{command.Key("key")},
 	Parse:   func(args command.Args) (command.Op, error) { return incrOp{args[1], -1}, nil },
@@ -25,7 +27,8 @@ var specDecr = &command.Spec{
 
 var specIncrBy = &command.Spec{
 	Name: "incrby", Group: "string", Arity: 3, Since: "1.0.0",
-	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"}, Keys: command.OneKey(command.RW | command.Access | command.Update),
+	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"},
+	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Adds to the integer under a key and answers the sum.",
 	Args:    []command.Arg{command.Key("key"), command.Integer("increment")},
 	Parse: func(args command.Args) (command.Op, error) {
@@ -39,7 +42,8 @@ var specIncrBy = &command.Spec{
 
 var specDecrBy = &command.Spec{
 	Name: "decrby", Group: "string", Arity: 3, Since: "1.0.0",
-	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"}, Keys: command.OneKey(command.RW | command.Access | command.Update),
+	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"},
+	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Subtracts from the integer under a key and answers the difference.",
 	Args:    []command.Arg{command.Key("key"), command.Integer("decrement")},
 	Parse: func(args command.Args) (command.Op, error) {
@@ -69,7 +73,8 @@ func (op incrOp) Run(ctx *command.Ctx) resp.Value {
 
 var specIncrByFloat = &command.Spec{
 	Name: "incrbyfloat", Group: "string", Arity: 3, Since: "2.6.0",
-	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"}, Keys: command.OneKey(command.RW | command.Access | command.Update),
+	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"},
+	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Adds to the decimal number under a key and answers the sum, computed in 80 bit extended precision as Redis does on x86.",
 	Args:    []command.Arg{command.Key("key"), command.Double("increment")},
 	Parse:   func(args command.Args) (command.Op, error) { return incrbyfloatOp{args[1], args[2]}, nil },

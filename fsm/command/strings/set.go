@@ -19,7 +19,8 @@ var specSet = &command.Spec{
 
 var specSetNX = &command.Spec{
 	Name: "setnx", Group: "string", Arity: 3, Since: "1.0.0",
-	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"}, Keys: command.OneKey(command.OW | command.Insert),
+	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"},
+	Keys:    command.OneKey(command.OW | command.Insert),
 	Summary: "Stores a string under a key that does not exist yet; answers 1 or 0.",
 	Args:    []command.Arg{command.Key("key"), command.String("value")},
 	Parse: func(args command.Args) (command.Op, error) {
@@ -45,7 +46,8 @@ var specPSetEX = &command.Spec{
 
 var specGetSet = &command.Spec{
 	Name: "getset", Group: "string", Arity: 3, Since: "1.0.0",
-	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"}, Keys: command.OneKey(command.RW | command.Access | command.Update),
+	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"},
+	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Stores a string and answers the one it replaced. SET with GET does the same.",
 	Args:    []command.Arg{command.Key("key"), command.String("value")},
 	Parse: func(args command.Args) (command.Op, error) {
@@ -171,7 +173,8 @@ func valueOrNil(e *store.Entry) resp.Value {
 
 var specMSet = &command.Spec{
 	Name: "mset", Group: "string", Arity: -3, Since: "1.0.1",
-	Flags: command.Write | command.DenyOOM, ACL: []string{"string"}, Keys: command.KeysAndValues(command.OW | command.Update), Split: 2, Merge: command.FirstReply,
+	Flags: command.Write | command.DenyOOM, ACL: []string{"string"},
+	Keys: command.KeysAndValues(command.OW | command.Update), Split: 2, Merge: command.FirstReply,
 	Summary: "Stores several strings in one step.",
 	Args:    []command.Arg{command.Many(command.Block("key_value", command.Key("key"), command.String("value")))},
 	Parse:   func(args command.Args) (command.Op, error) { return parseMSet("mset", args, false) },
@@ -179,7 +182,8 @@ var specMSet = &command.Spec{
 
 var specMSetNX = &command.Spec{
 	Name: "msetnx", Group: "string", Arity: -3, Since: "1.0.1",
-	Flags: command.Write | command.DenyOOM, ACL: []string{"string"}, Keys: command.KeysAndValues(command.OW | command.Insert),
+	Flags: command.Write | command.DenyOOM, ACL: []string{"string"},
+	Keys:    command.KeysAndValues(command.OW | command.Insert),
 	Summary: "Stores several strings in one step if none of the keys exists; answers 1 or 0.",
 	Args:    []command.Arg{command.Many(command.Block("key_value", command.Key("key"), command.String("value")))},
 	Parse:   func(args command.Args) (command.Op, error) { return parseMSet("msetnx", args, true) },

@@ -30,7 +30,8 @@ var specDiscard = &command.Spec{
 
 var specWatch = &command.Spec{
 	Name: "watch", Group: "transactions", Arity: -2, Since: "2.2.0",
-	Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK | command.Fast | command.AllowBusy | command.NoQueue, ACL: []string{"transaction"}, Keys: command.AllKeys(command.RO),
+	Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK | command.Fast | command.AllowBusy | command.NoQueue, ACL: []string{"transaction"},
+	Keys:    command.AllKeys(command.RO),
 	Summary: "Makes the next transaction depend on keys being unchanged.",
 	Args:    []command.Arg{command.Many(command.Key("key"))},
 }

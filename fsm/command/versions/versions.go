@@ -15,7 +15,8 @@ func Commands(*command.Table) []*command.Spec {
 
 var specLSPut = &command.Spec{
 	Name: "ls.put", Group: "lockstep", Arity: -3, Since: "0.1.0",
-	Flags: command.Write | command.DenyOOM, ACL: []string{"string"}, Keys: command.OneKey(command.RW | command.Access | command.Update),
+	Flags: command.Write | command.DenyOOM, ACL: []string{"string"},
+	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Stores a string and answers its version and when it expires (Unix milliseconds, 0 for never), or CONDITION.",
 	Args:    putOptions.After(command.Key("key"), command.String("value")),
 	Parse:   parseLSPut,
@@ -116,7 +117,8 @@ func (op lsGetOp) Run(ctx *command.Ctx) resp.Value {
 
 var specLSDel = &command.Spec{
 	Name: "ls.del", Group: "lockstep", Arity: -2, Since: "0.1.0",
-	Flags: command.Write | command.Fast, ACL: []string{"keyspace"}, Keys: command.OneKey(command.RW | command.Access | command.Update),
+	Flags: command.Write | command.Fast, ACL: []string{"keyspace"},
+	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Deletes a key and answers 1, or 0 when there is none, or CONDITION when it has another version.",
 	Args:    delOptions.After(command.Key("key")),
 	Parse: func(args command.Args) (command.Op, error) {
@@ -148,7 +150,8 @@ func (op *lsDelOp) Run(ctx *command.Ctx) resp.Value {
 
 var specLSIncr = &command.Spec{
 	Name: "ls.incr", Group: "lockstep", Arity: 3, Since: "0.1.0",
-	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"}, Keys: command.OneKey(command.RW | command.Access | command.Update),
+	Flags: command.Write | command.DenyOOM | command.Fast, ACL: []string{"string"},
+	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Adds to the integer under a key and answers the sum and its version.",
 	Args:    []command.Arg{command.Key("key"), command.Integer("increment")},
 	Parse: func(args command.Args) (command.Op, error) {
