@@ -129,20 +129,22 @@ func (a *Arg) plain() string {
 
 // Docs describes the arguments as COMMAND DOCS does.
 func (sp *Spec) Docs() resp.Value {
-	keys := 0
-	return docsOf(sp.Args, &keys)
+	d := docs{specs: len(sp.Keys)}
+	return d.of(sp.Args)
 }
 
-// docsOf counts the keys, for each of which there is a key specification, or one for all.
-func docsOf(args []Arg, keys *int) resp.Value {
+// docs counts the keys: each has a key specification, or the last is that of all others.
+type docs struct{ keys, specs int }
+
+func (d *docs) of(args []Arg) resp.Value {
 	out := make([]resp.Value, len(args))
 	for i := range args {
-		out[i] = args[i].docs(keys)
+		out[i] = d.describe(&args[i])
 	}
 	return resp.Array(out...)
 }
 
-func (a *Arg) docs(keys *int) resp.Value {
+func (d *docs) describe(a *Arg) resp.Value {
 	out := []resp.Value{resp.BulkString("name"), resp.BulkString(a.Name), resp.BulkString("type"), resp.BulkString(a.Type)}
 	if a.Type != typeBlock && a.Type != typeOneOf && a.Type != typePure {
 		text := a.Name
@@ -152,8 +154,8 @@ func (a *Arg) docs(keys *int) resp.Value {
 		out = append(out, resp.BulkString("display_text"), resp.BulkString(text))
 	}
 	if a.Type == typeKey {
-		out = append(out, resp.BulkString("key_spec_index"), resp.Int(int64(*keys)))
-		*keys++
+		out = append(out, resp.BulkString("key_spec_index"), resp.Int(int64(max(min(d.keys, d.specs-1), 0))))
+		d.keys++
 	}
 	if a.Token != "" {
 		out = append(out, resp.BulkString("token"), resp.BulkString(a.Token))
@@ -169,7 +171,7 @@ func (a *Arg) docs(keys *int) resp.Value {
 		out = append(out, resp.BulkString("flags"), resp.Array(flags...))
 	}
 	if len(a.Args) > 0 {
-		out = append(out, resp.BulkString("arguments"), docsOf(a.Args, keys))
+		out = append(out, resp.BulkString("arguments"), d.of(a.Args))
 	}
 	return resp.Map(out...)
 }
