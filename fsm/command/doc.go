@@ -9,7 +9,7 @@
 // same replies.
 //
 // Commands that concern a connection or a server (PING, HELLO, INFO, CONFIG,
-// MULTI, ...) have a Spec here, so that the table is the whole truth about what
+// MULTI, ...) have a Spec too, so that the table is the whole truth about what
 // Lockstep speaks, but no Parse: the router runs them.
 //
 // Guarantees:
