@@ -1,7 +1,5 @@
 package command
 
-import "slices"
-
 // KeySpec says where keys of a command are: the index of the first, of the last
 // (negative: from the end) and the step, as in COMMAND INFO; and what becomes of them.
 type KeySpec struct {
@@ -109,18 +107,4 @@ func (sp *Spec) KeyUse(args Args, i int) KeyUse {
 		return RW | Access | Update
 	}
 	return RO | Access
-}
-
-// Redacted returns args with what no log may show replaced.
-func (sp *Spec) Redacted(args Args) Args {
-	if sp.Secret == nil {
-		return args
-	}
-	out := slices.Clone(args)
-	for i := range out {
-		if sp.Secret(args, i) {
-			out[i] = []byte("(redacted)")
-		}
-	}
-	return out
 }

@@ -24,11 +24,14 @@ type Option[T any] struct {
 	nth    uint8                       // its place among all options, from 1 on
 }
 
-// maxChoices bounds the exclusions within one command.
-const maxChoices = 16
+// maxChoices is how many options and Choices one command can have.
+const maxChoices = 32
 
 // NewOptions declares options.
 func NewOptions[T any](options ...Option[T]) *Options[T] {
+	if len(options) > maxChoices {
+		panic("command: too many options") // when the program starts
+	}
 	o := &Options[T]{unknown: func([]byte) error { return ErrSyntax }}
 	choice := uint8(0)
 	for _, x := range options {

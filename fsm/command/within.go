@@ -59,6 +59,20 @@ func (t *Table) IsSecret(args Args) bool {
 	return false
 }
 
+// Redacted returns args with what no log may show replaced.
+func (sp *Spec) Redacted(args Args) Args {
+	if sp.Secret == nil {
+		return args
+	}
+	out := slices.Clone(args)
+	for i := range out {
+		if sp.Secret(args, i) {
+			out[i] = []byte("(redacted)")
+		}
+	}
+	return out
+}
+
 // NeedsMemory reports whether args are refused when memory is short, also for the
 // sake of a command within.
 func (t *Table) NeedsMemory(args Args) bool {
