@@ -68,7 +68,7 @@ func newDiskMetrics(reg prometheus.Registerer) diskMetrics {
 	}
 	m := diskMetrics{
 		slow:      gauge("slow", "1 while a write of the log lasts too long for a leader, and for a while after."),
-		room:      gauge("full", "0: there is room; 1: less than --disk-reserve is free, and writes that grow are refused; 2: nothing is logged."),
+		room:      gauge("full", "0: there is room; 1: less than --disk-reserve is free, and writes that grow are refused; 2: less than a quarter of it is, and only what frees is logged."),
 		givenAway: counter("leadership_given_away_total", "How often this node gave the leadership to another for the sake of its disk.", "reason"),
 		refused:   counter("no_room_refused_total", "Commands that this node refused because disks were full."),
 		paused:    counter("snapshot_paused_seconds_total", "Time that the writing of snapshots has waited, so that the log gets its share of the disk."),
@@ -85,6 +85,9 @@ func (m *groupMetrics) refused() { m.node.disk.refused.WithLabelValues(m.label).
 
 // watchPeers shows connections between nodes, read when they are asked for.
 func watchPeers(reg prometheus.Registerer, net *transport.Transport, self string, members []Member) {
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "lockstep", Name: "peer_connections_displaced_total",
+		Help: "Connections of nodes that made room for newer ones of the same node, which has more than it needs."},
+		func() float64 { return float64(net.Crowded()) }))
 	for _, m := range members {
 		if m.ID == self {
 			continue

@@ -133,9 +133,7 @@ func (g *Group) open(ctx context.Context, term uint64) {
 }
 
 // resignAfter is longer than any transfer of leadership takes that does not hang.
-func (g *Group) resignAfter() time.Duration {
-	return 2*g.opt.raftTimeout() + g.opt.ElectionTimeout + time.Second
-}
+func (g *Group) resignAfter() time.Duration { return g.opt.raftTimeout() + time.Second }
 
 // resign makes Raft give the leadership up. The library has no call for that, so
 // the others get no more messages from this leader, until it has noticed that it

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -109,10 +110,24 @@ func certificateRefused(err error) bool {
 	return strings.Contains(text, "certificate")
 }
 
-// explainTLS says what to do about a refused certificate; other errors stay as they are.
-func explainTLS(addr string, err error) error {
-	if !certificateRefused(err) {
-		return err
+// mistake is err as a sentence that says what to do, if it is about certificates or about
+// TLS that one side does not speak; else nil. Nothing of a request was read then.
+func (o clientTLSOptions) mistake(addr string, err error) error {
+	var unverified *tls.CertificateVerificationError
+	var unknown x509.UnknownAuthorityError
+	var noTLS tls.RecordHeaderError
+	switch {
+	case certificateRefused(err):
+		return withCode(exitFailed, fmt.Errorf("%s wants a certificate of its clients and was shown none that it accepts (--cert and --key, or LOCKSTEP_CERT and LOCKSTEP_KEY): %w", addr, err))
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &noTLS):
+		return withCode(exitUsage, fmt.Errorf("%s does not speak TLS: leave out --tls, or name an --endpoint that begins with http://", addr))
+	case !errors.As(err, &unverified):
+		return nil
+	case !errors.As(err, &unknown):
+		return withCode(exitFailed, fmt.Errorf("%s shows a certificate that is not good: %w", addr, unverified.Err))
 	}
-	return withCode(exitFailed, fmt.Errorf("%s wants a certificate of its clients and was shown none that it accepts (--cert and --key, or LOCKSTEP_CERT and LOCKSTEP_KEY): %w", addr, err))
+	if cacert := o.withEnvironment(os.Getenv).cacert; cacert != "" {
+		return withCode(exitUsage, fmt.Errorf("--cacert: %s has not the authority that signed the certificate of %s", cacert, addr))
+	}
+	return withCode(exitUsage, fmt.Errorf("--cacert is missing: this machine does not trust the authority that signed the certificate of %s (LOCKSTEP_CACERT)", addr))
 }

@@ -47,6 +47,7 @@ func (o *clientOptions) register(fs *pflag.FlagSet) {
 type apiClient struct {
 	endpoints []*url.URL
 	password  string
+	tls       clientTLSOptions
 	http      *http.Client
 }
 
@@ -63,7 +64,7 @@ func newAPIClient(o clientOptions) (*apiClient, error) {
 	if err != nil {
 		return nil, withCode(exitUsage, err)
 	}
-	c := &apiClient{password: password, http: &http.Client{Timeout: o.timeout}}
+	c := &apiClient{password: password, tls: o.tls, http: &http.Client{Timeout: o.timeout}}
 	for _, e := range endpoints {
 		u, err := parseEndpoint(e)
 		if err != nil {
@@ -133,8 +134,8 @@ func (c *apiClient) do(ctx context.Context, r apiRequest) (*http.Response, error
 		if err == nil {
 			return checkAnswer(res, r)
 		}
-		if certificateRefused(err) {
-			return nil, explainTLS(endpoint.Host, err)
+		if wrong := c.tls.mistake(endpoint.Host, err); wrong != nil {
+			return nil, wrong
 		}
 		failures = append(failures, err)
 		if neverSent := isDialError(err); r.mutates && !neverSent {

@@ -187,8 +187,8 @@ func (c *lockClient) ask(ctx context.Context, r apiRequest, waits bool, left int
 		ctx = share
 	}
 	res, err := c.api.send(ctx, endpoint, r)
-	if certificateRefused(err) {
-		return explainTLS(endpoint.Host, err)
+	if wrong := c.api.tls.mistake(endpoint.Host, err); wrong != nil {
+		return wrong
 	}
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {

@@ -42,34 +42,53 @@ type respConn struct {
 	conn    net.Conn
 	r       *bufio.Reader
 	timeout time.Duration
+	pki     clientTLSOptions
+}
+
+// login is what the options say, their files read.
+type login struct {
+	tls      *tls.Config // nil without TLS
+	password string
+}
+
+// login reads the files. What is wrong with them is bad usage, whatever the network does.
+func (o respOptions) login() (l login, err error) {
+	if o.pki.given() && !o.tls {
+		return l, withCode(exitUsage, errors.New("--cacert, --cert and --key are for TLS: add --tls"))
+	}
+	if o.tls {
+		if l.tls, err = o.pki.config(); err != nil {
+			return l, withCode(exitUsage, err)
+		}
+	}
+	if l.password, err = passwordOf(o.password, o.passFile, os.Getenv, os.Stderr); err != nil {
+		return l, withCode(exitUsage, err)
+	}
+	return l, nil
 }
 
 func dialRESP(ctx context.Context, o respOptions, addr string) (*respConn, error) {
 	if err := checkAddr(addr); err != nil {
 		return nil, withCode(exitUsage, fmt.Errorf("--resp: %w", err))
 	}
-	if o.pki.given() && !o.tls {
-		return nil, withCode(exitUsage, errors.New("--cacert, --cert and --key are for TLS: add --tls"))
+	l, err := o.login()
+	if err != nil {
+		return nil, err
 	}
 	dialer := &net.Dialer{Timeout: o.timeout}
 	conn, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, withCode(exitUnavailable, err)
 	}
-	if o.tls {
-		if conn, err = o.secure(ctx, conn, addr); err != nil {
+	if l.tls != nil {
+		if conn, err = o.secure(ctx, conn, addr, l.tls); err != nil {
 			return nil, err
 		}
 	}
-	c := &respConn{conn: conn, r: bufio.NewReaderSize(conn, 64<<10), timeout: o.timeout}
-	password, err := passwordOf(o.password, o.passFile, os.Getenv, os.Stderr)
-	if err != nil {
-		_ = c.close() // the first error says what is wrong
-		return nil, withCode(exitUsage, err)
-	}
-	if password != "" {
-		if _, err := c.command("AUTH", password); err != nil {
-			_ = c.close()
+	c := &respConn{conn: conn, r: bufio.NewReaderSize(conn, 64<<10), timeout: o.timeout, pki: o.pki}
+	if l.password != "" {
+		if _, err := c.command("AUTH", l.password); err != nil {
+			_ = c.close() // the first error says what is wrong
 			return nil, err
 		}
 	}
@@ -77,20 +96,15 @@ func dialRESP(ctx context.Context, o respOptions, addr string) (*respConn, error
 }
 
 // secure does the handshake of TLS.
-func (o respOptions) secure(ctx context.Context, conn net.Conn, addr string) (net.Conn, error) {
-	config, err := o.pki.config()
-	if err != nil {
-		_ = conn.Close()
-		return nil, withCode(exitUsage, err)
-	}
+func (o respOptions) secure(ctx context.Context, conn net.Conn, addr string, config *tls.Config) (net.Conn, error) {
 	config.ServerName, _, _ = net.SplitHostPort(addr)
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	secured := tls.Client(conn, config)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		if certificateRefused(err) {
-			return nil, explainTLS(addr, err)
+		if wrong := o.pki.mistake(addr, err); wrong != nil {
+			return nil, wrong
 		}
 		return nil, withCode(exitUnavailable, fmt.Errorf("%s: TLS: %w", addr, err))
 	}
@@ -130,10 +144,10 @@ func (c *respConn) send(b []byte) error {
 
 func (c *respConn) receive() (resp.Value, error) {
 	v, err := resp.ReadValue(c.r)
-	if certificateRefused(err) { // of TLS 1.3 it comes after the handshake
-		return v, explainTLS(c.conn.RemoteAddr().String(), err)
-	}
 	if err != nil {
+		if wrong := c.pki.mistake(c.conn.RemoteAddr().String(), err); wrong != nil { // of TLS 1.3 after the handshake
+			return v, wrong
+		}
 		return v, withCode(exitUnavailable, fmt.Errorf("no reply from %s: %w", c.conn.RemoteAddr(), err))
 	}
 	return v, nil
@@ -158,6 +172,9 @@ func loadSlotMap(ctx context.Context, o respOptions) (*slotMap, error) {
 	var failures []error
 	for _, addr := range o.addrs {
 		conn, err := dialRESP(ctx, o, addr)
+		if isCoded(err) && exitCode(err) == exitUsage {
+			return nil, err // the same at every address, or at least wrong at this one
+		}
 		if err != nil {
 			failures = append(failures, err)
 			continue

@@ -33,8 +33,11 @@ const (
 	errOnceForgotten = resp.Error("ONCEEXPIRED this idempotency id was used, and its reply is no longer kept")
 )
 
-// errExecOOM has a code that does not say what it is about.
-var errExecOOM = resp.ClassedError{Text: "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.", Class: resp.ClassMemory}
+// Errors whose code does not say what they are about.
+var (
+	errNoDisk  = resp.ClassedError{Text: CodeOOM + " " + resp.Error(ErrTight.Error()), Class: resp.ClassDisk}
+	errExecOOM = resp.ClassedError{Text: "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.", Class: resp.ClassMemory}
+)
 
 // OfValue is err when the value under a key is to blame, not an argument. Redis has
 // the same words for both.

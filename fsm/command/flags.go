@@ -26,6 +26,7 @@ const (
 	AllowBusy                      // Redis's allow_busy
 	Owned                          // the log entry says which client asked
 	Internal                       // logged by nodes; no command of clients
+	Frees                          // frees memory or ends a lock, and is short: allowed while disks are full
 	Walks                          // looks at many keys or locks under the shard's lock: readers make room between two such
 	OnLocks                        // works on locks, not on keys: what it does cannot be taken back with the store
 	Composite                      // holds whole commands among its words

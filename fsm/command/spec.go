@@ -48,9 +48,8 @@ type Spec struct {
 	// command ...); 0: nowhere.
 	Inner int
 
-	// NeedsMemory overrides the flag DenyOOM for commands that hold others: it
-	// tells whether args are refused when memory is short.
-	NeedsMemory func(args Args) bool
+	// Holds returns the Specs of the commands within args. Nil for those without.
+	Holds func(args Args) ([]*Spec, error)
 
 	// Split cuts a command whose keys are on several shards into one command for each: the
 	// name and the shard's own keys, of so many words each (1 in DEL, 2 in MSET). 0: it

@@ -117,8 +117,8 @@ func (t *Table) Exec(ctx *Ctx, args Args) resp.Value {
 	if err != nil {
 		return resp.ErrorReply(err)
 	}
-	if sp.Flags.Has(DenyOOM) && ctx.OutOfMemory() {
-		return resp.ErrorReply(ErrOOM)
+	if err := ctx.Growth(); err != nil && sp.Flags.Has(DenyOOM) {
+		return resp.ErrorReply(err)
 	}
 	op, err := sp.Parse(args)
 	if err != nil {
@@ -147,7 +147,13 @@ func (sp *Spec) Run(ctx *Ctx, op Op) resp.Value {
 	return ctx.charge(sp, op, op.Run(ctx))
 }
 
-// OutOfMemory reports whether the memory limit forbids commands that may need more.
-func (c *Ctx) OutOfMemory() bool {
-	return c.OOMLimit > 0 && c.Store.Used() > c.OOMLimit
+// Growth returns why commands that may need more memory are refused, or nil.
+func (c *Ctx) Growth() error {
+	switch {
+	case c.OOMLimit == NoDisk:
+		return errNoDisk
+	case c.OOMLimit > 0 && c.Store.Used() > c.OOMLimit:
+		return ErrOOM
+	}
+	return nil
 }

@@ -80,8 +80,55 @@ func (t *Table) NeedsMemory(args Args) bool {
 	switch {
 	case err != nil:
 		return false
-	case sp.NeedsMemory != nil:
-		return sp.NeedsMemory(args)
+	case sp.Holds == nil:
+		return sp.Flags.Has(DenyOOM)
 	}
-	return sp.Flags.Has(DenyOOM)
+	held, err := sp.Holds(args)
+	return err == nil && slices.ContainsFunc(held, func(in *Spec) bool { return in.Flags.Has(DenyOOM) })
+}
+
+// FreesAll reports whether every unit of a batch, given by its parts and its body, is one that
+// frees. Parts hold long arguments, which nothing that frees has.
+func (t *Table) FreesAll(parts [][]byte, body []byte) bool {
+	var r UnitReader
+	var u Unit
+	for r.Reset(body); !r.Done(); {
+		if r.Next(&u) != nil || !t.FreesUnit(u.Cmds) {
+			return false
+		}
+	}
+	return len(parts) == 0
+}
+
+// FreesUnit reports whether the commands of a unit free: each does, or only reads.
+func (t *Table) FreesUnit(cmds []Args) bool {
+	return !slices.ContainsFunc(cmds, func(args Args) bool {
+		sp, err := t.CheckData(args)
+		return err != nil || !sp.Flags.Has(ReadOnly) && !t.Frees(args)
+	})
+}
+
+// Frees reports whether args are a command that frees memory or ends a lock, also for one
+// within another: where disks are full such commands, which are short in the log, are what
+// makes room again. Of several commands within one some may only read.
+func (t *Table) Frees(args Args) bool {
+	sp, err := t.CheckData(args)
+	switch {
+	case err != nil:
+		return false
+	case sp.Holds == nil:
+		return sp.Flags.Has(Frees)
+	}
+	held, err := sp.Holds(args)
+	switch {
+	case err != nil:
+		return false
+	case sp.Inner > 0 && held[0].Holds != nil:
+		return t.Frees(args[sp.Inner:])
+	}
+	may := Frees
+	if sp.Flags.Has(Composite) {
+		may |= ReadOnly
+	}
+	return !slices.ContainsFunc(held, func(in *Spec) bool { return in.Flags&may == 0 })
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/prose"
 )
 
 //go:generate go test -run TestCommandsPage -update .
@@ -52,7 +53,7 @@ func commandsPage(table *command.Table) string {
 		}
 	}
 	b.WriteString(notes)
-	return b.String()
+	return prose.Wrap(b.String())
 }
 
 func writeRows(b *strings.Builder, sp *command.Spec) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/command/commandtest"
+	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -100,6 +101,27 @@ func TestOnceReplaysWhenMemoryIsFull(t *testing.T) {
 	})
 	ctx.OOMLimit = 0
 	commandtest.RunExchanges(t, ctx, []commandtest.Exchange{{"ONCE b SET k v", "+OK\r\n"}})
+}
+
+// TestNoDiskIsNamed: whatever would grow is told that disks are full, not memory, also where
+// there is nothing in memory yet.
+func TestNoDiskIsNamed(t *testing.T) {
+	ctx := commandtest.NewCtx(New())
+	ctx.OOMLimit, ctx.Locks = command.NoDisk, lock.NewTable(true)
+	no := "-OOM " + command.ErrTight.Error() + "\r\n"
+	commandtest.RunExchanges(t, ctx, []commandtest.Exchange{
+		{"SET k v", no},
+		{"ONCE a SET k v", no},
+		{"FENCED l 1 SET k v", no},
+		{"ONCE a FENCED l 1 SET k v", no},
+		{"LS.TXN IF 0 THEN 1 3 SET k v ELSE 0", no},
+		{"ONCE b DEL k", ":0\r\n"},
+	})
+	if got := ctx.Table.RunUnit(ctx, &command.Unit{Multi: true, Cmds: []command.Args{commandtest.Line("SET k v")}}); string(resp.Append(nil, got, 2)) != no || got.Class() != resp.ClassDisk {
+		t.Errorf("EXEC: %q", commandtest.Show(got))
+	}
+	ctx.OOMLimit = 0
+	commandtest.RunExchanges(t, ctx, []commandtest.Exchange{{"ONCE a SET k v", "+OK\r\n"}})
 }
 
 func TestOnceOutsideTheLogIsRefused(t *testing.T) {

@@ -33,6 +33,7 @@ func mayImport() map[string][]string {
 		"store":               {"internal/invariant", "internal/bulk", "store/value/hash"},
 		"store/value/hash":    {},
 		"internal/accept":     {},
+		"internal/linger":     {},
 		"internal/clock":      {},
 		"internal/heapuse":    {}, // for tests alone
 		"internal/disk":       {},
@@ -41,6 +42,7 @@ func mayImport() map[string][]string {
 		"internal/mutant":     {},
 		"internal/arch":       {},
 		"internal/e2e":        {"client", "resp"}, // real processes, through public interfaces only
+		"internal/prose":      {},                 // for tests alone
 		"internal/readme":     {},
 		"fsm/lock":            {"internal/mutant"},
 		"fsm/command":         {"fsm/lock", "store", "resp", "internal/bulk", "internal/mutant"},
@@ -54,11 +56,11 @@ func mayImport() map[string][]string {
 		"shard/sim":           {"shard"}, // for tests alone
 		"api/clientmem":       {},
 		"api/router":          {"api/clientmem", "fsm/command", "fsm/command/locks", "resp"}, // LOCK's handler logs LS.LOCK
-		"api/httpapi":         {"api/router", "fsm/command", "fsm/command/locks", "resp"},
-		"api/respapi":         {"api/router", "fsm/command", "resp"},
+		"api/httpapi":         {"api/router", "fsm/command", "fsm/command/locks", "resp", "internal/linger"},
+		"api/respapi":         {"api/router", "fsm/command", "resp", "internal/linger"},
 		"client":              {"resp"},
 		"jepsen":              {"client", "resp", "internal/mutant"},
-		"cmd/lockstep":        {"shard", "fsm/commandset", "api/httpapi", "api/respapi", "internal/accept"},
+		"cmd/lockstep":        {"shard", "fsm/commandset", "fsm/command/locks", "api/httpapi", "api/respapi", "internal/accept"},
 		"cmd/lockstep-jepsen": {"jepsen"},
 
 		"internal/bench/locks": {}, // a client like any other

@@ -20,7 +20,7 @@ const nameFenced = "fenced"
 // fencedSpec needs the table because its keys are those of the inner command.
 func fencedSpec(t *command.Table) *command.Spec {
 	return &command.Spec{
-		Name: nameFenced, Group: "lockstep", Arity: -4, Since: "0.2.0",
+		Name: nameFenced, Group: "lockstep", Arity: -4, Since: "0.1.0",
 		Flags: command.Write | command.MovableKeys, Inner: 3,
 		Summary: "Runs a command unless the shard of its keys has seen a newer fence of the lock; checked and applied in one step.",
 		Args:    []command.Arg{command.String("lock"), command.Integer("fence"), command.String("command"), command.Opt(command.Many(command.String("arg")).Line("argument ..."))},
@@ -31,9 +31,9 @@ func fencedSpec(t *command.Table) *command.Spec {
 			}
 			return sp.KeysOf(args[3:])
 		},
-		NeedsMemory: func(args command.Args) bool {
+		Holds: func(args command.Args) ([]*command.Spec, error) {
 			sp, _, err := checkFenced(t, args)
-			return err == nil && sp.Flags.Has(command.DenyOOM)
+			return []*command.Spec{sp}, err
 		},
 		Parse: func(args command.Args) (command.Op, error) {
 			sp, fence, err := checkFenced(t, args)
@@ -82,8 +82,8 @@ func (op *fencedOp) Run(ctx *command.Ctx) resp.Value {
 	if ctx.Locks == nil {
 		return resp.ErrorReply(command.ErrNoLocks)
 	}
-	if op.spec.Flags.Has(command.DenyOOM) && ctx.OutOfMemory() {
-		return resp.ErrorReply(command.ErrOOM)
+	if err := ctx.Growth(); err != nil && op.spec.Flags.Has(command.DenyOOM) {
+		return resp.ErrorReply(err)
 	}
 	inner, err := op.spec.Parse(op.inner)
 	if err != nil {

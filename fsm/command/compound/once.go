@@ -34,9 +34,9 @@ func onceSpec(t *command.Table) *command.Spec {
 			}
 			return sp.KeysOf(args[2:])
 		},
-		NeedsMemory: func(args command.Args) bool {
+		Holds: func(args command.Args) ([]*command.Spec, error) {
 			sp, err := checkOnce(t, args)
-			return err == nil && sp.Flags.Has(command.DenyOOM)
+			return []*command.Spec{sp}, err
 		},
 		Parse: func(args command.Args) (command.Op, error) {
 			sp, err := checkOnce(t, args)
@@ -75,7 +75,7 @@ type onceOp struct {
 }
 
 // Run remembers what the command answered, an error from its Run included. A
-// command that was refused before it ran (malformed, out of memory) leaves no
+// command that was refused before it ran (malformed, no memory, no room on disk) leaves no
 // record: the same id may be used for it again.
 func (op *onceOp) Run(ctx *command.Ctx) resp.Value {
 	if ctx.Once == nil {
@@ -94,8 +94,8 @@ func (op *onceOp) Run(ctx *command.Ctx) resp.Value {
 	case is != command.OnceNew:
 		return resp.ErrorReply(is.Err())
 	}
-	if op.spec.Flags.Has(command.DenyOOM) && ctx.OutOfMemory() {
-		return resp.ErrorReply(command.ErrOOM)
+	if err := ctx.Growth(); err != nil && op.spec.Flags.Has(command.DenyOOM) {
+		return resp.ErrorReply(err)
 	}
 	inner, err := op.spec.Parse(op.inner)
 	if err != nil {
@@ -115,7 +115,7 @@ func (op *onceOp) Run(ctx *command.Ctx) resp.Value {
 	return reply
 }
 
-// unrun tells the errors of a command that did nothing for want of memory.
+// unrun tells the errors of a command that did nothing for want of memory or disk.
 func unrun(reply resp.Value) bool {
 	if !reply.IsError() {
 		return false

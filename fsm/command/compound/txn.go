@@ -2,6 +2,7 @@ package compound
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,7 +23,7 @@ var errTxnReply = resp.ClassedError{Text: "ERR the replies of the transaction ar
 // txnSpec needs the table because its keys are those of the commands in it, too.
 func txnSpec(t *command.Table) *command.Spec {
 	return &command.Spec{
-		Name: "ls.txn", Group: "lockstep", Arity: -7, Since: "0.2.0",
+		Name: "ls.txn", Group: "lockstep", Arity: -7, Since: "0.1.0",
 		Flags: command.Write | command.MovableKeys | command.Composite,
 		Summary: "Runs the commands of THEN if all conditions hold, else those of ELSE, in one step; answers 1 or 0 and the replies. " +
 			"When a command fails, its error is the answer and nothing is applied.",
@@ -34,9 +35,12 @@ func txnSpec(t *command.Table) *command.Spec {
 			}
 			return op.keys()
 		},
-		NeedsMemory: func(args command.Args) bool {
+		Holds: func(args command.Args) ([]*command.Spec, error) {
 			op, err := parseTxn(t, args)
-			return err == nil && op.needsMemory()
+			if err != nil {
+				return nil, err
+			}
+			return op.specs(), nil
 		},
 		Parse: func(args command.Args) (command.Op, error) {
 			op, err := parseTxn(t, args)
@@ -247,10 +251,8 @@ func (op *txnOp) Run(ctx *command.Ctx) resp.Value {
 		}
 	}
 	branch := op.branches[succeeded]
-	for i := range branch {
-		if branch[i].spec.Flags.Has(command.DenyOOM) && ctx.OutOfMemory() {
-			return resp.ErrorReply(command.ErrOOM)
-		}
+	if err := ctx.Growth(); err != nil && slices.ContainsFunc(branch, txnCommand.grows) {
+		return resp.ErrorReply(err)
 	}
 	replies, refused := op.apply(ctx, branch)
 	if refused.IsError() {
@@ -259,17 +261,18 @@ func (op *txnOp) Run(ctx *command.Ctx) resp.Value {
 	return resp.Array(resp.Int(int64(succeeded)), resp.Array(replies...))
 }
 
-// needsMemory reports whether a command of either branch is refused when memory is short.
-func (op *txnOp) needsMemory() bool {
+// specs are those of the commands of both branches.
+func (op *txnOp) specs() []*command.Spec {
+	var specs []*command.Spec
 	for _, branch := range op.branches {
 		for i := range branch {
-			if branch[i].spec.Flags.Has(command.DenyOOM) {
-				return true
-			}
+			specs = append(specs, branch[i].spec)
 		}
 	}
-	return false
+	return specs
 }
+
+func (c txnCommand) grows() bool { return c.spec.Flags.Has(command.DenyOOM) }
 
 // apply runs the commands. An error, of a command or for want of room for the replies,
 // takes back what they did.

@@ -14,7 +14,7 @@ const (
 
 var specExpire = &command.Spec{
 	Name: "expire", Group: "generic", Arity: -3, Since: "1.0.0",
-	Flags: command.Write | command.Fast, ACL: []string{"keyspace"}, Keys: command.OneKey(command.RW | command.Update),
+	Flags: command.Write | command.Frees | command.Fast, ACL: []string{"keyspace"}, Keys: command.OneKey(command.RW | command.Update),
 	Summary: "Gives a key a lifetime in seconds; answers 1, or 0 when there is no key or the condition forbids it.",
 	Args:    expireOptions.After(command.Key("key"), command.Integer("seconds")),
 	Parse: func(args command.Args) (command.Op, error) {
@@ -24,7 +24,7 @@ var specExpire = &command.Spec{
 
 var specPExpire = &command.Spec{
 	Name: "pexpire", Group: "generic", Arity: -3, Since: "2.6.0",
-	Flags: command.Write | command.Fast, ACL: []string{"keyspace"}, Keys: command.OneKey(command.RW | command.Update),
+	Flags: command.Write | command.Frees | command.Fast, ACL: []string{"keyspace"}, Keys: command.OneKey(command.RW | command.Update),
 	Summary: "Gives a key a lifetime in milliseconds.",
 	Args:    expireOptions.After(command.Key("key"), command.Integer("milliseconds")),
 	Parse:   func(args command.Args) (command.Op, error) { return parseExpire("pexpire", args, 1, false) },
@@ -32,7 +32,7 @@ var specPExpire = &command.Spec{
 
 var specExpireAt = &command.Spec{
 	Name: "expireat", Group: "generic", Arity: -3, Since: "1.2.0",
-	Flags: command.Write | command.Fast, ACL: []string{"keyspace"}, Keys: command.OneKey(command.RW | command.Update),
+	Flags: command.Write | command.Frees | command.Fast, ACL: []string{"keyspace"}, Keys: command.OneKey(command.RW | command.Update),
 	Summary: "Lets a key expire at a Unix time in seconds.",
 	Args:    expireOptions.After(command.Key("key"), command.UnixTime("unix-time-seconds").As("unix-seconds")),
 	Parse: func(args command.Args) (command.Op, error) {
@@ -42,7 +42,7 @@ var specExpireAt = &command.Spec{
 
 var specPExpireAt = &command.Spec{
 	Name: "pexpireat", Group: "generic", Arity: -3, Since: "2.6.0",
-	Flags: command.Write | command.Fast, ACL: []string{"keyspace"}, Keys: command.OneKey(command.RW | command.Update),
+	Flags: command.Write | command.Frees | command.Fast, ACL: []string{"keyspace"}, Keys: command.OneKey(command.RW | command.Update),
 	Summary: "Lets a key expire at a Unix time in milliseconds.",
 	Args:    expireOptions.After(command.Key("key"), command.UnixTime("unix-time-milliseconds").As("unix-milliseconds")),
 	Parse:   func(args command.Args) (command.Op, error) { return parseExpire("pexpireat", args, 1, true) },

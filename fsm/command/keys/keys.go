@@ -27,7 +27,7 @@ var errNoKey = resp.ClassedError{Text: "ERR no such key", Class: resp.ClassNoKey
 
 var specDel = &command.Spec{
 	Name: "del", Group: "generic", Arity: -2, Since: "1.0.0",
-	Flags: command.Write, ACL: []string{"keyspace"},
+	Flags: command.Write | command.Frees, ACL: []string{"keyspace"},
 	Keys: command.AllKeys(command.RM | command.Delete), Split: 1, Merge: command.Sum,
 	Summary: "Deletes keys and answers how many there were.",
 	Args:    []command.Arg{command.Many(command.Key("key"))},
@@ -36,7 +36,7 @@ var specDel = &command.Spec{
 
 var specUnlink = &command.Spec{
 	Name: "unlink", Group: "generic", Arity: -2, Since: "4.0.0",
-	Flags: command.Write | command.Fast, ACL: []string{"keyspace"},
+	Flags: command.Write | command.Frees | command.Fast, ACL: []string{"keyspace"},
 	Keys: command.AllKeys(command.RM | command.Delete), Split: 1, Merge: command.Sum,
 	Summary: "The same as DEL: memory is reclaimed in the background either way.",
 	Args:    []command.Arg{command.Many(command.Key("key"))},

@@ -208,7 +208,7 @@ func (dbsizeOp) Run(ctx *command.Ctx) resp.Value {
 
 var specFlushAll = &command.Spec{
 	Name: "flushall", Group: "server", Arity: -1, Since: "1.0.0",
-	Flags: command.Write | command.AllShards, ACL: []string{"keyspace", "dangerous"}, Merge: command.FirstReply,
+	Flags: command.Write | command.Frees | command.AllShards, ACL: []string{"keyspace", "dangerous"}, Merge: command.FirstReply,
 	Summary: "Deletes all keys. ASYNC and SYNC are the same here: neither holds up other commands.",
 	Args:    []command.Arg{command.Opt(command.OneOf("async", command.Token("ASYNC"), command.Token("SYNC")))},
 	Parse:   parseFlush,
@@ -216,7 +216,7 @@ var specFlushAll = &command.Spec{
 
 var specFlushDB = &command.Spec{
 	Name: "flushdb", Group: "server", Arity: -1, Since: "1.0.0",
-	Flags: command.Write | command.AllShards, ACL: []string{"keyspace", "dangerous"}, Merge: command.FirstReply,
+	Flags: command.Write | command.Frees | command.AllShards, ACL: []string{"keyspace", "dangerous"}, Merge: command.FirstReply,
 	Summary: "The same as FLUSHALL: there is one database.",
 	Args:    []command.Arg{command.Opt(command.OneOf("async", command.Token("ASYNC"), command.Token("SYNC")))},
 	Parse:   parseFlush,

@@ -76,7 +76,7 @@ var nameCursor = &command.Cursor{
 }
 
 var specLSLocks = &command.Spec{
-	Name: "ls.locks", Group: "lockstep", Arity: -2, Since: "0.2.0",
+	Name: "ls.locks", Group: "lockstep", Arity: -2, Since: "0.1.0",
 	Flags: command.ReadOnly | command.OnLocks | command.AllShards | command.NoMulti | command.Walks, Cursor: nameCursor,
 	Summary: "Lists the locks that are held, by name, from a cursor on that begins with 0: answers the next cursor, 0 at the end, and of each lock " +
 		"name, owner, fence, remaining time, end (Unix milliseconds) and how many wait; at most COUNT locks, all of one state.",
@@ -137,7 +137,7 @@ func lookForDue(ctx *command.Ctx) {
 }
 
 var specLSLockCount = &command.Spec{
-	Name: "ls.lockcount", Group: "lockstep", Arity: -1, Since: "0.2.0",
+	Name: "ls.lockcount", Group: "lockstep", Arity: -1, Since: "0.1.0",
 	Flags: command.ReadOnly | command.OnLocks | command.AllShards | command.Fast, Merge: command.Sum,
 	Summary: "Answers how many locks are held, or those of them whose names have the prefix.",
 	Args:    []command.Arg{command.Opt(command.String("prefix"))},
@@ -164,8 +164,8 @@ func (op lsLockCountOp) Run(ctx *command.Ctx) resp.Value {
 
 // specLSLockBreak is logged for an operator. The log keeps who that was, and why.
 var specLSLockBreak = &command.Spec{
-	Name: nameLockBreak, Group: "lockstep", Arity: 5, Since: "0.2.0",
-	Flags: command.Write | command.OnLocks | command.SkipSlowlog | command.Internal,
+	Name: nameLockBreak, Group: "lockstep", Arity: 5, Since: "0.1.0",
+	Flags: command.Write | command.Frees | command.OnLocks | command.SkipSlowlog | command.Internal,
 	Keys:  command.OneKey(command.RW | command.Access | command.Update), PrintArgs: 4,
 	Summary: "Releases a lock whoever holds it, if fence is 0 or that of the grant, and answers owner, fence and waiters of the grant, or nil.",
 	Args:    []command.Arg{command.Key("name"), command.Integer("fence"), command.String("reason"), command.String("by")},

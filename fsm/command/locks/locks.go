@@ -31,7 +31,7 @@ const nameFenceFloor = "ls.fencefloor"
 // specLock is run by the router, which makes the token and waits: LS.LOCK and
 // LS.LOCKCANCEL are what it logs.
 var specLock = &command.Spec{
-	Name: "lock", Group: "lockstep", Arity: -3, Since: "0.2.0",
+	Name: "lock", Group: "lockstep", Arity: -3, Since: "0.1.0",
 	Flags:   command.Write | command.OnLocks | command.Connection | command.Blocking | command.NoMulti | command.NoScript | command.SkipSlowlog,
 	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Takes a lock for a time and answers its secret token and its fence, or nil when somebody else has it, and still has it after the wait.",
@@ -74,7 +74,7 @@ func lockError(err error) error {
 }
 
 var specLockRenew = &command.Spec{
-	Name: "lockrenew", Group: "lockstep", Arity: 4, Since: "0.2.0",
+	Name: "lockrenew", Group: "lockstep", Arity: 4, Since: "0.1.0",
 	Flags:   command.Write | command.OnLocks | command.SkipSlowlog | command.Fast,
 	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Lets the time of a held lock count from now on; answers 1, or 0 when the token does not hold it.",
@@ -83,7 +83,7 @@ var specLockRenew = &command.Spec{
 }
 
 var specLSLockRenew = &command.Spec{
-	Name: "ls.lockrenew", Group: "lockstep", Arity: 4, Since: "0.2.0",
+	Name: "ls.lockrenew", Group: "lockstep", Arity: 4, Since: "0.1.0",
 	Flags:   command.Write | command.OnLocks | command.SkipSlowlog | command.Fast,
 	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "LOCKRENEW that answers fence and end (Unix milliseconds), or nil.",
@@ -127,8 +127,8 @@ func (op lockRenewOp) Run(ctx *command.Ctx) resp.Value {
 func fenceReply(fence uint64) resp.Value { return resp.Int(int64(fence)) }
 
 var specUnlock = &command.Spec{
-	Name: "unlock", Group: "lockstep", Arity: 3, Since: "0.2.0",
-	Flags:   command.Write | command.OnLocks | command.SkipSlowlog | command.Fast,
+	Name: "unlock", Group: "lockstep", Arity: 3, Since: "0.1.0",
+	Flags:   command.Write | command.Frees | command.OnLocks | command.SkipSlowlog | command.Fast,
 	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Releases a lock and answers 1, or 0 when the token does not hold it.",
 	Args:    []command.Arg{command.Key("name"), command.String("token")},
@@ -147,7 +147,7 @@ func (op unlockOp) Run(ctx *command.Ctx) resp.Value {
 }
 
 var specLockInfo = &command.Spec{
-	Name: "lockinfo", Group: "lockstep", Arity: 2, Since: "0.2.0",
+	Name: "lockinfo", Group: "lockstep", Arity: 2, Since: "0.1.0",
 	Flags: command.ReadOnly | command.OnLocks | command.Fast, Keys: command.OneKey(command.RO | command.Access),
 	Summary: "Answers who holds a lock, its fence, its remaining time, and how many wait.",
 	Args:    []command.Arg{command.Key("name")},
@@ -191,7 +191,7 @@ const (
 )
 
 var specLSLock = &command.Spec{
-	Name: "ls.lock", Group: "lockstep", Arity: 8, Since: "0.2.0",
+	Name: "ls.lock", Group: "lockstep", Arity: 8, Since: "0.1.0",
 	Flags: command.Write | command.OnLocks | command.SkipSlowlog | command.Internal,
 	Keys:  command.OneKey(command.RW | command.Access | command.Update), PrintArgs: 4,
 	Summary: "What LOCK logs: answers status (0 held, 1 granted, 2 queued), fence, end (Unix milliseconds) and owner of the grant in force, and the request's token.",
@@ -251,8 +251,8 @@ func (op lsLockOp) Run(ctx *command.Ctx) resp.Value {
 }
 
 var specLSLockCancel = &command.Spec{
-	Name: "ls.lockcancel", Group: "lockstep", Arity: -3, Since: "0.2.0",
-	Flags:   command.Write | command.OnLocks | command.SkipSlowlog | command.Internal,
+	Name: "ls.lockcancel", Group: "lockstep", Arity: -3, Since: "0.1.0",
+	Flags:   command.Write | command.Frees | command.OnLocks | command.SkipSlowlog | command.Internal,
 	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Ends a wait for a lock, and forgets the idempotency id of the request that began it. A token that holds the lock by now keeps it, and fence and end are answered, unless RELEASE is given; else nil.",
 	Args:    []command.Arg{command.Key("name"), command.String("token"), command.Opt(command.OneOf("undo", command.Token("RELEASE"), command.String("id").After("FORGET")))},
@@ -296,8 +296,8 @@ func (op lsLockCancelOp) Run(ctx *command.Ctx) resp.Value {
 
 // specLSLockDrop is logged by a shard's leader when a node with waiters is gone.
 var specLSLockDrop = &command.Spec{
-	Name: "ls.lockdrop", Group: "lockstep", Arity: 3, Since: "0.2.0",
-	Flags:   command.Write | command.OnLocks | command.Internal,
+	Name: "ls.lockdrop", Group: "lockstep", Arity: 3, Since: "0.1.0",
+	Flags:   command.Write | command.Frees | command.OnLocks | command.Internal,
 	Summary: "Takes the waiters of a node's lives up to the given one out of all queues.",
 	Args:    []command.Arg{command.String("node"), command.Integer("boot")},
 	Parse: func(args command.Args) (command.Op, error) {
@@ -320,7 +320,7 @@ func (op lsLockDropOp) Run(ctx *command.Ctx) resp.Value {
 }
 
 var specLSFenceFloor = &command.Spec{
-	Name: nameFenceFloor, Group: "lockstep", Arity: 2, Since: "0.2.0",
+	Name: nameFenceFloor, Group: "lockstep", Arity: 2, Since: "0.1.0",
 	Flags:   command.Write | command.OnLocks | command.Internal,
 	Summary: "Makes all further fences higher than the given one. Restoring a backup does this.",
 	Args:    []command.Arg{command.Integer("fence")},

@@ -6,8 +6,8 @@ import (
 )
 
 var specDelIfEq = &command.Spec{
-	Name: "delifeq", Group: "lockstep", Arity: 3, Since: "0.2.0", // from Valkey 9
-	Flags: command.Write | command.Fast, ACL: []string{"string"},
+	Name: "delifeq", Group: "lockstep", Arity: 3, Since: "0.1.0", // from Valkey 9
+	Flags: command.Write | command.Frees | command.Fast, ACL: []string{"string"},
 	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Deletes a key if it holds the given string, and answers 1 or 0: how a lock made by SET NX is released.",
 	Args:    []command.Arg{command.Key("key"), command.String("value")},

@@ -63,7 +63,7 @@ func (op *getexOp) Run(ctx *command.Ctx) resp.Value {
 
 var specGetDel = &command.Spec{
 	Name: "getdel", Group: "string", Arity: 2, Since: "6.2.0",
-	Flags: command.Write | command.Fast, ACL: []string{"string"},
+	Flags: command.Write | command.Frees | command.Fast, ACL: []string{"string"},
 	Keys:    command.OneKey(command.RW | command.Access | command.Delete),
 	Summary: "Answers the string under a key and deletes the key.",
 	Args:    []command.Arg{command.Key("key")},

@@ -18,7 +18,7 @@ const (
 )
 
 var specLSScan = &command.Spec{
-	Name: "ls.scan", Group: "lockstep", Arity: -2, Since: "0.2.0",
+	Name: "ls.scan", Group: "lockstep", Arity: -2, Since: "0.1.0",
 	Flags: command.ReadOnly | command.AllShards | command.Walks, ACL: []string{"keyspace"}, Cursor: command.NumberCursor,
 	Summary: "SCAN that answers of each key its name, type, version, remaining lifetime (milliseconds, -1 for none) and, with VALUES, its value; " +
 		"at most COUNT keys, all of one state. A key that exists all the time is listed once.",

@@ -117,7 +117,7 @@ func (op lsGetOp) Run(ctx *command.Ctx) resp.Value {
 
 var specLSDel = &command.Spec{
 	Name: "ls.del", Group: "lockstep", Arity: -2, Since: "0.1.0",
-	Flags: command.Write | command.Fast, ACL: []string{"keyspace"},
+	Flags: command.Write | command.Frees | command.Fast, ACL: []string{"keyspace"},
 	Keys:    command.OneKey(command.RW | command.Access | command.Update),
 	Summary: "Deletes a key and answers 1, or 0 when there is none, or CONDITION when it has another version.",
 	Args:    delOptions.After(command.Key("key")),
