@@ -17,11 +17,12 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/internal/heapuse"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
-func newTestFSM() *FSM { return New(Options{Table: command.NewTable()}) }
+func newTestFSM() *FSM { return New(Options{Table: commandset.New()}) }
 
 // replica feeds entries to a state machine as Raft would.
 type replica struct {
@@ -229,7 +230,7 @@ func restored(t interface{ Fatal(...any) }, r *replica) *replica {
 	if err := z.writeWhole(&buf); err != nil {
 		t.Fatal(err)
 	}
-	f := New(Options{Table: command.NewTable(), OnUnsound: func(reason string) { t.Fatal(reason) }})
+	f := New(Options{Table: commandset.New(), OnUnsound: func(reason string) { t.Fatal(reason) }})
 	if err := f.RestoreFrom(&buf); err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +308,7 @@ func TestWaitReached(t *testing.T) {
 // TestEffectsAreNeverAheadOfTheIndex: a reader that sees an entry's effects finds
 // its index applied. A follower's read rests on it.
 func TestEffectsAreNeverAheadOfTheIndex(t *testing.T) {
-	r := &replica{f: New(Options{Table: command.NewTable(), Applied: func(time.Duration) { runtime.Gosched() }})}
+	r := &replica{f: New(Options{Table: commandset.New(), Applied: func(time.Duration) { runtime.Gosched() }})}
 	const entries = 3000
 	var wg sync.WaitGroup
 	for range 4 {

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/internal/heapuse"
 )
 
@@ -29,7 +30,7 @@ func fragmentsOf(b Batch) (all [][]byte) {
 
 // lending returns a replica to which units are lent as those of b.
 func lending(b Batch, units [][]byte) *replica {
-	return &replica{f: New(Options{Table: command.NewTable(), Lend: func(node string, boot, seq uint64) [][]byte {
+	return &replica{f: New(Options{Table: commandset.New(), Lend: func(node string, boot, seq uint64) [][]byte {
 		if node == b.Node && boot == b.Boot && seq == b.Seq {
 			return units
 		}

@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/fsm/lock"
 )
 
 // lockReplica is a replica that notes what it was told of locks.
 func lockReplica() (*replica, *[]string) {
 	var told []string
-	f := New(Options{Table: command.NewTable(), OnLocks: func(index uint64, events []lock.Event) {
+	f := New(Options{Table: commandset.New(), OnLocks: func(index uint64, events []lock.Event) {
 		if events == nil {
 			told = append(told, fmt.Sprintf("%d restored", index))
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 	"pgregory.net/rapid"
 
-	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -174,7 +174,7 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 // backup.
 func TestUnsoundDataAreNotWritten(t *testing.T) {
 	told := 0
-	f := New(Options{Table: command.NewTable(), OnUnsound: func(string) { told++ }})
+	f := New(Options{Table: commandset.New(), OnUnsound: func(string) { told++ }})
 	f.Apply(&raft.Log{Type: raft.LogCommand, Index: 1, Term: 1, Data: entryOf(1, batch("n1", 1, 1, 0, "SET key value"))})
 	f.store.Get([]byte("key")).Bytes()[0] ^= 1
 	if _, err := f.WriteState(io.Discard); !errors.Is(err, snapshot.ErrUnsound) {
@@ -188,7 +188,7 @@ func TestUnsoundDataAreNotWritten(t *testing.T) {
 // A state that is not verified is not written for a replica.
 func TestVerifyKeepsAStateBack(t *testing.T) {
 	no := errors.New("not now")
-	f := New(Options{Table: command.NewTable(), Verify: func(index uint64) error {
+	f := New(Options{Table: commandset.New(), Verify: func(index uint64) error {
 		if index != 5 {
 			t.Errorf("asked about index %d", index)
 		}
@@ -257,7 +257,7 @@ func TestRestoreComparesTheSum(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := 0
-	other := New(Options{Table: command.NewTable(), OnUnsound: func(string) { told++ }})
+	other := New(Options{Table: commandset.New(), OnUnsound: func(string) { told++ }})
 	if err := other.RestoreFrom(bytes.NewReader(state.Bytes())); err != nil || told != 1 {
 		t.Fatalf("%v, told %d times", err, told)
 	}
@@ -268,7 +268,7 @@ func TestRestoreComparesTheSum(t *testing.T) {
 
 func TestAuditsAreOfTheEntry(t *testing.T) {
 	var digests []uint64
-	f := New(Options{Table: command.NewTable(), OnAudit: func(index uint64, data *store.Snapshot) {
+	f := New(Options{Table: commandset.New(), OnAudit: func(index uint64, data *store.Snapshot) {
 		if index != 2 {
 			t.Errorf("audit of index %d", index)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/raft"
 	"pgregory.net/rapid"
 
-	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 )
 
 // An entry that cannot be read has no effect but its mark, also when only its last unit is bad,
@@ -25,7 +25,7 @@ func TestUnreadableEntryIsPassedOver(t *testing.T) {
 			bad = entryOf(50, batch("n1", 1, 2, 1, "SET k changed", "INCR n"), b)
 		}
 		var told []Refusal
-		one := &replica{f: New(Options{Table: command.NewTable(), OnRefused: func(r Refusal, err error) {
+		one := &replica{f: New(Options{Table: commandset.New(), OnRefused: func(r Refusal, err error) {
 			if err == nil {
 				t.Error("refused without a reason")
 			}

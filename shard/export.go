@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm"
-	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/store"
@@ -36,7 +36,7 @@ func ExportAOF(ctx context.Context, dataDir string, shard int, w io.Writer, logg
 	dir := groupDir(dataDir, uint32(shard))
 	var recorder snapshot.Recorder
 	machine := fsm.New(fsm.Options{
-		Table: command.NewTable(), Logger: logger, Store: store.Options{OnChange: recorder.OnChange},
+		Table: commandset.New(), Logger: logger, Store: store.Options{OnChange: recorder.OnChange},
 	})
 	log, err := raftlog.OpenReader(filepath.Join(dir, "log"))
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/transport"
@@ -100,7 +101,7 @@ func (c *cluster) options(id string) Options {
 	o := Options{
 		NodeID: id, ClusterName: "test", Shards: 1, DataDir: filepath.Join(c.dir, id), LogEngine: "wal",
 		HTTPAddr: "http-" + id, RESPAddr: "resp-" + id, Faults: c.faults[id],
-		Clock: clock.System(), Table: command.NewTable(),
+		Clock: clock.System(), Table: commandset.New(),
 		HeartbeatTimeout: 200 * time.Millisecond, ElectionTimeout: 200 * time.Millisecond,
 		MaxClockOffset: time.Second, SnapshotLogBytes: 64 << 20, MaxWaitingBytes: 64 << 20, LogCacheBytes: 16 << 20,
 		Logger:  slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})).With("node", id),

@@ -14,6 +14,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -36,7 +37,7 @@ func TestEveryProposalHappensOnce(t *testing.T) {
 		o := testOrigin()
 		var kicks atomic.Int64
 		o.kick = func() { kicks.Add(1) }
-		machine := fsm.New(fsm.Options{Table: command.NewTable()})
+		machine := fsm.New(fsm.Options{Table: commandset.New()})
 		index := uint64(0)
 		apply := func(b fsm.Batch) fsm.BatchResult {
 			index++

@@ -18,6 +18,7 @@ import (
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 )
 
 type fixture struct {
@@ -28,7 +29,7 @@ type fixture struct {
 
 func newFixture(t testing.TB, ro routertest.Options, cfg router.Config, o Options) fixture {
 	t.Helper()
-	table := command.NewTable()
+	table := commandset.New()
 	node := routertest.New(table, ro)
 	r, err := router.New(node, table, cfg)
 	if err != nil {

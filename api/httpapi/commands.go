@@ -138,7 +138,7 @@ func (a *api) wrapOnce(r *http.Request, cmds []command.Args, several bool, held 
 	}
 	for i, args := range cmds {
 		switch {
-		case strings.EqualFold(string(args[0]), "MULTI"):
+		case a.router.OpensTransaction(args):
 			return badRequest("bad_idempotency_key", "a transaction takes no Idempotency-Key")
 		case !a.router.IsWrite(args):
 			continue // a read does no harm when it runs again

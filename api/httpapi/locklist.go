@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -33,10 +34,10 @@ func lockListArgs(q map[string]string) (command.Args, error) {
 	if !paged {
 		cursor = "0"
 	}
-	if _, err := command.ParseLockCursor([]byte(cursor)); err != nil {
+	if !locks.ValidCursor([]byte(cursor)) {
 		return nil, badParameter("cursor", "one that an earlier page came with")
 	}
-	limit, err := pageLimit(q, command.MaxLocksListed)
+	limit, err := pageLimit(q, locks.MaxListed)
 	if err != nil {
 		return nil, err
 	}
@@ -82,8 +83,8 @@ func decodeForcedRelease(r *http.Request) (f forcedRelease, err error) {
 		return f, badParameter("force", "true, or left away for a release with the holder's token")
 	case len(f.name) == 0 || len(f.name) > lock.MaxNameBytes:
 		return f, badRequest("bad_lock_name", lock.ErrName.Error())
-	case !command.ValidReason(f.reason):
-		return f, badRequest("bad_reason", "a forced release needs a reason: one line of 1 to "+strconv.Itoa(command.MaxReasonBytes)+" bytes")
+	case !locks.ValidReason(f.reason):
+		return f, badRequest("bad_reason", "a forced release needs a reason: one line of 1 to "+strconv.Itoa(locks.MaxReasonBytes)+" bytes")
 	case r.ContentLength != 0:
 		return f, badRequest("unexpected_body", "a forced release takes no token and no body")
 	}

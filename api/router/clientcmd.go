@@ -62,7 +62,7 @@ func doClientID(_ *Router, _ context.Context, s *Session, _ command.Args) resp.V
 // doClientSetinfo takes what newer clients tell of themselves. CLIENT LIST of the
 // announced version has no place for it.
 func doClientSetinfo(_ *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
-	if !isWord(args[2], "lib-name") && !isWord(args[2], "lib-ver") {
+	if !command.IsWord(args[2], "LIB-NAME") && !command.IsWord(args[2], "LIB-VER") {
 		return resp.Err("ERR Unrecognized option '" + clip(args[2], 128) + "'")
 	}
 	if !validName(args[3]) {
@@ -73,11 +73,11 @@ func doClientSetinfo(_ *Router, _ context.Context, _ *Session, args command.Args
 
 func doClientReply(_ *Router, _ context.Context, s *Session, args command.Args) resp.Value {
 	switch {
-	case isWord(args[2], "ON"):
+	case command.IsWord(args[2], "ON"):
 		s.replies, s.muted = repliesOn, false
-	case isWord(args[2], "OFF"):
+	case command.IsWord(args[2], "OFF"):
 		s.replies, s.muted = repliesOff, true
-	case isWord(args[2], "SKIP"):
+	case command.IsWord(args[2], "SKIP"):
 		if s.replies != repliesOff {
 			s.replies = repliesSkipNext
 		}
@@ -107,7 +107,7 @@ func doClientNoTouch(_ *Router, _ context.Context, s *Session, args command.Args
 }
 
 func onOff(arg []byte) (on, ok bool) {
-	return isWord(arg, "ON"), isWord(arg, "ON") || isWord(arg, "OFF")
+	return command.IsWord(arg, "ON"), command.IsWord(arg, "ON") || command.IsWord(arg, "OFF")
 }
 
 func doClientInfo(r *Router, _ context.Context, s *Session, _ command.Args) resp.Value {
@@ -152,13 +152,13 @@ func (r *Router) describe(s *Session) string {
 func doClientList(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
 	keep := func(*Session) bool { return true }
 	switch {
-	case len(args) == 4 && isWord(args[2], "TYPE"):
+	case len(args) == 4 && command.IsWord(args[2], "TYPE"):
 		normal, ok := clientType(args[3])
 		if !ok {
 			return resp.Err("ERR Unknown client type '" + clip(args[3], 128) + "'")
 		}
 		keep = func(*Session) bool { return normal }
-	case len(args) > 3 && isWord(args[2], "ID"):
+	case len(args) > 3 && command.IsWord(args[2], "ID"):
 		wanted := make(map[int64]bool)
 		for _, a := range args[3:] {
 			id, err := strconv.ParseInt(string(a), 10, 64)
@@ -268,7 +268,7 @@ func (f *killFilter) add(word, arg []byte) (refuse resp.Value) {
 }
 
 func yesOrNo(arg []byte) (yes, ok bool) {
-	return isWord(arg, "YES"), isWord(arg, "YES") || isWord(arg, "NO")
+	return command.IsWord(arg, "YES"), command.IsWord(arg, "YES") || command.IsWord(arg, "NO")
 }
 
 // killSessions ends the sessions that f names. A client that kills itself gets

@@ -13,7 +13,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
-	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -91,7 +91,7 @@ func (p *peer) figures(id int64) map[string]int64 {
 }
 
 func TestClientListHasRealFigures(t *testing.T) {
-	addr := serve(t, routertest.New(command.NewTable(), routertest.Options{}), router.Config{})
+	addr := serve(t, routertest.New(commandset.New(), routertest.Options{}), router.Config{})
 	watcher, client := dialPeer(t, addr), dialPeer(t, addr)
 	_, own := fieldsOf(string(watcher.do("CLIENT INFO").Str))
 	if own["qbuf"] != "26" || own["argv-mem"] != "10" { // as Redis says of the same bytes

@@ -17,6 +17,7 @@ import (
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 )
 
 // halves is a cluster of four shards of which n1 leads the first two.
@@ -163,7 +164,7 @@ func TestHalfOfAFanOutIsInDoubt(t *testing.T) {
 			t.Errorf("%s answered %s", l, got)
 		}
 	}
-	for _, l := range []string{"DBSIZE", "MGET a b"} {
+	for _, l := range []string{"DBSIZE", "MGET a b", "EXISTS a b", "TOUCH a b"} {
 		if got := show(r.Do(context.Background(), s, cmd(l))); !strings.HasPrefix(got, "-CLUSTERDOWN ") {
 			t.Errorf("%s answered %s", l, got)
 		}
@@ -197,7 +198,7 @@ func serve(t *testing.T, node *routertest.Node, cfg router.Config) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := router.New(node, command.NewTable(), cfg)
+	r, err := router.New(node, commandset.New(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +219,7 @@ func serve(t *testing.T, node *routertest.Node, cfg router.Config) string {
 // startCluster serves all three nodes of a fake cluster of four shards.
 func startCluster(t *testing.T) (addrs []string) {
 	t.Helper()
-	n1 := routertest.New(command.NewTable(), routertest.Options{Shards: 4, Led: func(s int) string { return []string{"n1", "n2", "n3", "n1"}[s] }})
+	n1 := routertest.New(commandset.New(), routertest.Options{Shards: 4, Led: func(s int) string { return []string{"n1", "n2", "n3", "n1"}[s] }})
 	for _, n := range []*routertest.Node{n1, n1.Peer("n2"), n1.Peer("n3")} {
 		addr := serve(t, n, router.Config{})
 		addrs = append(addrs, addr)
@@ -295,10 +296,10 @@ func TestRedisCLI(t *testing.T) {
 	if got := cli("COMMAND", "DOCS", "get"); !strings.Contains(got, "summary") {
 		t.Errorf("COMMAND DOCS: %s", got)
 	}
-	if got := cli("help", "set"); !strings.Contains(got, "key value [NX | XX | IFEQ comparison-value]") {
+	if got := cli("help", "set"); !strings.Contains(got, "key value [NX|XX|IFEQ comparison-value] [GET] [EX seconds|PX milliseconds|") {
 		t.Errorf("help set, which is made from COMMAND DOCS: %s", got)
 	}
-	if got := cli("help", "config", "get"); !strings.Contains(got, "pattern [pattern ...]") {
+	if got := cli("help", "config", "get"); !strings.Contains(got, "parameter [parameter ...]") {
 		t.Errorf("help config get: %s", got)
 	}
 	if got := cli("--cluster", "info", addrs[0]); !strings.Contains(got, "4 keys in") {

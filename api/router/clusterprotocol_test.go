@@ -11,7 +11,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
-	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 )
 
 // TestClusterProtocol: what a client asks to find out what it speaks to agrees.
@@ -59,7 +59,7 @@ func TestClusterProtocol(t *testing.T) {
 			}
 		})
 	}
-	table := command.NewTable()
+	table := commandset.New()
 	if _, err := router.New(routertest.New(table, halves()), table, router.Config{Cluster: router.ClusterOff}); !errors.Is(err, router.ErrBadCluster) {
 		t.Errorf("several shards that redirect, shown as a plain Redis: %v", err)
 	}
@@ -72,7 +72,7 @@ func TestClusterProtocol(t *testing.T) {
 // client needs the cluster protocol.
 func TestUnshardedWithClients(t *testing.T) {
 	ctx := context.Background()
-	node := routertest.New(command.NewTable(), routertest.Options{})
+	node := routertest.New(commandset.New(), routertest.Options{})
 	plain := redis.NewClient(&redis.Options{Addr: serve(t, node, router.Config{})})
 	t.Cleanup(func() { _ = plain.Close() })
 	if err := plain.MSet(ctx, "a", 1, "b", 2, "c", 3).Err(); err != nil {
@@ -102,7 +102,7 @@ func TestUnshardedWithClients(t *testing.T) {
 // commands keep to one slot.
 func TestPlainClientOfSeveralShards(t *testing.T) {
 	ctx := context.Background()
-	node := routertest.New(command.NewTable(), halves())
+	node := routertest.New(commandset.New(), halves())
 	plain := redis.NewClient(&redis.Options{Addr: serve(t, node, router.Config{Cluster: router.ClusterOff, Redirect: router.RedirectForward})})
 	t.Cleanup(func() { _ = plain.Close() })
 	for _, key := range []string{"a", "b", "c", "d", "e", "f"} {

@@ -43,13 +43,13 @@ func describeSpec(sp *command.Spec) resp.Value {
 	for _, f := range sp.Flags.Names() {
 		flags = append(flags, resp.Simple(f))
 	}
-	for _, a := range sp.ACL {
+	for _, a := range sp.Categories() {
 		acl = append(acl, resp.Simple("@"+a))
 	}
 	for _, sub := range sp.Sub {
 		subs = append(subs, describeSpec(sub))
 	}
-	k := sp.Keys
+	k := sp.KeyRange()
 	return resp.Array(
 		resp.BulkString(sp.Name), resp.Int(int64(sp.Arity)), resp.Set(flags...),
 		resp.Int(int64(k.First)), resp.Int(int64(k.Last)), resp.Int(int64(k.Step)),
@@ -57,24 +57,15 @@ func describeSpec(sp *command.Spec) resp.Value {
 	)
 }
 
-// keySpecs describes the key positions in the form of Redis 7: one range, or one
-// key each where the keys are used in different ways.
+// keySpecs describes the key positions in the form of Redis 7.
 func keySpecs(sp *command.Spec) resp.Value {
-	k := sp.Keys
-	if k.First == 0 {
-		return resp.Array()
-	}
-	last := k.Last
-	if last > 0 {
-		last -= k.First // Redis counts it from the first key here
-	}
-	uses := sp.KeyUses()
-	if len(uses) > 1 {
-		last = 0
-	}
-	specs := make([]resp.Value, len(uses))
-	for i, use := range uses {
-		specs[i] = keySpec(use, k.First+i*k.Step, last, k.Step)
+	specs := make([]resp.Value, len(sp.Keys))
+	for i, k := range sp.Keys {
+		last := k.Last
+		if last > 0 {
+			last -= k.First // Redis counts it from the first key here
+		}
+		specs[i] = keySpec(k.Use.Names(), k.First, last, k.Step)
 	}
 	return resp.Array(specs...)
 }
@@ -118,8 +109,8 @@ func docsOf(sp *command.Spec) resp.Value {
 		resp.BulkString("since"), resp.BulkString(sp.Since),
 		resp.BulkString("group"), resp.BulkString(sp.Group),
 	}
-	if sp.Syntax != "" {
-		out = append(out, resp.BulkString("arguments"), docsArguments(sp.Syntax))
+	if len(sp.Args) > 0 {
+		out = append(out, resp.BulkString("arguments"), sp.Docs())
 	}
 	if len(sp.Sub) > 0 {
 		var subs []resp.Value
@@ -131,61 +122,18 @@ func docsOf(sp *command.Spec) resp.Value {
 	return resp.Map(out...)
 }
 
-// docsArguments turns a line of syntax into the arguments of COMMAND DOCS. A
-// group in brackets is one optional argument under its own text, which is how
-// redis-cli then shows it.
-func docsArguments(syntax string) resp.Value {
-	var out []resp.Value
-	for _, word := range topLevelWords(syntax) {
-		optional := strings.HasPrefix(word, "[")
-		text := strings.TrimSuffix(strings.TrimPrefix(word, "["), "]")
-		arg := []resp.Value{
-			resp.BulkString("name"), resp.BulkString(text),
-			resp.BulkString("type"), resp.BulkString("string"),
-			resp.BulkString("display_text"), resp.BulkString(text),
-		}
-		if optional {
-			arg = append(arg, resp.BulkString("flags"), resp.Array(resp.Simple("optional")))
-		}
-		out = append(out, resp.Map(arg...))
-	}
-	return resp.Array(out...)
-}
-
-// topLevelWords splits at spaces that are not within brackets.
-func topLevelWords(s string) []string {
-	var words []string
-	depth, start := 0, 0
-	for i := 0; i <= len(s); i++ {
-		if i == len(s) || s[i] == ' ' && depth == 0 {
-			if i > start {
-				words = append(words, s[start:i])
-			}
-			start = i + 1
-			continue
-		}
-		switch s[i] {
-		case '[':
-			depth++
-		case ']':
-			depth--
-		}
-	}
-	return words
-}
-
 func doCommandList(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
 	keep := func(*plan) bool { return true }
 	switch {
 	case len(args) == 2:
 		// Subcommands too, as in Redis.
-	case len(args) != 5 || !isWord(args[2], "FILTERBY"):
+	case len(args) != 5 || !command.IsWord(args[2], "FILTERBY"):
 		return errSyntax
-	case isWord(args[3], "MODULE"):
+	case command.IsWord(args[3], "MODULE"):
 		keep = func(*plan) bool { return false }
-	case isWord(args[3], "ACLCAT"):
-		keep = func(p *plan) bool { return slices.Contains(p.spec.ACL, strings.ToLower(string(args[4]))) }
-	case isWord(args[3], "PATTERN"):
+	case command.IsWord(args[3], "ACLCAT"):
+		keep = func(p *plan) bool { return slices.Contains(p.spec.Categories(), strings.ToLower(string(args[4]))) }
+	case command.IsWord(args[3], "PATTERN"):
 		keep = func(p *plan) bool {
 			ok, err := path.Match(strings.ToLower(string(args[4])), p.name)
 			return ok && err == nil
@@ -221,7 +169,7 @@ func doCommandGetkeysAndFlags(r *Router, _ context.Context, _ *Session, args com
 	}
 	out := make([]resp.Value, len(keys))
 	for i, k := range keys {
-		out[i] = resp.Array(resp.Bulk(k), flagSet(p.spec.KeyUse(args[2:], i)))
+		out[i] = resp.Array(resp.Bulk(k), flagSet(p.spec.KeyUse(args[2:], i).Names()))
 	}
 	return resp.Array(out...)
 }
@@ -230,9 +178,9 @@ func (r *Router) keysOf(args command.Args) (keys [][]byte, p *plan, refuse resp.
 	switch p = r.find(args); {
 	case p == nil:
 		return nil, nil, resp.Err("ERR Invalid command specified")
-	case p.spec.FindKeys == nil && p.spec.Keys.First == 0:
+	case !p.spec.HasKeys():
 		return nil, p, resp.Err("ERR The command has no key arguments")
-	case !p.arityOK(len(args)):
+	case !p.spec.ArityOK(len(args)):
 		return nil, p, resp.Err("ERR Invalid number of arguments specified for command")
 	}
 	keys, err := p.spec.KeysOf(args)

@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"strconv"
-	"strings"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
@@ -130,10 +129,10 @@ func parseHello(args command.Args) (h helloArgs, refuse resp.Value) {
 	h.proto = int(n)
 	for i := 2; i < len(args); i++ {
 		switch left := len(args) - i - 1; {
-		case isWord(args[i], "AUTH") && left >= 2:
+		case command.IsWord(args[i], "AUTH") && left >= 2:
 			h.auth = args[i+1 : i+3]
 			i += 2
-		case isWord(args[i], "SETNAME") && left >= 1:
+		case command.IsWord(args[i], "SETNAME") && left >= 1:
 			h.name, h.setName = string(args[i+1]), true
 			if refuse := refuseName(args[i+1]); refuse.IsError() {
 				return h, refuse
@@ -144,10 +143,6 @@ func parseHello(args command.Args) (h helloArgs, refuse resp.Value) {
 		}
 	}
 	return h, refuse
-}
-
-func isWord(arg []byte, word string) bool {
-	return len(arg) == len(word) && strings.EqualFold(string(arg), word)
 }
 
 // mode is redis_mode of INFO.

@@ -2,8 +2,6 @@ package router
 
 import (
 	"context"
-	"errors"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,40 +12,12 @@ import (
 	"github.com/lockstepkv/lockstep/store"
 )
 
-// The cursor of SCAN over several shards is the shard in the high bits and the
-// cursor within the shard below.
-const scanShardShift = 48
-
-// splitKind says how a multi-key command is cut into one command per shard.
-type splitKind uint8
-
-const (
-	splitNone splitKind = iota
-	splitKeys           // DEL k...: the sum of the parts
-	splitMGet           // MGET k...: the values in the order of the keys
-	splitMSet           // MSET k v ...: OK
-)
-
-func splitOf(name string) splitKind {
-	switch name {
-	case "del", "unlink", "exists", "touch":
-		return splitKeys
-	case "mget":
-		return splitMGet
-	case "mset":
-		return splitMSet
-	}
-	return splitNone
-}
-
 // part is what one shard does of a command that concerns several.
 type part struct {
+	command.Part
 	shard int
 	args  command.Args
-	keys  []int // splitMGet: where each value goes
-	reply resp.Value
 	info  command.ReadInfo
-	size  int // RANDOMKEY: keys of this shard
 }
 
 // fanOut runs a command on every shard that the client sees through this node:
@@ -61,14 +31,11 @@ func (r *Router) fanOut(ctx context.Context, s *Session, p *plan, args command.A
 		}
 	}
 	var v resp.Value
-	switch p.name {
-	case "scan", "ls.scan":
-		v = r.scan(ctx, s, p, parts, args)
-	case "ls.locks":
-		v = r.listLocks(ctx, s, p, parts, args)
-	default:
+	if p.spec.Cursor != nil {
+		v = r.walk(ctx, s, p, parts, args)
+	} else {
 		r.runParts(ctx, s, p, parts)
-		v = merge(p, parts)
+		v = merge(p, parts, len(args)-1)
 	}
 	r.observe(s, p, args, v, r.now().Sub(start))
 	return v
@@ -84,18 +51,17 @@ func (r *Router) spread(ctx context.Context, s *Session, p *plan, args command.A
 		v = errArity(p.name)
 	} else {
 		r.runParts(ctx, s, p, parts)
-		v = mergeSplit(p.split, parts, len(args)-1)
+		v = merge(p, parts, len(args)-1)
 	}
 	r.observe(s, p, args, v, r.now().Sub(start))
 	return v
 }
 
+// splitArgs is nil if a key lacks a word of its own.
 func (r *Router) splitArgs(p *plan, args command.Args) []part {
-	step := 1
-	if p.split == splitMSet {
-		if step = 2; len(args)%2 == 0 {
-			return nil
-		}
+	step := p.spec.Split
+	if (len(args)-1)%step != 0 {
+		return nil
 	}
 	var parts []part
 	byShard := make(map[int]int)
@@ -108,7 +74,7 @@ func (r *Router) splitArgs(p *plan, args command.Args) []part {
 			parts = append(parts, part{shard: shard, args: command.Args{args[0]}})
 		}
 		parts[n].args = append(parts[n].args, args[i:i+step]...)
-		parts[n].keys = append(parts[n].keys, i-1)
+		parts[n].Keys = append(parts[n].Keys, i-1)
 	}
 	return parts
 }
@@ -132,98 +98,37 @@ func (r *Router) runPart(ctx context.Context, s *Session, p *plan, pt *part) {
 	shard := r.shards[pt.shard]
 	if p.write {
 		var index uint64
-		pt.reply, index = r.proposeOne(ctx, shard, pt.args)
+		pt.Reply, index = r.proposeOne(ctx, shard, pt.args)
 		s.noteWrite(index)
 		return
 	}
 	op, err := p.spec.Parse(pt.args)
 	if err != nil {
-		pt.reply = readError(err)
+		pt.Reply = readError(err)
 		return
 	}
 	if pt.info, err = shard.Read(ctx, s.read, func(c *command.Ctx) {
 		c.BoundReplies, c.ReplyBytes = s.kind == KindHTTP, int(s.replyBytes.Load())
-		pt.reply = p.spec.Run(c, op)
-		pt.size = c.Store.Len()
+		pt.Reply = p.spec.Run(c, op)
+		pt.Size = c.Store.Len()
 	}); err != nil {
-		pt.reply = readError(err)
+		pt.Reply = readError(err)
 	}
 	if s.kind == KindHTTP {
-		s.replyBytes.Add(int64(command.ReplyCost(pt.reply)))
+		s.replyBytes.Add(int64(command.ReplyCost(pt.Reply)))
 	}
 }
 
-// merge joins the replies of an all-shards command.
-func merge(p *plan, parts []part) resp.Value {
+// merge joins the replies of the shards.
+func merge(p *plan, parts []part, keys int) resp.Value {
 	if v, failed := firstError(parts, p.write); failed {
 		return v
 	}
-	switch p.name {
-	case "dbsize", "ls.lockcount":
-		return sum(parts)
-	case "keys":
-		var all []resp.Value
-		for i := range parts {
-			all = append(all, parts[i].reply.Elems...)
-		}
-		return resp.Array(all...)
-	case "randomkey":
-		return pickRandom(parts)
-	}
-	if len(parts) == 0 {
-		return resp.OK
-	}
-	return parts[0].reply
-}
-
-// pickRandom picks one shard's key with a chance that grows with its size.
-func pickRandom(parts []part) resp.Value {
-	total := 0
+	replies := make([]command.Part, len(parts))
 	for i := range parts {
-		if !parts[i].reply.IsNil() {
-			total += max(parts[i].size, 1)
-		}
+		replies[i] = parts[i].Part
 	}
-	if total == 0 {
-		return resp.Nil
-	}
-	n := rand.IntN(total)
-	for i := range parts {
-		if parts[i].reply.IsNil() {
-			continue
-		}
-		if n -= max(parts[i].size, 1); n < 0 {
-			return parts[i].reply
-		}
-	}
-	return resp.Nil
-}
-
-func mergeSplit(kind splitKind, parts []part, n int) resp.Value {
-	if v, failed := firstError(parts, kind != splitMGet); failed {
-		return v
-	}
-	switch kind {
-	case splitKeys:
-		return sum(parts)
-	case splitMGet:
-		out := make([]resp.Value, n)
-		for _, pt := range parts {
-			for i, at := range pt.keys {
-				out[at] = pt.reply.Elems[i]
-			}
-		}
-		return resp.Array(out...)
-	}
-	return resp.OK
-}
-
-func sum(parts []part) resp.Value {
-	var n int64
-	for i := range parts {
-		n += parts[i].reply.Int
-	}
-	return resp.Int(n)
+	return p.spec.Merge(replies, keys)
 }
 
 // firstError returns the error that the whole command answers, if any part
@@ -233,7 +138,7 @@ func firstError(parts []part, write bool) (resp.Value, bool) {
 	var first resp.Value
 	failed := 0
 	for i := range parts {
-		if v := parts[i].reply; v.IsError() {
+		if v := parts[i].Reply; v.IsError() {
 			failed++
 			if first.Kind != resp.KindError || strings.HasPrefix(string(v.Str), "INDOUBT") {
 				first = v
@@ -250,55 +155,42 @@ func firstError(parts []part, write bool) (resp.Value, bool) {
 	return first, true
 }
 
-// scan runs one step of SCAN on the shard that the cursor names. parts are the
-// shards to visit, in order.
-func (r *Router) scan(ctx context.Context, s *Session, p *plan, parts []part, args command.Args) resp.Value {
-	cursor, err := strconv.ParseUint(string(args[1]), 10, 64)
+// walk runs one step of a walk over the shards, on the one that the cursor names. parts are
+// the shards to visit, in order.
+func (r *Router) walk(ctx context.Context, s *Session, p *plan, parts []part, args command.Args) resp.Value {
+	cursor := p.spec.Cursor
+	shard, inner, err := cursor.Read(args[1])
 	if err != nil {
-		return resp.Err("ERR invalid cursor")
+		return readError(err)
 	}
 	at := 0
-	for at < len(parts) && parts[at].shard < int(cursor>>scanShardShift) {
+	for at < len(parts) && parts[at].shard < shard {
 		at++
 	}
 	if at == len(parts) {
-		return scanReply(0, nil)
+		return resp.Array(resp.BulkString(command.StartCursor), resp.Array())
 	}
-	inner := cursor & (1<<scanShardShift - 1)
-	if parts[at].shard != int(cursor>>scanShardShift) {
-		inner = 0 // this node no longer leads the shard that the cursor names
+	if parts[at].shard != shard {
+		inner = []byte(command.StartCursor) // this node no longer leads the shard that the cursor names
 	}
-	one := append(command.Args{args[0], strconv.AppendUint(nil, inner, 10)}, args[2:]...)
-	pts := []part{{shard: parts[at].shard, args: one}}
-	r.runParts(ctx, s, p, pts)
-	v := pts[0].reply
+	one := []part{{shard: parts[at].shard, args: append(command.Args{args[0], inner}, args[2:]...)}}
+	r.runParts(ctx, s, p, one)
+	v := one[0].Reply
 	if v.IsError() {
 		return v
 	}
-	s.lastRead = pts[0].info
-	next, err := scanCursor(v)
+	s.lastRead = one[0].info
+	next := v.Elems[0].Str
 	switch {
-	case err != nil:
-		return resp.Err("ERR " + err.Error())
-	case next != 0:
-		next |= uint64(parts[at].shard) << scanShardShift
+	case string(next) != command.StartCursor:
+		next, err = cursor.Join(parts[at].shard, next)
 	case at+1 < len(parts):
-		next = uint64(parts[at+1].shard) << scanShardShift
+		next, err = cursor.Join(parts[at+1].shard, next)
 	}
-	return scanReply(next, v.Elems[1].Elems)
-}
-
-var errScanReply = errors.New("malformed reply of SCAN")
-
-func scanCursor(v resp.Value) (uint64, error) {
-	if v.Kind != resp.KindArray || len(v.Elems) != 2 {
-		return 0, errScanReply
+	if err != nil {
+		return readError(err)
 	}
-	return strconv.ParseUint(string(v.Elems[0].Str), 10, scanShardShift)
-}
-
-func scanReply(cursor uint64, keys []resp.Value) resp.Value {
-	return resp.Array(resp.Bulk(strconv.AppendUint(nil, cursor, 10)), resp.Array(keys...))
+	return resp.Array(resp.Bulk(next), v.Elems[1])
 }
 
 // observe counts one command that ran by itself.

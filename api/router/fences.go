@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -18,11 +19,11 @@ func (r *Router) RaiseFences(ctx context.Context, fence uint64) resp.Value {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.RequestTimeout)
 	defer cancel()
-	args := command.FenceFloor(strconv.AppendUint(nil, fence, 10))
+	args := locks.FenceFloor(strconv.AppendUint(nil, fence, 10))
 	parts := make([]part, len(r.shards))
 	var wg sync.WaitGroup
 	for i, sh := range r.shards {
-		wg.Go(func() { parts[i].reply, _ = r.proposeOne(ctx, sh, args) })
+		wg.Go(func() { parts[i].Reply, _ = r.proposeOne(ctx, sh, args) })
 	}
 	wg.Wait()
 	if v, failed := firstError(parts, true); failed {

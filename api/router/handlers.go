@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"strings"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
@@ -14,7 +13,10 @@ type handlerFunc func(*Router, context.Context, *Session, command.Args) resp.Val
 // Inline ones neither see nor change data, so they overtake what is before them
 // in a pipeline; alone ones change how replies are written.
 func handlers() map[string]handler {
-	hs := make(map[string]handler)
+	hs := map[string]handler{
+		"client|reply": {run: doClientReply, alone: true, replies: true},
+		"lock":         {run: doLock, once: doOnceLock},
+	}
 	inline := map[string]handlerFunc{
 		"multi": doMulti, "discard": doDiscard, "unwatch": doUnwatch,
 		"ping": doPing, "echo": doEcho, "select": doSelect, "auth": doAuth,
@@ -33,9 +35,9 @@ func handlers() map[string]handler {
 		"slowlog|get": doSlowlogGet, "slowlog|len": doSlowlogLen, "slowlog|reset": doSlowlogReset,
 		"latency|latest": doLatencyLatest, "latency|history": doLatencyHistory, "latency|reset": doLatencyReset,
 		"latency|doctor": doLatencyDoctor, "latency|histogram": doLatencyHistogram, "latency|graph": doLatencyGraph,
-		"lock": doLock, "cluster|countkeysinslot": doClusterCountKeysInSlot, "cluster|getkeysinslot": doClusterGetKeysInSlot,
+		"cluster|countkeysinslot": doClusterCountKeysInSlot, "cluster|getkeysinslot": doClusterGetKeysInSlot,
 	}
-	alone := map[string]handlerFunc{"hello": doHello, "reset": doReset, "quit": doQuit, "client|reply": doClientReply}
+	alone := map[string]handlerFunc{"hello": doHello, "reset": doReset, "quit": doQuit}
 	for name, f := range inline {
 		hs[name] = handler{run: f, inline: true}
 	}
@@ -45,25 +47,27 @@ func handlers() map[string]handler {
 	for name, f := range alone {
 		hs[name] = handler{run: f, alone: true}
 	}
-	for _, container := range []string{"client", "command", "config", "slowlog", "latency", "cluster"} {
-		hs[container+"|help"] = handler{run: helpOf(container), inline: true}
-	}
 	return hs
 }
 
-// withoutCluster replaces what runs CLUSTER by Redis's refusal. READONLY stays: it is
-// how a connection asks for reads of this node's memory.
-func withoutCluster(hs map[string]handler) {
-	refuse := func(*Router, context.Context, *Session, command.Args) resp.Value { return errNoCluster }
-	for name := range hs {
-		if strings.HasPrefix(name, "cluster|") {
-			hs[name] = handler{run: refuse, inline: true}
-		}
+// handlerOf returns what runs sp, a subcommand of container unless that is nil.
+func (r *Router) handlerOf(hs map[string]handler, sp, container *command.Spec) handler {
+	switch {
+	case sp.Flags.Has(command.ClusterOnly) && !r.cluster:
+		return handler{run: refuseCluster, inline: true}
+	case sp.Flags.Has(command.Connection | command.Help):
+		return helpOf(container)
 	}
+	return hs[sp.Name]
 }
 
-func helpOf(container string) handlerFunc {
-	return func(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
-		return r.plans[container].spec.Help()
-	}
+// refuseCluster is in place of what runs CLUSTER. READONLY is not refused: it is how a
+// connection asks for reads of this node's memory.
+func refuseCluster(*Router, context.Context, *Session, command.Args) resp.Value { return errNoCluster }
+
+// helpOf explains a container.
+func helpOf(container *command.Spec) handler {
+	return handler{inline: true, run: func(*Router, context.Context, *Session, command.Args) resp.Value {
+		return container.Help()
+	}}
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
-	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -54,7 +54,7 @@ var whileLoading = []struct{ line, want string }{
 // TestLoading: a node that starts refuses what needs data, as Redis does, and answers the
 // rest; then it answers everything.
 func TestLoading(t *testing.T) {
-	table := command.NewTable()
+	table := commandset.New()
 	r, err := router.New(routertest.New(table, routertest.Options{}), table, router.Config{Loading: true})
 	if err != nil {
 		t.Fatal(err)

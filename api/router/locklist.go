@@ -4,45 +4,9 @@ import (
 	"context"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/resp"
 )
-
-// listLocks runs LS.LOCKS on the shard that the cursor names. parts are the shards to
-// visit, in order.
-func (r *Router) listLocks(ctx context.Context, s *Session, p *plan, parts []part, args command.Args) resp.Value {
-	from, err := command.ParseLockCursor(args[1])
-	if err != nil {
-		return resp.Err(err.Error())
-	}
-	at := 0
-	for at < len(parts) && parts[at].shard < from.Shard {
-		at++
-	}
-	if at == len(parts) {
-		return resp.Array(resp.BulkString("0"), resp.Array())
-	}
-	if parts[at].shard != from.Shard {
-		from.After = "" // this node no longer leads the shard that the cursor names
-	}
-	one := append(command.Args{args[0], []byte(command.LockCursor{After: from.After}.String())}, args[2:]...)
-	pts := []part{{shard: parts[at].shard, args: one}}
-	r.runParts(ctx, s, p, pts)
-	v := pts[0].reply
-	if v.IsError() {
-		return v
-	}
-	s.lastRead = pts[0].info
-	next, err := command.ParseLockCursor(v.Elems[0].Str)
-	switch {
-	case err != nil:
-		return resp.Err(err.Error())
-	case next.After != "":
-		next.Shard = parts[at].shard
-	case at+1 < len(parts):
-		next.Shard = parts[at+1].shard
-	}
-	return resp.Array(resp.BulkString(next.String()), v.Elems[1])
-}
 
 // BreakLock releases a lock whoever holds it, or one grant of it if fence is not 0: for
 // an operator, who says why. once is an idempotency id or "". The reply is owner, fence
@@ -55,7 +19,7 @@ func (r *Router) BreakLock(ctx context.Context, s *Session, name []byte, fence u
 	if refused.Kind == resp.KindError {
 		return refused
 	}
-	args := command.LockBreak(name, fence, reason, s.addr)
+	args := locks.Break(name, fence, reason, s.addr)
 	if once != "" {
 		args = append(command.Args{[]byte("ONCE"), []byte(once)}, args...)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/api/waiting"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/fsm/wait"
 	"github.com/lockstepkv/lockstep/resp"
@@ -13,7 +14,7 @@ import (
 
 // doLock is LOCK.
 func doLock(r *Router, ctx context.Context, s *Session, args command.Args) resp.Value {
-	req, err := command.ParseLock(args)
+	req, err := locks.Parse(args)
 	if err != nil {
 		return resp.Err(err.Error())
 	}
@@ -26,7 +27,7 @@ func doOnceLock(r *Router, ctx context.Context, s *Session, args command.Args) r
 	if len(args) < 5 {
 		return errArity("lock")
 	}
-	req, err := command.ParseLock(args[2:])
+	req, err := locks.Parse(args[2:])
 	if err != nil {
 		return resp.Err(err.Error())
 	}
@@ -34,15 +35,6 @@ func doOnceLock(r *Router, ctx context.Context, s *Session, args command.Args) r
 		return resp.Err("ERR idempotency id must have 1 to 256 bytes")
 	}
 	return lockReply(r.Lock(ctx, s, req, string(args[1])))
-}
-
-// isOnceLock recognizes ONCE id LOCK ..., which waits like LOCK.
-func (r *Router) isOnceLock(p *plan, args command.Args) bool {
-	if p.name != "once" || len(args) < 3 {
-		return false
-	}
-	inner := lookup(r.plans, args[2])
-	return inner != nil && inner.name == "lock"
 }
 
 func lockReply(l waiting.LockResult) resp.Value {

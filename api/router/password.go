@@ -3,7 +3,6 @@ package router
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"slices"
 )
 
 // passwords are the hashes of what clients may show; none: nobody is asked.
@@ -53,10 +52,4 @@ func (r *Router) shownPassword() string {
 		return "(redacted)"
 	}
 	return ""
-}
-
-// secretParam: a parameter whose values Redis keeps out of its slow log. A client
-// may send one that is none of ours.
-func secretParam(name string) bool {
-	return slices.Contains([]string{paramRequirePass, "masterauth", "masteruser", "tls-key-file-pass", "tls-client-key-file-pass"}, name)
 }

@@ -75,7 +75,7 @@ func (s *Session) freeSpent() {
 
 // skipped ends CLIENT REPLY SKIP after the command that it silenced.
 func (s *Session) skipped(p *plan) {
-	if s.replies == repliesSkipNext && (p == nil || p.name != "client|reply") {
+	if s.replies == repliesSkipNext && (p == nil || !p.h.replies) {
 		s.replies = repliesOn
 	}
 }
@@ -83,7 +83,7 @@ func (s *Session) skipped(p *plan) {
 // step runs, queues or refuses one command.
 func (r *Router) step(ctx context.Context, s *Session, i int, p *plan, args command.Args, out []resp.Value) {
 	if v := r.check(s, p, args); v.Kind == resp.KindError {
-		if p != nil && p.name == nameExec {
+		if p != nil && p.has(command.RunsQueue) {
 			v = s.abortExec(v)
 		}
 		out[i] = r.reject(s, p, v)
@@ -94,13 +94,13 @@ func (r *Router) step(ctx context.Context, s *Session, i int, p *plan, args comm
 	switch {
 	case s.tx != nil && !flags.Has(command.NoQueue):
 		out[i] = r.queue(s, p, args)
-	case p.name == nameExec:
+	case flags.Has(command.RunsQueue):
 		r.exec(ctx, s, i, p, out)
-	case r.isOnceLock(p, args):
+	case r.onceHandler(p, args) != nil:
 		r.flush(ctx, s, out)
-		start := r.now()
-		out[i] = doOnceLock(r, ctx, s, args)
-		r.observe(s, r.plans["lock"], args, out[i], r.now().Sub(start))
+		start, inner := r.now(), r.onceHandler(p, args)
+		out[i] = inner.h.once(r, ctx, s, args)
+		r.observe(s, inner, args, out[i], r.now().Sub(start))
 	case p.h.run != nil:
 		if !p.h.inline {
 			r.flush(ctx, s, out)
@@ -113,19 +113,19 @@ func (r *Router) step(ctx context.Context, s *Session, i int, p *plan, args comm
 
 // check applies the rules that hold for every command, in Redis's order.
 func (r *Router) check(s *Session, p *plan, args command.Args) resp.Value {
-	if p == nil || !p.arityOK(len(args)) || !p.runnable {
+	if p == nil || !p.spec.ArityOK(len(args)) || !p.runnable {
 		if _, err := r.table.CheckClient(args); err != nil {
 			return resp.Err(err.Error())
 		}
 		return errUnsupported
 	}
-	if p.wraps {
+	if p.spec.Inner > 0 {
 		if _, err := r.table.CheckClient(args); err != nil {
 			return resp.Err(err.Error())
 		}
 	}
 	switch {
-	case !s.authed && !p.spec.Flags.Has(command.NoAuth):
+	case !s.authed && !p.has(command.NoAuth):
 		return errNoAuth
 	case s.tx != nil && p.spec.Flags.Has(command.NoMulti):
 		return errNotInTx
@@ -133,7 +133,7 @@ func (r *Router) check(s *Session, p *plan, args command.Args) resp.Value {
 		return errDraining
 	case r.loading.Load() && p.needsData(s):
 		return errLoading
-	case p.wraps && s.tx == nil && !r.isOnceLock(p, args):
+	case p.spec.Inner > 0 && s.tx == nil && r.onceHandler(p, args) == nil:
 		// What can never run needs no leader to be refused.
 		if err := r.table.CheckWrapped(args); err != nil {
 			return readError(err)
@@ -142,17 +142,30 @@ func (r *Router) check(s *Session, p *plan, args command.Args) resp.Value {
 	return resp.Value{}
 }
 
-// forData tells commands that see or change data from those that concern the connection
-// or the node.
-func (p *plan) forData() bool { return p.h.run == nil || p.name == "lock" || p.name == "watch" }
+// onceHandler returns the plan of the command within args if p runs it at most once and the
+// router has it run (ONCE id LOCK ...), which waits as it does alone; else nil.
+func (r *Router) onceHandler(p *plan, args command.Args) *plan {
+	if !p.has(command.Deduplicates) || len(args) <= p.spec.Inner {
+		return nil
+	}
+	inner := lookup(r.plans, args[p.spec.Inner])
+	if inner == nil || inner.h.once == nil {
+		return nil
+	}
+	return inner
+}
+
+// forData tells commands that see or change data, which have no handler or have keys, from
+// those that concern the connection or the node.
+func (p *plan) forData() bool { return p.h.run == nil || p.spec.HasKeys() }
 
 // needsData tells commands that a node cannot answer while it starts: as in Redis those
 // without the flag, PING too. EXEC needs no data to say that there is nothing to execute.
 func (p *plan) needsData(s *Session) bool {
-	if p.name == nameExec {
+	if p.has(command.RunsQueue) {
 		return s.tx != nil && !s.tx.dirty
 	}
-	return p.forData() || !p.spec.Flags.Has(command.Loading)
+	return p.forData() || !p.has(command.Loading)
 }
 
 // abortExec answers an EXEC that was refused: as in Redis the transaction is over

@@ -7,6 +7,7 @@ import (
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -32,7 +33,7 @@ func (s fullShard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, 
 
 // The replies to other clients cost a command a little time, not an error.
 func TestCommandWaitsForRoomForItsReply(t *testing.T) {
-	table := command.NewTable()
+	table := commandset.New()
 	node := &fullNode{Node: routertest.New(table, routertest.Options{}), refusals: 3}
 	r, err := router.New(node, table, router.Config{})
 	if err != nil {

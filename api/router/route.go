@@ -21,14 +21,14 @@ func (r *Router) route(s *Session, p *plan, args command.Args) target {
 	if !r.sharded {
 		return target{slot: -1, stale: s.readonly && !p.write && !r.node.IsLeader(0)}
 	}
-	if p.spec.Flags.Has(command.AllShards) {
+	if p.has(command.AllShards) {
 		return target{all: true, slot: -1}
 	}
 	slot, cross, err := slotOf(p.spec, args)
 	switch {
 	case err != nil:
 		return target{refuse: readError(err)}
-	case cross && s.forward && r.cfg.SpanShards && p.split != splitNone:
+	case cross && s.forward && r.cfg.SpanShards && p.spec.Split > 0:
 		return target{spans: true}
 	case cross:
 		return target{refuse: errCrossSlot}
@@ -83,14 +83,15 @@ func slotOf(sp *command.Spec, args command.Args) (slot int, cross bool, err erro
 		}
 		return slot, false, nil
 	}
-	if sp.Keys.First == 0 {
+	keys := sp.KeyRange()
+	if keys.First == 0 {
 		return -1, false, nil
 	}
-	last := sp.Keys.Last
+	last := keys.Last
 	if last < 0 {
 		last += len(args)
 	}
-	for i := sp.Keys.First; i <= last && i < len(args); i += max(sp.Keys.Step, 1) {
+	for i := keys.First; i <= last && i < len(args); i += max(keys.Step, 1) {
 		if otherSlot(&slot, args[i]) {
 			return slot, true, nil
 		}

@@ -19,10 +19,6 @@ import (
 	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
-// nameExec is the one transaction command that is not a handler: its reply
-// comes from a shard.
-const nameExec = "exec"
-
 // Router runs commands. It is safe for concurrent use; a Session is not.
 type Router struct {
 	node    Node
@@ -68,33 +64,30 @@ type plan struct {
 	name  string // lower case; "config|get" for a subcommand
 	h     handler
 	subs  map[string]*plan
-	split splitKind
 	write bool
-	isGet bool // counts hits and misses
-	wraps bool // ONCE, FENCED: another command is within
-	walks bool // looks at many keys or locks, under the shard's lock
 	stats *cmdStats
 
-	// runnable: a handler or a Parse exists. False for a bare container.
+	// runnable: a handler or a Parse exists, or it runs the queue, the reply to which
+	// comes from a shard. False for a bare container.
 	runnable bool
 }
 
-func (p *plan) arityOK(n int) bool {
-	if p.spec.Arity < 0 {
-		return n >= -p.spec.Arity
-	}
-	return n == p.spec.Arity
-}
+func (p *plan) has(f command.Flags) bool { return p.spec.Flags.Has(f) }
 
 // handler runs a command that concerns the connection or the server.
 type handler struct {
-	run func(r *Router, ctx context.Context, s *Session, args command.Args) resp.Value
+	run handlerFunc
 	// inline handlers neither see nor change data: they need not wait for the
 	// commands before them.
 	inline bool
 	// alone handlers change how replies are written. DoPipeline runs such a
 	// command in a call of its own.
 	alone bool
+	// replies: says which replies are sent, and counts as none of the commands for which
+	// it says so.
+	replies bool
+	// once runs the command within one that makes its retry safe; args are those of both.
+	once handlerFunc
 }
 
 // New returns a Router for node that speaks the commands of table.
@@ -140,18 +133,15 @@ func New(node Node, table *command.Table, cfg Config) (*Router, error) {
 
 func (r *Router) buildPlans(specs []*command.Spec) {
 	hs := handlers()
-	if !r.cluster {
-		withoutCluster(hs)
-	}
 	for _, sp := range specs {
-		p := newPlan(sp, hs)
+		p := newPlan(sp, r.handlerOf(hs, sp, nil))
 		r.plans[p.name] = p
 		r.all = append(r.all, p)
 		for _, sub := range sp.Sub {
 			if p.subs == nil {
 				p.subs = make(map[string]*plan)
 			}
-			child := newPlan(sub, hs)
+			child := newPlan(sub, r.handlerOf(hs, sub, sp))
 			p.subs[child.name[len(p.name)+1:]] = child
 			r.all = append(r.all, child)
 		}
@@ -159,17 +149,12 @@ func (r *Router) buildPlans(specs []*command.Spec) {
 	slices.SortFunc(r.all, func(a, b *plan) int { return strings.Compare(a.name, b.name) })
 }
 
-func newPlan(sp *command.Spec, hs map[string]handler) *plan {
-	name := sp.Name
+func newPlan(sp *command.Spec, h handler) *plan {
 	return &plan{
-		spec: sp, name: name, h: hs[name], stats: new(cmdStats),
-		write: sp.Flags.Has(command.Write), wraps: name == "once" || name == "fenced", walks: walks(name), split: splitOf(name),
-		runnable: sp.Parse != nil || hs[name].run != nil || name == nameExec,
+		spec: sp, name: sp.Name, h: h, stats: new(cmdStats),
+		write:    sp.Flags.Has(command.Write),
+		runnable: sp.Parse != nil || h.run != nil || sp.Flags.Has(command.RunsQueue),
 	}
-}
-
-func walks(name string) bool {
-	return name == "keys" || name == "scan" || name == "ls.scan" || name == "ls.locks"
 }
 
 // Drain refuses new requests for data from now on; those that have begun are answered.
@@ -273,9 +258,15 @@ func (r *Router) IsWrite(args command.Args) bool {
 	return p != nil && p.write
 }
 
+// OpensTransaction reports whether what comes after args is queued.
+func (r *Router) OpensTransaction(args command.Args) bool {
+	p := r.find(args)
+	return p != nil && p.has(command.OpensQueue)
+}
+
 // IsKeyWrite reports whether args is a command that ONCE can wrap: a write to
 // keys, other than ONCE itself.
 func (r *Router) IsKeyWrite(args command.Args) bool {
 	p := r.find(args)
-	return p != nil && p.write && p.name != "once" && (p.spec.Keys.First != 0 || p.spec.FindKeys != nil)
+	return p != nil && p.write && !p.has(command.Deduplicates) && p.spec.HasKeys()
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -84,7 +85,7 @@ func TestEveryCommandRuns(t *testing.T) {
 			}
 		}
 	}
-	walk(command.NewTable().Specs())
+	walk(commandset.New().Specs())
 }
 
 // TestWatchOfManyKeysIsNotQuadratic: a key that is watched already is not watched again.

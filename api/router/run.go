@@ -158,7 +158,7 @@ func (ru *run) reads(ctx context.Context, s *Session, from, to int) bool {
 // over keys or locks go alone, so that writers come between them.
 func (ru *run) together(from, to int) int {
 	for i := from; i < to; i++ {
-		if ru.items[i].p.walks {
+		if ru.items[i].p.has(command.Walks) {
 			return max(i, from+1)
 		}
 	}
@@ -283,7 +283,7 @@ func (it *item) grows(t *command.Table) bool {
 	if it.tx != nil {
 		return slices.ContainsFunc(it.tx.unit.Cmds, t.NeedsMemory)
 	}
-	return it.p.spec.Name != "once" && t.NeedsMemory(it.args)
+	return !it.p.has(command.Deduplicates) && t.NeedsMemory(it.args)
 }
 
 // frees reports whether it is taken also where nothing else is.
@@ -381,7 +381,7 @@ func (it *item) addTo(b *command.Batch, s *Session) {
 	switch {
 	case it.tx != nil:
 		b.AddMulti(it.tx.unit.Watches, it.tx.unit.Cmds)
-	case it.p.spec.Flags.Has(command.Owned):
+	case it.p.has(command.Owned):
 		b.AddOwned(s.owner(), it.args)
 	default:
 		b.Add(it.args)

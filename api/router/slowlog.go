@@ -3,9 +3,7 @@ package router
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -44,62 +42,13 @@ func (r *Router) slow(s *Session, p *plan, args command.Args, n int, elapsed tim
 		r.latency.add("command", r.now().Unix(), elapsed.Milliseconds())
 	}
 	if set.SlowlogLogSlowerThan < 0 || elapsed.Microseconds() < set.SlowlogLogSlowerThan ||
-		set.SlowlogMaxLen == 0 || r.secret(p, args) {
+		set.SlowlogMaxLen == 0 || p.spec.Flags.Has(command.SkipSlowlog) || r.table.IsSecret(args) {
 		return
 	}
-	args = redacted(p, args)
+	args = p.spec.Redacted(args)
 	e := slowEntry{at: r.now().Unix(), micros: elapsed.Microseconds(), args: slowArgs(args, n),
 		addr: s.addr, name: s.getName(), command: p.name}
 	r.slowlog.add(e, set.SlowlogMaxLen)
-}
-
-// secret reports whether a command has arguments that no log may show, also as
-// the command within another (ONCE id UNLOCK ..., FENCED lock fence LOCKRENEW ...).
-func (r *Router) secret(p *plan, args command.Args) bool {
-	for p != nil {
-		if p.spec.Flags.Has(command.SkipSlowlog) {
-			return true
-		}
-		switch {
-		case p.name == "once" && len(args) > 2:
-			args = args[2:]
-		case p.name == "fenced" && len(args) > 3:
-			args = args[3:]
-		case p.name == "ls.txn":
-			return slices.ContainsFunc(args[1:], func(a []byte) bool {
-				in := lookup(r.plans, a)
-				return in != nil && in.spec.Flags.Has(command.SkipSlowlog)
-			})
-		default:
-			return false
-		}
-		p = lookup(r.plans, args[0])
-	}
-	return false
-}
-
-// redacted is a command without the secrets that it may have, as Redis shows it.
-func redacted(p *plan, args command.Args) command.Args {
-	var hide func(i int) bool
-	switch p.name {
-	case "config|set":
-		hide = func(i int) bool {
-			return i%2 == 1 && i > 2 && secretParam(strings.ToLower(string(args[i-1])))
-		}
-	case "auth":
-		hide = func(i int) bool { return i > 0 }
-	case "hello":
-		hide = func(i int) bool { return i > 2 && (isWord(args[i-1], "AUTH") || i > 3 && isWord(args[i-2], "AUTH")) }
-	default:
-		return args
-	}
-	out := slices.Clone(args)
-	for i := range out {
-		if hide(i) {
-			out[i] = []byte("(redacted)")
-		}
-	}
-	return out
 }
 
 // slowArgs copies what the slow log shows of a command.

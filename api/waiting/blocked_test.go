@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/fsm/wait"
 	"github.com/lockstepkv/lockstep/resp"
@@ -46,7 +47,7 @@ func (s *fakeShard) Propose(_ context.Context, b command.Batch) ([]resp.Value, e
 		return []resp.Value{s.cancel}, s.silent
 	}
 	s.token = string(args[5])
-	return []resp.Value{resp.Array(resp.Int(command.LockQueued), resp.Int(1), resp.Int(1), resp.BulkString("other"), resp.BulkString(s.token))}, nil
+	return []resp.Value{resp.Array(resp.Int(locks.Queued), resp.Int(1), resp.Int(1), resp.BulkString("other"), resp.BulkString(s.token))}, nil
 }
 
 func (s *fakeShard) Read(_ context.Context, _ command.ReadOptions, fn func(*command.Ctx)) (command.ReadInfo, error) {

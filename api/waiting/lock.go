@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/fsm/wait"
 	"github.com/lockstepkv/lockstep/resp"
@@ -49,7 +50,7 @@ func (c *Clients) Lock(ctx context.Context, client Client, sh Shard, req lock.Re
 	l.expect(newToken())
 	defer l.unwatch()
 	status, result := l.ask(ctx, once)
-	if status != command.LockQueued {
+	if status != locks.Queued {
 		return result
 	}
 	if once != "" {
@@ -102,18 +103,18 @@ func (l *lockRequest) ask(ctx context.Context, once string) (status int64, resul
 		if once == "" { // else the client asks again, and finds its grant or its place
 			l.undo(late)
 		}
-		return command.LockHeld, LockResult{Err: v}
+		return locks.Held, LockResult{Err: v}
 	case v.Kind == resp.KindError:
-		return command.LockHeld, LockResult{Err: v}
+		return locks.Held, LockResult{Err: v}
 	case len(v.Elems) < 5:
-		return command.LockHeld, LockResult{Err: resp.Err("INDOUBT the shard's answer makes no sense")}
+		return locks.Held, LockResult{Err: resp.Err("INDOUBT the shard's answer makes no sense")}
 	}
 	if first := string(v.Elems[4].Str); first != q.Token { // that of the first try
 		l.expect(first)
 	}
 	g := lock.Grant{Fence: uint64(v.Elems[1].Int), ExpiresAt: v.Elems[2].Int}
 	status = v.Elems[0].Int
-	return status, LockResult{Got: status == command.LockGranted, Token: q.Token, Grant: g, Holder: string(v.Elems[3].Str)}
+	return status, LockResult{Got: status == locks.Granted, Token: q.Token, Grant: g, Holder: string(v.Elems[3].Str)}
 }
 
 func itoa(n int64) []byte { return strconv.AppendInt(nil, n, 10) }
@@ -174,7 +175,7 @@ func (l *lockRequest) again(ctx context.Context) (over bool) {
 		return l.ends(LockResult{})
 	}
 	status, result := l.ask(ctx, l.once)
-	if status == command.LockQueued {
+	if status == locks.Queued {
 		return false
 	}
 	return l.ends(result)

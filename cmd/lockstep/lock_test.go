@@ -13,13 +13,13 @@ import (
 	"github.com/lockstepkv/lockstep/api/httpapi"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
-	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 )
 
 // newLockServer serves the HTTP API of a fake cluster.
 func newLockServer(t testing.TB) http.Handler {
 	t.Helper()
-	table := command.NewTable()
+	table := commandset.New()
 	r, err := router.New(routertest.New(table, routertest.Options{}), table, router.Config{})
 	if err != nil {
 		t.Fatal(err)

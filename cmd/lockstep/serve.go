@@ -21,7 +21,7 @@ import (
 	"github.com/lockstepkv/lockstep/api/httpapi"
 	"github.com/lockstepkv/lockstep/api/respapi"
 	"github.com/lockstepkv/lockstep/api/router"
-	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/internal/accept"
 	"github.com/lockstepkv/lockstep/internal/bulk"
 	"github.com/lockstepkv/lockstep/resp"
@@ -168,7 +168,7 @@ func (s *server) shardOptions() shard.Options {
 		Version: version, Limits: c.limits(),
 		HTTPAddr: told.HTTP, RESPAddr: told.RESP, PeerAddr: told.Peer,
 		Listener: s.peerListener, PeerTLS: s.secrets.peerConfig(), PeerNames: c.Security.PeerNames, Secrets: s.secrets.peerSecretList(), Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
-		Table: command.NewTable(), Memory: memoryOf(s.settings()),
+		Table: commandset.New(), Memory: memoryOf(s.settings()),
 		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
 		OnceRetention: c.Requests.OnceRetention, OnceBytes: c.Requests.OnceBytes, MaxClockOffset: c.Raft.MaxClockOffset,
 		DiskStallTimeout: c.Raft.DiskStallTimeout, DiskReserve: c.Raft.DiskReserve, AuditInterval: c.Raft.AuditInterval, SnapshotLogBytes: c.Raft.SnapshotLogBytes, LogCacheBytes: c.Raft.LogCacheBytes,

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 )
 
 // COMMAND DOCS tells since when there is a command. For Lockstep's own that is a version of
@@ -36,7 +37,7 @@ func TestCommandsAreSinceAVersionThatExists(t *testing.T) {
 			check(sub)
 		}
 	}
-	for _, sp := range command.NewTable().Specs() {
+	for _, sp := range commandset.New().Specs() {
 		check(sp)
 	}
 	if own < 10 {

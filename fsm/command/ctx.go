@@ -75,7 +75,9 @@ type Ctx struct {
 
 	inMulti bool // a transaction runs
 
-	onceID []byte // the idempotency id under which a command runs, or nil
+	// OnceID is the idempotency id under which a command runs, or nil: the memory for
+	// ids must have room for the reply.
+	OnceID []byte
 
 	rng     *rand.Rand
 	rngSeed uint64
@@ -92,6 +94,19 @@ const (
 	OnceFull                       // it is new, and there is no memory to remember it
 	OnceShare                      // the same, for this owner
 )
+
+// Err is why a command does not run under an id, or nil.
+func (is OnceState) Err() error {
+	switch is {
+	case OnceForgotten:
+		return errOnceForgotten
+	case OnceFull:
+		return errOnceFull
+	case OnceShare:
+		return errOnceShare
+	}
+	return nil
+}
 
 // OnceTable holds the replies of commands that ran under an idempotency id.
 type OnceTable interface {
@@ -135,13 +150,14 @@ func (c *Ctx) Lookup(key []byte) *store.Entry {
 	return e
 }
 
-// read is Lookup for commands that count as hits and misses.
-func (c *Ctx) read(key []byte) *store.Entry { return c.count(c.Lookup(key)) }
+// Read is Lookup for commands that count as hits and misses.
+func (c *Ctx) Read(key []byte) *store.Entry { return c.Count(c.Lookup(key)) }
 
-// glance is read without counting as an access.
-func (c *Ctx) glance(key []byte) *store.Entry { return c.count(c.Peek(key)) }
+// Glance is Read without counting as an access.
+func (c *Ctx) Glance(key []byte) *store.Entry { return c.Count(c.Peek(key)) }
 
-func (c *Ctx) count(e *store.Entry) *store.Entry {
+// Count notes whether a read found e, nil for absent, and returns it.
+func (c *Ctx) Count(e *store.Entry) *store.Entry {
 	if e == nil {
 		c.Misses++
 	} else {
@@ -173,4 +189,20 @@ func (c *Ctx) Live(e *store.Entry) bool {
 		c.Due = true
 	}
 	return true
+}
+
+// ExpireAt gives e a time to expire, or deletes it when that has come.
+func (c *Ctx) ExpireAt(e *store.Entry, at int64) {
+	if at <= c.Now {
+		c.Store.Delete(e)
+		return
+	}
+	c.Store.SetExpireAt(e, at)
+}
+
+// Remove drops whatever is stored under key, live or not.
+func (c *Ctx) Remove(key []byte) {
+	if e := c.Store.Get(key); e != nil {
+		c.Store.Delete(e)
+	}
 }

@@ -1,4 +1,5 @@
-// Package command is the command table of Lockstep.
+// Package command is the kernel of the command table: what a command is. The commands
+// are in the packages below, and package commandset lists them.
 //
 // One Spec literal per command drives everything: dispatch, arity, COMMAND and
 // COMMAND DOCS, ACL categories, key positions and slot routing, propose or read,
@@ -8,7 +9,7 @@
 // same replies.
 //
 // Commands that concern a connection or a server (PING, HELLO, INFO, CONFIG,
-// MULTI, ...) have a Spec here, so that the table is the whole truth about what
+// MULTI, ...) have a Spec too, so that the table is the whole truth about what
 // Lockstep speaks, but no Parse: the router runs them.
 //
 // Guarantees:

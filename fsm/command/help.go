@@ -13,8 +13,8 @@ func (sp *Spec) Help() resp.Value {
 	lines := []resp.Value{resp.Simple(name + " <subcommand> [argument ...], where the subcommand is one of:")}
 	for _, sub := range sp.Sub {
 		line := strings.ToUpper(sub.Name[len(sp.Name)+1:])
-		if sub.Syntax != "" {
-			line += " " + sub.Syntax
+		if syntax := sub.Syntax(); syntax != "" {
+			line += " " + syntax
 		}
 		lines = append(lines, resp.Simple(line), resp.Simple("    "+sub.Summary))
 	}

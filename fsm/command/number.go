@@ -5,26 +5,24 @@ import (
 	"strconv"
 
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/store"
 )
 
 // maxStringBytes is Redis's proto-max-bulk-len: no string grows longer, whatever
 // the entry's limit is.
 const maxStringBytes = 512 << 20
 
-// maxValueBytes is how long a value may become.
-func (c *Ctx) maxValueBytes() int64 {
+// MaxValueBytes is how long a value may become.
+func (c *Ctx) MaxValueBytes() int64 {
 	if c.ValueLimit > 0 && c.ValueLimit < maxStringBytes {
 		return c.ValueLimit
 	}
 	return maxStringBytes
 }
 
-// maxSharedInt bounds the small integers that Redis keeps shared objects of.
-const maxSharedInt = 10000
-
-// parseInt reads a decimal 64 bit integer in its one canonical form: no plus
+// ParseInt reads a decimal 64 bit integer in its one canonical form: no plus
 // sign, no leading zero, no "-0", no spaces.
-func parseInt(b []byte) (int64, bool) {
+func ParseInt(b []byte) (int64, bool) {
 	if len(b) == 0 || len(b) > 20 {
 		return 0, false
 	}
@@ -53,11 +51,11 @@ func parseInt(b []byte) (int64, bool) {
 	return 0, false
 }
 
-// intArg is parseInt for an argument.
-func intArg(b []byte) (int64, error) {
-	n, ok := parseInt(b)
+// IntArg is ParseInt for an argument.
+func IntArg(b []byte) (int64, error) {
+	n, ok := ParseInt(b)
 	if !ok {
-		return 0, errNotInteger
+		return 0, ErrNotInteger
 	}
 	return n, nil
 }
@@ -67,17 +65,16 @@ func addOverflows(a, b int64) bool {
 	return b > 0 && a > math.MaxInt64-b || b < 0 && a < math.MinInt64-b
 }
 
-func intBytes(buf []byte, n int64) []byte { return strconv.AppendInt(buf[:0], n, 10) }
-
-func boolReply(b bool) resp.Value {
+// BoolReply is 1 or 0.
+func BoolReply(b bool) resp.Value {
 	if b {
 		return resp.One
 	}
 	return resp.Zero
 }
 
-// isWord reports whether b is word (upper case) in any case.
-func isWord(b []byte, word string) bool {
+// IsWord reports whether b is word (upper case) in any case.
+func IsWord(b []byte, word string) bool {
 	if len(b) != len(word) {
 		return false
 	}
@@ -90,4 +87,23 @@ func isWord(b []byte, word string) bool {
 		}
 	}
 	return true
+}
+
+// Increment adds by to the integer under key, 0 if there is none; the key keeps its
+// lifetime.
+func (c *Ctx) Increment(key []byte, by int64) (int64, *store.Entry, error) {
+	var n, at int64
+	if e := c.Lookup(key); e != nil {
+		var ok bool
+		if n, ok = ParseInt(e.Bytes()); !ok {
+			return 0, nil, OfValue(ErrNotInteger)
+		}
+		at = e.ExpireAt()
+	}
+	if addOverflows(n, by) {
+		return 0, nil, OfValue(errOverflow)
+	}
+	n += by
+	var buf [20]byte
+	return n, c.Store.Put(key, strconv.AppendInt(buf[:0], n, 10), at, false), nil
 }

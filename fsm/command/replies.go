@@ -14,14 +14,14 @@ const (
 	// smallReplies is up to which sum of other replies a single value is answered
 	// whatever its length: what a client may store, it may also get back.
 	smallReplies = 1 << 20
-	// valueBytes is what a resp.Value takes besides its string.
-	valueBytes = 64
+	// ValueBytes is what a resp.Value takes besides its string.
+	ValueBytes = 64
 )
 
 // What becomes of a command in the log whose reply would be too large. It was not
 // run in any of these cases.
 var (
-	replyTooLarge = resp.Err("ERR reply too large: together with those of the same transaction or request it may take 32 MiB; " +
+	ReplyTooLarge = resp.Err("ERR reply too large: together with those of the same transaction or request it may take 32 MiB; " +
 		"this command was not run")
 	execTooLarge = resp.Err("EXECABORT Transaction discarded because of: its replies would take more than 32 MiB")
 	repliesFull  = resp.Err(codeRepliesFull + "there is no room for this one beside others, the command was not run")
@@ -35,15 +35,9 @@ func RepliesFull(v resp.Value) bool {
 	return v.Kind == resp.KindError && strings.HasPrefix(string(v.Str), codeRepliesFull)
 }
 
-// sizer is an Op whose reply has values from the store in it. replySize tells from
-// the state before Run how long they are together, and how many there are.
-type sizer interface {
-	replySize(ctx *Ctx) (bytes, values int)
-}
-
 // ReplyCost returns what v takes in memory.
 func ReplyCost(v resp.Value) int {
-	n := valueBytes + len(v.Str)
+	n := ValueBytes + len(v.Str)
 	for i := range v.Elems {
 		n += ReplyCost(v.Elems[i])
 	}
@@ -53,8 +47,8 @@ func ReplyCost(v resp.Value) int {
 // bounded reports whether replies are held to a bound.
 func (c *Ctx) bounded() bool { return c.InLog || c.BoundReplies }
 
-// replyRoom is how many bytes a reply may have that is made piece by piece.
-func (c *Ctx) replyRoom() int {
+// ReplyRoom is how many bytes a reply may have that is made piece by piece.
+func (c *Ctx) ReplyRoom() int {
 	if !c.bounded() {
 		return math.MaxInt
 	}
@@ -67,35 +61,36 @@ func fits(held, bytes, values int) bool {
 	return held+bytes <= MaxReplyBytes || values == 1 && held <= smallReplies
 }
 
-// refused returns the error that op answers instead of running, or false. Whether
+// Refused returns the error that op answers instead of running, or false. Whether
 // the error is for good depends on what would happen if op came alone.
-func (c *Ctx) refused(op Op) (resp.Value, bool) {
-	s, ok := op.(sizer)
+func (c *Ctx) Refused(op Op) (resp.Value, bool) {
+	s, ok := op.(Sizer)
 	if !ok || !c.bounded() {
 		return resp.Value{}, false
 	}
-	bytes, values := s.replySize(c)
-	return c.refusal(bytes, values)
+	bytes, values := s.ReplySize(c)
+	return c.Refusal(bytes, values)
 }
 
-func (c *Ctx) refusal(bytes, values int) (resp.Value, bool) {
-	if c.onceID != nil && bytes > 0 {
-		if err := onceError(c.Once.Room(c.onceID, c.Owner, bytes)); err != nil {
-			return errorReply(err), true
+// Refusal is Refused for a reply of so many bytes in so many values.
+func (c *Ctx) Refusal(bytes, values int) (resp.Value, bool) {
+	if c.OnceID != nil && bytes > 0 {
+		if err := c.Once.Room(c.OnceID, c.Owner, bytes).Err(); err != nil {
+			return resp.ErrorReply(err), true
 		}
 	}
 	switch {
 	case bytes == 0 || fits(c.ReplyBytes, bytes, values):
 		return resp.Value{}, false
 	case c.inMulti || !fits(0, bytes, values):
-		return replyTooLarge, true
+		return ReplyTooLarge, true
 	}
 	return repliesFull, true
 }
 
-// valuesIn is 1 if replies that cost so much are one value, of any length, and little beside
+// ValuesIn is 1 if replies that cost so much are one value, of any length, and little beside
 // it; otherwise 2, which stands for several.
-func valuesIn(cost int, replies []resp.Value) int {
+func ValuesIn(cost int, replies []resp.Value) int {
 	if cost-longest(replies) <= smallReplies {
 		return 1
 	}
@@ -117,10 +112,10 @@ func (c *Ctx) charge(sp *Spec, op Op, reply resp.Value) resp.Value {
 		return reply
 	}
 	cost := ReplyCost(reply)
-	if _, told := op.(sizer); !told && sp.Flags.Has(ReadOnly) {
-		values := valuesIn(cost, []resp.Value{reply})
+	if _, told := op.(Sizer); !told && sp.Flags.Has(ReadOnly) {
+		values := ValuesIn(cost, []resp.Value{reply})
 		if len(reply.Elems)+len(reply.Str) > 0 {
-			if v, no := c.refusal(cost, values); no {
+			if v, no := c.Refusal(cost, values); no {
 				return v
 			}
 		}
@@ -129,7 +124,7 @@ func (c *Ctx) charge(sp *Spec, op Op, reply resp.Value) resp.Value {
 	return reply
 }
 
-// refusedUnit is refused for all commands of a transaction, by the state before any
+// refusedUnit is Refused for all commands of a transaction, by the state before any
 // of them ran. What they do to each other's replies is not known then; each is
 // asked once more when its turn comes.
 func (c *Ctx) refusedUnit(ops []Op) (resp.Value, bool) {
@@ -139,11 +134,11 @@ func (c *Ctx) refusedUnit(ops []Op) (resp.Value, bool) {
 	total, count := 0, 0
 	beside, alone := true, true
 	for _, op := range ops {
-		s, ok := op.(sizer)
+		s, ok := op.(Sizer)
 		if !ok {
 			continue
 		}
-		bytes, values := s.replySize(c)
+		bytes, values := s.ReplySize(c)
 		if bytes == 0 {
 			continue
 		}
@@ -160,51 +155,10 @@ func (c *Ctx) refusedUnit(ops []Op) (resp.Value, bool) {
 	return resp.Value{}, false
 }
 
-// valueSize is replySize for the value of one key.
-func (c *Ctx) valueSize(key []byte) (bytes, values int) {
+// ValueSize is ReplySize for the value of one key.
+func (c *Ctx) ValueSize(key []byte) (bytes, values int) {
 	if e := c.Peek(key); e != nil {
-		return valueBytes + len(e.Bytes()), 1
+		return ValueBytes + len(e.Bytes()), 1
 	}
 	return 0, 1
-}
-
-func (op getOp) replySize(ctx *Ctx) (bytes, values int)    { return ctx.valueSize(op.key) }
-func (op *getexOp) replySize(ctx *Ctx) (bytes, values int) { return ctx.valueSize(op.key) }
-func (op getdelOp) replySize(ctx *Ctx) (bytes, values int) { return ctx.valueSize(op.key) }
-func (op lsGetOp) replySize(ctx *Ctx) (bytes, values int)  { return ctx.valueSize(op.key) }
-
-func (op *setOp) replySize(ctx *Ctx) (bytes, values int) {
-	if !op.get {
-		return 0, 0
-	}
-	return ctx.valueSize(op.key)
-}
-
-// replySize counts absent keys too: a null takes as much as what holds a value.
-func (op mgetOp) replySize(ctx *Ctx) (bytes, values int) {
-	for _, k := range op.keys {
-		n, _ := ctx.valueSize(k)
-		bytes += max(n, valueBytes)
-	}
-	return bytes, len(op.keys)
-}
-
-func (op getrangeOp) replySize(ctx *Ctx) (bytes, values int) {
-	e := ctx.Peek(op.key)
-	if e == nil {
-		return 0, 1
-	}
-	from, to := op.within(len(e.Bytes()))
-	return valueBytes + to - from, 1
-}
-
-func (op *fencedOp) replySize(ctx *Ctx) (bytes, values int) {
-	inner, err := op.spec.Parse(op.inner)
-	if err != nil {
-		return 0, 0
-	}
-	if s, ok := inner.(sizer); ok {
-		return s.replySize(ctx)
-	}
-	return 0, 0
 }

@@ -12,18 +12,15 @@ type Table struct {
 	specs  []*Spec                    // without internal ones
 }
 
-// NewTable returns the table of all commands.
-func NewTable() *Table {
+// NewTable returns the table of the commands of all groups, in their order. Whoever wants
+// those of Lockstep asks package commandset.
+func NewTable(groups ...Group) *Table {
 	t := &Table{
 		byName: make(map[string]*Spec),
 		subs:   make(map[*Spec]map[string]*Spec),
 	}
-	for _, group := range [][]*Spec{
-		stringSpecs(), genericSpecs(), expirySpecs(), inspectSpecs(),
-		connectionSpecs(), serverSpecs(), clusterSpecs(), transactionSpecs(),
-		ownSpecs(), lockSpecs(), {onceSpec(t), fencedSpec(t), txnSpec(t)},
-	} {
-		for _, sp := range group {
+	for _, group := range groups {
+		for _, sp := range group(t) {
 			t.byName[sp.Name] = sp
 			if !sp.Flags.Has(Internal) {
 				t.specs = append(t.specs, sp)
@@ -81,59 +78,19 @@ func lower(buf, name []byte) []byte {
 // number. The error is a resp.Error in Redis's words.
 func (t *Table) Check(args Args) (*Spec, error) {
 	if len(args) == 0 {
-		return nil, errEmptyCommand
+		return nil, ErrEmptyCommand
 	}
-	sp := t.Lookup(args[0])
+	sp := t.find(args)
 	if sp == nil {
+		if container := t.Lookup(args[0]); container != nil {
+			return nil, unknownSubcommand(container, args[1])
+		}
 		return nil, unknownCommand(args)
 	}
-	if len(sp.Sub) > 0 && len(args) > 1 {
-		sub := t.LookupSub(sp, args[1])
-		if sub == nil {
-			return nil, unknownSubcommand(sp, args[1])
-		}
-		sp = sub
-	}
-	if !sp.arityOK(len(args)) {
-		return nil, sp.errArity()
+	if !sp.ArityOK(len(args)) {
+		return nil, ErrArity(sp.Name)
 	}
 	return sp, nil
-}
-
-func (sp *Spec) arityOK(n int) bool {
-	if sp.Arity < 0 {
-		return n >= -sp.Arity
-	}
-	return n == sp.Arity
-}
-
-// IsData reports whether sp works on a shard's store: it may be part of a unit.
-func (sp *Spec) IsData() bool {
-	return sp.Parse != nil && sp.Flags&(Write|ReadOnly) != 0
-}
-
-// KeysOf returns the keys among args, which passed Check. The result shares args.
-func (sp *Spec) KeysOf(args Args) ([][]byte, error) {
-	if sp.FindKeys != nil {
-		return sp.FindKeys(args)
-	}
-	k := sp.Keys
-	if k.First <= 0 || k.First >= len(args) {
-		return nil, nil
-	}
-	last := k.Last
-	if last < 0 {
-		last += len(args)
-	}
-	last = min(last, len(args)-1)
-	if k.Step <= 1 || k.First == last {
-		return args[k.First : max(last, k.First-1)+1], nil
-	}
-	keys := make([][]byte, 0, (last-k.First)/k.Step+1)
-	for i := k.First; i <= last; i += k.Step {
-		keys = append(keys, args[i])
-	}
-	return keys, nil
 }
 
 // VersionOf returns e's version, 0 for an absent entry.
@@ -144,25 +101,34 @@ func VersionOf(e *store.Entry) uint64 {
 	return e.Version()
 }
 
+// find returns the command, or the subcommand, that args call, or nil.
+func (t *Table) find(args Args) *Spec {
+	sp := t.Lookup(args[0])
+	if sp != nil && len(sp.Sub) > 0 && len(args) > 1 {
+		return t.LookupSub(sp, args[1])
+	}
+	return sp
+}
+
 // Exec runs one command against ctx: lookup, arity, memory limit, Parse, Run.
 // Every failure is a reply; it never depends on anything but ctx and args.
 func (t *Table) Exec(ctx *Ctx, args Args) resp.Value {
-	sp, err := t.checkData(args)
+	sp, err := t.CheckData(args)
 	if err != nil {
-		return errorReply(err)
+		return resp.ErrorReply(err)
 	}
-	if err := ctx.growth(); err != nil && sp.Flags.Has(DenyOOM) {
-		return errorReply(err)
+	if err := ctx.Growth(); err != nil && sp.Flags.Has(DenyOOM) {
+		return resp.ErrorReply(err)
 	}
 	op, err := sp.Parse(args)
 	if err != nil {
-		return errorReply(err)
+		return resp.ErrorReply(err)
 	}
 	return sp.Run(ctx, op)
 }
 
-// checkData is Check for what may run against a store.
-func (t *Table) checkData(args Args) (*Spec, error) {
+// CheckData is Check for what may run against a store.
+func (t *Table) CheckData(args Args) (*Spec, error) {
 	sp, err := t.Check(args)
 	if err != nil {
 		return nil, err
@@ -175,19 +141,19 @@ func (t *Table) checkData(args Args) (*Spec, error) {
 
 // Run runs a parsed command, if there is room for its reply.
 func (sp *Spec) Run(ctx *Ctx, op Op) resp.Value {
-	if v, no := ctx.refused(op); no {
+	if v, no := ctx.Refused(op); no {
 		return v
 	}
 	return ctx.charge(sp, op, op.Run(ctx))
 }
 
-// growth returns why commands that may need more memory are refused, or nil.
-func (c *Ctx) growth() error {
+// Growth returns why commands that may need more memory are refused, or nil.
+func (c *Ctx) Growth() error {
 	switch {
 	case c.OOMLimit == NoDisk:
 		return errNoDisk
 	case c.OOMLimit > 0 && c.Store.Used() > c.OOMLimit:
-		return errOOM
+		return ErrOOM
 	}
 	return nil
 }

@@ -334,18 +334,18 @@ func (r *UnitReader) bytes() ([]byte, error) {
 func (t *Table) RunUnit(ctx *Ctx, u *Unit) resp.Value {
 	if !u.Multi {
 		if len(u.Cmds) != 1 {
-			return errorReply(errEmptyUnit)
+			return resp.ErrorReply(errEmptyUnit)
 		}
 		return t.Exec(ctx, u.Cmds[0])
 	}
 	// As Redis does it: a transaction with a command that needs memory is
 	// refused as a whole, before its watches are looked at; once it runs, its
 	// commands are not held to the limit any more.
-	if err := ctx.growth(); err != nil && t.needsMemory(u) {
-		if err == errOOM {
+	if err := ctx.Growth(); err != nil && t.needsMemory(u) {
+		if err == ErrOOM {
 			err = errExecOOM
 		}
-		return errorReply(err)
+		return resp.ErrorReply(err)
 	}
 	for _, w := range u.Watches {
 		if !ctx.Unchanged(w) {
@@ -380,7 +380,7 @@ type prepared struct {
 func (t *Table) prepare(u *Unit) prepared {
 	out := prepared{ops: make([]Op, len(u.Cmds)), specs: make([]*Spec, len(u.Cmds))}
 	for i, args := range u.Cmds {
-		sp, err := t.checkData(args)
+		sp, err := t.CheckData(args)
 		if err == nil && sp.Flags.Has(NoMulti) {
 			err = errNotInMulti
 		}
@@ -392,7 +392,7 @@ func (t *Table) prepare(u *Unit) prepared {
 			if out.wrong == nil {
 				out.wrong = make(map[int]resp.Value)
 			}
-			out.wrong[i] = errorReply(err)
+			out.wrong[i] = resp.ErrorReply(err)
 			continue
 		}
 		out.ops[i], out.specs[i] = op, sp
@@ -400,67 +400,4 @@ func (t *Table) prepare(u *Unit) prepared {
 	return out
 }
 
-// FreesAll reports whether every unit of a batch, given by its parts and its body, is one that
-// frees. Parts hold long arguments, which nothing that frees has.
-func (t *Table) FreesAll(parts [][]byte, body []byte) bool {
-	var r UnitReader
-	var u Unit
-	for r.Reset(body); !r.Done(); {
-		if r.Next(&u) != nil || !t.FreesUnit(u.Cmds) {
-			return false
-		}
-	}
-	return len(parts) == 0
-}
-
-// FreesUnit reports whether the commands of a unit free: each does, or only reads.
-func (t *Table) FreesUnit(cmds []Args) bool {
-	return !slices.ContainsFunc(cmds, func(args Args) bool {
-		sp, err := t.checkData(args)
-		return err != nil || !sp.Flags.Has(ReadOnly) && !t.Frees(args)
-	})
-}
-
-// Frees reports whether args are a command that frees memory or ends a lock, also for one
-// within FENCED, ONCE or LS.TXN: where disks are full such commands, which are short in the
-// log, are what makes room again.
-func (t *Table) Frees(args Args) bool {
-	sp, err := t.checkData(args)
-	if err != nil {
-		return false
-	}
-	switch sp.Name {
-	case "fenced":
-		sp, _, err = t.checkFenced(args)
-	case "once":
-		sp, err = t.checkOnce(args)
-		if err == nil && (sp.Name == "fenced" || sp.Name == "ls.txn") {
-			return t.Frees(args[2:])
-		}
-	case "ls.txn":
-		op, err := t.parseTxn(args)
-		return err == nil && op.frees()
-	}
-	return err == nil && sp.Flags.Has(Frees)
-}
-
 func (t *Table) needsMemory(u *Unit) bool { return slices.ContainsFunc(u.Cmds, t.NeedsMemory) }
-
-// NeedsMemory reports whether args are refused when memory is short, also for the
-// sake of a command within FENCED, ONCE or LS.TXN.
-func (t *Table) NeedsMemory(args Args) bool {
-	sp, err := t.checkData(args)
-	if err != nil {
-		return false
-	}
-	switch sp.Name {
-	case "fenced":
-		sp, _, err = t.checkFenced(args)
-	case "once":
-		sp, err = t.checkOnce(args)
-	case "ls.txn":
-		op, err := t.parseTxn(args)
-		return err == nil && op.needsMemory()
-	}
-	return err == nil && sp.Flags.Has(DenyOOM)
-}

@@ -51,7 +51,7 @@ var (
 // Validate reports what Acquire would not take.
 func (r *Request) Validate() error {
 	switch {
-	case len(r.Name) == 0 || len(r.Name) > MaxNameBytes:
+	case !validName(len(r.Name)):
 		return ErrName
 	case len(r.Owner) > MaxOwnerBytes:
 		return ErrOwner
@@ -62,6 +62,16 @@ func (r *Request) Validate() error {
 	}
 	return ValidateTTL(r.TTLMillis)
 }
+
+// ValidateName reports whether a lock can have that name.
+func ValidateName(name []byte) error {
+	if !validName(len(name)) {
+		return ErrName
+	}
+	return nil
+}
+
+func validName(length int) bool { return length > 0 && length <= MaxNameBytes }
 
 // ValidateTTL reports whether a lock can be held that long.
 func ValidateTTL(millis int64) error {

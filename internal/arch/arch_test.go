@@ -27,7 +27,7 @@ const (
 // mayImport is the table of docs/architecture.md: what a package may import of
 // ours, besides what those may import in turn.
 func mayImport() map[string][]string {
-	return map[string][]string{
+	table := map[string][]string{
 		"resp":                {"internal/bulk", "internal/wire"},
 		"internal/bulk":       {},
 		"store":               {"internal/invariant", "internal/bulk", "store/keyslot", "store/value/hash"},
@@ -54,25 +54,41 @@ func mayImport() map[string][]string {
 		"snapshot":            {"internal/disk", "store", "internal/failpoint", "internal/mutant"},
 		"transport":           {"resp", "internal/clock", "internal/failpoint", "internal/bulk", "internal/mutant"},
 		"shard/raftlog":       {"internal/disk", "internal/failpoint", "internal/invariant", "internal/mutant"},
+		"fsm/commandset":      commandGroups(),
 		"fsm":                 {"fsm/command", "store", "snapshot", "internal/failpoint", "internal/bulk", "internal/wire"},
 		"shard/logclock":      {},
 		"shard/notify":        {"fsm/wait"},
-		"shard":               {"fsm", "shard/raftlog", "shard/logclock", "shard/notify", "snapshot", "transport", "internal/wire"},
+		"shard":               {"fsm", "fsm/commandset", "shard/raftlog", "shard/logclock", "shard/notify", "snapshot", "transport", "internal/wire"},
 		"shard/sim":           {"shard"}, // for tests alone
 		"api/clientmem":       {},
-		"api/waiting":         {"fsm/command", "resp"},
+		"api/waiting":         {"fsm/command", "fsm/command/locks", "resp"}, // LOCK's handler logs LS.LOCK
 		"api/router":          {"api/clientmem", "api/waiting", "fsm/command", "internal/histogram", "resp"},
-		"api/httpapi":         {"api/router", "fsm/command", "resp", "internal/linger"},
+		"api/httpapi":         {"api/router", "fsm/command", "fsm/command/locks", "resp", "internal/linger"},
 		"api/respapi":         {"api/router", "fsm/command", "resp", "internal/linger"},
 		"client":              {"resp", "store/keyslot"},
 		"jepsen":              {"client", "resp", "internal/mutant", "internal/procs"},
-		"cmd/lockstep":        {"client", "shard", "api/httpapi", "api/respapi", "internal/accept", "internal/bulk"},
+		"cmd/lockstep":        {"client", "shard", "fsm/commandset", "api/httpapi", "api/respapi", "internal/accept", "internal/bulk"},
 		"cmd/lockstep-jepsen": {"jepsen"},
 
 		"cmd/lockstep-cluster": {"client", "internal/procs"},
 
 		"internal/bench/locks": {"client"}, // a client like any other
 	}
+	for _, group := range commandGroups() {
+		table[group] = []string{"fsm/command"} // never each other
+	}
+	return table
+}
+
+// commandGroups are the packages of commands. Who needs all of them asks fsm/commandset.
+func commandGroups() []string {
+	var groups []string
+	for _, name := range []string{
+		"strings", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
+	} {
+		groups = append(groups, "fsm/command/"+name)
+	}
+	return groups
 }
 
 // roomOf returns the entry of the table that a package belongs to: the harness
@@ -92,7 +108,7 @@ func seesRaft() []string {
 // pure lists the packages that run inside the replicated state machine: every
 // replica must compute the same from the same log.
 func pure() []string {
-	return []string{"store", "store/keyslot", "store/value/hash", "fsm/command", "fsm/lock", "fsm/wait"}
+	return append(commandGroups(), "store", "store/keyslot", "store/value/hash", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait")
 }
 
 type goPackage struct {

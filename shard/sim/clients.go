@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard"
@@ -296,7 +297,7 @@ func (cl *Client) lock(ctx context.Context, g *shard.Group, name, who string) {
 		return
 	}
 	fence := v.Elems[1].Int
-	if v.Elems[0].Int != command.LockGranted {
+	if v.Elems[0].Int != locks.Granted {
 		select {
 		case told := <-outcome:
 			e, _ := told.What.(lock.Event) // none when events were missed

@@ -16,7 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/shard"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 )
@@ -94,7 +94,7 @@ func (c *Cluster) options(id string) shard.Options {
 	}
 	o := shard.Options{
 		NodeID: id, ClusterName: "sim", Shards: 1, DataDir: filepath.Join(c.opt.Dir, id), LogEngine: raftlog.EngineWAL,
-		Clock: c.clocks[id], Table: command.NewTable(),
+		Clock: c.clocks[id], Table: commandset.New(),
 		HeartbeatTimeout: 200 * time.Millisecond, ElectionTimeout: 200 * time.Millisecond, LeaseDuration: c.opt.Lease,
 		MaxClockOffset: 500 * time.Millisecond, SnapshotLogBytes: 8 << 10, MaxWaitingBytes: 1 << 20,
 		Listener: c.Net.Listen(id),

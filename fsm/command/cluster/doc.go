@@ -1,0 +1,3 @@
+// Package cluster describes CLUSTER, by which cluster clients ask where slots are. The router
+// runs it; here are the Specs.
+package cluster

@@ -1,0 +1,110 @@
+package command
+
+// KeySpec says where keys of a command are: the index of the first, of the last
+// (negative: from the end) and the step, as in COMMAND INFO; and what becomes of them.
+type KeySpec struct {
+	First, Last, Step int
+	Use               KeyUse
+
+	// UseOf, if not nil, tells what args do with the key where that varies (SET).
+	UseOf func(args Args) KeyUse
+}
+
+// KeyRange is the one range that holds all keys of a command; zero without keys.
+type KeyRange struct{ First, Last, Step int }
+
+// KeyUse is what a command does with a key, by the words of Redis's key specifications.
+type KeyUse uint16
+
+const (
+	RO            KeyUse = 1 << iota // looks at it
+	RW                               // changes it, and what was there counts
+	OW                               // puts something in its place
+	RM                               // removes it
+	Access                           // tells the client of its contents
+	Insert                           // adds to it
+	Update                           // changes its contents
+	Delete                           // removes its contents
+	VariableFlags                    // in some calls less than this
+)
+
+var keyUseNames = []string{"RO", "RW", "OW", "RM", "access", "insert", "update", "delete", "variable_flags"}
+
+// Names returns the words of Redis.
+func (u KeyUse) Names() []string {
+	var names []string
+	for i, name := range keyUseNames {
+		if u&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// OneKey is the place of the only key of most commands.
+func OneKey(use KeyUse) []KeySpec { return []KeySpec{{First: 1, Last: 1, Step: 1, Use: use}} }
+
+// AllKeys is a command that takes nothing but keys.
+func AllKeys(use KeyUse) []KeySpec { return []KeySpec{{First: 1, Last: -1, Step: 1, Use: use}} }
+
+// KeysAndValues is a command that takes keys, each with a value.
+func KeysAndValues(use KeyUse) []KeySpec { return []KeySpec{{First: 1, Last: -1, Step: 2, Use: use}} }
+
+// SecondKey is the place of the key of subcommands like OBJECT ENCODING key.
+func SecondKey(use KeyUse) []KeySpec { return []KeySpec{{First: 2, Last: 2, Step: 1, Use: use}} }
+
+// TwoKeys are keys that are used in different ways.
+func TwoKeys(first, second KeyUse) []KeySpec {
+	return []KeySpec{{First: 1, Last: 1, Step: 1, Use: first}, {First: 2, Last: 2, Step: 1, Use: second}}
+}
+
+// KeyRange returns the range that holds all keys of sp.
+func (sp *Spec) KeyRange() KeyRange {
+	if len(sp.Keys) == 0 {
+		return KeyRange{}
+	}
+	first, last := &sp.Keys[0], &sp.Keys[len(sp.Keys)-1]
+	return KeyRange{first.First, last.Last, first.Step}
+}
+
+// HasKeys reports whether sp works on keys that its arguments name.
+func (sp *Spec) HasKeys() bool { return len(sp.Keys) > 0 || sp.FindKeys != nil }
+
+// KeysOf returns the keys among args, which passed Check. The result shares args.
+func (sp *Spec) KeysOf(args Args) ([][]byte, error) {
+	if sp.FindKeys != nil {
+		return sp.FindKeys(args)
+	}
+	k := sp.KeyRange()
+	if k.First <= 0 || k.First >= len(args) {
+		return nil, nil
+	}
+	last := k.Last
+	if last < 0 {
+		last += len(args)
+	}
+	last = min(last, len(args)-1)
+	if k.Step <= 1 || k.First == last {
+		return args[k.First : max(last, k.First-1)+1], nil
+	}
+	keys := make([][]byte, 0, (last-k.First)/k.Step+1)
+	for i := k.First; i <= last; i += k.Step {
+		keys = append(keys, args[i])
+	}
+	return keys, nil
+}
+
+// KeyUse returns what args do with the key at place i among theirs.
+func (sp *Spec) KeyUse(args Args, i int) KeyUse {
+	switch {
+	case len(sp.Keys) > 0:
+		k := sp.Keys[min(i, len(sp.Keys)-1)]
+		if k.UseOf != nil {
+			return k.UseOf(args)
+		}
+		return k.Use
+	case sp.Flags.Has(Write):
+		return RW | Access | Update
+	}
+	return RO | Access
+}

@@ -1,0 +1,26 @@
+package strings
+
+import (
+	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
+)
+
+// Commands lists the commands on strings.
+func Commands(*command.Table) []*command.Spec {
+	return []*command.Spec{
+		specSet, specSetNX, specSetEX, specPSetEX, specGetSet, specMSet, specMSetNX,
+		specGet, specGetEX, specGetDel, specMGet, specStrlen, specGetRange, specSubstr,
+		specAppend, specSetRange,
+		specIncr, specDecr, specIncrBy, specDecrBy, specIncrByFloat,
+		specDelIfEq,
+	}
+}
+
+const (
+	errNotFloat     = resp.Error("ERR value is not a valid float")
+	errNaN          = resp.Error("ERR increment would produce NaN or Infinity")
+	errDecrOverflow = resp.Error("ERR decrement would overflow")
+	errOffset       = resp.Error("ERR offset is out of range")
+)
+
+var errTooLong = resp.ClassedError{Text: "ERR string exceeds maximum allowed size (proto-max-bulk-len)", Class: resp.ClassTooLarge}
