@@ -112,6 +112,9 @@ func (d *detector) look() {
 	if state != raft.Follower {
 		return
 	}
+	if !g.wire.MayCampaign() {
+		return // nor is anybody to wait for this replica's election
+	}
 	if leader != "" && leader != g.self && d.silence.lasts >= d.silence.base*2/3 && !d.asking && !d.gone() {
 		d.asking = true
 		g.wg.Go(d.askLeader)
@@ -254,7 +257,9 @@ func (d *detector) callElection() {
 	d.rest = now + d.silence.base
 	g.metrics.election("called")
 	g.wg.Go(func() {
-		if err := g.wire.Campaign(); err != nil {
+		ctx, cancel := context.WithTimeout(g.life, d.silence.base/2)
+		defer cancel()
+		if err := g.wire.Campaign(ctx); err != nil {
 			g.logger.Info("no election was called", "error", err)
 		}
 	})

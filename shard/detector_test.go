@@ -107,6 +107,19 @@ func TestOneDeafFollowerChangesNothing(t *testing.T) {
 	c.want(leader, "SET k v", "+OK\r\n")
 }
 
+// TestWhoMayNotLeadCallsNothing: others would wait for it in vain.
+func TestWhoMayNotLeadCallsNothing(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	leader := c.leader()
+	passive := c.others(leader)[1]
+	c.group(passive).wire.SetCampaigning(false)
+	c.stop(leader)
+	c.newLeader(leader, c.others(leader)[0])
+	if called, declined := c.elections(passive, "called"), c.elections(passive, "declined"); called+declined > 0 {
+		t.Errorf("called %v times, declined %v times", called, declined)
+	}
+}
+
 // TestWhoYields is the table of answers to a replica that wants to lead.
 func TestWhoYields(t *testing.T) {
 	const base = 100 * time.Millisecond

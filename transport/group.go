@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -145,9 +146,13 @@ func (g *Group) Mute(on bool) {
 // Muted reports whether what only a leader sends is kept from the peers.
 func (g *Group) Muted() bool { return g.muted.Load() > 0 }
 
+// MayCampaign reports whether this node may lead; see SetVoting and SetCampaigning.
+func (g *Group) MayCampaign() bool { return !g.passive.Load() && !g.quarantined.Load() }
+
 // Campaign has this node's Raft call an election at once, as if the leader had handed its
-// leadership over. It returns when Raft has begun.
-func (g *Group) Campaign() error {
+// leadership over. It returns when Raft has begun, or ctx ends before: what was true for
+// the caller may be so no more when Raft comes back from its disk.
+func (g *Group) Campaign(ctx context.Context) error {
 	switch {
 	case g.passive.Load():
 		return ErrPassive
@@ -159,6 +164,8 @@ func (g *Group) Campaign() error {
 	case g.consumer <- raft.RPC{Command: &raft.TimeoutNowRequest{RPCHeader: g.header()}, RespChan: resp}:
 	case <-g.done:
 		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	_, err := g.response(resp)
 	return err
