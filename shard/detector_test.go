@@ -112,7 +112,13 @@ func TestWhoMayNotLeadCallsNothing(t *testing.T) {
 	c := newCluster(t, 3, nil)
 	leader := c.leader()
 	passive := c.others(leader)[1]
-	c.group(passive).wire.SetCampaigning(false)
+	c.group(passive).diverged.Store(true)
+	c.eventually(func() error {
+		if c.group(passive).wire.MayCampaign() {
+			return errors.New("it may still lead")
+		}
+		return nil
+	})
 	c.stop(leader)
 	c.newLeader(leader, c.others(leader)[0])
 	if called, declined := c.elections(passive, "called"), c.elections(passive, "declined"); called+declined > 0 {
