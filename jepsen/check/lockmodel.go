@@ -21,8 +21,8 @@ type lockState struct {
 const lockExpire = "expire"
 
 // lockModel is a lock whose holder may lose it once its time can be over. Grants
-// in doubt are no steps of it: what they can explain is that others were refused,
-// and lockRun.steps leaves such refusals out.
+// that nobody was told of are no steps of it: what they can explain is that others
+// were refused, and lockRun.steps leaves such refusals out.
 func lockModel() porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return lockState{} },
@@ -75,7 +75,7 @@ func (run *lockRun) steps(bound time.Duration) []porcupine.Operation {
 		switch {
 		case op.Kind == LockWrite, op.Kind == LockRead:
 		case op.Kind == LockAcquire && refused:
-			if !run.ghostBefore(op.Return) {
+			if !run.ghostBefore(op.Return) && !run.lapsedUntold(op, bound) {
 				add(op)
 			}
 		case op.Outcome == history.OK || refused:
@@ -123,6 +123,19 @@ func (run *lockRun) overAt(fence uint64) time.Duration {
 func (run *lockRun) ghostBefore(moment time.Duration) bool {
 	for _, op := range run.ops {
 		if op.Kind == LockAcquire && op.Outcome == history.InDoubt && op.Call < moment {
+			return true
+		}
+	}
+	return false
+}
+
+// lapsedUntold reports whether another request may have got the lock meanwhile, and been
+// refused in the end: its node stood still while it waited, was granted the lock, and lost
+// it again, for which its whole time must have passed.
+func (run *lockRun) lapsedUntold(refused *lockOp, bound time.Duration) bool {
+	for _, op := range run.ops {
+		if op.Kind == LockAcquire && op.ID != refused.ID && op.Outcome == history.Fail && op.Error == LockRefused &&
+			op.Call < refused.Return && op.Return > refused.Call && op.Return-op.Call >= op.Input.TTL-bound {
 			return true
 		}
 	}

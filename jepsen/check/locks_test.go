@@ -57,6 +57,8 @@ func TestLocksByHand(t *testing.T) {
 		{"refused while held", with(first, refused(acquire(1, 20, 30, 0, 100*ms))), ""},
 		{"refused though free", with(second, under(1, LockRelease, 11, 12, 2, 0), refused(acquire(3, 13, 14, 0, ms))), AnomalyNotLinearizable},
 		{"refused, maybe by a request in doubt", with(second, under(1, LockRelease, 11, 12, 2, 0), acquire(4, 12, -1, 0, ms), refused(acquire(3, 13, 14, 0, ms))), ""},
+		{"refused, maybe by a grant that lapsed untold", with(second, under(1, LockRelease, 11, 12, 2, 0), refused(acquire(4, 11, 80, 0, 60*ms)), refused(acquire(3, 20, 30, 0, ms)), acquire(5, 78, 79, 3, 100*ms)), ""},
+		{"refused, and no grant can have lapsed", with(second, under(1, LockRelease, 11, 12, 2, 0), refused(acquire(4, 11, 80, 0, 90*ms)), refused(acquire(3, 20, 30, 0, 50*ms)), acquire(5, 78, 79, 3, 100*ms)), AnomalyNotLinearizable},
 		{"renewal refused while held", with(first, refused(under(0, LockRenew, 20, 30, 1, 100*ms))), AnomalyNotLinearizable},
 		{"renewal refused after its time", with(first, refused(under(0, LockRenew, 80, 101, 1, 100*ms))), ""},
 		{"released twice", with(first, under(0, LockRelease, 4, 6, 1, 0), under(0, LockRelease, 7, 8, 1, 0)), AnomalyNotLinearizable},
