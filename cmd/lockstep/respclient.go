@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -119,9 +120,20 @@ func (o clientTLSOptions) coded(err error) error {
 	if wrong := o.mistake(err); wrong != nil {
 		return wrong
 	}
-	switch client.Code(err) {
-	case client.CodeUnreachable, client.CodeNoAnswer, client.CodeNoLeader:
+	switch code := client.Code(err); {
+	case slices.Contains([]string{client.CodeUnreachable, client.CodeNoAnswer, client.CodeNoLeader}, code), isNotYet(code):
 		return withCode(exitUnavailable, err)
+	case code == codeInDoubt:
+		return withCode(exitInDoubt, err)
 	}
 	return withCode(exitFailed, err)
+}
+
+// codeInDoubt is that of a reply to a command that may have been applied.
+const codeInDoubt = "INDOUBT"
+
+// isNotYet: the code of an error reply to a command that was not applied and may be taken a
+// little later, perhaps by another node.
+func isNotYet(code string) bool {
+	return slices.Contains([]string{"MOVED", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY"}, code)
 }
