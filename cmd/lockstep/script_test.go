@@ -115,6 +115,9 @@ func newFakeAPI() http.Handler {
 			fakeProblem(w, http.StatusNotFound, "no_such_key", "not_applied")
 		}
 	})
+	mux.HandleFunc("/v1/locks/loading", func(w http.ResponseWriter, _ *http.Request) {
+		fakeProblem(w, http.StatusServiceUnavailable, "loading", "not_applied")
+	})
 	mux.HandleFunc("/v1/cluster", func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") == "Bearer wrong" {
 			fakeProblem(w, http.StatusUnauthorized, "unauthorized", "not_applied")
