@@ -118,7 +118,7 @@ ends with exit code 5 when that takes longer.`,
 	}
 	o.register(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the server's JSON answer")
-	cmd.Flags().DurationVar(&wait, "wait", 0, "wait this long for the cluster to be whole")
+	cmd.Flags().Var((*spanValue)(&wait), "wait", "wait this long for the cluster to be whole")
 	return cmd
 }
 

@@ -168,6 +168,7 @@ func newKeySetCommand() *cobra.Command {
 	cmd.Flags().Var(&o.condition, "if", "set only if the key is absent or present")
 	cmd.Flags().Uint64Var(&o.ifVersion, "if-version", 0, "set only if the key has this version; 0: does not exist")
 	cmd.Flags().StringVar(&o.once, "once", "", "idempotency key: the same one again changes nothing")
+	cmd.MarkFlagsMutuallyExclusive("if", "if-version")
 	return cmd
 }
 

@@ -30,7 +30,8 @@ func (o *respOptions) register(fs *pflag.FlagSet) {
 	fs.StringVar(&o.passFile, "password-file", "", "file whose first line is the password (LOCKSTEP_PASSWORD_FILE)")
 	fs.BoolVar(&o.tls, "tls", false, "connect with TLS, as --cacert, --cert and --key say")
 	o.pki.register(fs)
-	fs.DurationVar(&o.timeout, "timeout", 10*time.Second, "how long to wait for a connection or a reply")
+	o.timeout = 10 * time.Second
+	fs.Var((*durationValue)(&o.timeout), "timeout", "how long to wait for a connection or a reply")
 }
 
 // resolve reads the files that the options name, as they are now.
