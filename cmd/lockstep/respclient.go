@@ -27,7 +27,7 @@ type respOptions struct {
 func (o *respOptions) register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.addrs, "resp", []string{"127.0.0.1:7001"}, "Redis protocol address of a node, or several")
 	fs.StringVar(&o.password, "password", "", "password of the cluster (better in LOCKSTEP_PASSWORD or a file)")
-	fs.StringVar(&o.passFile, "password-file", "", "file whose first line is the password (LOCKSTEP_PASSWORD_FILE)")
+	fs.StringVar(&o.passFile, "password-file", "", "file whose first line that is not empty is the password (LOCKSTEP_PASSWORD_FILE)")
 	fs.BoolVar(&o.tls, "tls", false, "connect with TLS, as --cacert, --cert and --key say")
 	o.pki.register(fs)
 	o.timeout = 10 * time.Second
