@@ -23,6 +23,7 @@ type Conn struct {
 	addr string
 	o    Options
 	lost error // why the connection is of no use any more
+	met  bool  // there was a reply
 }
 
 // Dial connects to a node at host:port, with TLS, password and version of the protocol
@@ -89,6 +90,20 @@ func secure(ctx context.Context, conn net.Conn, addr string, o Options) (net.Con
 	return secured, nil
 }
 
+// probeTimeout is how long a node that hung up is tried with TLS.
+const probeTimeout = 2 * time.Second
+
+// speaksTLS tells whether there is TLS at addr. Nothing is sent over it, so whose certificate
+// that is does not matter.
+func speaksTLS(addr string) bool {
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: probeTimeout}, "tcp", addr, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		return certificateRefused(err)
+	}
+	_ = conn.Close() // nothing was sent
+	return true
+}
+
 // Close closes the connection.
 func (c *Conn) Close() error { return c.conn.Close() }
 
@@ -148,6 +163,14 @@ func (c *Conn) Receive(ctx context.Context) (v resp.Value, err error) {
 
 func (c *Conn) read() (resp.Value, error) {
 	v, err := resp.ReadValue(c.r)
+	var late net.Error
+	switch {
+	case err == nil:
+		c.met = true
+	case c.met || c.o.TLS != nil || errors.As(err, &late) && late.Timeout():
+	case speaksTLS(c.addr):
+		return v, errTLSOnly
+	}
 	if err != nil && !certificateRefused(err) { // of TLS 1.3 it comes after the handshake
 		err = fmt.Errorf("no reply from %s: %w", c.addr, err)
 	}

@@ -30,6 +30,7 @@ const (
 	CodeCertificateRefused = "certificate_refused" // the node accepts no client without another certificate
 	CodeUntrusted          = "untrusted"           // the node's certificate is not good, or nobody trusted has signed it
 	CodeNoTLS              = "no_tls"              // the node does not speak TLS
+	CodeTLSOnly            = "tls_only"            // the node speaks TLS, and this client does not
 	CodeNoLeader           = "no_leader"           // some slots have no leader at the moment
 )
 
@@ -144,6 +145,8 @@ func ofTLS(node string, err error) *Error {
 		e.Code, e.Err = CodeCertificateRefused, fmt.Errorf("%s wants a certificate of its clients and was shown none that it accepts: %w", node, err)
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &noTLS):
 		e.Code, e.Err = CodeNoTLS, fmt.Errorf("%s does not speak TLS: %w", node, err)
+	case errors.Is(err, errTLSOnly):
+		e.Code, e.Err = CodeTLSOnly, fmt.Errorf("%s speaks TLS only: %w", node, err)
 	case errors.As(err, &unverified):
 		e.Code, e.Err = CodeUntrusted, fmt.Errorf("%s shows a certificate that is not good: %w", node, err)
 	default:
@@ -154,6 +157,9 @@ func ofTLS(node string, err error) *Error {
 
 // errNotSent: the request is not one that can be sent.
 var errNotSent = errors.New("no request")
+
+// errTLSOnly: a node that hung up before its first reply takes a handshake of TLS.
+var errTLSOnly = errors.New("it hung up, and takes a handshake of TLS")
 
 // neverSent tells whether err came before the first byte of a request.
 func neverSent(err error) bool {

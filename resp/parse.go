@@ -5,6 +5,10 @@ import (
 	"math"
 )
 
+// tlsHandshake is the first byte of a client that takes this for a port with TLS. It would wait
+// for an answer, and its hello for the end of an inline command.
+const tlsHandshake = 0x16
+
 // parse goes on with what is in the buffer. It returns true when a command is
 // ready or the input is wrong, false when more bytes are needed. All progress
 // is kept, so a command that comes in many pieces is parsed once.
@@ -16,6 +20,9 @@ func (r *Reader) parse() bool {
 		}
 		r.start, r.first = r.r, len(r.args)
 		r.size, r.retiredCur = 0, 0
+		if r.buf[r.r] == tlsHandshake {
+			return !r.wrong("this port does not speak TLS")
+		}
 		if r.buf[r.r] != '*' {
 			more := r.parseInline()
 			if r.ready || r.fail != nil || more {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
 )
 
 type nodeJSON struct {
@@ -94,12 +95,11 @@ func (a *api) moveLeader(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := a.router.TransferLeadership(r.Context(), id, node); err != nil {
-		status, code := http.StatusServiceUnavailable, "unavailable"
 		if errors.Is(err, command.ErrInDoubt) {
 			fail(w, problem{Status: http.StatusGatewayTimeout, Code: "in_doubt", Outcome: inDoubt, Detail: err.Error()})
 			return
 		}
-		fail(w, problem{Status: status, Code: code, Detail: err.Error()})
+		fail(w, a.unavailable(err))
 		return
 	}
 	reply(w, http.StatusOK, map[string]any{"shard": id, "leader": node})
@@ -134,6 +134,14 @@ func (a *api) decodeLeader(w http.ResponseWriter, r *http.Request) (string, erro
 	return node, nil
 }
 
+// unavailable is what a shard that cannot be asked answers, in the words of requests for data.
+func (a *api) unavailable(err error) problem {
+	if a.router.Loading() {
+		return problemOf(resp.Err("LOADING " + err.Error()))
+	}
+	return problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: err.Error()}
+}
+
 func (a *api) backupShard(w http.ResponseWriter, r *http.Request) {
 	id, err := a.shardID(r)
 	if err != nil {
@@ -150,7 +158,7 @@ func (a *api) backupShard(w http.ResponseWriter, r *http.Request) {
 	out := &lazyWriter{w: w}
 	if err := a.backup(r.Context(), id, out); err != nil {
 		if !out.started {
-			fail(w, problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: err.Error()})
+			fail(w, a.unavailable(err))
 			return
 		}
 		a.log.Error("a backup broke off", "shard", id, "error", err)
@@ -181,7 +189,7 @@ func (a *api) digestShard(w http.ResponseWriter, r *http.Request) {
 	}
 	d, err := a.digest(id)
 	if err != nil {
-		fail(w, problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: err.Error()})
+		fail(w, a.unavailable(err))
 		return
 	}
 	reply(w, http.StatusOK, map[string]any{

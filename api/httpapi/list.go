@@ -2,10 +2,13 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"hash/crc32"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
@@ -20,6 +23,9 @@ func (a *api) listKeys(w http.ResponseWriter, r *http.Request) {
 	a.list(w, r, pageOf{name: "keys", parameters: []string{"values"}, args: listArgs, item: listed})
 }
 
+// paramCursor is where a page begins: what the page before it came with.
+const paramCursor = "cursor"
+
 // pageOf is what differs between lists.
 type pageOf struct {
 	name       string   // of the items, in the answer
@@ -31,7 +37,7 @@ type pageOf struct {
 // list answers a page of one state of one shard, with a cursor to the next; or a number, if
 // that is what was asked for.
 func (a *api) list(w http.ResponseWriter, r *http.Request, of pageOf) {
-	q, err := query(r.URL, slices.Concat(readParameters(), []string{paramPrefix, "limit", "cursor"}, of.parameters)...)
+	q, err := query(r.URL, slices.Concat(readParameters(), []string{paramPrefix, "limit", paramCursor}, of.parameters)...)
 	if err != nil {
 		failWith(w, err)
 		return
@@ -41,7 +47,7 @@ func (a *api) list(w http.ResponseWriter, r *http.Request, of pageOf) {
 		failWith(w, err)
 		return
 	}
-	args, err := of.args(q)
+	args, err := of.command(q)
 	if err != nil {
 		failWith(w, err)
 		return
@@ -65,10 +71,31 @@ func (a *api) list(w http.ResponseWriter, r *http.Request, of pageOf) {
 	for _, e := range v.Elems[1].Elems {
 		out.items = append(out.items, of.item(e.Elems))
 	}
-	if next := string(v.Elems[0].Str); next != "0" {
-		out.cursor = next
+	if next := string(v.Elems[0].Str); next != command.StartCursor {
+		out.cursor = of.sealed(next)
 	}
 	reply(w, http.StatusOK, out)
+}
+
+// command is the one for a page, from the cursor on that an earlier page came with.
+func (of pageOf) command(q map[string]string) (command.Args, error) {
+	if s, ok := q[paramCursor]; ok && s != command.StartCursor {
+		cursor := s[:max(strings.LastIndex(s, cursorMark), 0)]
+		if of.sealed(cursor) != s {
+			return nil, badParameter(paramCursor, "one that an earlier page came with")
+		}
+		q[paramCursor] = cursor
+	}
+	return of.args(q)
+}
+
+// cursorMark is between a cursor and its checksum.
+const cursorMark = "."
+
+// sealed is a cursor as clients get it. The checksum is over the list's name too: a cursor that
+// was cut, or is of another list, would end the list early, and nobody would notice.
+func (of pageOf) sealed(cursor string) string {
+	return fmt.Sprintf("%s%s%08x", cursor, cursorMark, crc32.ChecksumIEEE([]byte(of.name+cursorMark+cursor)))
 }
 
 // page is the answer to a list: {"<name>":[...],"cursor":...}, in this order.
@@ -101,20 +128,16 @@ func pageLimit(q map[string]string, most int) (string, error) {
 	return s, nil
 }
 
+// cursorOf is where a page begins.
+func cursorOf(q map[string]string) string { return cmp.Or(q[paramCursor], command.StartCursor) }
+
 // listArgs is the command for a page.
 func listArgs(q map[string]string) (command.Args, error) {
-	cursor := "0"
-	if s, ok := q["cursor"]; ok {
-		if _, err := strconv.ParseUint(s, 10, 64); err != nil {
-			return nil, badParameter("cursor", "one that an earlier page came with")
-		}
-		cursor = s
-	}
 	limit, err := pageLimit(q, maxListed)
 	if err != nil {
 		return nil, err
 	}
-	args := command.Args{[]byte("LS.SCAN"), []byte(cursor), []byte("COUNT"), []byte(limit), []byte("PREFIX"), []byte(q[paramPrefix])}
+	args := command.Args{[]byte("LS.SCAN"), []byte(cursorOf(q)), []byte("COUNT"), []byte(limit), []byte("PREFIX"), []byte(q[paramPrefix])}
 	switch q["values"] {
 	case "", "0", "false":
 		return args, nil

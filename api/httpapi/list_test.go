@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/lockstepkv/lockstep/api/router"
@@ -149,6 +151,38 @@ func TestListsAreWrittenInOrder(t *testing.T) {
 	} {
 		if got := f.call("GET", path, "").Body.String(); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}
+
+// A cursor that was cut, turned around, or is of another list would end a list early or begin it
+// anew: none is taken but as it came.
+func TestDamagedCursorsAreRefused(t *testing.T) {
+	f := newFixture(t, routertest.Options{Shards: 4}, router.Config{}, Options{})
+	for i := range 50 {
+		f.call("PUT", fmt.Sprintf("/v1/keys/a:%d", i), `{"value":"x"}`)
+		f.lockCall(t, 200, "POST", fmt.Sprintf("/v1/locks/a:%d", i), `{"ttl_ms":60000}`)
+	}
+	keys, locks := f.page(t, "?limit=20").Cursor, f.locks(t, "?limit=20").Cursor
+	if keys == nil || locks == nil {
+		t.Fatalf("no second page: %v %v", keys, locks)
+	}
+	for _, list := range []struct{ path, cursor, other string }{{"/v1/keys", *keys, *locks}, {"/v1/locks", *locks, *keys}} {
+		turned := []byte(list.cursor)
+		slices.Reverse(turned)
+		damaged := []string{list.other, string(turned), "1", "18446744073709551615", "99.YTox", "." + list.cursor, list.cursor + "0", strings.ToUpper(list.cursor) + "A"}
+		for i := range len(list.cursor) {
+			damaged = append(damaged, list.cursor[:i], list.cursor[i+1:])
+		}
+		for _, c := range damaged {
+			if p := checkProblem(t, f.call("GET", list.path+"?cursor="+url.QueryEscape(c), "")); p.Status != 400 || p.Code != "bad_parameter" {
+				t.Errorf("%s: cursor %q of %q: %+v", list.path, c, list.cursor, p)
+			}
+		}
+		for _, c := range []string{"0", list.cursor} {
+			if w := f.call("GET", list.path+"?cursor="+url.QueryEscape(c), ""); w.Code != 200 {
+				t.Errorf("%s: cursor %q: %d %s", list.path, c, w.Code, w.Body)
+			}
 		}
 	}
 }

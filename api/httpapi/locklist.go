@@ -19,7 +19,7 @@ func (a *api) listLocks(w http.ResponseWriter, r *http.Request) {
 
 // lockListArgs is the command for a page, or for the number of locks.
 func lockListArgs(q map[string]string) (command.Args, error) {
-	cursor, paged := q["cursor"]
+	_, paged := q[paramCursor]
 	_, limited := q["limit"]
 	switch q["count"] {
 	case "", "0", "false":
@@ -31,17 +31,11 @@ func lockListArgs(q map[string]string) (command.Args, error) {
 	default:
 		return nil, badParameter("count", "true or false")
 	}
-	if !paged {
-		cursor = "0"
-	}
-	if !locks.ValidCursor([]byte(cursor)) {
-		return nil, badParameter("cursor", "one that an earlier page came with")
-	}
 	limit, err := pageLimit(q, locks.MaxListed)
 	if err != nil {
 		return nil, err
 	}
-	return command.Args{[]byte("LS.LOCKS"), []byte(cursor), []byte("COUNT"), []byte(limit), []byte("PREFIX"), []byte(q[paramPrefix])}, nil
+	return command.Args{[]byte("LS.LOCKS"), []byte(cursorOf(q)), []byte("COUNT"), []byte(limit), []byte("PREFIX"), []byte(q[paramPrefix])}, nil
 }
 
 // listedLock is a lock of a page, in the form of GET /v1/locks/{name}.

@@ -1,6 +1,9 @@
 package httpapi
 
 import (
+	"context"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -44,5 +47,23 @@ func TestLoadingInWordsOfItsOwn(t *testing.T) {
 	w := f.call("POST", "/v1/commands", `[["GET","k"],["ECHO","x"]]`)
 	if text := w.Body.String(); w.Code != 200 || strings.Contains(text, "Redis") || !strings.Contains(text, words) {
 		t.Errorf("several commands: %d %s", w.Code, text)
+	}
+}
+
+// What is no command of the router's is refused while starting as commands are.
+func TestBackupAndDigestWhileStarting(t *testing.T) {
+	opening := errors.New("this node is still opening its shards")
+	f := newFixture(t, routertest.Options{}, router.Config{Loading: true}, Options{
+		Backup: func(context.Context, int, io.Writer) error { return opening },
+		Digest: func(int) (Digest, error) { return Digest{}, opening },
+	})
+	for _, path := range []string{"/v1/shards/0/backup", "/v1/shards/0/digest"} {
+		if p := checkProblem(t, f.call("GET", path, "")); p.Status != 503 || p.Code != "loading" {
+			t.Errorf("%s: %+v", path, p)
+		}
+	}
+	f.router.Loaded()
+	if p := checkProblem(t, f.call("GET", "/v1/shards/0/digest", "")); p.Status != 503 || p.Code != "unavailable" {
+		t.Errorf("%+v", p)
 	}
 }

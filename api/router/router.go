@@ -160,6 +160,9 @@ func newPlan(sp *command.Spec, h handler) *plan {
 // Drain refuses new requests for data from now on; those that have begun are answered.
 func (r *Router) Drain() { r.draining.Store(true) }
 
+// Loading reports whether requests for data are refused because the node is starting.
+func (r *Router) Loading() bool { return r.loading.Load() }
+
 // Loaded lets requests for data in; see Config.Loading.
 func (r *Router) Loaded() { r.loading.Store(false) }
 

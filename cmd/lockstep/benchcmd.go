@@ -137,8 +137,15 @@ func (r benchReport) print(out io.Writer) error {
 		return nil
 	}
 	var list []string
+	exit := exitFailed
+	if len(r.Operations) == 0 {
+		exit = exitUnavailable // unless a reply says otherwise
+	}
 	for _, code := range slices.Sorted(maps.Keys(r.Errors)) {
 		list = append(list, fmt.Sprintf("%d %s", r.Errors[code], code))
+		if !isNotYet(code) {
+			exit = exitFailed
+		}
 	}
-	return withCode(exitFailed, errors.New("error replies: "+strings.Join(list, ", ")))
+	return withCode(exit, errors.New("error replies: "+strings.Join(list, ", ")))
 }

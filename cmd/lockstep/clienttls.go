@@ -113,6 +113,8 @@ func (o clientTLSOptions) mistake(err error) error {
 		return withCode(exitFailed, fmt.Errorf("%w (--cert and --key, or LOCKSTEP_CERT and LOCKSTEP_KEY)", err))
 	case e.Code == client.CodeNoTLS:
 		return withCode(exitUsage, fmt.Errorf("%s does not speak TLS: leave out --tls, or name an --endpoint that begins with http://", e.Node))
+	case e.Code == client.CodeTLSOnly:
+		return withCode(exitUsage, fmt.Errorf("%s speaks TLS only: add --tls", e.Node))
 	case e.Code != client.CodeUntrusted || unverified == nil:
 		return nil
 	case !errors.As(err, &unknown):

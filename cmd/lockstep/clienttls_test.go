@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -11,7 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/respapi"
+	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/client"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 )
 
 // A node whose certificate --cacert does not vouch for, or that speaks no TLS, has read
@@ -46,4 +51,47 @@ func TestCertificatesThatDoNotFit(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The Redis protocol's ports tell TLS from none at once: neither side waits for the other.
+func TestTLSThatOneSideDoesNotSpeak(t *testing.T) {
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	ctx, hour := context.Background(), time.Hour // longer than the test may take
+	secureAddr := secure.Listener.Addr().String()
+	conn, err := dialRESP(ctx, respOptions{timeout: hour}, secureAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.close()
+	if _, err := conn.command(ctx, "PING"); exitCode(err) != exitUsage || err.Error() != secureAddr+" speaks TLS only: add --tls" {
+		t.Errorf("no TLS to a port with it: exit code %d, %v", exitCode(err), err)
+	}
+	plain := startRESP(t)
+	if _, err := dialRESP(ctx, respOptions{tls: true, timeout: hour}, plain); exitCode(err) != exitUsage || !strings.HasPrefix(err.Error(), plain+" does not speak TLS") {
+		t.Errorf("TLS to a port without: exit code %d, %v", exitCode(err), err)
+	}
+}
+
+// startRESP serves the Redis protocol of a fake cluster.
+func startRESP(t *testing.T) (addr string) {
+	t.Helper()
+	table := commandset.New()
+	r, err := router.New(routertest.New(table, routertest.Options{}), table, router.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := respapi.New(respapi.Options{Listener: l, Backend: respapi.FromRouter(r)})
+	go func() { _ = srv.Serve() }()
+	t.Cleanup(func() {
+		_ = srv.Close(context.Background())
+		r.Wait()
+	})
+	return l.Addr().String()
 }

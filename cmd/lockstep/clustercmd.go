@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -70,12 +71,21 @@ func (c clusterStatus) problems() []string {
 
 // leaderless is an error when a shard has no leader: nobody serves it.
 func (c clusterStatus) leaderless() error {
+	var without []string
 	for _, s := range c.Shards {
 		if s.Leader == "" {
-			return withCode(exitUnavailable, fmt.Errorf("shard %d has no leader", s.ID))
+			without = append(without, strconv.Itoa(s.ID))
 		}
 	}
-	return nil
+	switch len(without) {
+	case 0:
+		return nil
+	case 1:
+		return withCode(exitUnavailable, fmt.Errorf("shard %s has no leader", without[0]))
+	case len(c.Shards):
+		return withCode(exitUnavailable, fmt.Errorf("none of the %d shards has a leader", len(without)))
+	}
+	return withCode(exitUnavailable, fmt.Errorf("the shards %s have no leader", strings.Join(without, ", ")))
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -118,7 +128,7 @@ ends with exit code 5 when that takes longer.`,
 	}
 	o.register(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the server's JSON answer")
-	cmd.Flags().DurationVar(&wait, "wait", 0, "wait this long for the cluster to be whole")
+	cmd.Flags().Var((*spanValue)(&wait), "wait", "wait this long for the cluster to be whole")
 	return cmd
 }
 

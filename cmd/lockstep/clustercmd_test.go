@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -42,6 +43,23 @@ func TestClusterStatus(t *testing.T) {
 		}
 		if strings.Contains(out, "version differs") {
 			t.Errorf("a node that was not heard of differs:\n%s", out)
+		}
+	}
+}
+
+// All shards without a leader are told of, not the first alone.
+func TestShardsWithoutALeader(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"id":0},{"id":1}`:                        "none of the 2 shards has a leader",
+		`{"id":0},{"id":1,"leader":"n1"},{"id":2}`: "the shards 0, 2 have no leader",
+		`{"id":0,"leader":"n1"},{"id":1}`:          "shard 1 has no leader",
+	} {
+		var c clusterStatus
+		if err := json.Unmarshal([]byte(`{"shards":[`+text+`]}`), &c); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.leaderless(); exitCode(err) != exitUnavailable || err.Error() != want {
+			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}
 }

@@ -30,9 +30,10 @@ type clientOptions struct {
 func (o *clientOptions) register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.endpoints, "endpoint", nil, "HTTP address of a node, or several to try in turn (LOCKSTEP_ENDPOINT, "+defaultEndpoint+")")
 	fs.StringVar(&o.password, "password", "", "password of the cluster (better in LOCKSTEP_PASSWORD or a file)")
-	fs.StringVar(&o.passFile, "password-file", "", "file whose first line is the password (LOCKSTEP_PASSWORD_FILE)")
+	fs.StringVar(&o.passFile, "password-file", "", "file whose first line that is not empty is the password (LOCKSTEP_PASSWORD_FILE)")
 	o.tls.register(fs)
-	fs.DurationVar(&o.timeout, "timeout", 10*time.Second, "how long to wait for an answer")
+	o.timeout = 10 * time.Second
+	fs.Var((*durationValue)(&o.timeout), "timeout", "how long to wait for an answer")
 }
 
 // apiClient is the client over HTTP whose errors have exit codes.

@@ -24,22 +24,8 @@ func newKeyCommand() *cobra.Command {
 	return cmd
 }
 
-// keyArgs is the KEY that a command begins with, and n-1 more arguments. The
-// HTTP API has no address for the empty key; over the Redis protocol it is one
-// like any other.
-func keyArgs(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := cobra.ExactArgs(n)(cmd, args); err != nil {
-			return err
-		}
-		if args[0] == "" {
-			return errors.New("the key must not be empty: the HTTP API has no address for it")
-		}
-		return nil
-	}
-}
-
-// keyPath escapes a key whole: a '/' in it is data, not structure.
+// keyPath escapes a key whole: a '/' in it is data, not structure. The
+// empty key has an address too.
 func keyPath(key string) string { return "/v1/keys/" + url.PathEscape(key) }
 
 // keyAnswer is the answer of GET and PUT /v1/keys/{key}.
@@ -78,7 +64,7 @@ func newKeyGetCommand() *cobra.Command {
 		Use:   "get KEY",
 		Short: "Print the value of a key",
 		Long:  "Print the value of a key and a newline. A key that does not exist prints nothing and ends with exit code 3.",
-		Args:  keyArgs(1),
+		Args:  cobra.ExactArgs(1),
 		RunE: action(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("max-staleness") && o.maxStaleness < time.Millisecond {
 				return withCode(exitUsage, fmt.Errorf("--max-staleness: %v is less than a millisecond", o.maxStaleness))
@@ -143,7 +129,7 @@ func newKeySetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set KEY VALUE",
 		Short: "Set a key; the value \"-\" is read from standard input",
-		Args:  keyArgs(2),
+		Args:  cobra.ExactArgs(2),
 		RunE: action(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 			value := []byte(args[1])
 			if args[1] == "-" {
@@ -168,6 +154,7 @@ func newKeySetCommand() *cobra.Command {
 	cmd.Flags().Var(&o.condition, "if", "set only if the key is absent or present")
 	cmd.Flags().Uint64Var(&o.ifVersion, "if-version", 0, "set only if the key has this version; 0: does not exist")
 	cmd.Flags().StringVar(&o.once, "once", "", "idempotency key: the same one again changes nothing")
+	cmd.MarkFlagsMutuallyExclusive("if", "if-version")
 	return cmd
 }
 
@@ -233,7 +220,7 @@ func newKeyDelCommand() *cobra.Command {
 		Use:   "del KEY",
 		Short: "Delete a key",
 		Long:  "Delete a key. A key that did not exist ends with exit code 3.",
-		Args:  keyArgs(1),
+		Args:  cobra.ExactArgs(1),
 		RunE: action(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 			query := url.Values{}
 			if cmd.Flags().Changed("if-version") {

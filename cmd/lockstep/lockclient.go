@@ -26,6 +26,8 @@ type lockClient struct {
 	ttl  time.Duration
 	at   int // the endpoint to ask first
 
+	refusal error // of the last call that had time for an answer
+
 	token string
 	fence uint64
 	// until is when the lock may be lost, by this machine's monotonic clock: its
@@ -159,6 +161,7 @@ func (c *lockClient) call(ctx context.Context, method, id string, body lockBody,
 	for n := range nodes {
 		err := c.ask(ctx, r, body.Wait > 0, nodes-n, out)
 		if err == nil {
+			c.refusal = nil
 			return nil
 		}
 		if code := exitCode(err); code != exitUnavailable && code != exitInDoubt {
@@ -170,7 +173,21 @@ func (c *lockClient) call(ctx context.Context, method, id string, body lockBody,
 		}
 		c.at = (c.at + 1) % nodes
 	}
-	return withCode(exitUnavailable, fmt.Errorf("no node answers: %w", errors.Join(failures...)))
+	if ctx.Err() == nil || c.refusal == nil {
+		c.refusal = withCode(exitUnavailable, fmt.Errorf("%s: %w", allFailed(failures), errors.Join(failures...)))
+	}
+	return c.refusal // what cut this call short says less than the nodes did before
+}
+
+// allFailed tells nodes that refuse from nodes that say nothing.
+func allFailed(failures []error) string {
+	for _, err := range failures {
+		var e *client.Error
+		if errors.As(err, &e) && e.Status != 0 {
+			return "no node takes the request"
+		}
+	}
+	return "no node answers"
 }
 
 // ask calls one node, of as many as are left to try.

@@ -17,6 +17,7 @@ import (
 type node struct {
 	self   router.NodeInfo
 	ids    []string // of all nodes
+	peers  []Member // the same, with their addresses
 	ring   *shard.Ring
 	shards []router.Shard
 	slots  [][][2]uint16 // by shard
@@ -30,8 +31,11 @@ type openNode struct {
 }
 
 // newNode describes a node that opens so many shards.
-func newNode(self router.NodeInfo, ids []string, shards int) *node {
-	a := &node{self: self, ids: ids, ring: shard.RingOf(shards)}
+func newNode(self router.NodeInfo, members []Member, shards int) *node {
+	a := &node{self: self, peers: members, ring: shard.RingOf(shards)}
+	for _, m := range members {
+		a.ids = append(a.ids, m.ID)
+	}
 	for id := range shards {
 		a.shards = append(a.shards, nodeShard{a, id})
 		a.slots = append(a.slots, a.ring.Ranges(id))
@@ -111,9 +115,9 @@ func stateOf(r shard.Replica) string {
 // unseen is the cluster of a node that has not seen it yet.
 func (a *node) unseen() router.ClusterInfo {
 	info := router.ClusterInfo{Self: a.self.ID}
-	for _, id := range a.ids {
-		n := router.NodeInfo{ID: id, State: router.StateUnknown}
-		if id == a.self.ID {
+	for _, m := range a.peers {
+		n := router.NodeInfo{ID: m.ID, Peer: m.PeerAddr, State: router.StateUnknown}
+		if m.ID == a.self.ID {
 			n = a.self
 		}
 		info.Nodes = append(info.Nodes, n)

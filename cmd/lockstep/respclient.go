@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -26,10 +27,11 @@ type respOptions struct {
 func (o *respOptions) register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.addrs, "resp", []string{"127.0.0.1:7001"}, "Redis protocol address of a node, or several")
 	fs.StringVar(&o.password, "password", "", "password of the cluster (better in LOCKSTEP_PASSWORD or a file)")
-	fs.StringVar(&o.passFile, "password-file", "", "file whose first line is the password (LOCKSTEP_PASSWORD_FILE)")
+	fs.StringVar(&o.passFile, "password-file", "", "file whose first line that is not empty is the password (LOCKSTEP_PASSWORD_FILE)")
 	fs.BoolVar(&o.tls, "tls", false, "connect with TLS, as --cacert, --cert and --key say")
 	o.pki.register(fs)
-	fs.DurationVar(&o.timeout, "timeout", 10*time.Second, "how long to wait for a connection or a reply")
+	o.timeout = 10 * time.Second
+	fs.Var((*durationValue)(&o.timeout), "timeout", "how long to wait for a connection or a reply")
 }
 
 // resolve reads the files that the options name, as they are now.
@@ -119,9 +121,20 @@ func (o clientTLSOptions) coded(err error) error {
 	if wrong := o.mistake(err); wrong != nil {
 		return wrong
 	}
-	switch client.Code(err) {
-	case client.CodeUnreachable, client.CodeNoAnswer, client.CodeNoLeader:
+	switch code := client.Code(err); {
+	case slices.Contains([]string{client.CodeUnreachable, client.CodeNoAnswer, client.CodeNoLeader}, code), isNotYet(code):
 		return withCode(exitUnavailable, err)
+	case code == codeInDoubt:
+		return withCode(exitInDoubt, err)
 	}
 	return withCode(exitFailed, err)
+}
+
+// codeInDoubt is that of a reply to a command that may have been applied.
+const codeInDoubt = "INDOUBT"
+
+// isNotYet: the code of an error reply to a command that was not applied and may be taken a
+// little later, perhaps by another node.
+func isNotYet(code string) bool {
+	return slices.Contains([]string{"MOVED", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY"}, code)
 }

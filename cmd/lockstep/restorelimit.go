@@ -65,5 +65,5 @@ func (l *restoreLoader) refused(err error) bool {
 
 func isInDoubt(err error) bool {
 	var reply resp.Error
-	return errors.As(err, &reply) && reply.Code() == "INDOUBT"
+	return errors.As(err, &reply) && reply.Code() == codeInDoubt
 }

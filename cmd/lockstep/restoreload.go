@@ -224,7 +224,7 @@ func (l *restoreLoader) sendGroup(ctx context.Context, addr string, group []rest
 func isRetriable(err error) bool {
 	var reply resp.Error
 	if errors.As(err, &reply) {
-		return slices.Contains([]string{"MOVED", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "INDOUBT", "READONLY"}, reply.Code())
+		return isNotYet(reply.Code()) || reply.Code() == codeInDoubt
 	}
 	return exitCode(err) == exitUnavailable
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/lockstepkv/lockstep/resp"
 )
 
 func TestMain(m *testing.M) {
@@ -29,6 +31,7 @@ func TestScripts(t *testing.T) {
 	locks := httptest.NewServer(newLockServer(t))
 	t.Cleanup(locks.Close)
 	redis, _ := startRedis(t)
+	loading, loadingShards := startLoading(t, "cluster_enabled:0"), startLoading(t, "cluster_enabled:1")
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
@@ -36,7 +39,9 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LOCKS", locks.URL)
 			e.Setenv("REDIS", redis)
 			e.Setenv("CLOSED", closedAddr(t))
-			return nil
+			e.Setenv("LOADING", loading)
+			e.Setenv("LOADING_SHARDS", loadingShards)
+			return os.WriteFile(filepath.Join(e.WorkDir, "empty.rdb"), []byte("REDIS0010\xff\x00\x00\x00\x00\x00\x00\x00\x00"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 	})
@@ -110,6 +115,9 @@ func newFakeAPI() http.Handler {
 			fakeProblem(w, http.StatusNotFound, "no_such_key", "not_applied")
 		}
 	})
+	mux.HandleFunc("/v1/locks/loading", func(w http.ResponseWriter, _ *http.Request) {
+		fakeProblem(w, http.StatusServiceUnavailable, "loading", "not_applied")
+	})
 	mux.HandleFunc("/v1/cluster", func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") == "Bearer wrong" {
 			fakeProblem(w, http.StatusUnauthorized, "unauthorized", "not_applied")
@@ -143,6 +151,44 @@ func fakeProblem(w http.ResponseWriter, status int, code, outcome string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]any{"status": status, "code": code, "outcome": outcome, "detail": "it is so"})
+}
+
+// startLoading answers as a node that is starting does: INFO, and LOADING to all else.
+func startLoading(t *testing.T, info string) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go answerLoading(conn, info)
+		}
+	}()
+	return l.Addr().String()
+}
+
+func answerLoading(conn net.Conn, info string) {
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	for {
+		v, err := resp.ReadValue(r)
+		if err != nil {
+			return
+		}
+		reply := "-LOADING this node is starting\r\n"
+		if string(v.Elems[0].Str) == "INFO" {
+			reply = fmt.Sprintf("$%d\r\n%s\r\n", len(info), info)
+		}
+		if _, err := conn.Write([]byte(reply)); err != nil {
+			return
+		}
+	}
 }
 
 // startRedis runs a real redis-server, which speaks the protocol that bench and

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -240,6 +241,22 @@ func TestPasswordOfATool(t *testing.T) {
 		if got != c.want || (err != nil) != wrong || (warnings.Len() > 0) != c.warned {
 			t.Errorf("%+v: %q, %v, %q", c, got, err, &warnings)
 		}
+	}
+}
+
+// Nodes and tools take the same file for the same password.
+func TestPasswordAfterAnEmptyLine(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("\n\r\nzwei\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := passwordOf("", file, func(string) string { return "" }, io.Discard)
+	s, openErr := openSecrets(SecurityConfig{PasswordFile: file}, nil, slog.New(slog.DiscardHandler))
+	if err := errors.Join(err, openErr); err != nil {
+		t.Fatal(err)
+	}
+	if nodes := *s.passwords.Load(); got != "zwei" || len(nodes) != 1 || nodes[0] != got {
+		t.Errorf("tools take %q, nodes %q", got, nodes)
 	}
 }
 

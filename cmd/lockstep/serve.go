@@ -106,7 +106,7 @@ func (s *server) open(ctx context.Context) error {
 		return err
 	}
 	opt := s.shardOptions()
-	s.node = newNode(s.cfg.self(), s.cfg.nodeIDs(), s.cfg.Node.Shards)
+	s.node = newNode(s.cfg.self(), s.cfg.Node.Members, s.cfg.Node.Shards)
 	starting := s.serveHTTP()
 	r, err := router.New(s.node, opt.Table, s.routerConfig())
 	if err != nil {

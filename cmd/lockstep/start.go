@@ -67,10 +67,3 @@ func (c Config) self() router.NodeInfo {
 	told := c.advertised(localHost)
 	return router.NodeInfo{ID: c.Node.ID, HTTP: told.HTTP, RESP: told.RESP, Peer: told.Peer, State: router.StateStarting, Version: version, Limits: c.limits()}
 }
-
-func (c Config) nodeIDs() (ids []string) {
-	for _, m := range c.Node.Members {
-		ids = append(ids, m.ID)
-	}
-	return ids
-}

@@ -160,9 +160,12 @@ func (*durationValue) Type() string     { return "duration" }
 type spanValue time.Duration
 
 func (v *spanValue) Set(s string) error {
-	if d, err := time.ParseDuration(s); err == nil && d == 0 {
+	switch d, err := time.ParseDuration(s); {
+	case err == nil && d == 0:
 		*v = 0
 		return nil
+	case err == nil && d < 0:
+		return fmt.Errorf("duration %q must not be negative", s)
 	}
 	return (*durationValue)(v).Set(s)
 }

@@ -48,12 +48,6 @@ func parseCursor(b []byte) (c cursor, err error) {
 	return cursor{int(shard), string(after)}, nil
 }
 
-// ValidCursor reports whether LS.LOCKS takes it.
-func ValidCursor(b []byte) bool {
-	_, err := parseCursor(b)
-	return err == nil
-}
-
 // String is StartCursor for the beginning, which is also what a list ends with.
 func (c cursor) String() string {
 	if c == (cursor{}) {
