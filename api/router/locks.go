@@ -193,8 +193,12 @@ func (l *lockRequest) propose(ctx context.Context, args command.Args, late func(
 	replies, err := l.shard.Propose(ctx, b)
 	l.s.noteWrite(index)
 	switch {
+	case err != nil && string(args[0]) == "ONCE":
+		v = l.r.failOnce(ctx, l.s, l.shard, args, err)
+		return v, resp.Error(v.Str).Code() == "INDOUBT"
 	case err != nil:
 		v = writeError(err)
+		countNoRoom(l.shard, err)
 		return v, resp.Error(v.Str).Code() == "INDOUBT"
 	case len(replies) != 1:
 		return resp.Err("INDOUBT the shard returned the wrong number of replies"), true

@@ -102,6 +102,24 @@ func (op *onceOp) Run(ctx *Ctx) resp.Value {
 	return reply
 }
 
+// Recall answers a repetition of ONCE without the log, as Run does. It reports false for a
+// command that is new: it has to be logged.
+func (t *Table) Recall(ctx *Ctx, args Args) (reply resp.Value, ran bool) {
+	sp, err := t.checkOnce(args)
+	if err != nil || ctx.Records == nil {
+		return resp.Value{}, false
+	}
+	op := onceOp{id: args[1], inner: args[2:], spec: sp}
+	reply, seen, is := ctx.Records.Recorded(op.id)
+	switch {
+	case is == OnceDone && seen != op.fingerprint():
+		return errorReply(errOnceMismatch), true
+	case is == OnceForgotten:
+		return errorReply(errOnceForgotten), true
+	}
+	return reply, is == OnceDone
+}
+
 // unrun tells the errors of a command that did nothing for want of memory or disk.
 func unrun(reply resp.Value) bool {
 	if !reply.IsError() {
