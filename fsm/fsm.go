@@ -337,7 +337,7 @@ func (f *FSM) ViewAt(need uint64, at Stamp, fn func(*command.Ctx)) (index uint64
 		return 0, false, false
 	}
 	ctx := command.Ctx{
-		Table: f.opt.Table, Store: f.store, Locks: f.locks,
+		Table: f.opt.Table, Store: f.store, Records: f.once, Locks: f.locks,
 		Now: f.clock, Wall: max(at.Wall, f.clock), Mono: f.mono, MonoAhead: max(at.Mono, f.mono),
 	}
 	if f.reads.On() {

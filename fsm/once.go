@@ -90,6 +90,14 @@ func newOnceTable() *onceTable {
 
 // Begin implements command.OnceTable.
 func (t *onceTable) Begin(id, owner []byte) (reply resp.Value, print uint64, is command.OnceState) {
+	if reply, print, is = t.Recorded(id); is == command.OnceNew {
+		is = t.Room(id, owner, 0)
+	}
+	return reply, print, is
+}
+
+// Recorded implements command.OnceRecords.
+func (t *onceTable) Recorded(id []byte) (reply resp.Value, print uint64, is command.OnceState) {
 	if r, ok := t.records[string(id)]; ok {
 		return r.reply, r.print, command.OnceDone
 	}
@@ -99,7 +107,7 @@ func (t *onceTable) Begin(id, owner []byte) (reply resp.Value, print uint64, is 
 			return resp.Value{}, 0, command.OnceForgotten
 		}
 	}
-	return resp.Value{}, 0, t.Room(id, owner, 0)
+	return resp.Value{}, 0, command.OnceNew
 }
 
 // Room implements command.OnceTable.

@@ -136,6 +136,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	g.boot = n.opt.Boot
 	g.origin = newOrigin(g.self, g.boot, n.opt.MaxWaitingBytes, g.kick, g.outlived, g.metrics.queueSeconds)
 	g.lending.Store(g.origin)
+	g.origin.disks = g
 	g.origin.led = func() bool { return g.Leader() != "" }
 	loops := g.life
 	for _, loop := range []func(context.Context){

@@ -40,7 +40,7 @@ type nodeMetrics struct {
 	evicted                        *prometheus.CounterVec
 	expired                        *prometheus.CounterVec
 	locksHeld                      *prometheus.GaugeVec
-	lockWaiters                    *prometheus.GaugeVec
+	lockWaiters, resting           *prometheus.GaugeVec
 	lockEvents                     *prometheus.CounterVec
 	onceBytes                      *prometheus.GaugeVec
 	onceRefused                    *prometheus.CounterVec
@@ -100,6 +100,7 @@ func newNodeMetrics(reg prometheus.Registerer) *nodeMetrics {
 		onceRefused:    counter("once_refused_total", "Idempotency ids refused because that memory, or their client's share of it, was used up."),
 		locksHeld:      gauge("locks_held", "Locks that are held."),
 		lockWaiters:    gauge("lock_waiters", "Clients that wait for locks."),
+		resting:        gauge("no_room_resting", "Writes of this node's clients that are in doubt and wait until disks have room for them."),
 		lockEvents:     counter("lock_events_total", "What this replica applied: locks granted, released, expired and forced (released by an operator); waits that ended by timed_out, node_gone and cancelled.", "event"),
 		diverged:       counter("diverged_total", "How often this replica was found to differ from a majority or from its own sums, since the process started."),
 		wrong:          gauge("diverged", "1 while this replica's state is known to be wrong: it answers nothing and is being rebuilt."),
@@ -255,6 +256,7 @@ func (g *Group) observe() {
 	held, waiters := g.LockCounts()
 	m.locksHeld.WithLabelValues(l).Set(float64(held))
 	m.lockWaiters.WithLabelValues(l).Set(float64(waiters))
+	m.resting.WithLabelValues(l).Set(float64(g.origin.resting()))
 	evicted, expired := g.fsm.Counters()
 	m.evicted.WithLabelValues(l).Add(float64(evicted - g.metrics.evictedShown))
 	m.expired.WithLabelValues(l).Add(float64(expired - g.metrics.expiredShown))

@@ -24,7 +24,8 @@ import (
 //
 // A batch is in one of three places: not yet formed (its proposals wait in
 // pending), out (handed to a leader), or in doubt (handed to a leader that did
-// not answer). A batch in doubt keeps its number and is handed out again. A
+// not answer). A batch in doubt keeps its number and is handed out again; where
+// disks have no room for it, it rests first, see rest.go. A
 // batch that no leader can have logged is dissolved: its proposals go back to
 // the front of pending and its number is never used.
 type origin struct {
@@ -35,6 +36,7 @@ type origin struct {
 	queued   prometheus.Observer
 	led      func() bool // whether this node knows a leader; nil: it does
 	outlived func()      // called when the shard knows a later start of this node
+	disks    disks       // nil: they have room
 
 	mu      sync.Mutex
 	closed  bool
@@ -51,6 +53,7 @@ type lane struct {
 	pending []*proposal
 	flights []*flight // unresolved, by ascending number
 	nextSeq uint64
+	passed  int // what replies take that every replica remembers for the sake of one that rests
 }
 
 // largeBytes is the size of a proposal from which it goes alone, and does not keep others
@@ -98,6 +101,8 @@ type flight struct {
 	lane      *lane
 	out       bool // a leader has it; guarded by origin.mu
 	doubt     bool // a leader may have logged it; guarded by origin.mu
+	resting   bool // disks have no room for it; guarded by origin.mu
+	refused   int  // how often they had none; guarded by origin.mu
 
 	// withdrawn: nobody waits for it any more. A leader that has not logged all of it stops.
 	withdrawn atomic.Bool
@@ -154,6 +159,10 @@ func (o *origin) propose(ctx context.Context, b command.Batch) ([]resp.Value, er
 	if o.bytes > o.maxBytes {
 		o.mu.Unlock()
 		return nil, fmt.Errorf("%w: %d bytes wait on this node", command.ErrOverloaded, o.bytes)
+	}
+	if p.lane.full() {
+		o.mu.Unlock()
+		return nil, errPassed
 	}
 	p.lane.pending = append(p.lane.pending, p)
 	o.bytes += int64(b.Size())
@@ -247,7 +256,7 @@ func (o *origin) abandon(ctx context.Context, p *proposal) ([]resp.Value, error)
 }
 
 // take returns the next batch to hand to a leader, or nil. Batches in doubt come
-// first. A new batch holds about maxBytes, but at least one proposal.
+// first, but for those that rest. A new batch holds about maxBytes, but at least one proposal.
 func (o *origin) take(maxBytes int) *flight {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -263,14 +272,14 @@ func (o *origin) takeLarge() *flight {
 
 func (o *origin) takeFrom(l *lane, maxBytes int) *flight {
 	for _, f := range l.flights {
-		if !f.out {
+		if !f.out && !f.resting {
 			f.out = true
 			f.withdrawn.Store(false) // it is in doubt: only its answer ends that
 			f.batch.Acked = l.acked()
 			return f
 		}
 	}
-	if len(l.pending) == 0 {
+	if len(l.pending) == 0 || l.full() {
 		return nil
 	}
 	n, size, units := 0, 0, 0
@@ -353,6 +362,7 @@ func (o *origin) finish(f *flight, result fsm.BatchResult, err error) {
 		return
 	}
 	f.lane.flights = slices.Delete(f.lane.flights, i, i+1)
+	f.lane.passLocked(replies)
 	o.bytes -= int64(f.batch.UnitBytes())
 	for _, p := range f.proposals {
 		if err != nil {
@@ -364,19 +374,13 @@ func (o *origin) finish(f *flight, result fsm.BatchResult, err error) {
 		close(p.done)
 		p.late()
 	}
-	if f.lane == &o.large && len(f.lane.flights)+len(f.lane.pending) == 0 && costly(result.Replies) {
+	if f.lane == &o.large && len(f.lane.flights)+len(f.lane.pending) == 0 && replyBytes(result.Replies) > costly {
 		o.acknowledgeLocked()
 	}
 }
 
-// costly reports whether replies should not be remembered until another large batch comes.
-func costly(replies []resp.Value) bool {
-	n := 0
-	for _, v := range replies {
-		n += command.ReplyCost(v)
-	}
-	return n > 4<<10
-}
+// costly is from what size replies should not be remembered until another large batch comes.
+const costly = 4 << 10
 
 // acknowledgeLocked has an empty batch logged that says that all large ones are answered.
 func (o *origin) acknowledgeLocked() {
@@ -398,8 +402,8 @@ func (o *origin) fail(f *flight, doubt bool) {
 	o.takeBack(f, doubt, nil)
 }
 
-// refuse is fail for a leader that has no room for f, and has not logged it: unless it is in
-// doubt since an earlier leader, its proposals are refused.
+// refuse is fail for a leader that has no room for f, and has not logged it: its proposals are
+// refused or, if it is in doubt since an earlier leader, it rests.
 func (o *origin) refuse(f *flight, why error) { o.takeBack(f, false, why) }
 
 func (o *origin) takeBack(f *flight, doubt bool, refusal error) {
@@ -412,6 +416,9 @@ func (o *origin) takeBack(f *flight, doubt bool, refusal error) {
 	if f.doubt {
 		for _, p := range f.proposals {
 			p.doubted = true
+		}
+		if refusal != nil {
+			o.restLocked(f)
 		}
 	} else {
 		o.dissolveLocked(f, refusal)
@@ -431,6 +438,7 @@ func (o *origin) dissolveLocked(f *flight, refusal error) {
 		return
 	}
 	l.flights = slices.Delete(l.flights, i, i+1)
+	l.passLocked(nil)
 	back := make([]*proposal, 0, len(f.proposals)+len(l.pending))
 	for _, p := range f.proposals {
 		p.taken = false
@@ -465,7 +473,7 @@ func (o *origin) idle() bool {
 }
 
 func (l *lane) idle() bool {
-	return len(l.pending) == 0 && !slices.ContainsFunc(l.flights, func(f *flight) bool { return !f.out })
+	return len(l.pending) == 0 && !slices.ContainsFunc(l.flights, func(f *flight) bool { return !f.out && !f.resting })
 }
 
 // close fails everything that waits.

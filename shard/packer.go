@@ -187,7 +187,7 @@ func (p *packer) packOne(ctx context.Context) bool {
 	}
 	cut := p.reserve(pk)
 	if cut == nil {
-		pause(ctx, retryPause) // what is in doubt, and was refused, comes again
+		pause(ctx, retryPause) // what the shard itself wants to log comes again
 		return true
 	}
 	if cut.Large() { // for the sake of what it evicts
@@ -244,7 +244,7 @@ func (p *packer) packLarge(ctx context.Context, term uint64) {
 	cut := p.reserve(pk)
 	if cut == nil {
 		<-p.large
-		pause(ctx, retryPause)
+		p.nudge() // for the next one
 		return
 	}
 	p.finishLarge(ctx, pk, cut, term)

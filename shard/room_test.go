@@ -87,6 +87,7 @@ func (f *fullDisks) refuses(id string, want bool) {
 func TestFullDiskRefusesGrowthAndComesBack(t *testing.T) {
 	c := newFullDisks(t, 1)
 	c.want("n1", "SET k v", "+OK\r\n")
+	c.want("n1", "ONCE seen INCR n", ":1\r\n")
 	c.set(testReserve-1, "n1")
 	c.refuses("n1", true)
 	if err := c.node("n1").Ready(); err != nil || len(c.node("n1").Notices()) != 1 {
@@ -116,9 +117,29 @@ func TestFullDiskRefusesGrowthAndComesBack(t *testing.T) {
 	}
 	c.set(testReserve/8-1, "n1")
 	c.eventually(full("DEL k"))
+	c.recalls("ONCE seen INCR n", ":1\r\n")
+	c.recalls("ONCE unseen INCR n", "")
 	c.set(2*testReserve, "n1")
 	c.refuses("n1", false)
 	c.want("n1", "SET k v", "+OK\r\n")
+}
+
+// recalls fails unless a repetition is answered without the log.
+func (f *fullDisks) recalls(once, want string) {
+	f.t.Helper()
+	var args command.Args
+	for _, w := range strings.Fields(once) {
+		args = append(args, []byte(w))
+	}
+	got := ""
+	_, err := f.group("n1").Read(f.t.Context(), command.ReadOptions{}, func(ctx *command.Ctx) {
+		if v, ran := ctx.Table.Recall(ctx, args); ran {
+			got = string(resp.Append(nil, v, 2))
+		}
+	})
+	if err != nil || got != want {
+		f.t.Errorf("%s: %q, %v, want %q", once, got, err, want)
+	}
 }
 
 func TestFullLeaderHandsOver(t *testing.T) {

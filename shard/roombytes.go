@@ -100,19 +100,26 @@ func (n *Node) answered(bytes int64) {
 // ask is Node.ask for what this node logs as the shard's leader: it must fit on the disks
 // of a majority as well.
 func (g *Group) ask(bytes, part int64) bool {
+	return g.node.askFor(bytes, func() int64 { return g.spare(g.self, part) })
+}
+
+// spare is what is free beyond a part of the reserve for a leader of the shard: on its own
+// disk, and on those of a majority.
+func (g *Group) spare(leader string, part int64) int64 {
 	n := g.node
-	return n.askFor(bytes, func() int64 {
-		own := spare(n.disk.bytes.left(), n.opt.DiskReserve, part)
-		all := []int64{own}
-		n.mu.RLock()
-		for _, peer := range g.peers {
-			d := n.peers[peer].Disk
-			all = append(all, spare(n.left(d), d.Reserve, part))
+	all := []int64{spare(n.disk.bytes.left(), n.opt.DiskReserve, part)}
+	leaders := all[0]
+	n.mu.RLock()
+	for _, peer := range g.peers {
+		d := n.peers[peer].Disk
+		all = append(all, spare(n.left(d), d.Reserve, part))
+		if peer == leader {
+			leaders = all[len(all)-1]
 		}
-		n.mu.RUnlock()
-		slices.Sort(all)
-		return min(own, all[len(all)-g.quorum])
-	})
+	}
+	n.mu.RUnlock()
+	slices.Sort(all)
+	return min(leaders, all[len(all)-g.quorum])
 }
 
 // left is what is free on another node's disk, as far as this one knows.

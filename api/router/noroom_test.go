@@ -52,13 +52,24 @@ func TestFullDisk(t *testing.T) {
 // TestFullerDisk: what frees is taken, alone and with reads, and nothing else.
 func TestFullerDisk(t *testing.T) {
 	r, node, s := newRouter(t, routertest.Options{}, router.Config{})
-	script(t, r, s, "MSET a 1 b 2 c 3 d 4 e 5 => +OK\n")
+	script(t, r, s, "MSET a 1 b 2 c 3 d 4 e 5 => +OK\nONCE incr INCR n => 1\n")
+	lock := r.Do(t.Context(), s, cmd("ONCE lock LOCK x 60000"))
+	tokenOf(t, lock)
 	node.Shard(0).SetFull(true)
 	const no = "-OOM no room on disk, nothing was applied\n"
-	script(t, r, s, "SET a 2 => "+no+
+	const noTry = "-OOM no room on disk, this try was not applied (an earlier one under the same id may have been)\n"
+	if again := r.Do(t.Context(), s, cmd("ONCE lock LOCK x 60000")); show(again) != show(lock) {
+		t.Errorf("a repeated LOCK: %s, want %s", show(again), show(lock))
+	}
+	script(t, r, s, "ONCE incr INCR n => 1\n"+
+		"ONCE incr DECR n => -ONCEMISMATCH this idempotency id was used with another command\n"+
+		"GET n => 1\n"+
+		"ONCE other LOCK y 1000 => "+noTry+
+		"LOCK y 1000 => "+no+
+		"SET a 2 => "+no+
 		"PERSIST a => "+no+
 		"RENAME a z => "+no+
-		"ONCE id PERSIST a => "+no+
+		"ONCE id PERSIST a => "+noTry+
 		"MULTI => +OK\nDEL a => +QUEUED\nPERSIST b => +QUEUED\nEXEC => "+no+
 		"DEL a => 1\n"+
 		"ONCE id UNLINK b => 1\n"+
@@ -67,6 +78,31 @@ func TestFullerDisk(t *testing.T) {
 		"UNLOCK m t => 0\n"+
 		"MULTI => +OK\nGET e => +QUEUED\nPEXPIRE e 0 => +QUEUED\nEXEC => [5 1]\n"+
 		"FLUSHALL => +OK\n")
+	if got := node.Shard(0).NoRoomRefused(); got != 7 {
+		t.Errorf("%d refusals counted, want 7", got)
+	}
+}
+
+// TestRepetitionThatTheShardRefuses: it is answered from its record among others, which are
+// refused; without a leader nobody can tell.
+func TestRepetitionThatTheShardRefuses(t *testing.T) {
+	r, node, s := newRouter(t, routertest.Options{}, router.Config{})
+	script(t, r, s, "ONCE old INCR n => 1\n")
+	node.Shard(0).SetRefuses(command.ErrNoRoom)
+	var replies []string
+	for _, v := range r.DoPipeline(context.Background(), s, [][][]byte{cmd("ONCE new INCR n"), cmd("ONCE old INCR n"), cmd("INCR n")}, nil) {
+		replies = append(replies, show(v))
+	}
+	const noTry = "this try was not applied (an earlier one under the same id may have been)"
+	if got, want := strings.Join(replies, " | "), "-OOM no room on disk, "+noTry+" | 1 | -OOM no room on disk, nothing was applied"; got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	if got := node.Shard(0).NoRoomRefused(); got != 2 {
+		t.Errorf("%d refusals counted, want 2", got)
+	}
+	node.Shard(0).Fail(command.ErrUnavailable)
+	script(t, r, s, "ONCE old INCR n => -CLUSTERDOWN shard unavailable, "+noTry+"\n"+
+		"ONCE old LOCK x 1000 => -CLUSTERDOWN shard unavailable, "+noTry+"\n")
 }
 
 // TestShardWithoutRoom: a pipeline goes on after what the shard itself has refused.

@@ -119,7 +119,7 @@ func New(node Node, table *command.Table, cfg Config) (*Router, error) {
 		r.clients = clientmem.New(0)
 	}
 	r.clients.SetLimit(settings.MaxMemoryClients)
-	r.blocked = waiting.New(waiting.Config{RequestTimeout: cfg.RequestTimeout, WriteError: writeError, Stopping: r.stopping})
+	r.blocked = waiting.New(waiting.Config{RequestTimeout: cfg.RequestTimeout, Failed: r.failWait, Stopping: r.stopping})
 	r.SetPasswords(cfg.Passwords)
 	r.logins = newLogins(cfg.Logger)
 	r.buildPlans(table.Specs())

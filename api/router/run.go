@@ -241,7 +241,7 @@ func (ru *run) writes(ctx context.Context, s *Session, from, to int) bool {
 	growth, rest := ru.shard.NoRoom()
 	for from < to {
 		if err := ru.noRoom(from, growth, rest); err != nil {
-			ru.refuse(s, from, err)
+			ru.refuse(ctx, s, from, err)
 			from++
 			continue
 		}
@@ -283,8 +283,11 @@ func (it *item) grows(t *command.Table) bool {
 	if it.tx != nil {
 		return slices.ContainsFunc(it.tx.unit.Cmds, t.NeedsMemory)
 	}
-	return !it.p.has(command.Deduplicates) && t.NeedsMemory(it.args)
+	return !it.once() && t.NeedsMemory(it.args)
 }
+
+// once reports whether it has an idempotency id.
+func (it *item) once() bool { return it.tx == nil && it.p.has(command.Deduplicates) }
 
 // frees reports whether it is taken also where nothing else is.
 func (it *item) frees(t *command.Table) bool {
@@ -295,11 +298,11 @@ func (it *item) frees(t *command.Table) bool {
 }
 
 // refuse answers one item without running it; the ones after it go on.
-func (ru *run) refuse(s *Session, i int, err error) {
+func (ru *run) refuse(ctx context.Context, s *Session, i int, err error) {
+	start := ru.r.now()
 	ru.done = i + 1
-	ru.out[ru.items[i].out] = writeError(err)
-	ru.shard.CountNoRoom()
-	ru.observe(s, i, i+1, ru.r.now())
+	ru.failWrites(ctx, s, i, i+1, err)
+	ru.observe(s, i, i+1, start)
 }
 
 func (ru *run) propose(ctx context.Context, s *Session, b command.Batch, from, to int) bool {
@@ -320,7 +323,7 @@ func (ru *run) propose(ctx context.Context, s *Session, b command.Batch, from, t
 		err = command.ErrInDoubt
 	}
 	if err != nil {
-		ru.failWrites(from, to, err)
+		ru.failWrites(ctx, s, from, to, err)
 	} else {
 		for i := from; i < to; i++ {
 			ru.out[ru.items[i].out] = replies[i-from]
@@ -332,16 +335,17 @@ func (ru *run) propose(ctx context.Context, s *Session, b command.Batch, from, t
 
 // failWrites answers items[from:to] with err. A read within a failed batch is
 // never in doubt.
-func (ru *run) failWrites(from, to int, err error) {
+func (ru *run) failWrites(ctx context.Context, s *Session, from, to int, err error) {
 	w, rd := writeError(err), readError(err)
 	for i := from; i < to; i++ {
-		if it := &ru.items[i]; it.write {
-			ru.out[it.out] = w
-			if errors.Is(err, command.ErrNoRoom) {
-				ru.shard.CountNoRoom()
-			}
-		} else {
+		switch it := &ru.items[i]; {
+		case !it.write:
 			ru.out[it.out] = rd
+		case it.once():
+			ru.out[it.out] = ru.r.failOnce(ctx, s, ru.shard, it.args, err)
+		default:
+			ru.out[it.out] = w
+			countNoRoom(ru.shard, err)
 		}
 	}
 }

@@ -129,7 +129,7 @@ func (b *blocked) propose(ctx context.Context, args command.Args, late func([]re
 	b.client.Wrote(index)
 	switch {
 	case err != nil:
-		v = b.c.cfg.WriteError(err)
+		v = b.c.cfg.Failed(ctx, b.client, b.shard, args, err)
 		return v, resp.Error(v.Str).Code() == "INDOUBT"
 	case len(replies) != 1:
 		return resp.Err("INDOUBT the shard returned the wrong number of replies"), true

@@ -146,7 +146,9 @@ func blockedScene(t *testing.T, prepare func(*fakeShard)) *scene {
 	}
 	s.clients = New(Config{
 		RequestTimeout: time.Second, Stopping: s.stopping,
-		WriteError: func(err error) resp.Value { return resp.Err("CLUSTERDOWN " + err.Error()) },
+		Failed: func(_ context.Context, _ Client, _ Shard, _ command.Args, err error) resp.Value {
+			return resp.Err("CLUSTERDOWN " + err.Error())
+		},
 	})
 	go func() {
 		s.result <- s.clients.Lock(t.Context(), s.client, s.fakeShard, lock.Request{Name: "l", TTLMillis: 5000, WaitMillis: 1000}, "")

@@ -34,9 +34,10 @@ type Client interface {
 
 // Config is fixed for the life of Clients.
 type Config struct {
-	RequestTimeout time.Duration          // of one request to a shard
-	WriteError     func(error) resp.Value // the reply for a failed proposal: INDOUBT unless nothing happened
-	Stopping       <-chan struct{}        // closed when nobody is to wait any longer
+	RequestTimeout time.Duration // of one request to a shard
+	// Failed is the reply for a failed proposal of args: INDOUBT unless nothing happened.
+	Failed   func(ctx context.Context, c Client, sh Shard, args command.Args, err error) resp.Value
+	Stopping <-chan struct{} // closed when nobody is to wait any longer
 }
 
 // Clients are the blocked clients of a node. Safe for concurrent use.

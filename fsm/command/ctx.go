@@ -56,6 +56,9 @@ type Ctx struct {
 	// Once remembers the replies of idempotent commands. Nil outside the log.
 	Once OnceTable
 
+	// Records are those of Once, for reads.
+	Records OnceRecords
+
 	// Owner is whom the memory for that is counted to: the client's address. Empty:
 	// nobody.
 	Owner []byte
@@ -106,6 +109,13 @@ func (is OnceState) Err() error {
 		return errOnceShare
 	}
 	return nil
+}
+
+// OnceRecords are the replies of commands that ran under an idempotency id.
+type OnceRecords interface {
+	// Recorded looks id up and changes nothing. For OnceDone print is the fingerprint of the
+	// command that ran, and reply what it answered.
+	Recorded(id []byte) (reply resp.Value, print uint64, is OnceState)
 }
 
 // OnceTable holds the replies of commands that ran under an idempotency id.

@@ -48,6 +48,10 @@ type Spec struct {
 	// command ...); 0: nowhere.
 	Inner int
 
+	// Recall answers a repetition of a command that deduplicates from the record of its first
+	// run, without the log. It reports false for one that is new. Nil: it does not deduplicate.
+	Recall func(ctx *Ctx, args Args) (reply resp.Value, ran bool)
+
 	// Holds returns the Specs of the commands within args. Nil for those without.
 	Holds func(args Args) ([]*Spec, error)
 

@@ -179,6 +179,7 @@ type Shard struct {
 
 	fail  error // guarded by mu
 	limit int64 // guarded by mu
+	no    error // of Propose alone; guarded by mu
 
 	noRoom  atomic.Bool
 	full    atomic.Bool
@@ -207,6 +208,13 @@ func (s *Shard) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fail = err
+}
+
+// SetRefuses makes all further writes fail with err, until SetRefuses(nil).
+func (s *Shard) SetRefuses(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.no = err
 }
 
 // SetLimit bounds the memory of the shard; 0 is no limit.
@@ -249,7 +257,7 @@ func (s *Shard) NoRoomRefused() int64 { return s.refused.Load() }
 func (s *Shard) ctx() *command.Ctx {
 	now := s.now().UnixMilli()
 	s.locks.Advance(now)
-	return &command.Ctx{Table: s.table, Store: s.store, Locks: s.locks, Now: now, Wall: now, Mono: now, MonoAhead: now}
+	return &command.Ctx{Table: s.table, Store: s.store, Records: s.once, Locks: s.locks, Now: now, Wall: now, Mono: now, MonoAhead: now}
 }
 
 // Propose implements router.Shard.
@@ -265,6 +273,12 @@ func (s *Shard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, err
 			b.Late(nil, err)
 		}
 		return nil, err
+	}
+	if s.no != nil {
+		return nil, s.no
+	}
+	if s.full.Load() && !s.table.FreesAll(b.Parts, b.Body) {
+		return nil, command.ErrNoRoom
 	}
 	s.Proposals.Add(1)
 	var r command.UnitReader
@@ -323,6 +337,11 @@ type onceRecord struct {
 }
 
 func (t onceTable) Begin(id, _ []byte) (resp.Value, uint64, command.OnceState) {
+	return t.Recorded(id)
+}
+
+// Recorded implements command.OnceRecords.
+func (t onceTable) Recorded(id []byte) (resp.Value, uint64, command.OnceState) {
 	rec, hit := t[string(id)]
 	if !hit {
 		return resp.Value{}, 0, command.OnceNew

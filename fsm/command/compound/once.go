@@ -38,6 +38,7 @@ func onceSpec(t *command.Table) *command.Spec {
 			sp, err := checkOnce(t, args)
 			return []*command.Spec{sp}, err
 		},
+		Recall: func(ctx *command.Ctx, args command.Args) (resp.Value, bool) { return recallOnce(t, ctx, args) },
 		Parse: func(args command.Args) (command.Op, error) {
 			sp, err := checkOnce(t, args)
 			if err != nil {
@@ -113,6 +114,24 @@ func (op *onceOp) Run(ctx *command.Ctx) resp.Value {
 	}
 	ctx.Once.Finish(op.id, ctx.Owner, ctx.Mono, print, reply)
 	return reply
+}
+
+// recallOnce answers a repetition of ONCE without the log, as Run does. It reports false for
+// a command that is new: it has to be logged.
+func recallOnce(t *command.Table, ctx *command.Ctx, args command.Args) (reply resp.Value, ran bool) {
+	sp, err := checkOnce(t, args)
+	if err != nil || ctx.Records == nil {
+		return resp.Value{}, false
+	}
+	op := onceOp{id: args[1], inner: args[2:], spec: sp}
+	reply, seen, is := ctx.Records.Recorded(op.id)
+	switch {
+	case is == command.OnceDone && seen != op.fingerprint():
+		return resp.ErrorReply(errOnceMismatch), true
+	case is == command.OnceForgotten:
+		return resp.ErrorReply(is.Err()), true
+	}
+	return reply, is == command.OnceDone
 }
 
 // unrun tells the errors of a command that did nothing for want of memory or disk.
