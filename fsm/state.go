@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 
@@ -309,6 +310,9 @@ func (d *decoder) values(n int) []resp.Value {
 		return nil
 	}
 	d.rest = rest
+	for i := range list {
+		list[i] = kept(list[i], math.MaxInt)
+	}
 	return list
 }
 
@@ -322,7 +326,7 @@ func (d *decoder) value() resp.Value {
 		return resp.Value{}
 	}
 	d.rest = rest
-	return v
+	return kept(v, math.MaxInt) // else one short reply would keep the whole state
 }
 
 // WriteBase writes the present data, without the engine's state, as the base of

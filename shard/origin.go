@@ -8,11 +8,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/invariant"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -312,10 +314,25 @@ func (o *origin) lend(boot, seq uint64) [][]byte {
 	defer o.mu.Unlock()
 	for _, f := range o.large.flights {
 		if f.batch.Boot == boot && f.batch.Seq == seq && f.whole() {
+			if invariant.Enabled {
+				checkAlone(f.batch.Parts)
+			}
 			return f.batch.Segments()
 		}
 	}
 	return nil
+}
+
+// checkAlone checks of the long arguments among parts, each of which comes after an encoding, that
+// they were allocated alone, as far as that can be seen: nothing is behind them, and they begin
+// where the runtime lets large objects begin, at a page.
+func checkAlone(parts [][]byte) {
+	const pageBytes = 8 << 10
+	for i := 1; i < len(parts); i += 2 {
+		p := parts[i]
+		at := uintptr(unsafe.Pointer(unsafe.SliceData(p)))
+		invariant.Check(cap(p) == len(p) && at%pageBytes == 0, "a lent argument of %d bytes is part of something larger", len(p))
+	}
 }
 
 // joinBodies returns the units of proposals, which have no parts unless there is one only.

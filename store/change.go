@@ -8,14 +8,16 @@ import (
 )
 
 // Adopt gives buf to the store until the next call: Put keeps a large value that
-// fills most of buf where it is, instead of copying it. Nobody may change buf
-// from then on, not even after the next call.
+// fills most of buf where it is, instead of copying it. buf must be, up to its capacity, all of
+// the memory that it was allocated with. Nobody may change it from then on, not even after the
+// next call.
 func (s *Store) Adopt(buf []byte) { s.adopted = buf }
 
 // fillsAdopted reports whether val lies in the adopted memory and keeping all of
 // that for it wastes little.
 func (s *Store) fillsAdopted(val []byte) bool {
-	if len(val) < separateFrom || len(val) < len(s.adopted)-len(s.adopted)/8 || len(val) > len(s.adopted) {
+	memory := cap(s.adopted) // what is kept, however little of it is filled
+	if len(val) < separateFrom || len(val) < memory-memory/8 || len(val) > len(s.adopted) {
 		return false
 	}
 	base := uintptr(unsafe.Pointer(unsafe.SliceData(s.adopted)))

@@ -45,6 +45,7 @@ func TestSessionsCountWhatTheyTake(t *testing.T) {
 		{"small commands", "MULTI", cmd("GET abcd"), 200_000},
 		{"many small arguments", "MULTI", many, 4},
 		{"one long argument", "MULTI", command.Args{[]byte("SET"), []byte("k"), make([]byte, 5<<20)}, 2},
+		{"several long arguments", "MULTI", command.Args{[]byte("MSET"), make([]byte, 300_000), make([]byte, 3<<20), []byte("k"), make([]byte, 2<<20)}, 3},
 		{"many watched keys", "PING", keys, 1},
 		{"a long watched key", "PING", long, 1},
 	} {

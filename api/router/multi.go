@@ -6,6 +6,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/bulk"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -81,11 +82,15 @@ const (
 
 // copyBytes is the memory that copyArgs takes.
 func copyBytes(args command.Args) int64 {
-	n := 0
+	together, alone := 0, int64(0)
 	for _, a := range args {
-		n += len(a)
+		if len(a) < command.ReferenceBytes {
+			together += len(a)
+		} else {
+			alone += clientmem.Alloc(len(a))
+		}
 	}
-	return clientmem.Alloc(n) + clientmem.Alloc(clientmem.SliceBytes*len(args))
+	return clientmem.Alloc(together) + alone + clientmem.Alloc(clientmem.SliceBytes*len(args))
 }
 
 // watchBytes is the memory of a watched key besides its element of Session.watches.
@@ -211,15 +216,22 @@ func (t *txn) joinSlot(slot int) {
 	t.cross = t.cross || t.slot != slot
 }
 
-// copyArgs copies args into memory of its own, in two allocations.
+// copyArgs copies args into memory of its own: those that a batch refers to each alone, as
+// Session.whole says of them, and the others together.
 func copyArgs(args command.Args) command.Args {
 	n := 0
 	for _, a := range args {
-		n += len(a)
+		if len(a) < command.ReferenceBytes {
+			n += len(a)
+		}
 	}
 	buf := make([]byte, 0, n)
 	out := make(command.Args, len(args))
 	for i, a := range args {
+		if len(a) >= command.ReferenceBytes {
+			out[i] = bulk.Append(nil, a)
+			continue
+		}
 		buf = append(buf, a...)
 		out[i] = buf[len(buf)-len(a) : len(buf) : len(buf)]
 	}

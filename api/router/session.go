@@ -108,7 +108,7 @@ func WithReadOptions(o command.ReadOptions) SessionOption {
 }
 
 // WithWholeArguments says of a request over HTTP that each of its long arguments fills the
-// memory that it lies in. Those of connections do; see resp.Reader.
+// memory that it lies in. Those of connections do; see resp.Reader and copyArgs.
 func WithWholeArguments() SessionOption { return func(s *Session) { s.whole = true } }
 
 // WithAuthenticated marks a client that has shown its password already.
