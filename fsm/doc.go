@@ -13,5 +13,6 @@
 //
 // Entries that exceed MaxEntryBytes are cut into fragments (fragment.go): no log
 // entry is ever large enough to hold up heartbeats, other shards or a follower
-// that catches up.
+// that catches up. Where the node has the units of such an entry in memory already, as the
+// one that took them from a client or as the leader, its fragments are only compared.
 package fsm

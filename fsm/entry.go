@@ -29,8 +29,7 @@ const (
 )
 
 // ErrMalformedEntry means that a log entry is damaged or was written by a
-// version that this one does not know. The replica that meets one stops: going
-// on would let it diverge.
+// version that this one does not know. See Refusal for what becomes of it.
 var ErrMalformedEntry = errors.New("malformed log entry")
 
 // Setting numbers a replicated setting.
@@ -74,7 +73,7 @@ type Batch struct {
 	Units int    // number of units in Parts and Body
 
 	// The units, encoded by package command: Parts, one after the other, and then Body.
-	// One that was decoded has Body alone.
+	// One that was decoded has Body alone, unless its units were lent; see Lender.
 	Parts [][]byte
 	Body  []byte
 }
@@ -83,7 +82,7 @@ type Batch struct {
 type Entry struct {
 	StampMillis int64 // the log's wall clock, Unix time, never before an earlier entry's
 	MonoMillis  int64 // the log's monotonic time: how long there was a leader
-	OOMLimit    int64 // bytes; DenyOOM commands are refused above it; 0 means no limit
+	OOMLimit    int64 // bytes; DenyOOM commands are refused above it; 0 means no limit, command.NoDisk none at all
 	ValueLimit  int64 // bytes; no value may grow beyond it; 0 means Redis's own limit
 	Evictions   []Eviction
 	Settings    []SettingChange
@@ -129,16 +128,24 @@ func (b *Batch) AppendTo(dst []byte) []byte {
 
 // Encoded returns what AppendTo appends in parts, uncopied. The first has prefix before it.
 func (b *Batch) Encoded(prefix []byte) [][]byte {
-	return append(append([][]byte{b.appendHead(prefix)}, b.Parts...), b.Body)
+	return append([][]byte{b.appendHead(prefix)}, b.Segments()...)
+}
+
+// Segments are Parts and Body.
+func (b *Batch) Segments() [][]byte { return append(b.Parts[:len(b.Parts):len(b.Parts)], b.Body) }
+
+// read starts r on the units.
+func (b *Batch) read(r *command.UnitReader) {
+	if len(b.Parts) == 0 {
+		r.Reset(b.Body)
+		return
+	}
+	r.ResetParts(b.Segments())
 }
 
 // UnitBytes is the length of the encoded units.
 func (b *Batch) UnitBytes() int {
-	n := len(b.Body)
-	for _, p := range b.Parts {
-		n += len(p)
-	}
-	return n
+	return sizeOf(b.Parts) + len(b.Body)
 }
 
 // appendHead encodes what comes before the body's bytes.
@@ -156,12 +163,24 @@ func (b *Batch) Size() int { return b.UnitBytes() + len(b.Node) + 6*binary.MaxVa
 
 // DecodeEntry decodes data into e, which then shares it. Fragments are not
 // entries; the state machine assembles them first.
-func DecodeEntry(data []byte, e *Entry) error {
+func DecodeEntry(data []byte, e *Entry) error { return decodeEntry(data, nil, e) }
+
+// decodeEntry is DecodeEntry of an entry that ends with the units of its last batch, and has
+// these in lent if that is not nil.
+func decodeEntry(data []byte, lent [][]byte, e *Entry) error {
 	if err := checkHeader(data, kindBatches); err != nil {
 		return err
 	}
-	d := decoder{rest: data[2:]}
+	d := decoder{rest: data[2:], lent: lent}
 	*e = Entry{Evictions: e.Evictions[:0], Settings: e.Settings[:0], Batches: e.Batches[:0]}
+	for n := d.beforeBatches(e); n > 0 && !d.failed; n-- {
+		e.Batches = append(e.Batches, d.batch())
+	}
+	return d.finish()
+}
+
+// beforeBatches reads what comes before the batches into e, and returns how many they are.
+func (d *decoder) beforeBatches(e *Entry) int {
 	e.StampMillis, e.MonoMillis = int64(d.uvarint()), int64(d.uvarint())
 	e.OOMLimit, e.ValueLimit = int64(d.uvarint()), int64(d.uvarint())
 	for n := d.count(evictionBytes); n > 0 && !d.failed; n-- {
@@ -170,10 +189,7 @@ func DecodeEntry(data []byte, e *Entry) error {
 	for n := d.count(settingBytes); n > 0 && !d.failed; n-- {
 		e.Settings = append(e.Settings, SettingChange{Setting: Setting(d.uvarint()), Value: d.uvarint()})
 	}
-	for n := d.count(batchBytes); n > 0 && !d.failed; n-- {
-		e.Batches = append(e.Batches, d.batch())
-	}
-	return d.finish()
+	return d.count(batchBytes)
 }
 
 // What the parts of an entry take at least.
@@ -194,9 +210,14 @@ func DecodeBatch(data []byte) (Batch, error) {
 func (b *Batch) Check() error {
 	var r command.UnitReader
 	var u command.Unit
+	return b.check(&r, &u)
+}
+
+// check is Check with a reader and a unit that are used again.
+func (b *Batch) check(r *command.UnitReader, u *command.Unit) error {
 	n := 0
-	for r.Reset(b.Body); !r.Done(); n++ {
-		if err := r.Next(&u); err != nil {
+	for b.read(r); !r.Done(); n++ {
+		if err := r.Next(u); err != nil {
 			return err
 		}
 	}
@@ -229,6 +250,7 @@ func appendString(dst []byte, s string) []byte { return wire.AppendBytes(dst, s)
 // sticks; finish reports it.
 type decoder struct {
 	rest   []byte
+	lent   [][]byte // the units of a batch that come after rest; see decodeEntry
 	failed bool
 }
 
@@ -257,14 +279,36 @@ func taken[T any](d *decoder, v T, rest []byte, ok bool) T {
 }
 
 func (d *decoder) batch() Batch {
+	b := d.batchHead()
+	if d.lent == nil {
+		b.Body = d.bytes()
+		return b
+	}
+	if n := d.uvarint(); n != uint64(sizeOf(d.lent)) || len(d.rest) != 0 {
+		d.fail()
+		return b
+	}
+	last := len(d.lent) - 1
+	b.Parts, b.Body, d.lent = d.lent[:last:last], d.lent[last], nil
+	return b
+}
+
+// batchHead reads what comes before the units and their length.
+func (d *decoder) batchHead() Batch {
 	return Batch{
 		Node:  string(d.bytes()),
 		Boot:  d.uvarint(),
 		Seq:   d.uvarint(),
 		Acked: d.uvarint(),
 		Units: int(min(d.uvarint(), 1<<31)),
-		Body:  d.bytes(),
 	}
+}
+
+func sizeOf(parts [][]byte) (n int) {
+	for _, p := range parts {
+		n += len(p)
+	}
+	return n
 }
 
 func (d *decoder) fail() {
@@ -276,8 +320,8 @@ func (d *decoder) finish() error {
 	if d.failed {
 		return fmt.Errorf("%w: short or damaged", ErrMalformedEntry)
 	}
-	if len(d.rest) != 0 {
-		return fmt.Errorf("%w: %d bytes too many", ErrMalformedEntry, len(d.rest))
+	if len(d.rest) != 0 || len(d.lent) != 0 {
+		return fmt.Errorf("%w: %d bytes too many", ErrMalformedEntry, len(d.rest)+sizeOf(d.lent))
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package fsm
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -59,6 +58,14 @@ type Options struct {
 	// nobody asks.
 	OnUnsound func(reason string)
 
+	// OnRefused is told of a log entry that cannot be read, before anybody sees the state
+	// without it. It must not block, and not look at the state. Nil: nobody asks.
+	OnRefused func(r Refusal, err error)
+
+	// Lend tells which large batches this node has in memory. It is called under the lock,
+	// while an entry is applied. Nil: none.
+	Lend Lender
+
 	// Verify is called before a frozen state is written for a replica, with the index of
 	// its newest command, and keeps it from being written by an error. Nil: all are.
 	Verify func(index uint64) error
@@ -85,6 +92,7 @@ type FSM struct {
 	leading  uint64 // term of the newest whole entry
 	partial  assembly
 	notes    notes
+	refused  refusals
 
 	locksDue atomic.Int64  // when the next grant or wait is over, 0 for never
 	applied  atomic.Uint64 // copy of index
@@ -120,7 +128,7 @@ func (f *FSM) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
 
 // ApplyBatch implements raft.BatchingFSM. The response to a command entry is a
 // []BatchResult in the order of the entry's batches; to an unfinished fragment
-// it is nil.
+// it is nil, and to an entry that cannot be read an error.
 func (f *FSM) ApplyBatch(logs []*raft.Log) []any {
 	out := make([]any, len(logs))
 	for i, l := range logs {
@@ -143,6 +151,9 @@ func (f *FSM) applyLog(l *raft.Log) any {
 		return nil
 	}
 	results, err := f.applyLocked(l.Index, l.Term, l.Data)
+	if err != nil {
+		f.refuse(err)
+	}
 	f.applied.Store(l.Index)
 	f.reached.Store(f.reachedLocked())
 	events := f.locks.TakeEvents()
@@ -152,52 +163,63 @@ func (f *FSM) applyLog(l *raft.Log) any {
 	if f.opt.Applied != nil {
 		f.opt.Applied(time.Since(started))
 	}
-	if err != nil {
-		// An entry that one replica cannot read must not be skipped by it:
-		// the replicas would differ from here on, silently.
-		panic(fmt.Sprintf("lockstep: log entry %d of term %d: %v", l.Index, l.Term, err))
-	}
 	f.waiters.wake(f.reached.Load())
 	if len(events) > 0 {
 		f.opt.OnLocks(l.Index, events)
 	}
-	if results == nil {
+	switch {
+	case err != nil:
+		return err
+	case results == nil:
 		return nil
 	}
 	return results
 }
 
+// applyLocked applies an entry. With an error, an *unreadable, it has changed nothing but
+// the index, the term and an unfinished entry.
 func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error) {
 	f.note(index)
 	f.index, f.term = index, term
+	var lent [][]byte
 	if len(data) > 1 && data[1] == kindFragment {
 		f.notes.due = true
-		whole, err := f.partial.add(term, data)
-		if whole == nil || err != nil {
-			return nil, err
+		whole, rest, complete, err := f.partial.add(term, data, f.opt.Lend)
+		if err != nil {
+			f.partial = assembly{}
+			return nil, f.unreadable(err, data)
 		}
-		data = whole
-		f.store.Adopt(whole) // a large value stays where it was assembled
+		if !complete {
+			return nil, nil
+		}
+		data, lent = whole, rest
+		f.store.Adopt(longest(data, lent)) // a large value stays where it was assembled, or was before
 		defer f.letGo()
 	} else {
 		f.partial.see(term)
 	}
 	e := &f.scratch
-	if err := DecodeEntry(data, e); err != nil {
-		return nil, err
+	if err := f.decode(data, lent, e); err != nil {
+		return nil, f.unreadable(err, append([][]byte{data}, lent...)...)
 	}
 	f.noteIfAsked(e)
 	before := f.sums()
 	f.begin(e, term)
 	results := make([]BatchResult, len(e.Batches))
 	for i := range e.Batches {
-		var err error
-		if results[i], err = f.applyBatch(e, i); err != nil {
-			return nil, err
-		}
+		results[i] = f.applyBatch(e, i)
 	}
 	f.notes.due = f.notes.due || e.changes() || f.sums() != before
 	return results, nil
+}
+
+func longest(found []byte, others [][]byte) []byte {
+	for _, p := range others {
+		if len(p) > len(found) {
+			found = p
+		}
+	}
+	return found
 }
 
 // letGo forgets a large entry, which what is used again would keep in memory.
@@ -243,23 +265,30 @@ func (f *FSM) begin(e *Entry, term uint64) {
 	}
 }
 
-func (f *FSM) applyBatch(e *Entry, position int) (BatchResult, error) {
+func (f *FSM) applyBatch(e *Entry, position int) BatchResult {
 	b := &e.Batches[position]
+	last := lastBoot(f.clock)
+	if b.Boot > last {
+		return BatchResult{Err: ErrBootAhead}
+	}
+	if f.sessions.bury(b.Node, last) {
+		f.locks.DropNode(b.Node, void)
+	}
 	if old := f.sessions[b.Node]; old != nil && b.Boot > old.boot {
 		f.locks.DropNode(b.Node, b.Boot) // nobody is there to be told any more
 	}
 	s, recorded, fresh, err := f.sessions.admit(b)
 	if err != nil {
-		return BatchResult{Err: err}, nil
+		return BatchResult{Err: err}
 	}
 	if !fresh {
-		return BatchResult{Replies: recorded, Index: f.index}, nil
+		return BatchResult{Replies: recorded, Index: f.index}
 	}
-	replies := make([]resp.Value, 0, min(b.Units, len(b.Body)))
-	f.reader.Reset(b.Body)
+	replies := make([]resp.Value, 0, min(b.Units, b.UnitBytes()))
+	b.read(&f.reader)
 	for n := uint64(0); !f.reader.Done(); n++ {
 		if err := f.reader.Next(&f.unit); err != nil {
-			return BatchResult{}, err
+			panic(err) // decode has read them all
 		}
 		f.cmdCtx = command.Ctx{
 			Table: f.opt.Table, Store: f.store, Once: f.once, Locks: f.locks,
@@ -271,7 +300,7 @@ func (f *FSM) applyBatch(e *Entry, position int) (BatchResult, error) {
 		replies = append(replies, reply)
 	}
 	s.replies[b.Seq] = replies
-	return BatchResult{Replies: replies, Index: f.index}, nil
+	return BatchResult{Replies: replies, Index: f.index}
 }
 
 func (f *FSM) runUnit() resp.Value {
@@ -418,14 +447,15 @@ func (f *FSM) Settings() (leaseMillis, onceMillis, onceBytes uint64) {
 	return f.lease, uint64(f.once.keepMillis), uint64(f.once.budget)
 }
 
-// BootOf returns the newest start of a node that this state knows, 0 for none.
+// BootOf returns the newest start of a node that this state knows, 0 for none, and no number
+// that is not plausible.
 func (f *FSM) BootOf(node string) uint64 {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	var boot uint64
 	for _, name := range []string{node, LargeBatches(node)} {
 		if s := f.sessions[name]; s != nil {
-			boot = max(boot, s.boot)
+			boot = max(boot, min(s.boot, lastBoot(f.clock)))
 		}
 	}
 	return boot
@@ -486,7 +516,7 @@ const largeBytes = 1 << 20
 func (f *FSM) noteUsed() {
 	used := f.store.Used()
 	if less := f.used.Swap(used) - used; less >= largeBytes {
-		bulk.Passed(int(less)) // a large value is gone, or very many
+		bulk.Dropped(int(less)) // a large value is gone, or very many
 	}
 	f.peak.Store(max(f.peak.Load(), used))
 }

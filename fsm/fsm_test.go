@@ -339,7 +339,7 @@ func FuzzDecodeEntry(f *testing.F) {
 		Batches: []Batch{batch("n1", 1, 2, 1, "SET a b")},
 	}
 	f.Add(e.AppendTo(nil))
-	e.ValueLimit = 9
+	e.ValueLimit, e.OOMLimit = 9, command.NoDisk
 	f.Add(e.AppendTo(nil))
 	f.Add(binary.AppendUvarint([]byte{FormatVersion, kindFragment}, 1<<40))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -121,13 +121,17 @@ func (f *FSM) stateSum() uint64 {
 	for node, s := range f.sessions {
 		sessions += mix(xxhash.Sum64String(node), s.boot, s.acked, uint64(len(s.replies)))
 	}
-	return mix(
+	sum := mix(
 		f.index, f.term, f.leading, uint64(f.clock), uint64(f.mono), f.lease,
 		uint64(f.once.keepMillis), uint64(f.once.budget), uint64(f.once.bytes), f.once.sum,
 		f.locks.Sum(), sessions,
 		uint64(f.store.Len()), uint64(f.store.Used()), f.store.Revision(),
-		f.partial.term, f.partial.id, f.partial.total, uint64(len(f.partial.data)),
+		f.partial.term, f.partial.id, f.partial.total, f.partial.come(),
 	)
+	if f.refused.count > 0 { // as before there were any, otherwise
+		sum = mix(sum, f.refused.count, f.refused.sum)
+	}
+	return sum
 }
 
 // mix hashes numbers.

@@ -3,6 +3,8 @@ package fsm
 import (
 	"errors"
 	"fmt"
+	"math"
+	"strings"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/mutant"
@@ -16,9 +18,28 @@ var ErrStaleBatch = errors.New("batch is older than its node's session")
 // ErrStaleBoot is the ErrStaleBatch of an earlier boot.
 var ErrStaleBoot = fmt.Errorf("%w: a later start of the node is known", ErrStaleBatch)
 
+// ErrBootAhead is the ErrStaleBoot of a start whose number no clock can have made by the log's
+// time: it is not remembered, since no later start could get past it.
+var ErrBootAhead = fmt.Errorf("%w: this one's number is a century ahead of the log's clock", ErrStaleBoot)
+
+// The number of a start is a time in milliseconds with BootBits random bits below it (package
+// shard). BootAheadMillis is how far it may be ahead of the log's clock: a hundred years, so
+// that a node whose clock was once set to nonsense still belongs to the cluster.
+const (
+	BootBits        = 20
+	BootAheadMillis = 100 * 365 * 24 * 3600 * 1000
+)
+
+// lastBoot is the highest number of a start that is plausible by the log's clock.
+func lastBoot(clock int64) uint64 {
+	return uint64(clock+BootAheadMillis)<<BootBits | (1<<BootBits - 1)
+}
+
 // LargeBatches is the Batch.Node under which a node numbers its large batches: they are
 // long on their way, and the replies of others must not be kept for so long.
-func LargeBatches(node string) string { return node + "\x00large" }
+func LargeBatches(node string) string { return node + largeSuffix }
+
+const largeSuffix = "\x00large"
 
 // session is what the state machine remembers of one node: the replies of its
 // batches that may be asked for again. The node keeps few batches in flight and
@@ -46,8 +67,26 @@ func costOf(replies []resp.Value) (n int) {
 // sessions holds one session per node, by node id.
 type sessions map[string]*session
 
-// admit prepares the session of b's node. recorded is what b answered when it
-// was applied before; fresh tells that it was not.
+// void is the acked of a session that admits no batch of its start.
+const void = math.MaxUint64
+
+// bury replaces the sessions of starts that are not plausible when a batch of a plausible one
+// has come, and reports whether there were any. Nobody knows which starts came before them, but
+// each that was plausible had a number up to last. So that is the number from then on, and the
+// node takes a higher one at its next start, when the log's clock has gone on.
+func (ss sessions) bury(node string, last uint64) (buried bool) {
+	node, _, _ = strings.Cut(node, largeSuffix)
+	for _, name := range []string{node, LargeBatches(node)} {
+		if s := ss[name]; s != nil && s.boot > last {
+			ss[name] = &session{boot: last, acked: void, replies: make(map[uint64][]resp.Value)}
+			buried = true
+		}
+	}
+	return buried
+}
+
+// admit prepares the session of b's node, whose start is plausible. recorded is what b
+// answered when it was applied before; fresh tells that it was not.
 func (ss sessions) admit(b *Batch) (s *session, recorded []resp.Value, fresh bool, err error) {
 	s = ss[b.Node]
 	if s == nil || b.Boot > s.boot {
@@ -55,7 +94,7 @@ func (ss sessions) admit(b *Batch) (s *session, recorded []resp.Value, fresh boo
 		ss[b.Node] = s
 	}
 	switch {
-	case b.Boot < s.boot:
+	case b.Boot < s.boot, s.acked == void:
 		return nil, nil, false, ErrStaleBoot
 	case b.Seq <= s.acked:
 		return nil, nil, false, ErrStaleBatch

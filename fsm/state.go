@@ -31,8 +31,12 @@ const FenceAux = "lockstep-fence"
 // that is restored must come to the same.
 const sumAux = "lockstep-sum"
 
-// stateVersion is the format of stateAux.
-const stateVersion = 4
+// stateVersion is the format of stateAux. The state of a replica that has refused an entry
+// is of refusedVersion: older nodes must not take it for one without.
+const (
+	stateVersion   = 4
+	refusedVersion = 5
+)
 
 // frozen is a point in time of a state machine.
 type frozen struct {
@@ -142,7 +146,7 @@ func (f *FSM) RestoreFrom(r io.Reader) error {
 // a checksum of its own.
 func (f *FSM) read(r io.Reader) (next *FSM, sound bool, err error) {
 	opt := f.opt
-	opt.OnAudit = nil
+	opt.OnAudit, opt.OnRefused = nil, nil
 	f.Inspect(func(s *store.Store, _ int64) { opt.Store = s.Options() }) // the policy may have changed since New
 	st, aux, err := snapshot.Read(r, opt.Store)
 	if err != nil {
@@ -173,6 +177,7 @@ func (f *FSM) become(next *FSM) {
 	f.noteUsed()
 	f.mono, f.restored, f.notes = next.mono, next.restored, next.notes
 	f.sessions, f.once, f.partial = next.sessions, next.once, next.partial
+	f.refused = next.refused
 	f.locks, f.leading = next.locks, next.leading
 	f.noteLocksDue()
 	f.applied.Store(next.index)
@@ -185,6 +190,9 @@ func (f *FSM) become(next *FSM) {
 // an unfinished entry, which only grows, is not copied.
 func (f *FSM) encodeState() [][]byte {
 	b := []byte{stateVersion}
+	if f.refused.count > 0 {
+		b = f.refused.appendTo([]byte{refusedVersion})
+	}
 	for _, n := range []uint64{f.index, f.term, f.leading, uint64(f.clock), uint64(f.mono), f.lease, uint64(f.once.keepMillis), uint64(f.once.budget)} {
 		b = binary.AppendUvarint(b, n)
 	}
@@ -201,8 +209,8 @@ func (f *FSM) encodeState() [][]byte {
 	b = binary.AppendUvarint(b, f.partial.term)
 	b = binary.AppendUvarint(b, f.partial.id)
 	b = binary.AppendUvarint(b, f.partial.total)
-	b = binary.AppendUvarint(b, uint64(len(f.partial.data)))
-	return [][]byte{b, f.partial.data, f.locks.AppendTo(nil)}
+	b = binary.AppendUvarint(b, f.partial.come())
+	return append(append([][]byte{b}, f.partial.parts()...), f.locks.AppendTo(nil))
 }
 
 func (f *FSM) appendRemovals(b []byte) []byte {
@@ -231,10 +239,13 @@ func (s *session) appendTo(b []byte) []byte {
 }
 
 func (f *FSM) decodeState(b []byte) error {
-	if len(b) == 0 || b[0] != stateVersion {
-		return fmt.Errorf("%w: engine state of a format version other than %d", ErrMalformedEntry, stateVersion)
+	if len(b) == 0 || b[0] != stateVersion && b[0] != refusedVersion {
+		return fmt.Errorf("%w: engine state of a format version other than %d and %d", ErrMalformedEntry, stateVersion, refusedVersion)
 	}
 	d := decoder{rest: b[1:]}
+	if b[0] == refusedVersion {
+		f.refused = d.refusals()
+	}
 	f.index, f.term, f.leading, f.clock = d.uvarint(), d.uvarint(), d.uvarint(), int64(d.uvarint())
 	f.mono, f.lease, f.once.keepMillis = int64(d.uvarint()), d.uvarint(), int64(d.uvarint())
 	f.once.budget = int64(d.uvarint())

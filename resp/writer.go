@@ -12,18 +12,33 @@ const (
 	directPiece = 1 << 20
 )
 
+// SharedWriter is an io.Writer that may keep what it is given by WriteShared, which nobody
+// changes any more.
+type SharedWriter interface {
+	io.Writer
+	WriteShared(p []byte) (n int, err error)
+}
+
 // Writer encodes replies into a buffer and writes it when it is full or on
 // Flush. It is not safe for concurrent use. After an error it only returns
 // that error.
 type Writer struct {
 	w     io.Writer
+	long  func(p []byte) (int, error) // writes long strings
 	buf   []byte
 	proto int
 	err   error
 }
 
 // NewWriter returns a Writer that speaks protocol 2.
-func NewWriter(w io.Writer) *Writer { return &Writer{w: w, proto: 2} }
+// Strings of KeptBytes or more go to the WriteShared of a SharedWriter.
+func NewWriter(w io.Writer) *Writer {
+	out := &Writer{w: w, long: w.Write, proto: 2}
+	if s, ok := w.(SharedWriter); ok {
+		out.long = s.WriteShared
+	}
+	return out
+}
 
 // SetProto chooses the protocol, 2 or 3, of the replies that follow.
 func (w *Writer) SetProto(v int) { w.proto = v }
@@ -56,9 +71,13 @@ func (w *Writer) writeLong(b []byte) error {
 	if w.Flush() != nil {
 		return w.err
 	}
+	to := w.w.Write
+	if len(b) >= KeptBytes { // a shorter one may be an argument, whose memory is used again
+		to = w.long
+	}
 	for len(b) > 0 && w.err == nil {
 		n := min(len(b), directPiece)
-		w.write(b[:n])
+		w.write(b[:n], to)
 		b = b[n:]
 	}
 	w.buf = append(w.buf, '\r', '\n')
@@ -68,7 +87,7 @@ func (w *Writer) writeLong(b []byte) error {
 // Flush writes what is buffered.
 func (w *Writer) Flush() error {
 	if len(w.buf) > 0 {
-		w.write(w.buf)
+		w.write(w.buf, w.w.Write)
 		w.buf = w.buf[:0]
 		if cap(w.buf) > 4*flushBytes {
 			w.buf = nil
@@ -87,11 +106,11 @@ func (w *Writer) Shrink() {
 	}
 }
 
-func (w *Writer) write(b []byte) {
+func (w *Writer) write(b []byte, to func([]byte) (int, error)) {
 	if w.err != nil {
 		return
 	}
-	n, err := w.w.Write(b)
+	n, err := to(b)
 	if err == nil && n < len(b) {
 		err = io.ErrShortWrite
 	}

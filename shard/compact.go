@@ -88,7 +88,7 @@ func dueAt(threshold int64, at, of int) int64 {
 
 // compactionDue reports whether enough log was written since the last snapshot.
 func (g *Group) compactionDue() bool {
-	if g.diverged.Load() || g.undecided.Load() || g.clock.Mono() < time.Duration(g.notBefore.Load()) {
+	if g.wrong() || g.undecided.Load() || g.clock.Mono() < time.Duration(g.notBefore.Load()) {
 		return false // what is wrong must not replace what may be right
 	}
 	if g.replaying() {
@@ -163,10 +163,15 @@ func (g *Group) goesFirst(peer string, info NodeInfo, at int) bool {
 }
 
 // compact takes a snapshot and lets Raft drop the log before it except for a
-// tail, bounded in bytes, from which slow followers can catch up.
+// tail, bounded in bytes, from which slow followers can catch up. Where the disk is nearly
+// full the tail is short.
 func (g *Group) compact() {
 	rc := g.raft.ReloadableConfig()
-	rc.TrailingLogs = max(g.log.TrailingWithin(g.opt.SnapshotLogBytes/2), 1)
+	tail := g.opt.SnapshotLogBytes / 2
+	if roomLevel(g.node.disk.room.Load()) != roomy {
+		tail = min(tail, leastFreed)
+	}
+	rc.TrailingLogs = max(g.log.TrailingWithin(tail), 1)
 	if err := g.raft.ReloadConfig(rc); err != nil {
 		g.logger.Error("could not set the length of the log's tail", "error", err)
 		return
@@ -217,7 +222,8 @@ func (g *Group) putOffSnapshot(err error, by time.Duration) {
 // snapshot takes about as much as the data.
 func (g *Group) makeRoom() error {
 	free, err := g.opt.diskFree()
-	need := g.fsm.Used() + g.opt.DiskReserve/4
+	keep := g.snapshotKeeps()
+	need := g.fsm.Used() + keep
 	if g.opt.DiskReserve == 0 || err != nil || free >= need {
 		return nil
 	}
@@ -227,7 +233,16 @@ func (g *Group) makeRoom() error {
 	if free, err = g.opt.diskFree(); err != nil || free >= need {
 		return nil
 	}
-	return fmt.Errorf("%w: it needs about %d MiB beside a quarter of --disk-reserve", errNoRoomForSnapshot, g.fsm.Used()>>20)
+	return fmt.Errorf("%w: it needs about %d MiB beside the %d MiB of --disk-reserve that stay free", errNoRoomForSnapshot, g.fsm.Used()>>20, keep>>20)
+}
+
+// snapshotKeeps is how much a snapshot of this node leaves free: what the log may still take
+// or, where that is little already, enough for votes. A snapshot is what makes room there.
+func (g *Group) snapshotKeeps() int64 {
+	if roomLevel(g.node.disk.room.Load()) == noneLeft {
+		return g.opt.DiskReserve / keepsLast
+	}
+	return g.opt.DiskReserve / keepsAny
 }
 
 var errNoRoomForSnapshot = errors.New("no room on disk for a snapshot")
@@ -243,12 +258,13 @@ func (g *Group) snapshotFailed(err error) {
 // that comes from the leader of a node on which nothing is logged goes on, since it fits and
 // makes room.
 func (g *Group) roomForSnapshot() error {
-	least := g.opt.DiskReserve / 4
+	least := g.snapshotKeeps()
 	if own := compacting(g.compacting.Load()) == writes; !own && roomLevel(g.node.disk.room.Load()) == noneLeft {
 		least = 0
 	}
-	free, err := g.opt.diskFree()
-	if g.opt.DiskReserve == 0 || err != nil || free >= least {
+	g.node.look(nil) // what snapshots take counts for the log as well
+	free := g.node.disk.free.Load()
+	if g.opt.DiskReserve == 0 || !g.node.disk.looked.Load() || free >= least {
 		return nil
 	}
 	return fmt.Errorf("%w: %d MiB are free", errNoRoomForSnapshot, free>>20)

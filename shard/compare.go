@@ -134,7 +134,7 @@ func (g *Group) compare(ctx context.Context) {
 		if mutant.On(mutant.ReplicasUncompared) {
 			return
 		}
-		if !g.diverged.Load() {
+		if !g.wrong() {
 			g.judgeSelf(ctx, &c)
 		}
 		if g.diverged.Load() {
@@ -184,7 +184,7 @@ func (g *Group) keepNoted(w *noteWait) {
 		*w = noteWait{newest, now, due}
 		return
 	}
-	if now-w.since < noteAfter || g.room() == noneLeft {
+	if now-w.since < noteAfter {
 		return
 	}
 	w.since = now
@@ -196,7 +196,7 @@ func (g *Group) keepNoted(w *noteWait) {
 // audits, with the others', and condemns it if it is wrong by either.
 func (g *Group) look(ctx context.Context, after uint64) (running, audits verdict) {
 	restores := g.fsm.Restores()
-	own := notesOf{running: g.fsm.Notes(after), audits: g.audits.list(restores)}
+	own := notesOf{running: g.unreads.read(g.fsm.Notes(after)), audits: g.unreads.read(g.audits.list(restores))}
 	if len(own.running)+len(own.audits) == 0 {
 		return verdict{}, verdict{}
 	}
@@ -235,6 +235,9 @@ func (g *Group) verify(index uint64) error {
 	ctx, cancel := context.WithTimeout(g.life, verifyTimeout)
 	defer cancel()
 	for ctx.Err() == nil {
+		if g.unreads.first.Load() > 0 {
+			return errDiverged
+		}
 		if notes := g.fsm.Notes(index); len(notes) == 0 {
 			_ = g.proposeNothing(ctx) // asks for a note; if not, one comes with the next entries
 			pause(ctx, verifyPause)
@@ -327,7 +330,8 @@ func (g *Group) answerNotes(req []byte) ([]byte, error) {
 	}
 	audits := g.audits.list(g.fsm.Restores())
 	audits = slices.DeleteFunc(audits, func(n fsm.Note) bool { return n.Index <= v[2] })
-	return appendNotes(nil, notesOf{running: g.fsm.Notes(v[1]), audits: audits}), nil
+	running := g.fsm.Notes(v[1])
+	return appendNotes(nil, notesOf{running: g.unreads.read(running), audits: g.unreads.read(audits)}), nil
 }
 
 func appendNotes(dst []byte, n notesOf) []byte {
@@ -366,8 +370,12 @@ func decodeNotes(msg []byte) (n notesOf, err error) {
 // noteBytes is what a note takes at least.
 const noteBytes = 17
 
-// sound reports whether this replica's state is not known to be wrong.
-func (g *Group) sound() bool { return !g.diverged.Load() || mutant.On(mutant.DivergedAnswers) }
+// wrong reports whether this replica's state is known to be wrong, or not known to be right:
+// see unread.go.
+func (g *Group) wrong() bool { return g.diverged.Load() || g.unreads.first.Load() > 0 }
+
+// sound reports whether this replica may answer.
+func (g *Group) sound() bool { return !g.wrong() || mutant.On(mutant.DivergedAnswers) }
 
 var errDiverged = errors.New("this replica differs from the others and is being rebuilt")
 

@@ -40,10 +40,12 @@ type diskState struct {
 	slowUntil atomic.Int64 // monotonic time
 	hangs     atomic.Bool  // a flush is slow now
 	free      atomic.Int64 // bytes
+	bytes     roomBytes
 	room      atomic.Int32 // a roomLevel
 	usual     atomic.Int64 // how long a flush takes while no snapshot is written, on the average
 	slowest   atomic.Int64 // flush since the writer of a snapshot looked
-	scarce    atomic.Bool  // some node has told that it has no room
+	scarce    atomic.Bool  // some node has no room, as it has told or has come to since
+	looked    atomic.Bool  // at what is free
 }
 
 // diskInfo is what a node tells of its disk.
@@ -51,10 +53,20 @@ type diskInfo struct {
 	Slow  bool      `json:"slow,omitempty"`  // now, or lately
 	Hangs bool      `json:"hangs,omitempty"` // a flush is slow now
 	Room  roomLevel `json:"room,omitempty"`
+
+	// Free bytes, and how many of them are to stay free; none are told without a reserve.
+	Free    int64 `json:"free,omitempty"`
+	Reserve int64 `json:"reserve,omitempty"`
+
+	at int64 // what this node had begun to append when the other was asked
 }
 
 func (n *Node) diskInfo() diskInfo {
-	return diskInfo{Slow: n.diskSlow(), Hangs: n.disk.hangs.Load(), Room: roomLevel(n.disk.room.Load())}
+	i := diskInfo{Slow: n.diskSlow(), Hangs: n.disk.hangs.Load(), Room: roomLevel(n.disk.room.Load())}
+	if n.opt.DiskReserve > 0 && n.disk.looked.Load() {
+		i.Free, i.Reserve = n.disk.bytes.left(), n.opt.DiskReserve
+	}
+	return i
 }
 
 func (n *Node) diskSlow() bool {
@@ -180,7 +192,7 @@ func (g *Group) callElection(ctx context.Context, term uint64) {
 // awaitDeposed returns when this node does not lead in term any more; or when its disk is
 // well again, and nobody has wanted the leadership.
 func (g *Group) awaitDeposed(ctx context.Context, term uint64) {
-	patience := 3*g.opt.HeartbeatTimeout + time.Second
+	patience := 2*g.opt.raftTimeout() + time.Second
 	over := g.clock.Mono() + patience
 	for g.leads(term) && ctx.Err() == nil && g.clock.Mono() < over {
 		if g.flushLasts.Load() > 0 {

@@ -18,6 +18,7 @@ type durable struct {
 	LogStore
 	dir     string
 	flushes *flushes
+	appends func([]*raft.Log) (ended func())
 	took    func(time.Duration) // is told how long each append took
 	fatal   func(error)
 }
@@ -47,7 +48,10 @@ func (d durable) StoreLog(l *raft.Log) error { return d.StoreLogs([]*raft.Log{l}
 
 // StoreLogs implements raft.LogStore.
 func (d durable) StoreLogs(logs []*raft.Log) error {
-	return d.do("appending to the log", flushAppend, func() error { return d.LogStore.StoreLogs(logs) })
+	return d.do("appending to the log", flushAppend, func() error {
+		defer d.appends(logs)()
+		return d.LogStore.StoreLogs(logs)
+	})
 }
 
 // DeleteRange implements raft.LogStore.

@@ -10,6 +10,13 @@ import (
 	"github.com/lockstepkv/lockstep/transport"
 )
 
+func electionOutcomes() []string { return []string{"called", "declined", "started", "won"} }
+
+// election counts one of electionOutcomes.
+func (m *groupMetrics) election(outcome string) {
+	m.node.operator.elections.WithLabelValues(m.label, outcome).Inc()
+}
+
 // operatorMetrics tell how elections, snapshots, the log and the other nodes are.
 type operatorMetrics struct {
 	elections   *prometheus.CounterVec
@@ -26,7 +33,7 @@ func newOperatorMetrics(reg prometheus.Registerer) operatorMetrics {
 	}
 	m := operatorMetrics{
 		elections: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "lockstep", Subsystem: "shard", Name: "elections_total",
-			Help: "Elections of this node: started, also those that ended with the question whether others would vote for it, and won."},
+			Help: "Elections of this node: called because the leader was silent, declined by the others before that, started in whatever way, won."},
 			[]string{"shard", "outcome"}),
 		snapshotAge: gauge("snapshot_age_seconds", "How long ago the newest snapshot was taken.", "shard"),
 		logBytes:    gauge("log_bytes", "Size of the entries in the log.", "shard"),
@@ -61,7 +68,7 @@ func newDiskMetrics(reg prometheus.Registerer) diskMetrics {
 	}
 	m := diskMetrics{
 		slow:      gauge("slow", "1 while a write of the log lasts too long for a leader, and for a while after."),
-		room:      gauge("full", "0: there is room; 1: less than --disk-reserve is free, and writes that grow are refused; 2: nothing is logged."),
+		room:      gauge("full", "0: there is room; 1: less than --disk-reserve is free, and writes that grow are refused; 2: less than a quarter of it is, and only what frees is logged."),
 		givenAway: counter("leadership_given_away_total", "How often this node gave the leadership to another for the sake of its disk.", "reason"),
 		refused:   counter("no_room_refused_total", "Commands that this node refused because disks were full."),
 		paused:    counter("snapshot_paused_seconds_total", "Time that the writing of snapshots has waited, so that the log gets its share of the disk."),
@@ -78,6 +85,9 @@ func (m *groupMetrics) refused() { m.node.disk.refused.WithLabelValues(m.label).
 
 // watchPeers shows connections between nodes, read when they are asked for.
 func watchPeers(reg prometheus.Registerer, net *transport.Transport, self string, members []Member) {
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "lockstep", Name: "peer_connections_displaced_total",
+		Help: "Connections of nodes that made room for newer ones of the same node, which has more than it needs."},
+		func() float64 { return float64(net.Crowded()) }))
 	for _, m := range members {
 		if m.ID == self {
 			continue

@@ -48,11 +48,13 @@ type Group struct {
 	memory    *atomic.Pointer[Memory]
 
 	origin   *origin
+	lending  atomic.Pointer[origin] // origin, for the state machine, which runs before there is one
 	packer   *packer
 	sender   *sender
 	confirms *rounds
 	indexes  *rounds
 	locks    *lockHub
+	detector *detector
 	told     told
 	metrics  *groupMetrics
 
@@ -70,6 +72,7 @@ type Group struct {
 	notBefore      atomic.Int64  // monotonic time before which no snapshot is tried again
 	undecided      atomic.Bool   // replicas differ, and nobody can tell which is right
 	compacting     atomic.Int32  // a compacting
+	unreads        unreads
 	audits         audits
 	auditing       chan audit // capacity 1
 	handout        handout
@@ -123,6 +126,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	g.packer = newPacker(g)
 	g.sender = newSender(g)
 	g.locks = newLockHub(g)
+	g.detector = newDetector(g)
 	g.confirms = &rounds{run: g.confirm}
 	g.indexes = &rounds{run: g.askIndex}
 	if err := g.openRaft(ctx, n); err != nil {
@@ -131,10 +135,11 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	// Only now: a replica that lost its data may have been given a higher number.
 	g.boot = n.opt.Boot
 	g.origin = newOrigin(g.self, g.boot, n.opt.MaxWaitingBytes, g.kick, g.outlived, g.metrics.queueSeconds)
+	g.lending.Store(g.origin)
 	g.origin.led = func() bool { return g.Leader() != "" }
 	loops := g.life
 	for _, loop := range []func(context.Context){
-		g.packer.run, g.sender.run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, g.audit, g.compare, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },
+		g.packer.run, g.sender.run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, g.audit, g.compare, g.settleUnread, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },
 	} {
 		g.wg.Go(func() { loop(loops) })
 	}
@@ -157,19 +162,23 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 		Table: g.opt.Table, Store: g.memory.Load().Eviction, Logger: g.logger,
 		Applied: g.applied, OnLocks: g.locks.changed, Node: g.self,
 		Froze:   func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
-		OnAudit: g.audited, OnUnsound: g.condemn, Verify: g.verify,
+		OnAudit: g.audited, OnUnsound: g.condemn, Verify: g.verify, OnRefused: g.refused, Lend: g.lend,
 	})
+	if err := g.unreads.recall(g.meta, int(g.id)); err != nil {
+		return err
+	}
 	if err := g.openStores(ctx, n, dir); err != nil {
 		return err
 	}
 	if err := g.recallDiverged(); err != nil {
 		return errors.Join(err, g.log.Close())
 	}
+	g.wire.SetRoom(roomFor{n})
 	cfg := g.raftConfig()
 	if err := g.bootstrap(cfg); err != nil {
 		return errors.Join(err, g.log.Close())
 	}
-	log := durable{g.log, dir, &g.flushes, n.flushed, func(err error) { g.opt.Fatal(fmt.Errorf("shard %d: %w", g.id, err)) }}
+	log := durable{g.log, dir, &g.flushes, n.appends, n.flushed, func(err error) { g.opt.Fatal(fmt.Errorf("shard %d: %w", g.id, err)) }}
 	r, err := raft.NewRaft(cfg, g.fsm, log, log, g.snapshots, g.wire)
 	if err != nil {
 		return errors.Join(err, g.log.Close())
@@ -182,6 +191,17 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	return nil
 }
 
+// lend tells where this node has the units of a large batch in memory.
+func (g *Group) lend(node string, boot, seq uint64) [][]byte {
+	if node != fsm.LargeBatches(g.self) {
+		return g.packer.lend(node, boot, seq)
+	}
+	if o := g.lending.Load(); o != nil { // nil while the log is read again at the start
+		return o.lend(boot, seq)
+	}
+	return nil
+}
+
 // applied is told how long an entry took to apply.
 func (g *Group) applied(took time.Duration) {
 	g.appliedAt.Store(int64(g.clock.Mono()))
@@ -191,9 +211,9 @@ func (g *Group) applied(took time.Duration) {
 func (g *Group) raftConfig() *raft.Config {
 	cfg := raft.DefaultConfig()
 	cfg.LocalID = raft.ServerID(g.self)
-	cfg.HeartbeatTimeout = g.opt.HeartbeatTimeout
-	cfg.ElectionTimeout = g.opt.ElectionTimeout
-	cfg.LeaderLeaseTimeout = g.opt.HeartbeatTimeout
+	cfg.HeartbeatTimeout = g.opt.raftTimeout() // the detector is faster
+	cfg.LeaderLeaseTimeout = g.opt.raftTimeout()
+	cfg.ElectionTimeout = max(g.opt.raftTimeout(), g.opt.ElectionTimeout)
 	cfg.CommitTimeout = 5 * time.Millisecond
 	cfg.MaxAppendEntries = 32
 	cfg.NotifyCh = g.notify
@@ -231,7 +251,7 @@ func (g *Group) kick() {
 // Errors wrap command.ErrUnavailable, command.ErrOverloaded, command.ErrNoRoom or
 // command.ErrInDoubt.
 func (g *Group) Propose(ctx context.Context, b command.Batch) ([]resp.Value, error) {
-	if g.room() == noneLeft {
+	if g.room() == noneLeft && !g.opt.Table.FreesAll(b.Parts, b.Body) {
 		return nil, errFull
 	}
 	return g.origin.propose(ctx, b)

@@ -24,6 +24,8 @@ type NodeInfo struct {
 	Memory memoryInfo  `json:"memory"`
 	Disk   diskInfo    `json:"disk,omitzero"`
 
+	Starting bool `json:"starting,omitempty"` // it has not been ready yet
+
 	Version string            `json:"version,omitempty"`
 	Limits  map[string]string `json:"limits,omitempty"`
 }
@@ -67,7 +69,7 @@ type GroupInfo struct {
 	Applied uint64 `json:"applied"`
 	Repair  bool   `json:"repair,omitempty"` // in quarantine until it has caught up
 
-	Diverged  bool `json:"diverged,omitempty"`  // its state is wrong, and being rebuilt
+	Diverged  bool `json:"diverged,omitempty"`  // its state is wrong, and being rebuilt, or not known to be right
 	Undecided bool `json:"undecided,omitempty"` // replicas differ, and no majority tells which is right
 
 	Compacting compacting `json:"compacting,omitempty"`
@@ -77,7 +79,7 @@ type GroupInfo struct {
 
 // Info describes this node.
 func (n *Node) Info() NodeInfo {
-	info := NodeInfo{ID: n.opt.NodeID, HTTP: n.opt.HTTPAddr, RESP: n.opt.RESPAddr, Memory: n.memory.Load().info(), Disk: n.diskInfo(),
+	info := NodeInfo{ID: n.opt.NodeID, Starting: !n.served.Load(), HTTP: n.opt.HTTPAddr, RESP: n.opt.RESPAddr, Memory: n.memory.Load().info(), Disk: n.diskInfo(),
 		Version: n.opt.Version, Limits: n.opt.Limits}
 	for _, g := range n.Groups() {
 		info.Groups = append(info.Groups, g.Info())
@@ -90,8 +92,8 @@ func (g *Group) Info() GroupInfo {
 	return GroupInfo{
 		ID: int(g.id), Leader: g.Leader(), Serving: g.Serving(),
 		Term: g.raft.CurrentTerm(), Applied: g.fsm.Applied(), Repair: g.quarantined.Load(),
-		Diverged: g.diverged.Load(), Undecided: g.undecided.Load(),
-		Room: g.node.tightest(g), Compacting: compacting(g.compacting.Load()),
+		Diverged: g.wrong(), Undecided: g.undecided.Load(),
+		Room: g.node.tightest(g, g.self), Compacting: compacting(g.compacting.Load()),
 	}
 }
 
@@ -158,13 +160,16 @@ func (n *Node) exchange(ctx context.Context) {
 func (n *Node) askInfo(ctx context.Context, node string) (info NodeInfo, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeEvery)
 	defer cancel()
+	at := n.disk.bytes.begun.Load()
 	reply, err := n.net.Call(ctx, node, methodInfo, nil)
 	if err != nil || json.Unmarshal(reply, &info) != nil {
 		return NodeInfo{}, false
 	}
+	info.Disk.at = at
 	n.mu.Lock()
 	n.peers[node] = info
 	n.mu.Unlock()
+	n.disk.bytes.sooner(n.noteScarce())
 	return info, true
 }
 

@@ -36,7 +36,7 @@ func (g *Group) lead(ctx context.Context) {
 
 // campaignWon begins to establish this node as leader, and returns how to end that.
 func (g *Group) campaignWon(ctx context.Context) (withdraw context.CancelFunc) {
-	g.metrics.node.operator.elections.WithLabelValues(g.metrics.label, "won").Inc()
+	g.metrics.election("won")
 	ctx, withdraw = context.WithCancel(ctx)
 	g.wg.Go(func() { g.establish(ctx) })
 	return withdraw
@@ -133,7 +133,7 @@ func (g *Group) open(ctx context.Context, term uint64) {
 }
 
 // resignAfter is longer than any transfer of leadership takes that does not hang.
-func (g *Group) resignAfter() time.Duration { return 3*g.opt.ElectionTimeout + time.Second }
+func (g *Group) resignAfter() time.Duration { return g.opt.raftTimeout() + time.Second }
 
 // resign makes Raft give the leadership up. The library has no call for that, so
 // the others get no more messages from this leader, until it has noticed that it
@@ -144,7 +144,7 @@ func (g *Group) resign(ctx context.Context, term uint64) {
 	}
 	g.wire.Mute(true)
 	defer g.wire.Mute(false)
-	over := g.clock.Mono() + 3*g.opt.HeartbeatTimeout + time.Second
+	over := g.clock.Mono() + 2*g.opt.raftTimeout() + time.Second
 	for g.leads(term) && ctx.Err() == nil && g.clock.Mono() < over {
 		pause(ctx, establishPause)
 	}
@@ -160,7 +160,7 @@ func (g *Group) watchLeader(ctx context.Context) {
 			return true
 		case raft.RaftState:
 			if data == raft.Candidate {
-				g.metrics.node.operator.elections.WithLabelValues(g.metrics.label, "started").Inc()
+				g.metrics.election("started")
 			}
 		}
 		return false

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/wire"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/transport"
@@ -13,15 +14,18 @@ import (
 
 // Methods that nodes call on each other. The numbers are part of the wire format.
 const (
-	methodConfirm   transport.Method = 1 // group, term -> the voter's current term
-	methodReadIndex transport.Method = 2 // group, reads -> what the leader notes for reads, the end of its log
-	methodPropose   transport.Method = 3 // group, batch -> result
-	methodInfo      transport.Method = 4 // -> NodeInfo as JSON
-	methodTransfer  transport.Method = 5 // group, node -> ""
-	methodAdmission transport.Method = 6 // group -> what this node knows of the group, as JSON
-	methodNotes     transport.Method = 8 // group, format, indexes -> notes above them
-	methodState     transport.Method = 9 // group, ticket -> whether there is more, ticket, a piece of the replica's state
-	methodGranted   transport.Method = 7 // group, term, fence, end, token -> "": a lock was granted to one of the node's clients
+	methodConfirm   transport.Method = 1  // group, term -> the voter's current term
+	methodReadIndex transport.Method = 2  // group, reads -> what the leader notes for reads, the end of its log
+	methodPropose   transport.Method = 3  // group, batch -> result
+	methodInfo      transport.Method = 4  // -> NodeInfo as JSON
+	methodTransfer  transport.Method = 5  // group, node -> ""
+	methodAdmission transport.Method = 6  // group -> what this node knows of the group, as JSON
+	methodGranted   transport.Method = 7  // group, term, fence, end, token -> "": a lock was granted to one of the node's clients
+	methodNotes     transport.Method = 8  // group, format, indexes -> notes above them
+	methodState     transport.Method = 9  // group, ticket -> whether there is more, ticket, a piece of the replica's state
+	methodLeads     transport.Method = 10 // group, term -> 1 if the node leads in it, else 0
+	methodElection  transport.Method = 11 // group, claim -> 1 if the node wants the caller to lead, else 0
+	methodMade      transport.Method = 12 // group, index, term, sum -> what the replica has made of that log entry
 )
 
 var errMalformedMessage = errors.New("malformed message from a peer")
@@ -69,6 +73,8 @@ const (
 	resultDoubt
 	resultStaleBoot
 	resultApplied
+	resultNoRoom
+	resultUnread
 )
 
 // encodeResult encodes the outcome of a batch for its origin.
@@ -76,8 +82,12 @@ func encodeResult(r fsm.BatchResult, err error) []byte {
 	switch {
 	case errors.Is(err, errNotServing):
 		return []byte{resultNotServing}
+	case errors.Is(err, command.ErrNoRoom):
+		return []byte{resultNoRoom}
 	case err != nil:
 		return []byte{resultDoubt}
+	case errors.Is(r.Err, errUnread):
+		return []byte{resultUnread}
 	case errors.Is(r.Err, fsm.ErrStaleBoot):
 		return []byte{resultStaleBoot}
 	case r.Err != nil:
@@ -103,10 +113,14 @@ func decodeResult(msg []byte) (fsm.BatchResult, error) {
 	switch msg[0] {
 	case resultNotServing:
 		return fsm.BatchResult{}, errNotServing
+	case resultNoRoom:
+		return fsm.BatchResult{}, errFull
 	case resultDoubt:
 		return fsm.BatchResult{}, errDoubt
 	case resultStale:
 		return fsm.BatchResult{Err: fsm.ErrStaleBatch}, nil
+	case resultUnread:
+		return fsm.BatchResult{Err: errUnread}, nil
 	case resultStaleBoot:
 		return fsm.BatchResult{Err: fsm.ErrStaleBoot}, nil
 	case resultApplied:

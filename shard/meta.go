@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/bbolt"
 	bboltErrors "go.etcd.io/bbolt/errors"
 
+	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 )
@@ -234,7 +235,7 @@ func (m *Meta) ClusterID() string { return m.identity.ClusterID() }
 // it is not a mere counter but the time in milliseconds, with 20 random bits
 // below it.
 func nextBoot(previous uint64, now time.Time) uint64 {
-	return max(previous+1, uint64(now.UnixMilli())<<20|rand.Uint64()>>44)
+	return max(previous+1, uint64(now.UnixMilli())<<fsm.BootBits|rand.Uint64()>>(64-fsm.BootBits))
 }
 
 // RaiseBoot makes this start's number, and those of all to come, higher than known.

@@ -19,40 +19,42 @@ var latencyBuckets = prometheus.ExponentialBuckets(50e-6, 2, 19)
 // sent to and flushed by the others (replicate) and applied (apply). entry is the
 // last three together.
 type nodeMetrics struct {
-	entrySeconds  *prometheus.HistogramVec
-	entryUnits    *prometheus.HistogramVec
-	entryBatches  *prometheus.CounterVec
-	queueSeconds  *prometheus.HistogramVec
-	replicateSecs *prometheus.HistogramVec
-	applySeconds  *prometheus.HistogramVec
-	diskSeconds   *prometheus.HistogramVec
-	diskBytes     *prometheus.CounterVec
-	roundSeconds  *prometheus.HistogramVec
-	snapSeconds   *prometheus.HistogramVec
-	snapBytes     *prometheus.GaugeVec
-	freezeSeconds *prometheus.HistogramVec
-	serving       *prometheus.GaugeVec
-	term          *prometheus.GaugeVec
-	applied       *prometheus.GaugeVec
-	ageSeconds    *prometheus.GaugeVec
-	keys          *prometheus.GaugeVec
-	usedBytes     *prometheus.GaugeVec
-	evicted       *prometheus.CounterVec
-	expired       *prometheus.CounterVec
-	locksHeld     *prometheus.GaugeVec
-	lockWaiters   *prometheus.GaugeVec
-	lockEvents    *prometheus.CounterVec
-	onceBytes     *prometheus.GaugeVec
-	onceRefused   *prometheus.CounterVec
-	diverged      *prometheus.CounterVec
-	wrong         *prometheus.GaugeVec
-	differ        *prometheus.GaugeVec
-	comparedIndex *prometheus.GaugeVec
-	auditSeconds  *prometheus.HistogramVec
-	clockOffPeers prometheus.Gauge
-	clockOffset   *prometheus.GaugeVec
-	operator      operatorMetrics
-	disk          diskMetrics
+	entrySeconds                   *prometheus.HistogramVec
+	entryUnits                     *prometheus.HistogramVec
+	entryBatches                   *prometheus.CounterVec
+	queueSeconds                   *prometheus.HistogramVec
+	replicateSecs                  *prometheus.HistogramVec
+	applySeconds                   *prometheus.HistogramVec
+	diskSeconds                    *prometheus.HistogramVec
+	diskBytes                      *prometheus.CounterVec
+	roundSeconds                   *prometheus.HistogramVec
+	snapSeconds                    *prometheus.HistogramVec
+	snapBytes                      *prometheus.GaugeVec
+	freezeSeconds                  *prometheus.HistogramVec
+	serving                        *prometheus.GaugeVec
+	term                           *prometheus.GaugeVec
+	applied                        *prometheus.GaugeVec
+	ageSeconds                     *prometheus.GaugeVec
+	keys                           *prometheus.GaugeVec
+	usedBytes                      *prometheus.GaugeVec
+	evicted                        *prometheus.CounterVec
+	expired                        *prometheus.CounterVec
+	locksHeld                      *prometheus.GaugeVec
+	lockWaiters                    *prometheus.GaugeVec
+	lockEvents                     *prometheus.CounterVec
+	onceBytes                      *prometheus.GaugeVec
+	onceRefused                    *prometheus.CounterVec
+	diverged                       *prometheus.CounterVec
+	refusedEntries, skippedEntries *prometheus.CounterVec
+	unsettled                      *prometheus.GaugeVec
+	wrong                          *prometheus.GaugeVec
+	differ                         *prometheus.GaugeVec
+	comparedIndex                  *prometheus.GaugeVec
+	auditSeconds                   *prometheus.HistogramVec
+	clockOffPeers                  prometheus.Gauge
+	clockOffset                    *prometheus.GaugeVec
+	operator                       operatorMetrics
+	disk                           diskMetrics
 }
 
 func newNodeMetrics(reg prometheus.Registerer) *nodeMetrics {
@@ -74,38 +76,41 @@ func newNodeMetrics(reg prometheus.Registerer) *nodeMetrics {
 		return c
 	}
 	m := &nodeMetrics{
-		entrySeconds:  histogram("entry_seconds", "Time from handing a log entry to Raft until it is applied here.", latencyBuckets),
-		entryUnits:    histogram("entry_units", "Commands and transactions in one log entry.", prometheus.ExponentialBuckets(1, 4, 9)),
-		entryBatches:  counter("entry_batches_total", "Batches of nodes put into log entries."),
-		queueSeconds:  histogram("queue_seconds", "Time that a write waited on this node before it was put into a batch.", latencyBuckets),
-		replicateSecs: histogram("replicate_seconds", "Time of a log entry between the leader's disk and the state machine: sending it, and the flush of a quorum.", latencyBuckets),
-		applySeconds:  histogram("apply_seconds", "Time that the state machine took for a log entry.", latencyBuckets),
-		diskSeconds:   histogram("disk_seconds", "Time of one operation of the log store, flush included.", latencyBuckets, "op"),
-		diskBytes:     counter("disk_bytes_total", "Bytes given to the log store.", "op"),
-		roundSeconds:  histogram("confirm_seconds", "Time of one round that confirms the leader for reads.", latencyBuckets),
-		snapSeconds:   histogram("snapshot_seconds", "Time that a snapshot took.", prometheus.ExponentialBuckets(0.01, 2, 14)),
-		snapBytes:     gauge("snapshot_bytes", "Size of the newest snapshot."),
-		freezeSeconds: histogram("freeze_seconds", "Time that the log was held up by the beginning of a snapshot.", latencyBuckets),
-		serving:       gauge("serving", "1 while this node answers as the shard's leader."),
-		term:          gauge("term", "Raft term."),
-		applied:       gauge("applied_index", "Newest log index applied."),
-		ageSeconds:    gauge("age_seconds", "How long ago this replica was known to hold everything acknowledged."),
-		keys:          gauge("keys", "Keys in the shard."),
-		usedBytes:     gauge("used_bytes", "Accounted bytes of the shard's data."),
-		evicted:       counter("evicted_keys_total", "Keys evicted since the process started."),
-		expired:       counter("expired_keys_total", "Keys removed because their time was up, since the process started."),
-		onceBytes:     gauge("once_bytes", "Memory for idempotency ids and their replies, by arithmetic."),
-		onceRefused:   counter("once_refused_total", "Idempotency ids refused because that memory, or their client's share of it, was used up."),
-		locksHeld:     gauge("locks_held", "Locks that are held."),
-		lockWaiters:   gauge("lock_waiters", "Clients that wait for locks."),
-		lockEvents:    counter("lock_events_total", "What this replica applied: locks granted, released, expired and forced (released by an operator); waits that ended by timed_out, node_gone and cancelled.", "event"),
-		diverged:      counter("diverged_total", "How often this replica was found to differ from a majority or from its own sums, since the process started."),
-		wrong:         gauge("diverged", "1 while this replica's state is known to be wrong: it answers nothing and is being rebuilt."),
-		differ:        gauge("replicas_differ", "Replicas that differ from a majority or, where no majority tells, from this one, when last compared."),
-		comparedIndex: gauge("compared_index", "Newest log index at which this replica was compared with another."),
-		auditSeconds:  histogram("audit_seconds", "Time that an audit took, which reads all data.", prometheus.ExponentialBuckets(0.01, 2, 16)),
-		clockOffPeers: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "lockstep", Name: "clock_off_peers", Help: "Nodes whose clock differs by more than the allowed offset from a quorum's, or, where no quorum agrees, from this node's."}),
-		clockOffset:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "lockstep", Name: "clock_offset_seconds", Help: "How far a peer's clock is ahead of this node's."}, []string{"peer"}),
+		entrySeconds:   histogram("entry_seconds", "Time from handing a log entry to Raft until it is applied here.", latencyBuckets),
+		entryUnits:     histogram("entry_units", "Commands and transactions in one log entry.", prometheus.ExponentialBuckets(1, 4, 9)),
+		entryBatches:   counter("entry_batches_total", "Batches of nodes put into log entries."),
+		queueSeconds:   histogram("queue_seconds", "Time that a write waited on this node before it was put into a batch.", latencyBuckets),
+		replicateSecs:  histogram("replicate_seconds", "Time of a log entry between the leader's disk and the state machine: sending it, and the flush of a quorum.", latencyBuckets),
+		applySeconds:   histogram("apply_seconds", "Time that the state machine took for a log entry.", latencyBuckets),
+		diskSeconds:    histogram("disk_seconds", "Time of one operation of the log store, flush included.", latencyBuckets, "op"),
+		diskBytes:      counter("disk_bytes_total", "Bytes given to the log store.", "op"),
+		roundSeconds:   histogram("confirm_seconds", "Time of one round that confirms the leader for reads.", latencyBuckets),
+		snapSeconds:    histogram("snapshot_seconds", "Time that a snapshot took.", prometheus.ExponentialBuckets(0.01, 2, 14)),
+		snapBytes:      gauge("snapshot_bytes", "Size of the newest snapshot."),
+		freezeSeconds:  histogram("freeze_seconds", "Time that the log was held up by the beginning of a snapshot.", latencyBuckets),
+		serving:        gauge("serving", "1 while this node answers as the shard's leader."),
+		term:           gauge("term", "Raft term."),
+		applied:        gauge("applied_index", "Newest log index applied."),
+		ageSeconds:     gauge("age_seconds", "How long ago this replica was known to hold everything acknowledged."),
+		keys:           gauge("keys", "Keys in the shard."),
+		usedBytes:      gauge("used_bytes", "Accounted bytes of the shard's data."),
+		evicted:        counter("evicted_keys_total", "Keys evicted since the process started."),
+		expired:        counter("expired_keys_total", "Keys removed because their time was up, since the process started."),
+		onceBytes:      gauge("once_bytes", "Memory for idempotency ids and their replies, by arithmetic."),
+		onceRefused:    counter("once_refused_total", "Idempotency ids refused because that memory, or their client's share of it, was used up."),
+		locksHeld:      gauge("locks_held", "Locks that are held."),
+		lockWaiters:    gauge("lock_waiters", "Clients that wait for locks."),
+		lockEvents:     counter("lock_events_total", "What this replica applied: locks granted, released, expired and forced (released by an operator); waits that ended by timed_out, node_gone and cancelled.", "event"),
+		diverged:       counter("diverged_total", "How often this replica was found to differ from a majority or from its own sums, since the process started."),
+		wrong:          gauge("diverged", "1 while this replica's state is known to be wrong: it answers nothing and is being rebuilt."),
+		refusedEntries: counter("entries_refused_total", "Log entries that this replica could not read, since the process started."),
+		skippedEntries: counter("entries_skipped_total", "Log entries that no replica could read, and that were skipped."),
+		unsettled:      gauge("entries_unsettled", "Log entries that this replica could not read and of which it does not know yet what the others made; it answers nothing meanwhile."),
+		differ:         gauge("replicas_differ", "Replicas that differ from a majority or, where no majority tells, from this one, when last compared."),
+		comparedIndex:  gauge("compared_index", "Newest log index at which this replica was compared with another."),
+		auditSeconds:   histogram("audit_seconds", "Time that an audit took, which reads all data.", prometheus.ExponentialBuckets(0.01, 2, 16)),
+		clockOffPeers:  prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "lockstep", Name: "clock_off_peers", Help: "Nodes whose clock differs by more than the allowed offset from a quorum's, or, where no quorum agrees, from this node's."}),
+		clockOffset:    prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "lockstep", Name: "clock_offset_seconds", Help: "How far a peer's clock is ahead of this node's."}, []string{"peer"}),
 	}
 	m.operator, m.disk = newOperatorMetrics(reg), newDiskMetrics(reg)
 	reg.MustRegister(m.clockOffPeers, m.clockOffset)
@@ -130,10 +135,12 @@ type groupMetrics struct {
 
 func (m *nodeMetrics) group(id uint32) *groupMetrics {
 	label := strconv.FormatUint(uint64(id), 10)
-	for _, outcome := range []string{"started", "won"} {
+	for _, outcome := range electionOutcomes() {
 		m.operator.elections.WithLabelValues(label, outcome) // a rate needs the zero before the first
 	}
 	m.diverged.WithLabelValues(label)
+	m.refusedEntries.WithLabelValues(label)
+	m.skippedEntries.WithLabelValues(label)
 	for _, event := range lockEvents() {
 		m.lockEvents.WithLabelValues(label, event)
 	}
@@ -233,6 +240,7 @@ func (g *Group) observe() {
 		wrong = 1
 	}
 	m.wrong.WithLabelValues(l).Set(wrong)
+	m.unsettled.WithLabelValues(l).Set(float64(g.unreads.count()))
 	m.term.WithLabelValues(l).Set(float64(g.raft.CurrentTerm()))
 	m.applied.WithLabelValues(l).Set(float64(g.fsm.Applied()))
 	m.ageSeconds.WithLabelValues(l).Set(g.age().Seconds())

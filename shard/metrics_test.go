@@ -47,6 +47,7 @@ func TestMetricsForOperators(t *testing.T) {
 	want := map[string]func(float64) bool{
 		"lockstep_shard_elections_total outcome=won shard=0":     func(v float64) bool { return v >= 1 },
 		"lockstep_shard_elections_total outcome=started shard=0": func(v float64) bool { return v >= 1 },
+		"lockstep_peer_connections_displaced_total":              func(v float64) bool { return v == 0 },
 		"lockstep_shard_diverged_total shard=0":                  func(v float64) bool { return v == 0 },
 		"lockstep_shard_lock_events_total event=forced shard=0":  func(v float64) bool { return v == 0 },
 		"lockstep_shard_log_bytes shard=0":                       func(v float64) bool { return v > 0 },

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -35,7 +36,8 @@ type Node struct {
 	peers  map[string]NodeInfo
 	empty  map[uint32]seniority // groups of which this node had nothing when it started
 
-	toldMissing  bool // that nodes are missing at the start; only Open uses it
+	served       atomic.Bool // Ready has found nothing missing
+	toldMissing  bool        // that nodes are missing at the start; only Open uses it
 	disk         diskState
 	offSince     atomic.Int64 // monotonic time since when this node's clock has been off; 0: it is not
 	snapshotting turn         // one snapshot at a time on a node
@@ -57,7 +59,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	if err := opt.checkRoom(); err != nil {
 		return nil, errors.Join(err, meta.Close())
 	}
-	opt.Boot = meta.Boot()
+	opt.Boot, opt.lookEvery = meta.Boot(), cmp.Or(opt.lookEvery, roomEvery)
 	peers := make(map[string]string, len(opt.Members))
 	for _, m := range opt.Members {
 		peers[m.ID] = m.Peer
@@ -69,19 +71,20 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	n.memory.Store(&opt.Memory)
 	n.net, err = transport.New(transport.Options{
 		NodeID: opt.NodeID, ClusterID: meta.ClusterID(), Listener: opt.Listener, Peers: peers,
-		TLS: opt.PeerTLS, TLSNames: opt.PeerNames, Secret: opt.Secret, Logger: opt.Logger, Fault: opt.Faults, Clock: opt.Clock, Dial: opt.Dial,
+		TLS: opt.PeerTLS, TLSNames: opt.PeerNames, Secrets: opt.Secrets, Logger: opt.Logger, Fault: opt.Faults, Clock: opt.Clock, Dial: opt.Dial,
 	})
 	if err != nil {
 		return nil, errors.Join(err, meta.Close())
 	}
 	watchPeers(opt.Metrics, n.net, opt.NodeID, opt.Members)
 	n.handle()
+	n.look(nil)
 	loops, stop := context.WithCancel(context.Background())
 	n.stop = stop
 	if err := n.openGroups(ctx); err != nil {
 		return nil, errors.Join(opt.explainFull(err), n.Close())
 	}
-	for _, loop := range []func(context.Context){n.exchange, n.balance, n.watchClocks, n.watchMajority, n.watchDisk, n.watchRoom} {
+	for _, loop := range []func(context.Context){n.exchange, n.balance, n.watchClocks, n.watchMajority, n.watchDisk, n.watchRoom, n.detect} {
 		n.wg.Go(func() { loop(loops) })
 	}
 	return n, nil
@@ -173,12 +176,15 @@ func (n *Node) Ready() error {
 			return fmt.Errorf("shard %d is being repaired", g.id)
 		case g.diverged.Load():
 			return fmt.Errorf("shard %d differs from the other replicas and is being rebuilt", g.id)
+		case g.unreads.first.Load() > 0:
+			return fmt.Errorf("shard %d: %s", g.id, g.unsettled())
 		case g.flushLasts.Load() > 0:
 			return fmt.Errorf("shard %d: the disk has not finished a write for %v", g.id, time.Duration(g.flushLasts.Load()).Round(time.Millisecond))
 		case !g.Serving() && g.age() > 2*time.Second:
 			return fmt.Errorf("shard %d has no leader that serves%s", g.id, n.whoIsMissing())
 		}
 	}
+	n.served.Store(true)
 	return nil
 }
 
@@ -249,6 +255,13 @@ func (n *Node) handle() {
 		}
 		return g.answerNotes(rest)
 	})
+	n.net.Handle(methodMade, func(_ context.Context, _ string, req []byte) ([]byte, error) {
+		g, rest, err := n.groupOf(req)
+		if err != nil {
+			return nil, err
+		}
+		return g.answerMade(rest)
+	})
 	n.net.Handle(methodState, func(_ context.Context, _ string, req []byte) ([]byte, error) {
 		g, rest, err := n.groupOf(req)
 		if err != nil {
@@ -257,6 +270,7 @@ func (n *Node) handle() {
 		return g.answerState(rest)
 	})
 	n.net.Handle(methodAdmission, n.answerAdmission)
+	n.handleElections()
 }
 
 func (n *Node) answerPropose(ctx context.Context, from string, req []byte) ([]byte, error) {
@@ -274,7 +288,7 @@ func (n *Node) answerPropose(ctx context.Context, from string, req []byte) ([]by
 	if err := batch.Check(); err != nil {
 		return nil, err // once in the log it would stop every replica
 	}
-	if g.serving.Load() == 0 || g.room() == noneLeft {
+	if g.serving.Load() == 0 {
 		return encodeResult(fsm.BatchResult{}, errNotServing), nil
 	}
 	return encodeResult(g.packer.submit(ctx, batch)), nil

@@ -69,7 +69,7 @@ type Options struct {
 
 	Listener net.Listener       // the peer port
 	PeerTLS  func() *tls.Config // asked with each connection; nil: plain TCP
-	Secret   []byte             // known to all nodes of the cluster; nil: none
+	Secrets  func() [][]byte    // known to all nodes of the cluster, see transport.Options; nil: none
 	Faults   *transport.Faults
 
 	// Dial and OpenLog replace the network and the disk of the log, for simulations;
@@ -78,6 +78,8 @@ type Options struct {
 	OpenLog func(raftlog.Options) (LogStore, error)
 	// DiskFree tells the free bytes of the disk, for tests; nil asks the file system.
 	DiskFree func() (int64, error)
+
+	lookEvery time.Duration // how often the free bytes are looked at; 0: roomEvery
 
 	// Unverified lets snapshots be written without asking the other replicas, for tests of
 	// what is in them.

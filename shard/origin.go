@@ -103,6 +103,9 @@ type flight struct {
 	withdrawn atomic.Bool
 }
 
+// whole reports whether the state machine may keep the long arguments where they are.
+func (f *flight) whole() bool { return len(f.proposals) == 1 && f.proposals[0].batch.Whole }
+
 // large is 1 for a large batch and 0 for others.
 func (f *flight) large() int {
 	if f.batch.UnitBytes() > largeBytes {
@@ -294,6 +297,18 @@ func (o *origin) takeFrom(l *lane, maxBytes int) *flight {
 	return f
 }
 
+// lend returns the units of a large batch of this node that is not resolved; see fsm.Lender.
+func (o *origin) lend(boot, seq uint64) [][]byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, f := range o.large.flights {
+		if f.batch.Boot == boot && f.batch.Seq == seq && f.whole() {
+			return f.batch.Segments()
+		}
+	}
+	return nil
+}
+
 // joinBodies returns the units of proposals, which have no parts unless there is one only.
 func joinBodies(ps []*proposal, size int) (parts [][]byte, body []byte) {
 	if len(ps) == 1 {
@@ -380,6 +395,14 @@ func (p *proposal) late() {
 // fail takes f back from a leader that did not answer it. doubt tells that the
 // leader may have logged it.
 func (o *origin) fail(f *flight, doubt bool) {
+	o.takeBack(f, doubt, nil)
+}
+
+// refuse is fail for a leader that has no room for f, and has not logged it: unless it is in
+// doubt since an earlier leader, its proposals are refused.
+func (o *origin) refuse(f *flight, why error) { o.takeBack(f, false, why) }
+
+func (o *origin) takeBack(f *flight, doubt bool, refusal error) {
 	o.mu.Lock()
 	f.out = false
 	if mutant.On(mutant.ResendRenumbered) {
@@ -391,13 +414,17 @@ func (o *origin) fail(f *flight, doubt bool) {
 			p.doubted = true
 		}
 	} else {
-		o.dissolveLocked(f)
+		o.dissolveLocked(f, refusal)
 	}
 	o.mu.Unlock()
 	o.kick()
 }
 
-func (o *origin) dissolveLocked(f *flight) {
+// dissolveLocked gives up the number of f. Its proposals wait anew, or are refused.
+func (o *origin) dissolveLocked(f *flight, refusal error) {
+	if f.withdrawn.Load() {
+		refusal = errWithdrawn
+	}
 	l := f.lane
 	i := slices.Index(l.flights, f)
 	if i < 0 {
@@ -413,9 +440,9 @@ func (o *origin) dissolveLocked(f *flight) {
 			p.late()
 			continue
 		}
-		if f.withdrawn.Load() {
+		if refusal != nil {
 			o.bytes -= int64(p.batch.Size())
-			p.err = errWithdrawn
+			p.err = refusal
 			close(p.done)
 			continue
 		}

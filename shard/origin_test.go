@@ -186,8 +186,55 @@ func TestResultSurvivesTheWire(t *testing.T) {
 	if _, err := decodeResult(encodeResult(fsm.BatchResult{}, errNotServing)); !errors.Is(err, errNotServing) {
 		t.Fatalf("%v, want not serving", err)
 	}
+	if _, err := decodeResult(encodeResult(fsm.BatchResult{}, errFull)); !errors.Is(err, command.ErrNoRoom) {
+		t.Fatalf("%v, want no room", err)
+	}
 	if _, err := decodeResult(encodeResult(fsm.BatchResult{}, errors.New("x"))); !errors.Is(err, errDoubt) {
 		t.Fatalf("%v, want doubt", err)
+	}
+}
+
+// TestNoRoomIsDefinite unless an earlier leader left the batch in doubt: then it is tried again.
+func TestNoRoomIsDefinite(t *testing.T) {
+	o := testOrigin()
+	type outcome struct {
+		replies []resp.Value
+		err     error
+	}
+	done := make(chan outcome, 2)
+	take := func() (f *flight) {
+		for f == nil {
+			runtime.Gosched()
+			f = o.take(1 << 20)
+		}
+		return f
+	}
+	propose := func() *flight {
+		go func() {
+			replies, err := o.propose(t.Context(), appendBatch("x"))
+			done <- outcome{replies, err}
+		}()
+		return take()
+	}
+	o.refuse(propose(), errFull)
+	if got := <-done; !errors.Is(got.err, command.ErrNoRoom) {
+		t.Fatalf("%v, want no room", got.err)
+	}
+	f := propose()
+	o.fail(f, true)
+	if again := take(); again != f {
+		t.Fatal("another batch")
+	}
+	o.refuse(f, errFull)
+	if again := take(); again != f || len(done) > 0 {
+		t.Fatal("a batch in doubt was given up")
+	}
+	o.resolve(f, fsm.BatchResult{Replies: []resp.Value{resp.OK}})
+	if got := <-done; got.err != nil || len(got.replies) != 1 {
+		t.Fatalf("%v", got)
+	}
+	if o.bytes != 0 || o.waiting.Load() != 0 || len(o.small.flights) != 0 {
+		t.Errorf("left over: %d bytes, %d units, %d flights", o.bytes, o.waiting.Load(), len(o.small.flights))
 	}
 }
 

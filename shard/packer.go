@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -67,6 +68,8 @@ type packer struct {
 	packed atomic.Int64 // when a small entry last began or ended, Unix nanoseconds
 
 	large chan struct{} // capacity 1, full while a large entry is on its way
+	// lent is the batch of that entry, if another node sent it.
+	lent atomic.Pointer[fsm.Batch]
 
 	// What follows is touched by run alone.
 	timer      *time.Timer
@@ -172,7 +175,7 @@ func (p *packer) run(ctx context.Context) {
 // packOne logs one entry and reports whether there may be more to do.
 func (p *packer) packOne(ctx context.Context) bool {
 	term := p.g.serving.Load()
-	if term == 0 {
+	if term == 0 || p.g.unreads.first.Load() > 0 {
 		p.refuse()
 		return false
 	}
@@ -182,7 +185,11 @@ func (p *packer) packOne(ctx context.Context) bool {
 	if pk == nil {
 		return false
 	}
-	cut := p.cut(pk)
+	cut := p.reserve(pk)
+	if cut == nil {
+		pause(ctx, retryPause) // what is in doubt, and was refused, comes again
+		return true
+	}
 	if cut.Large() { // for the sake of what it evicts
 		p.large <- struct{}{}
 		p.finishLarge(ctx, pk, cut, term)
@@ -201,6 +208,27 @@ func (p *packer) cut(pk *pack) *fsm.Cutter {
 	return fsm.Cut(&pk.entry, p.nextID)
 }
 
+// reserve has disks keep room for an entry until it is logged. Where there is room only for
+// what frees, the rest is refused. It returns nil if nothing remains.
+func (p *packer) reserve(pk *pack) *fsm.Cutter {
+	if p.g.room() != noneLeft {
+		if cut := p.cut(pk); p.g.ask(cut.Bytes(), keepsAny) {
+			return cut
+		}
+	}
+	if pk.refuse(func(b *fsm.Batch) bool { return !p.g.opt.Table.FreesAll(b.Parts, b.Body) }); pk.empty() {
+		return nil
+	}
+	if cut := p.cut(pk); p.g.ask(cut.Bytes(), keepsFrees) {
+		return cut
+	}
+	pk.refuse(func(*fsm.Batch) bool { return true })
+	if pk.tick {
+		p.tick.Store(true) // with the next entry
+	}
+	return nil
+}
+
 // packLarge sends a large batch on its way if there is one and none is.
 func (p *packer) packLarge(ctx context.Context, term uint64) {
 	select {
@@ -213,16 +241,34 @@ func (p *packer) packLarge(ctx context.Context, term uint64) {
 		<-p.large
 		return
 	}
-	p.finishLarge(ctx, pk, p.cut(pk), term)
+	cut := p.reserve(pk)
+	if cut == nil {
+		<-p.large
+		pause(ctx, retryPause)
+		return
+	}
+	p.finishLarge(ctx, pk, cut, term)
 }
 
 // finishLarge is finish for the large entry, which goes in the background.
 func (p *packer) finishLarge(ctx context.Context, pk *pack, cut *fsm.Cutter, term uint64) {
+	if len(pk.remote) == 1 && len(pk.flights) == 0 {
+		p.lent.Store(&pk.remote[0].batch)
+	}
 	go func() {
 		p.finish(ctx, pk, cut, term)
+		p.lent.Store(nil)
 		<-p.large
 		p.nudge()
 	}()
+}
+
+// lend returns the units of the batch that is on its way, if that is the one; see fsm.Lender.
+func (p *packer) lend(node string, boot, seq uint64) [][]byte {
+	if b := p.lent.Load(); b != nil && b.Node == node && b.Boot == boot && b.Seq == seq {
+		return b.Segments()
+	}
+	return nil
 }
 
 // collectLarge takes a large batch: of this node and of others in turn.
@@ -254,6 +300,9 @@ func (p *packer) finish(ctx context.Context, pk *pack, cut *fsm.Cutter, term uin
 	results, err := p.log(pk, cut)
 	if err == nil && !p.g.mayAcknowledge(term) {
 		err = errDoubt
+	}
+	if errors.Is(err, errUnread) {
+		results, err = pk.unread(), nil
 	}
 	p.g.metrics.entry(time.Since(started), pk.units, len(pk.entry.Batches))
 	waited = p.waiting()
@@ -306,6 +355,44 @@ type pack struct {
 	remote  []*incoming
 	flights []*flight
 	units   int
+	tick    bool // it is wanted even if it holds nothing
+}
+
+func (pk *pack) empty() bool {
+	return len(pk.remote)+len(pk.flights)+len(pk.entry.Settings) == 0 && !pk.tick
+}
+
+// hold makes the batches those of the entry.
+func (pk *pack) hold() {
+	pk.entry.Batches, pk.units = nil, 0
+	for _, in := range pk.remote {
+		pk.entry.Batches = append(pk.entry.Batches, in.batch)
+		pk.units += in.batch.Units
+	}
+	for _, f := range pk.flights {
+		pk.entry.Batches = append(pk.entry.Batches, f.batch)
+		pk.units += f.batch.Units
+	}
+}
+
+// refuse takes batches out for which disks have no room.
+func (pk *pack) refuse(which func(*fsm.Batch) bool) {
+	pk.remote = slices.DeleteFunc(pk.remote, func(in *incoming) bool {
+		no := which(&in.batch)
+		if no {
+			in.err = errFull
+			close(in.done)
+		}
+		return no
+	})
+	pk.flights = slices.DeleteFunc(pk.flights, func(f *flight) bool {
+		no := which(&f.batch)
+		if no {
+			pk.g.origin.refuse(f, errFull)
+		}
+		return no
+	})
+	pk.hold()
 }
 
 // collect takes what waits, up to the size of an entry.
@@ -340,11 +427,10 @@ func (p *packer) collect() *pack {
 	if p.note.Swap(false) {
 		settings = append(settings, fsm.SettingChange{Setting: fsm.TakeNote})
 	}
-	tick := p.tick.Swap(false)
-	if len(pk.remote)+len(pk.flights)+len(settings) == 0 && !tick {
+	pk.entry.Settings, pk.tick = settings, p.tick.Swap(false)
+	if pk.empty() {
 		return nil
 	}
-	pk.entry.Settings = settings
 	p.fill(pk)
 	return pk
 }
@@ -375,17 +461,10 @@ func (p *packer) fill(pk *pack) {
 		e.OOMLimit = limit
 	})
 	if p.g.room() != roomy {
-		e.OOMLimit = 1 // for what could not be refused before: a retry under an idempotency key must get the first outcome
+		e.OOMLimit = command.NoDisk // for what could not be refused before: a retry under an idempotency key must get the first outcome
 	}
 	e.StampMillis, e.MonoMillis = p.lastStamp.Wall, p.lastStamp.Mono
-	for _, in := range pk.remote {
-		e.Batches = append(e.Batches, in.batch)
-		pk.units += in.batch.Units
-	}
-	for _, f := range pk.flights {
-		e.Batches = append(e.Batches, f.batch)
-		pk.units += f.batch.Units
-	}
+	pk.hold()
 }
 
 // log has the entry committed and applied.
@@ -394,7 +473,10 @@ func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
 		p.g.opt.Fatal(fmt.Errorf("shard %d: an entry that must not reach the log: %w", p.g.id, err))
 		return nil, errNotServing
 	}
+	rest := cut.Bytes()
+	defer func() { p.g.node.answered(rest) }()
 	var window []raft.ApplyFuture
+	unread := false
 	for !cut.Done() {
 		// Without its last fragment an entry is never applied.
 		if pk.withdrawn() {
@@ -404,18 +486,39 @@ func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
 			if err := p.g.await(window[0]); err != nil {
 				return nil, errNotServing
 			}
+			unread = unread || refusedBy(window[0])
 			window = window[1:]
+			piece := min(rest, fsm.FragmentBytes)
+			p.g.node.answered(piece)
+			rest -= piece
+		}
+		if cut.Large() {
+			keepTogether(p.g.wire, p.g.raft.LastIndex())
 		}
 		window = append(window, p.g.raft.Apply(cut.Next(), enqueueTimeout))
 	}
 	if err := p.outcome(window); err != nil {
 		return nil, err
 	}
+	if unread || slices.ContainsFunc(window, refusedBy) {
+		return nil, errUnread
+	}
 	results, ok := window[len(window)-1].Response().([]fsm.BatchResult)
 	if !ok || len(results) != len(pk.entry.Batches) {
 		return nil, errDoubt // the fragments were interrupted by another leader's
 	}
 	return results, nil
+}
+
+// refusedBy reports whether this replica could not read what it has applied.
+func refusedBy(f raft.ApplyFuture) bool {
+	_, is := f.Response().(error)
+	return is
+}
+
+// unread are the results of the batches of an entry that could not be read.
+func (pk *pack) unread() []fsm.BatchResult {
+	return slices.Repeat([]fsm.BatchResult{{Err: errUnread}}, len(pk.entry.Batches))
 }
 
 // window is how many fragments may be on their way now.

@@ -11,9 +11,10 @@ import (
 // a peer when no cluster can come to them: the owner could never get past them.
 
 // maxClockMillis is how far ahead of this node's clock a time may be on which such a
-// number rests: a hundred years, so that a node whose clock was once set to nonsense
-// still belongs to the cluster.
-const maxClockMillis = 100 * 365 * 24 * 3600 * 1000
+// number rests. It is a year more than what the log allows by its own clock: a node
+// whose clock is behind the log's must be able to take the number after the last one that the
+// log holds for plausible (package fsm).
+const maxClockMillis = fsm.BootAheadMillis + 365*24*3600*1000
 
 // plausibleBatch checks a batch that the node from proposes.
 func plausibleBatch(b fsm.Batch, from string, wallMillis int64) error {
@@ -40,5 +41,5 @@ func plausibleEntry(e *fsm.Entry, wallMillis int64) error {
 
 // plausibleBoot checks the number of a start; see nextBoot for what it is made of.
 func plausibleBoot(boot uint64, wallMillis int64) bool {
-	return boot>>20 <= uint64(wallMillis+maxClockMillis)
+	return boot>>fsm.BootBits <= uint64(wallMillis+maxClockMillis)
 }

@@ -63,6 +63,23 @@ func TestAnImplausibleStartElsewhereCountsAsNone(t *testing.T) {
 	}
 }
 
+// TestTheNumberAfterTheLastPlausibleOne: where a number that cannot be stood in the way, the log
+// knows the last plausible one by its own clock. The node takes the next, also when its clock is
+// behind, and others take that from it.
+func TestTheNumberAfterTheLastPlausibleOne(t *testing.T) {
+	logged := time.Now()
+	behind := logged.Add(-time.Hour)
+	last := uint64(logged.UnixMilli()+fsm.BootAheadMillis+1)<<fsm.BootBits - 1
+	m := mustOpenMeta(t, t.TempDir(), testIdentity())
+	defer m.Close()
+	if err := m.RaiseBoot(last, behind); err != nil || m.Boot() != last+1 {
+		t.Fatalf("start %d after %d: %v", m.Boot(), last, err)
+	}
+	if err := plausibleBatch(fsm.Batch{Node: "n2", Boot: last + 1, Seq: 1}, "n2", behind.UnixMilli()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestALeaderLogsNoImplausibleStart: the number would enter every replica's session, and
 // the node could never get past it.
 func TestALeaderLogsNoImplausibleStart(t *testing.T) {

@@ -77,6 +77,7 @@ func (g *Group) rebuild(ctx context.Context, c *comparison) error {
 			return fmt.Errorf("from %s: %w", peer, err)
 		}
 		c.rebuilt, c.condemned = g.fsm.Restores(), condemned
+		g.unreads.keep(c.rebuilt) // what the old state could not read is in this one
 	}
 	for g.raft.CommitIndex() < g.fsm.Applied() {
 		if pause(ctx, retryPause); ctx.Err() != nil {
@@ -132,8 +133,8 @@ func (g *Group) replaceSnapshots(ctx context.Context) error {
 	defer g.node.snapshotting.giveBack()
 	err := g.await(g.raft.Snapshot())
 	if errors.Is(err, raft.ErrNothingNewToSnapshot) {
-		if list, lerr := g.snapshots.List(); lerr == nil && len(list) == 0 {
-			return nil // a restart applies the whole log
+		if g.fsm.Applied() == 0 {
+			return nil
 		}
 		// Raft takes none before it has applied an entry in this process.
 		if perr := g.proposeNothing(ctx); perr != nil {

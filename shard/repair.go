@@ -206,11 +206,12 @@ func (n *Node) outnumber(known []seniority) error {
 }
 
 // outlived is called when a shard knows a later start of this node than this one.
-// Another process runs under its id, or this one's data is an older copy: what it
-// sends is refused, so it ends, and takes a higher number when it is started again.
+// Another process runs under its id, or this one's data is an older copy, or a number that
+// no clock can have made stood in the way until now: what it sends is refused, so it
+// ends, and takes a higher number when it is started again.
 func (g *Group) outlived() {
 	err := g.meta.RaiseBoot(g.fsm.BootOf(g.self), time.UnixMilli(g.clock.WallMillis()))
-	g.opt.Fatal(errors.Join(fmt.Errorf("shard %d knows a later start of node %s: another process has its id, or its data is an older copy", g.id, g.self), err))
+	g.opt.Fatal(errors.Join(fmt.Errorf("shard %d knows a later start of node %s: another process has its id, or its data is an older copy; the next start takes a higher number", g.id, g.self), err))
 }
 
 // poll asks the other voters what they know of the group.

@@ -16,6 +16,7 @@ func TestNoSnapshotBeforeTheLogIsApplied(t *testing.T) {
 	for i := range 100 {
 		c.want(c.leader(), fmt.Sprintf("SET key%d value", i), "+OK\r\n")
 	}
+	c.agree() // n1 has all of it
 	for _, id := range c.ids {
 		c.stop(id)
 	}

@@ -9,9 +9,13 @@ import (
 	"testing"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
 )
 
 const testReserve = 1 << 30
+
+// growthRefused is what is told of a write that would grow.
+const growthRefused = "-OOM no room on disk, nothing was applied: less than --disk-reserve is free on the disk of the shard's leader, or of a majority\r\n"
 
 func TestRoomComesBackWithAMargin(t *testing.T) {
 	level := roomy
@@ -73,8 +77,8 @@ func (f *fullDisks) set(bytes int64, ids ...string) {
 func (f *fullDisks) refuses(id string, want bool) {
 	f.t.Helper()
 	f.eventually(func() error {
-		if growth, any := f.group(id).NoRoom(); (growth != nil) != want || any != nil {
-			return fmt.Errorf("%s: %v, %v", id, growth, any)
+		if growth, rest := f.group(id).NoRoom(); (growth != nil) != want || rest != nil {
+			return fmt.Errorf("%s: %v, %v", id, growth, rest)
 		}
 		return nil
 	})
@@ -88,15 +92,30 @@ func TestFullDiskRefusesGrowthAndComesBack(t *testing.T) {
 	if err := c.node("n1").Ready(); err != nil || len(c.node("n1").Notices()) != 1 {
 		t.Errorf("ready %v, notices %v", err, c.node("n1").Notices())
 	}
-	c.want("n1", "APPEND k w", "-OOM command not allowed when used memory > 'maxmemory'.\r\n") // past the router
+	c.want("n1", "APPEND k w", growthRefused) // past the router
+	c.want("n1", "ONCE id APPEND k w", growthRefused)
 	c.want("n1", "DEL k", ":1\r\n")
 	c.set(testReserve/4-1, "n1")
-	c.eventually(func() error {
-		if _, err := c.run("n1", "DEL k"); !errors.Is(err, command.ErrNoRoom) {
-			return fmt.Errorf("DEL on a full disk: %v", err)
+	full := func(cmd string) func() error {
+		return func() error {
+			if _, err := c.run("n1", cmd); !errors.Is(err, command.ErrNoRoom) {
+				return fmt.Errorf("%s on a full disk: %v", cmd, err)
+			}
+			return nil
 		}
-		return nil
-	})
+	}
+	c.eventually(full("PERSIST k"))
+	for cmd, want := range map[string]string{
+		"DEL k": ":0\r\n", "UNLINK k": ":0\r\n", "GETDEL k": "$-1\r\n", "EXPIRE k 1": ":0\r\n", "FLUSHALL": "+OK\r\n",
+		"ONCE del DEL k": ":0\r\n", "FENCED l 1 DEL k": ":0\r\n", "UNLOCK l t": ":0\r\n", "LS.TXN IF 0 THEN 1 2 DEL k ELSE 0": "*2\r\n:1\r\n*1\r\n:0\r\n",
+	} {
+		v, err := c.run("n1", cmd)
+		if got := string(resp.Append(nil, v, 2)); err != nil || !strings.HasPrefix(got, want) {
+			t.Errorf("%s on a full disk: %q, %v", cmd, got, err)
+		}
+	}
+	c.set(testReserve/8-1, "n1")
+	c.eventually(full("DEL k"))
 	c.set(2*testReserve, "n1")
 	c.refuses("n1", false)
 	c.want("n1", "SET k v", "+OK\r\n")
@@ -125,6 +144,48 @@ func TestFullLeaderHandsOver(t *testing.T) {
 	for _, id := range c.ids {
 		c.refuses(id, false)
 	}
+}
+
+// TestFullDisksElect: a leader can change, and serves reads, where nothing else is logged.
+func TestFullDisksElect(t *testing.T) {
+	c := newFullDisks(t, 3)
+	old := c.leader()
+	c.want(old, "SET k v", "+OK\r\n")
+	for _, id := range c.others(old) {
+		want := c.group(old).fsm.Applied()
+		c.eventually(func() error {
+			if got := c.group(id).fsm.Applied(); got < want {
+				return fmt.Errorf("%s at index %d", id, got)
+			}
+			return nil
+		})
+	}
+	for _, free := range []int64{testReserve/8 - 1, 1} { // nothing is logged any more, and then nothing is taken
+		c.set(free, c.ids...)
+		c.eventually(func() error {
+			for _, id := range c.ids {
+				if got := c.node(id).disk.free.Load(); got != free || c.group(id).raft.LastIndex() != c.group(old).raft.LastIndex() {
+					return fmt.Errorf("%s: %d bytes free, last index %d", id, got, c.group(id).raft.LastIndex())
+				}
+			}
+			return nil
+		})
+	}
+	if _, err := c.run(old, "DEL none"); !errors.Is(err, command.ErrNoRoom) {
+		t.Errorf("DEL on full disks: %v", err)
+	}
+	c.stop(old)
+	next := ""
+	c.eventually(func() error {
+		for _, id := range c.others(old) {
+			if c.group(id).Serving() {
+				next = id
+				return nil
+			}
+		}
+		return errors.New("no leader")
+	})
+	c.want(next, "GET k", "$1\r\nv\r\n")
 }
 
 // TestFullFollowerTakesNoEntries and does not end; the others go on.
@@ -164,7 +225,7 @@ func TestNoRoomForASnapshot(t *testing.T) {
 		o.SnapshotLogBytes, o.DiskReserve, o.DiskFree = 1<<20, testReserve, func() (int64, error) { return free.Load(), nil }
 	})
 	g := c.group("n1")
-	free.Store(testReserve/4 + 1<<10) // enough for the log, not for the data beside it
+	free.Store(testReserve/4 + 512<<10) // enough for an entry of the log, not for the data beside it
 	for i := range 32 {
 		args := command.Args{[]byte("SET"), fmt.Appendf(nil, "k%d", i), make([]byte, 64<<10)}
 		var b command.Batch
@@ -237,6 +298,35 @@ func TestDeletionsMakeRoom(t *testing.T) {
 	c.eventually(func() error {
 		if got := bytes(); got > 1<<20 {
 			return fmt.Errorf("snapshots of %d bytes are kept", got)
+		}
+		return nil
+	})
+}
+
+// TestDeletionsMakeRoomOnAFullDisk: where only what frees is logged, the log goes as well.
+func TestDeletionsMakeRoomOnAFullDisk(t *testing.T) {
+	const reserve = 16 << 20
+	free := new(atomic.Int64)
+	free.Store(1 << 30)
+	c := newCluster(t, 1, func(o *Options) {
+		o.DiskReserve, o.DiskFree = reserve, func() (int64, error) { return free.Load(), nil }
+	})
+	g := c.group("n1")
+	value := strings.Repeat("v", 256<<10)
+	for i := range 24 {
+		c.want("n1", fmt.Sprintf("SET k%d %s", i, value), "+OK\r\n")
+	}
+	free.Store(reserve/4 - 1)
+	c.eventually(func() error {
+		if _, rest := g.NoRoom(); rest == nil {
+			return errors.New("not seen yet")
+		}
+		return nil
+	})
+	c.want("n1", "FLUSHALL", "+OK\r\n")
+	c.eventually(func() error {
+		if got := g.log.BytesAfter(0); got > leastFreed {
+			return fmt.Errorf("%d bytes of the log are kept", got)
 		}
 		return nil
 	})

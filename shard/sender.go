@@ -153,6 +153,10 @@ func (s *sender) send(ctx context.Context, leader string, f *flight) {
 			s.kick()
 			return
 		}
+		if errors.Is(err, command.ErrNoRoom) {
+			s.g.origin.refuse(f, err)
+			return
+		}
 		s.g.origin.fail(f, !errors.Is(err, errNotServing))
 	})
 }

@@ -9,8 +9,21 @@ import (
 	"time"
 )
 
-// dial connects to p and introduces itself.
-func (t *Transport) dial(p *peer, kind connKind, number uint32) (net.Conn, error) {
+// dial connects to p and introduces itself, with one secret after the other.
+func (t *Transport) dial(p *peer, kind connKind, number uint32) (nc net.Conn, err error) {
+	for _, secret := range t.shown(p) {
+		if nc, err = t.dialShowing(p, kind, number, secret); err == nil {
+			p.secret.Store(&secret)
+			return nc, nil
+		}
+		if !errors.Is(err, ErrSecret) {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+func (t *Transport) dialShowing(p *peer, kind connKind, number uint32, secret []byte) (net.Conn, error) {
 	if err := t.faults.dial(p.id, dialTimeout, t.ctx.Done()); err != nil {
 		return nil, err
 	}
@@ -21,7 +34,7 @@ func (t *Transport) dial(p *peer, kind connKind, number uint32) (net.Conn, error
 	// Close ends a handshake that is under way.
 	stop := context.AfterFunc(t.ctx, func() { raw.Close() })
 	defer stop()
-	nc, err := t.introduce(raw, p, kind, number)
+	nc, err := t.introduce(raw, p, kind, number, secret)
 	if err != nil {
 		raw.Close()
 		return nil, err
@@ -34,7 +47,7 @@ func (t *Transport) dial(p *peer, kind connKind, number uint32) (net.Conn, error
 }
 
 // introduce is the dialer's half of the handshake.
-func (t *Transport) introduce(raw net.Conn, p *peer, kind connKind, number uint32) (net.Conn, error) {
+func (t *Transport) introduce(raw net.Conn, p *peer, kind connKind, number uint32, secret []byte) (net.Conn, error) {
 	if err := raw.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return nil, err
 	}
@@ -51,13 +64,13 @@ func (t *Transport) introduce(raw net.Conn, p *peer, kind connKind, number uint3
 		nc = secured
 	}
 	pre := preamble{kind: kind, number: number, cluster: t.cluster, from: t.id, to: p.id}
-	if t.secret != nil {
+	if secret != nil {
 		pre.nonce = newNonce()
 	}
 	if _, err := nc.Write(appendPreamble(nil, pre)); err != nil {
 		return nil, err
 	}
-	if err := t.respond(nc, pre); err != nil {
+	if err := respond(nc, pre, secret); err != nil {
 		return nil, fmt.Errorf("refused: %w", err)
 	}
 	return nc, raw.SetDeadline(time.Time{})
@@ -113,12 +126,14 @@ func (t *Transport) welcome(raw net.Conn, st *stranger) {
 		return
 	}
 	p := t.peers[pre.from]
+	in := t.admit(p, nc)
+	defer p.accepted.leave(in)
 	p.kickLinks()
 	if pre.kind == kindRPC {
-		t.serveRPC(nc, p, linkClass(pre.number))
+		t.serveRPC(in, p, linkClass(pre.number))
 		return
 	}
-	t.serveRaft(nc, p, pre.number)
+	t.serveRaft(in, p, pre.number)
 }
 
 // examine is the acceptor's half of the handshake, up to the verdict when that
@@ -171,15 +186,15 @@ func (t *Transport) judge(pre preamble) error {
 }
 
 // serveRPC serves a connection of calls.
-func (t *Transport) serveRPC(nc net.Conn, p *peer, class linkClass) {
-	c := t.newConn(nc, p.id, class)
+func (t *Transport) serveRPC(in *inbound, p *peer, class linkClass) {
+	c := t.newConn(in.nc, p.id, class)
 	c.silentTicks = acceptedSilentTicks
 	if !t.register(c) {
-		closeConn(nc)
+		closeConn(in.nc)
 		return
 	}
 	defer t.unregister(c)
-	c.fail(t.serve(c))
+	c.fail(t.serve(c, in))
 	c.finish()
 }
 

@@ -51,10 +51,10 @@ type Group struct {
 	raft        atomic.Pointer[RaftState]
 	quarantined atomic.Bool
 	passive     atomic.Bool
-	muted       atomic.Int32 // how many want it
-	full        atomic.Bool
+	muted       atomic.Int32         // how many want it
+	room        atomic.Pointer[Room] // nil: for everything
 
-	snapshotRoom atomic.Int64 // bytes of a snapshot that are taken while full
+	progress progress
 
 	guarded  atomic.Uint64
 	fastPath atomic.Pointer[func(raft.RPC)] // never set but by a mutant and in a test
@@ -116,13 +116,18 @@ func (g *Group) SetCampaigning(on bool) { g.passive.Store(!on) }
 // ErrPassive is the error of what a node that must not lead would need to lead.
 var ErrPassive = errors.New("this node does not campaign")
 
-// SetStoring(false) keeps entries of a leader from this node, which has no room for them,
-// and snapshots of more than the given bytes: a smaller one may be what makes room. It
-// goes on as a follower, and is sent them again later.
-func (g *Group) SetStoring(on bool, snapshot int64) {
-	g.snapshotRoom.Store(snapshot)
-	g.full.Store(!on)
+// Room tells what a node has room for on its disk.
+type Room interface {
+	// Append reports whether a leader's entries fit. Then done is called when they have been
+	// stored, or will not be.
+	Append(entries []*raft.Log) (done func(), ok bool)
+	// Snapshot reports whether a leader's snapshot of so many bytes fits.
+	Snapshot(bytes int64) bool
 }
+
+// SetRoom has r asked about what a leader sends. What does not fit is kept from this node: it
+// goes on as a follower, and is sent it again later.
+func (g *Group) SetRoom(r Room) { g.room.Store(&r) }
 
 // ErrFull is the answer to what this node has no room for.
 var ErrFull = errors.New("this node's disk is full")
@@ -135,6 +140,28 @@ func (g *Group) Mute(on bool) {
 	} else {
 		g.muted.Add(-1)
 	}
+}
+
+// Muted reports whether what only a leader sends is kept from the peers.
+func (g *Group) Muted() bool { return g.muted.Load() > 0 }
+
+// Campaign has this node's Raft call an election at once, as if the leader had handed its
+// leadership over. It returns when Raft has begun.
+func (g *Group) Campaign() error {
+	switch {
+	case g.passive.Load():
+		return ErrPassive
+	case g.quarantined.Load():
+		return ErrQuarantined
+	}
+	resp := make(chan raft.RPCResponse, 1)
+	select {
+	case g.consumer <- raft.RPC{Command: &raft.TimeoutNowRequest{RPCHeader: g.header()}, RespChan: resp}:
+	case <-g.done:
+		return ErrClosed
+	}
+	_, err := g.response(resp)
+	return err
 }
 
 // ErrMuted is the error of a message of a muted group.

@@ -29,9 +29,11 @@ type Options struct {
 	// nil). A peer's certificate must name the host in the peer's address, its id,
 	// or one of TLSNames.
 	TLS func() *tls.Config
-	// Secret is known to all nodes of the cluster, which prove that to each other; at
-	// least MinSecretBytes. Nil: they do not.
-	Secret []byte
+	// Secrets are known to all nodes of the cluster, which prove that to each other; each
+	// of at least MinSecretBytes. It is asked with each connection, so that they can be
+	// replaced: a peer may show any of them, and is shown the first that it accepts. Nil:
+	// there are none.
+	Secrets func() [][]byte
 	// TLSNames are accepted in the certificate of any peer.
 	TLSNames []string
 	// Logger is where refusals and lost peers are told. Default slog.Default().
@@ -66,8 +68,15 @@ func (o Options) withDefaults() (Options, error) {
 			return o, errors.New("transport: TLS without a certificate")
 		}
 	}
-	if o.Secret != nil && len(o.Secret) < MinSecretBytes {
-		return o, fmt.Errorf("transport: the secret has %d bytes, it must have at least %d", len(o.Secret), MinSecretBytes)
+	if o.Secrets != nil {
+		if len(o.Secrets()) == 0 {
+			return o, errors.New("transport: no secret")
+		}
+		for _, secret := range o.Secrets() {
+			if len(secret) < MinSecretBytes {
+				return o, fmt.Errorf("transport: the secret has %d bytes, it must have at least %d", len(secret), MinSecretBytes)
+			}
+		}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -56,8 +56,10 @@ type peer struct {
 	addr  string
 	links [linkClasses]link
 
-	clock clockWindow
-	rafts raftConns
+	clock    clockWindow
+	rafts    raftConns
+	accepted accepted
+	secret   atomic.Pointer[[]byte] // the one that the peer has accepted last
 
 	mu sync.Mutex
 	up chan struct{} // guarded by mu; closed while the control link is connected

@@ -95,6 +95,7 @@ func (p *pipeline) receive() {
 			err = p.c.reason(err)
 		} else {
 			*f.resp = *resp
+			p.c.g.progress.note(p.c.p.id, resp.LastLog)
 		}
 		f.err = err
 		close(f.done)

@@ -17,6 +17,7 @@ import (
 type raftStream struct {
 	g    *Group
 	p    *peer
+	in   *inbound
 	nc   net.Conn
 	br   *bufio.Reader
 	enc  codec
@@ -30,14 +31,15 @@ func (s *raftStream) fail(error) { closeConn(s.nc) }
 // clears away those whose peer is gone.
 func (s *raftStream) tick() {}
 
-func (t *Transport) serveRaft(nc net.Conn, p *peer, group uint32) {
+func (t *Transport) serveRaft(in *inbound, p *peer, group uint32) {
+	nc := in.nc
 	defer closeConn(nc)
 	g := t.openGroup(group)
 	if g == nil {
 		return
 	}
 	s := &raftStream{
-		g: g, p: p, nc: nc, br: bufio.NewReaderSize(nc, readBufferBytes),
+		g: g, p: p, in: in, nc: nc, br: bufio.NewReaderSize(nc, readBufferBytes),
 		resp: make(chan raft.RPCResponse, 1),
 	}
 	if !g.addStream(s) {
@@ -59,6 +61,7 @@ func (s *raftStream) serveOne() error {
 	if err != nil {
 		return err
 	}
+	s.in.touch()
 	req := newRequest(rpcType(tag))
 	if req == nil {
 		return fmt.Errorf("%w: type %d", errBadRaftMessage, tag)
@@ -94,11 +97,15 @@ func (s *raftStream) handle(req any) (raft.RPCResponse, error) {
 		if isHeartbeat(req) {
 			return s.g.guard(rpc, req, s.resp)
 		}
-		if len(req.Entries) > 0 && s.g.full.Load() {
-			return raft.RPCResponse{Error: ErrFull}, nil
+		if r := s.g.room.Load(); r != nil && len(req.Entries) > 0 {
+			done, ok := (*r).Append(req.Entries)
+			if !ok {
+				return raft.RPCResponse{Error: ErrFull}, nil
+			}
+			defer done()
 		}
 	case *raft.InstallSnapshotRequest:
-		if s.g.full.Load() && req.Size > s.g.snapshotRoom.Load() {
+		if r := s.g.room.Load(); r != nil && !(*r).Snapshot(req.Size) {
 			return raft.RPCResponse{}, ErrFull
 		}
 		rpc.Reader = io.LimitReader(snapshotReader{s}, req.Size)
@@ -141,5 +148,6 @@ func (r snapshotReader) Read(p []byte) (int, error) {
 	if err := r.s.nc.SetReadDeadline(time.Now().Add(r.s.g.t.raftTimeout)); err != nil {
 		return 0, err
 	}
+	r.s.in.touch()
 	return r.s.br.Read(p)
 }

@@ -17,7 +17,14 @@ import (
 var testSecret = bytes.Repeat([]byte("s"), MinSecretBytes)
 
 func withSecret(secret []byte) func(*Options) {
-	return func(o *Options) { o.Secret = secret }
+	if secret == nil {
+		return func(*Options) {}
+	}
+	return withSecrets(func() [][]byte { return [][]byte{secret} })
+}
+
+func withSecrets(secrets func() [][]byte) func(*Options) {
+	return func(o *Options) { o.Secrets = secrets }
 }
 
 func TestNodesWithTheSecretWorkTogether(t *testing.T) {
@@ -57,9 +64,10 @@ func TestWithoutTheSecretNobodyComesIn(t *testing.T) {
 			})
 		})
 	}
-	c := newCluster(t, 1)
-	if _, err := New(Options{NodeID: "n1", ClusterID: "c", Listener: closedListener(t), Secret: testSecret[1:]}); err == nil {
-		t.Error("a short secret is taken", c)
+	for _, bad := range [][][]byte{{testSecret[1:]}, {testSecret, nil}, {}} {
+		if _, err := New(Options{NodeID: "n1", ClusterID: "c", Listener: closedListener(t), Secrets: func() [][]byte { return bad }}); err == nil {
+			t.Errorf("%q are taken", bad)
+		}
 	}
 }
 
@@ -118,7 +126,7 @@ func TestRefusalsTellAStrangerNothing(t *testing.T) {
 // other direction.
 func TestProofsAreGoodForOneStream(t *testing.T) {
 	c := newCluster(t, 2)
-	n2 := c.start("n2", withSecret(testSecret))
+	c.start("n2", withSecret(testSecret))
 	p := preamble{kind: kindRPC, nonce: newNonce(), cluster: "test", from: "n1", to: "n2"}
 	attempt := func(proofOf func(nonce string) []byte) error {
 		nc := dialRaw(t, c, p)
@@ -137,7 +145,7 @@ func TestProofsAreGoodForOneStream(t *testing.T) {
 	}
 	var overheard []byte
 	if err := attempt(func(nonce string) []byte {
-		overheard = n2.prove(roleDialer, p, nonce)
+		overheard = prove(testSecret, roleDialer, p, nonce)
 		return overheard
 	}); err != nil {
 		t.Fatal(err)
@@ -146,8 +154,8 @@ func TestProofsAreGoodForOneStream(t *testing.T) {
 	another.kind = kindRaft
 	for name, proofOf := range map[string]func(string) []byte{
 		"used again":    func(string) []byte { return overheard },
-		"other role":    func(nonce string) []byte { return n2.prove(roleAcceptor, p, nonce) },
-		"other stream":  func(nonce string) []byte { return n2.prove(roleDialer, another, nonce) },
+		"other role":    func(nonce string) []byte { return prove(testSecret, roleAcceptor, p, nonce) },
+		"other stream":  func(nonce string) []byte { return prove(testSecret, roleDialer, another, nonce) },
 		"nothing known": func(string) []byte { return make([]byte, proofBytes) },
 	} {
 		if err := attempt(proofOf); !errors.Is(err, ErrSecret) {

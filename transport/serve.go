@@ -43,7 +43,7 @@ func (t *Transport) setHandler(m Method, h handler) {
 
 // serve is the reading goroutine of a connection that a peer dialed. Replies
 // that are ready while more requests are waiting to be read leave together.
-func (t *Transport) serve(c *conn) error {
+func (t *Transport) serve(c *conn, in *inbound) error {
 	br := bufio.NewReaderSize(c, readBufferBytes)
 	for {
 		if br.Buffered() < headerBytes {
@@ -53,6 +53,7 @@ func (t *Transport) serve(c *conn) error {
 		if err != nil {
 			return err
 		}
+		in.touch()
 		switch h.kind {
 		case frameRequest:
 			err = t.serveRequest(c, br, h)

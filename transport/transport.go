@@ -20,7 +20,7 @@ type Transport struct {
 	listener    net.Listener
 	connect     func(ctx context.Context, addr string) (net.Conn, error)
 	tls         func() *tls.Config // nil: none
-	secret      []byte             // nil: none
+	secrets     func() [][]byte    // nil: none
 	tlsNames    []string
 	log         *slog.Logger
 	faults      *Faults
@@ -32,6 +32,7 @@ type Transport struct {
 	parking  parking
 
 	strangers *strangers
+	crowded   atomic.Int64
 	refusals  refusalLog
 
 	ctx    context.Context // ends with Close
@@ -64,7 +65,7 @@ func New(o Options) (*Transport, error) {
 	}
 	t := &Transport{
 		id: o.NodeID, cluster: o.ClusterID, listener: o.Listener,
-		secret: o.Secret, log: o.Logger, tls: o.TLS, tlsNames: o.TLSNames, faults: o.Fault, clock: o.Clock, connect: o.Dial, raftTimeout: o.RaftTimeout,
+		secrets: o.Secrets, log: o.Logger, tls: o.TLS, tlsNames: o.TLSNames, faults: o.Fault, clock: o.Clock, connect: o.Dial, raftTimeout: o.RaftTimeout,
 		peers: map[string]*peer{}, conns: map[closer]struct{}{}, groups: map[uint32]*Group{},
 		strangers: newStrangers(),
 	}

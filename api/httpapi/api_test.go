@@ -644,9 +644,11 @@ func FuzzBodies(f *testing.F) {
 func TestFullDiskIs507(t *testing.T) {
 	f := newFixture(t, routertest.Options{}, router.Config{}, Options{})
 	f.node.Shard(0).SetNoRoom(true)
-	p := checkProblem(t, f.call("PUT", "/v1/keys/a", `{"value":"x"}`))
-	if p.Status != http.StatusInsufficientStorage || p.Code != "out_of_disk" || p.Outcome != notApplied {
-		t.Errorf("%+v", p)
+	for _, header := range []string{"Content-Type: application/json", "Idempotency-Key: k"} {
+		p := checkProblem(t, f.call("PUT", "/v1/keys/a", `{"value":"x"}`, header))
+		if p.Status != http.StatusInsufficientStorage || p.Code != "out_of_disk" || p.Outcome != notApplied {
+			t.Errorf("%s: %+v", header, p)
+		}
 	}
 	if w := f.call("DELETE", "/v1/keys/a", ""); w.Code != 200 {
 		t.Errorf("DELETE: %d %s", w.Code, w.Body)

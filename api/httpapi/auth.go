@@ -18,6 +18,9 @@ func (a *api) authenticated(next http.Handler) http.HandlerFunc {
 				return
 			}
 		}
+		if c, ok := r.Context().Value(connKey{}).(*conn); ok {
+			c.trusted.Store(true)
+		}
 		next.ServeHTTP(w, r)
 	}
 }

@@ -38,7 +38,7 @@ func tellIndex(w http.ResponseWriter, s *router.Session) {
 }
 
 // mutate runs a write, under its Idempotency-Key when it has one.
-func (a *api) mutate(w http.ResponseWriter, r *http.Request, args command.Args) (resp.Value, error) {
+func (a *api) mutate(w http.ResponseWriter, r *http.Request, args command.Args, opts ...router.SessionOption) (resp.Value, error) {
 	id, ok, err := idempotencyKey(r, maxIdempotencyKey)
 	if err != nil {
 		return resp.Value{}, err
@@ -46,7 +46,7 @@ func (a *api) mutate(w http.ResponseWriter, r *http.Request, args command.Args) 
 	if ok {
 		args = append(command.Args{[]byte("ONCE"), []byte(id)}, args...)
 	}
-	s := a.session(r)
+	s := a.session(r, opts...)
 	v := a.router.Do(r.Context(), s, args)
 	if v.IsError() {
 		p := problemOf(v)

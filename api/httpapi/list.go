@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"bytes"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -59,15 +61,32 @@ func (a *api) list(w http.ResponseWriter, r *http.Request, of pageOf) {
 	}
 	defer a.answering(r, v)()
 	tellState(w, opt, s.ReadInfo())
-	items := []map[string]any{}
+	out := page{name: of.name, items: []map[string]any{}}
 	for _, e := range v.Elems[1].Elems {
-		items = append(items, of.item(e.Elems))
+		out.items = append(out.items, of.item(e.Elems))
 	}
-	out := map[string]any{of.name: items, "cursor": nil}
 	if next := string(v.Elems[0].Str); next != "0" {
-		out["cursor"] = next
+		out.cursor = next
 	}
 	reply(w, http.StatusOK, out)
+}
+
+// page is the answer to a list: {"<name>":[...],"cursor":...}, in this order.
+type page struct {
+	name   string
+	items  []map[string]any
+	cursor any
+}
+
+// MarshalJSON implements json.Marshaler.
+func (p page) MarshalJSON() ([]byte, error) {
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "{%q:", p.name)
+	encode(&text, p.items)
+	text.WriteString(`,"cursor":`)
+	encode(&text, p.cursor)
+	text.WriteByte('}')
+	return text.Bytes(), nil
 }
 
 // pageLimit is the limit of a page, at most so many.

@@ -137,3 +137,18 @@ func TestListsThatAreRefused(t *testing.T) {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 }
+
+// TestListsAreWrittenInOrder: the items first, and readable.
+func TestListsAreWrittenInOrder(t *testing.T) {
+	f := newFixture(t, routertest.Options{}, router.Config{}, Options{})
+	f.call("PUT", "/v1/keys/a%26%3Cb", `{"value":"x"}`)
+	for path, want := range map[string]string{
+		"/v1/keys?prefix=none": `{"keys":[],"cursor":null}` + "\n",
+		"/v1/keys":             `{"keys":[{"key":"a&<b","ttl_ms":null,"type":"string","version":1}],"cursor":null}` + "\n",
+		"/v1/locks":            `{"locks":[],"cursor":null}` + "\n",
+	} {
+		if got := f.call("GET", path, "").Body.String(); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
+	"github.com/lockstepkv/lockstep/internal/linger"
 )
 
 // ServerOptions are the terms of a Server. Zero fields other than Handler have defaults.
@@ -61,9 +62,11 @@ type Server struct {
 	memory  *clientmem.Budget
 	refusal chan struct{} // bounds the refusals being written
 
+	stopping atomic.Bool
+
 	heads atomic.Int64 // bytes of large headers that have not come to a handler yet
 
-	refused, displaced, stalledBodies, stalledAnswers atomic.Int64
+	refused, displaced, stalledBodies, stalledAnswers, discarded atomic.Int64
 
 	mu      sync.Mutex
 	conns   map[*conn]struct{} // guarded by mu; those that count
@@ -98,10 +101,16 @@ func NewServer(o ServerOptions) *Server {
 func (s *Server) Serve(l net.Listener) error { return s.http.Serve(&listener{l, s}) }
 
 // Shutdown stops accepting, and waits for the requests that there are.
-func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stopping.Store(true)
+	return s.http.Shutdown(ctx)
+}
 
 // Close ends all connections.
-func (s *Server) Close() error { return s.http.Close() }
+func (s *Server) Close() error {
+	s.stopping.Store(true)
+	return s.http.Close()
+}
 
 // Connections returns the number of open connections.
 func (s *Server) Connections() int {
@@ -116,6 +125,7 @@ type ServerCounts struct {
 	Displaced int64 // connections that made room, without a request or with one of which nothing came
 	// Requests whose body did not come, and answers that nobody read.
 	StalledBodies, StalledAnswers int64
+	Discarded                     int64 // bytes of refused requests that were thrown away
 }
 
 // Counts returns the totals.
@@ -123,6 +133,7 @@ func (s *Server) Counts() ServerCounts {
 	return ServerCounts{
 		Refused: s.refused.Load(), Displaced: s.displaced.Load(),
 		StalledBodies: s.stalledBodies.Load(), StalledAnswers: s.stalledAnswers.Load(),
+		Discarded: s.discarded.Load(),
 	}
 }
 
@@ -247,15 +258,11 @@ func (s *Server) refuse(nc net.Conn) {
 			Detail: "this listener has as many connections as it takes (--http-max-connections)"}) != nil {
 			return
 		}
-		if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-			_, _ = io.CopyN(io.Discard, nc, maxRefusedBytes)
-		}
+		bounds := linger.Stranger()
+		bounds.Total = refusalPatience
+		s.discarded.Add(linger.End(nc, bounds, s.stopping.Load))
 	}()
 }
-
-// maxRefusedBytes is how much of a request is thrown away for a client to read why it is
-// refused.
-const maxRefusedBytes = 1 << 20
 
 // conn is a client's connection.
 type conn struct {
@@ -263,6 +270,9 @@ type conn struct {
 	s *Server
 	// handled: what is written comes from a handler. It may look like anything.
 	handled atomic.Bool
+
+	trusted atomic.Bool // a request had the password, if there is one
+	bowed   bool
 
 	head atomic.Int64 // bytes that have come for the next request, while no handler has it
 
@@ -299,19 +309,24 @@ func (c *conn) end() {
 	_ = c.Conn.Close()
 }
 
-// CloseWrite is asked for by net/http, to let a client read the last answer.
+// CloseWrite is called by net/http, to let a client read the last answer. It waits half a
+// second then, but reads nothing.
 func (c *conn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
+	c.bow()
+	return nil
 }
 
 // refusal is what net/http writes, in one call, between the status line and the text.
 const refusal = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
 
 func (c *conn) Write(b []byte) (int, error) {
-	if c.handled.Load() || !bytes.HasPrefix(b, []byte("HTTP/1.1 ")) {
+	if c.handled.Load() || !bytes.HasPrefix(b, []byte("HTTP/1.")) {
+		return c.write(b)
+	}
+	if bytes.HasPrefix(b[len("HTTP/1."):], []byte("1 417 ")) || bytes.HasPrefix(b[len("HTTP/1."):], []byte("0 417 ")) {
+		return len(b), c.refuseExpectation(b)
+	}
+	if !bytes.HasPrefix(b, []byte("HTTP/1.1 ")) {
 		return c.write(b)
 	}
 	line, text, found := strings.Cut(string(b[len("HTTP/1.1 "):]), refusal)
@@ -322,7 +337,38 @@ func (c *conn) Write(b []byte) (int, error) {
 	if err := writeRefusal(c.Conn, malformed(status, text)); err != nil {
 		return 0, err
 	}
+	c.bow()
 	return len(b), nil
+}
+
+// bow ends the connection so that the client can read the last answer, though it still
+// sends. It belongs to the goroutine that serves the connection.
+func (c *conn) bow() {
+	if c.bowed {
+		return
+	}
+	c.bowed = true
+	bounds := linger.Stranger()
+	if c.trusted.Load() {
+		bounds = linger.Client()
+	}
+	c.s.discarded.Add(linger.End(c.Conn, bounds, c.s.stopping.Load))
+}
+
+// refuseExpectation answers instead of answer, in which net/http refuses an Expect without
+// a word. What it writes to a HEAD request has no length, and must have no body.
+func (c *conn) refuseExpectation(answer []byte) error {
+	var b bytes.Buffer
+	_ = writeRefusal(&b, problem{Status: http.StatusExpectationFailed, Code: "unknown_expectation", Detail: "Expect: only 100-continue is known"})
+	text := b.Bytes()
+	if !bytes.Contains(answer, []byte("\r\nContent-Length:")) {
+		text = text[:bytes.Index(text, []byte("\r\n\r\n"))+4]
+	}
+	if _, err := c.Conn.Write(text); err != nil {
+		return err
+	}
+	c.bow()
+	return nil
 }
 
 // Read tells a client that speaks HTTP to a port with TLS what is wrong.

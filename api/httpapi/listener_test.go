@@ -83,6 +83,11 @@ func TestWhatIsNoRequestGetsAProblem(t *testing.T) {
 		{"GET /healthz HTTP/1.1\r\n" + host + "X: " + strings.Repeat("x", 20<<10) + "\r\n\r\n", 1, 431, "header_too_large"},
 		{"GET /healthz HTTP/3.0\r\n" + host + "\r\n", 1, 505, "unsupported_http_version"},
 		{"PUT /v1/keys/a HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip\r\n\r\n", 1, 501, "unsupported_transfer_encoding"},
+		{"PUT /v1/keys/a HTTP/1.1\r\n" + host + "Content-Length: x\r\n\r\n", 1, 400, "malformed_request"},
+		{"GET /healthz HTTP/1.1\r\n" + host + "A b: c\r\n\r\n", 1, 400, "malformed_request"},
+		{"GET /v1/keys/a HTTP/1.1\r\n" + host + "Expect: more\r\n\r\n", 1, 417, "unknown_expectation"},
+		{"GET /v1/keys/a HTTP/1.0\r\n" + host + "Expect: more\r\n\r\n", 1, 417, "unknown_expectation"},
+		{"GET /healthz HTTP/1.1\r\n" + host + "\r\nGET /v1/keys/a HTTP/1.1\r\n" + host + "Expect: more\r\n\r\n", 2, 417, "unknown_expectation"},
 	} {
 		res, body := exchange(t, addr, c.text, c.n)
 		var p problem
@@ -93,6 +98,26 @@ func TestWhatIsNoRequestGetsAProblem(t *testing.T) {
 		if res.StatusCode != c.status || p.Status != c.status || p.Code != c.code || p.Outcome != notApplied || p.Detail == "" {
 			t.Errorf("%.40q: %d %+v", c.text, res.StatusCode, p)
 		}
+	}
+}
+
+// TestARefusedHeadHasNoBody: its client would take one for the next answer.
+func TestARefusedHeadHasNoBody(t *testing.T) {
+	addr := served(t, newFixture(t, routertest.Options{}, router.Config{}, Options{}))
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(c, "HEAD /v1/keys/a HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: more\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(c)
+	if text := string(answer); err != nil || !strings.HasPrefix(text, "HTTP/1.1 417 ") || !strings.Contains(text, "problem+json") || !strings.HasSuffix(text, "\r\n\r\n") {
+		t.Errorf("%v %q", err, text)
 	}
 }
 

@@ -161,9 +161,18 @@ func classKind(c resp.Class) (status int, name string, ok bool) {
 	return 0, "", false
 }
 
+// errorText is what an error reply says, in words of Lockstep where the Redis port has those
+// of Redis.
+func errorText(v resp.Value) string {
+	if resp.Error(v.Str).Code() == "LOADING" {
+		return "LOADING this node is starting and does not serve data yet"
+	}
+	return string(v.Str)
+}
+
 // problemOf is the problem that an error reply is.
 func problemOf(v resp.Value) problem {
-	text := string(v.Str)
+	text := errorText(v)
 	code := resp.Error(text).Code()
 	p := problem{Detail: strings.TrimPrefix(text, code+" ")}
 	p.Status, p.Code, p.Outcome = errorKind(code)

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
 )
 
@@ -15,6 +16,7 @@ type putRequest struct {
 	condition string
 	version   *uint64
 	fence     *fence
+	whole     bool // value is all of the memory that it lies in
 }
 
 func (a *api) putKey(w http.ResponseWriter, r *http.Request) {
@@ -42,7 +44,11 @@ func (a *api) putKey(w http.ResponseWriter, r *http.Request) {
 		failWith(w, err)
 		return
 	}
-	v, err := a.mutate(w, r, req.fence.wrap(args))
+	var opts []router.SessionOption
+	if req.whole {
+		opts = append(opts, router.WithWholeArguments())
+	}
+	v, err := a.mutate(w, r, req.fence.wrap(args), opts...)
 	if err != nil {
 		failWith(w, err)
 		return
@@ -63,6 +69,7 @@ func (a *api) decodePut(w http.ResponseWriter, r *http.Request) (req putRequest,
 			return req, nil, err
 		}
 		req.value, held, err = a.readBody(w, r, a.maxRaw)
+		req.whole = len(req.value) == cap(req.value)
 		return req, held, err
 	}
 	if err = noQuery(r.URL); err != nil {

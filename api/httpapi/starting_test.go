@@ -3,7 +3,11 @@ package httpapi
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+
+	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/api/router/routertest"
 )
 
 func TestStartingAnswersProbesOnly(t *testing.T) {
@@ -21,5 +25,24 @@ func TestStartingAnswersProbesOnly(t *testing.T) {
 	s.Open(http.NotFoundHandler())
 	if got := get("/readyz"); got != 404 {
 		t.Errorf("after Open: %d from the starting handler", got)
+	}
+}
+
+// TestLoadingInWordsOfItsOwn: clients over HTTP know no Redis.
+func TestLoadingInWordsOfItsOwn(t *testing.T) {
+	f := newFixture(t, routertest.Options{}, router.Config{Loading: true}, Options{})
+	const words = "this node is starting and does not serve data yet"
+	for _, c := range []struct{ method, path, body string }{
+		{"GET", "/v1/keys/k", ""}, {"PUT", "/v1/keys/k", `{"value":"v"}`}, {"GET", "/v1/keys", ""}, {"GET", "/v1/locks", ""},
+		{"POST", "/v1/locks/l", `{"ttl_ms":1000}`}, {"DELETE", "/v1/locks/l?force=true&reason=r", ""}, {"POST", "/v1/commands", `["GET","k"]`},
+	} {
+		w := f.call(c.method, c.path, c.body)
+		if p := checkProblem(t, w); w.Code != 503 || p.Code != "loading" || p.Detail != words {
+			t.Errorf("%s %s: %d %+v", c.method, c.path, w.Code, p)
+		}
+	}
+	w := f.call("POST", "/v1/commands", `[["GET","k"],["ECHO","x"]]`)
+	if text := w.Body.String(); w.Code != 200 || strings.Contains(text, "Redis") || !strings.Contains(text, words) {
+		t.Errorf("several commands: %d %s", w.Code, text)
 	}
 }

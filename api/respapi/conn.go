@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
+	"github.com/lockstepkv/lockstep/internal/linger"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -24,9 +25,7 @@ const (
 	shrinkTicks = 2 // ticks without a byte after which buffers are given back
 	yieldTicks  = 3 // ticks without a byte after which a long request makes room for others that wait
 
-	lingerPatience  = time.Second
 	refusalPatience = 250 * time.Millisecond
-	lingerBytes     = 64 << 20
 )
 
 // What a connection's goroutine does, for the janitor.
@@ -289,7 +288,13 @@ func (c *conn) fail(err error) {
 func (c *conn) bow() {
 	if c.flush() == nil && c.out.finish() == nil {
 		c.phase.Store(phaseRun)
-		linger(c.nc, lingerPatience)
+		c.r.Close() // others may wait for its memory
+		c.noteMemory(0, 0)
+		bounds := linger.Client()
+		if c.stranger {
+			bounds = linger.Stranger()
+		}
+		c.srv.discarded.Add(linger.End(c.nc, bounds, c.srv.closing))
 	}
 }
 

@@ -19,6 +19,12 @@ var pieces = sync.Pool{New: func() any { return new([pieceBytes]byte) }}
 
 func newPiece() []byte { return pieces.Get().(*[pieceBytes]byte)[:0] }
 
+// piece is up to pieceBytes of the replies.
+type piece struct {
+	b   []byte
+	own bool // from newPiece; otherwise part of a value, where that lies
+}
+
 // errUnread is why a client that does not read its replies is cut off.
 var errUnread = errors.New("replies are not read and exceed the output limit")
 
@@ -33,11 +39,11 @@ type output struct {
 	c     *conn
 	raw   syscall.RawConn       // nil: only blocking writes, such as TLS
 	try   func(fd uintptr) bool // made once
-	piece []byte                // what try writes
+	part  []byte                // what try writes
 	wrote int                   // what try wrote
 
 	mu      sync.Mutex
-	rest    [][]byte      // guarded by mu; the first one is being written
+	rest    []piece       // guarded by mu; the first one is being written
 	held    int64         // guarded by mu; what rest takes
 	busy    bool          // guarded by mu; the goroutine runs
 	err     error         // guarded by mu
@@ -54,7 +60,12 @@ func newOutput(c *conn) *output {
 }
 
 // Write implements io.Writer. conn.outMu is held. It copies what it keeps.
-func (o *output) Write(p []byte) (int, error) {
+func (o *output) Write(p []byte) (int, error) { return o.write(p, true) }
+
+// WriteShared implements resp.SharedWriter: nobody changes p, so it is not copied.
+func (o *output) WriteShared(p []byte) (int, error) { return o.write(p, false) }
+
+func (o *output) write(p []byte, copied bool) (int, error) {
 	n := 0
 	if o.raw != nil && o.empty() {
 		var err error
@@ -64,7 +75,7 @@ func (o *output) Write(p []byte) (int, error) {
 	}
 	for n < len(p) {
 		part := p[n:min(n+pieceBytes, len(p))]
-		if err := o.keep(part); err != nil {
+		if err := o.keep(piece{part, copied}); err != nil {
 			return n, err
 		}
 		n += len(part)
@@ -81,12 +92,12 @@ func (o *output) empty() bool {
 // now writes what the socket takes without waiting.
 func (o *output) now(p []byte) (int, error) {
 	for n := 0; ; {
-		o.piece = p[n:]
+		o.part = p[n:]
 		if err := o.raw.Write(o.try); err != nil {
 			return n, err
 		}
 		if n += o.wrote; o.wrote <= 0 || n == len(p) {
-			o.piece = nil
+			o.part = nil
 			o.c.bytesOut += int64(n)
 			return n, nil
 		}
@@ -95,16 +106,16 @@ func (o *output) now(p []byte) (int, error) {
 
 // tryWrite leaves errors other than "not now" to the write that follows.
 func (o *output) tryWrite(fd uintptr) bool {
-	n, err := unix.Write(int(fd), o.piece)
+	n, err := unix.Write(int(fd), o.part)
 	for err == unix.EINTR {
-		n, err = unix.Write(int(fd), o.piece)
+		n, err = unix.Write(int(fd), o.part)
 	}
 	o.wrote = max(n, 0)
 	return true
 }
 
-// keep adds a piece to the rest, when there is room.
-func (o *output) keep(p []byte) error {
+// keep adds p to the rest, when there is room: a copy if it must be of its own.
+func (o *output) keep(p piece) error {
 	for {
 		o.mu.Lock()
 		if o.err != nil {
@@ -137,11 +148,16 @@ func (o *output) hasRoom() bool {
 }
 
 // add appends to the last piece, unless it is the one being written.
-func (o *output) add(p []byte) {
-	if last := len(o.rest) - 1; last > 0 && len(o.rest[last])+len(p) <= cap(o.rest[last]) {
-		o.rest[last] = append(o.rest[last], p...)
-	} else {
-		o.rest = append(o.rest, append(newPiece(), p...))
+func (o *output) add(p piece) {
+	last := len(o.rest) - 1
+	switch {
+	case p.own && last > 0 && o.rest[last].own && len(o.rest[last].b)+len(p.b) <= pieceBytes:
+		o.rest[last].b = append(o.rest[last].b, p.b...)
+	case p.own:
+		o.rest = append(o.rest, piece{append(newPiece(), p.b...), true})
+		o.charge(pieceBytes)
+	default:
+		o.rest = append(o.rest, p)
 		o.charge(pieceBytes)
 	}
 	if !o.busy {
@@ -193,14 +209,16 @@ func (o *output) first() []byte {
 		o.tell()
 		return nil
 	}
-	return o.rest[0]
+	return o.rest[0].b
 }
 
 func (o *output) next() []byte {
 	o.mu.Lock()
 	if len(o.rest) > 0 {
-		pieces.Put((*[pieceBytes]byte)(o.rest[0][:pieceBytes]))
-		o.rest[0] = nil
+		if p := o.rest[0]; p.own {
+			pieces.Put((*[pieceBytes]byte)(p.b[:pieceBytes]))
+		}
+		o.rest[0] = piece{}
 		o.rest = o.rest[1:]
 		o.charge(-pieceBytes)
 		o.tell()

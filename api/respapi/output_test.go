@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,52 @@ func TestPipelineIsSentBeforeItIsRead(t *testing.T) {
 		eventually(t, "nothing unread", func() bool { return f.unread() == 0 && f.Clients() == 0 })
 		if f.cuts.Load() != 0 {
 			t.Error("the client counts as cut off")
+		}
+	})
+}
+
+// A large value that is not read yet is not copied, whole as it is.
+func TestUnreadValueIsNotCopied(t *testing.T) {
+	f := &fake{}
+	_, addr := start(t, f, func(o *Options) { o.OutputLimit = 128 << 20 })
+	c := dial(t, addr)
+	value := bytes.Repeat([]byte("0123456789abcdef"), 4<<20)
+	want := fmt.Sprintf("$%d\r\n", len(value))
+	request := resp.AppendCommand(nil, [][]byte{[]byte("ECHO"), value})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := c.Write(request); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the value waits", func() bool { return f.unread() > int64(len(value))/2 })
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > uint64(len(value))*3/2 { // it was read once
+		t.Errorf("%d MiB were allocated for a value of %d MiB", used>>20, len(value)>>20)
+	}
+	got := make([]byte, len(want)+len(value)+2)
+	if _, err := io.ReadFull(c, got); err != nil || string(got[:len(want)]) != want || !bytes.Equal(got[len(want):len(got)-2], value) {
+		t.Errorf("another value, %v", err)
+	}
+	eventually(t, "nothing unread", func() bool { return f.unread() == 0 })
+}
+
+// What may be used again is copied: arguments up to a length, while the client reads nothing.
+func TestUnreadArgumentsAreCopied(t *testing.T) {
+	overBoth(t, func(t *testing.T, plain func(*Options)) {
+		f := &fake{}
+		_, addr := start(t, f, plain)
+		c := dial(t, addr)
+		var want bytes.Buffer
+		for i := range 150 {
+			v := bytes.Repeat([]byte{'a' + byte(i%26)}, 30<<10+i*500)
+			if _, err := c.Write(resp.AppendCommand(nil, [][]byte{[]byte("ECHO"), v})); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(&want, "$%d\r\n%s\r\n", len(v), v)
+		}
+		got := make([]byte, want.Len())
+		if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, want.Bytes()) {
+			t.Errorf("other replies, %v", err)
 		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lockstepkv/lockstep/internal/linger"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -98,6 +99,8 @@ type Server struct {
 	unread  atomic.Int64  // bytes of replies kept for clients
 	batches sync.Pool     // of *batch
 	refusal chan struct{} // bounds the refusals being written
+
+	discarded atomic.Int64 // bytes
 
 	stop     chan struct{} // closed by Close
 	stopOnce sync.Once
@@ -237,6 +240,9 @@ func (s *Server) Connections() int {
 	return len(s.conns)
 }
 
+// Discarded counts the bytes of refused requests that were thrown away.
+func (s *Server) Discarded() int64 { return s.discarded.Load() }
+
 // outputLimits are how much of the replies may be kept for a client and for all.
 func (s *Server) outputLimits() (one, all int64) {
 	if limit := s.opt.Backend.Tuning().OutputLimit; limit > 0 {
@@ -268,7 +274,9 @@ func (s *Server) refuse(nc net.Conn) {
 		defer func() { <-s.refusal }()
 		_ = nc.SetDeadline(time.Now().Add(refusalPatience))
 		if _, err := io.WriteString(nc, "-ERR max number of clients reached\r\n"); err == nil {
-			linger(nc, refusalPatience)
+			bounds := linger.Stranger()
+			bounds.Total = refusalPatience
+			s.discarded.Add(linger.End(nc, bounds, s.closing))
 		}
 		_ = nc.Close()
 	})

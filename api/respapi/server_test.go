@@ -109,6 +109,36 @@ func TestOversizedValueIsAnswered(t *testing.T) {
 	}
 }
 
+// The error reaches a client that reads when it has sent everything. What is thrown away
+// meanwhile holds no memory that others wait for.
+func TestRefusedEarlyIsReadLate(t *testing.T) {
+	const size = 96 << 20
+	budget := resp.NewBudget(4<<20, 10*time.Millisecond)
+	s, addr := start(t, &fake{}, func(o *Options) { o.Limits.MaxBulk, o.Limits.Budget = 64<<20, budget })
+	for bulk, want := range map[int64]string{size: "-ERR Protocol error: invalid bulk length", 32 << 20: "-TRYAGAIN "} {
+		c := dial(t, addr)
+		if _, err := fmt.Fprintf(c, "*2\r\n$4\r\nECHO\r\n$%d\r\n", bulk); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := c.Write(make([]byte, size)); err != nil {
+			t.Errorf("%v after %d bytes of %d", err, n, bulk)
+		}
+		for deadline := time.Now().Add(10 * time.Second); budget.Used() > 0; {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d bytes are held for what is thrown away", budget.Used())
+			}
+		}
+		answer, err := bufio.NewReader(c).ReadString('\n')
+		if err != nil || !strings.HasPrefix(answer, want) {
+			t.Errorf("%d bytes: %q, %v", bulk, answer, err)
+		}
+		_ = c.Close()
+	}
+	if n := s.Discarded(); n == 0 || n > 2*size {
+		t.Errorf("%d bytes were thrown away", n)
+	}
+}
+
 func TestMaxClients(t *testing.T) {
 	f := &fake{tuning: Tuning{MaxClients: 2}}
 	_, addr := start(t, f, nil)
@@ -252,13 +282,13 @@ func TestCloseLosesPatience(t *testing.T) {
 // TestRequestsThatStandStillGiveWay: a few halves of long requests would else shut out
 // every other long one, for as long as their clients like.
 func TestRequestsThatStandStillGiveWay(t *testing.T) {
-	f := &fake{}
-	_, addr := start(t, f, func(o *Options) {
-		o.Tick = 10 * time.Millisecond
-		o.Limits.Budget = resp.NewBudget(1<<20, 20*time.Second)
-	})
+	f, budget := &fake{}, resp.NewBudget(1<<20, 20*time.Second)
+	_, addr := start(t, f, func(o *Options) { o.Tick, o.Limits.Budget = 10*time.Millisecond, budget })
 	stalled := dial(t, addr)
 	_, _ = io.WriteString(stalled, "*2\r\n$4\r\nECHO\r\n$900000\r\n"+strings.Repeat("x", 800_000))
+	for deadline := time.Now().Add(10 * time.Second); budget.Used() < 500_000 && time.Now().Before(deadline); {
+		<-time.After(time.Millisecond) // else the other may come first
+	}
 	c := dial(t, addr)
 	go func() {
 		_, _ = c.Write(resp.AppendCommand(nil, [][]byte{[]byte("ECHO"), make([]byte, 800_000)}))

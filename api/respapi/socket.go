@@ -1,7 +1,6 @@
 package respapi
 
 import (
-	"io"
 	"net"
 	"time"
 )
@@ -22,18 +21,6 @@ func (s source) Read(p []byte) (int, error) {
 	c.phase.Store(phaseRun)
 	c.bytesIn += int64(n)
 	return n, err
-}
-
-// linger ends our direction of the connection and waits for the client to end
-// its own, discarding what it still sends.
-func linger(nc net.Conn, patience time.Duration) {
-	half, ok := nc.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		return
-	}
-	if nc.SetReadDeadline(time.Now().Add(patience)) == nil {
-		_, _ = io.CopyN(io.Discard, nc, lingerBytes)
-	}
 }
 
 // keepAlive has the kernel find out that a silent client is gone. The pauses

@@ -29,6 +29,38 @@ func (r *Router) tellEviction(s *Session) {
 	}
 }
 
+// clientsMemory is maxmemory-clients: bytes, or percent of maxmemory.
+func clientsMemory(s *Settings) string {
+	if s.ClientsPercent > 0 {
+		return strconv.Itoa(s.ClientsPercent) + "%"
+	}
+	return strconv.FormatInt(s.MaxMemoryClients, 10)
+}
+
+// setClientsMemory leaves it to shareClients what a percentage is: maxmemory may be set by
+// the same command.
+func setClientsMemory(s *Settings, v string) string {
+	if digits, ok := strings.CutSuffix(v, "%"); ok {
+		percent, err := strconv.ParseUint(digits, 10, 31)
+		switch {
+		case err != nil:
+			return "argument must be a memory or percent value"
+		case percent > 100:
+			return "percentage argument must be less or equal to 100"
+		case percent == 0: // no limit, as in Redis
+			s.MaxMemoryClients = 0
+		}
+		s.ClientsPercent = int(percent)
+		return ""
+	}
+	n, ok := parseMemory(v)
+	if !ok {
+		return "argument must be a memory or percent value"
+	}
+	s.MaxMemoryClients, s.ClientsPercent = n, 0
+	return ""
+}
+
 // outputLimits is client-output-buffer-limit: a hard limit for normal clients, which is
 // the only kind that there is.
 func outputLimits(s *Settings) string {

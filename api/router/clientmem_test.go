@@ -208,7 +208,7 @@ func TestLimitsOfClientsInConfig(t *testing.T) {
 		CONFIG GET maxmemory-clients => [maxmemory-clients 0]
 		CONFIG SET maxmemory-clients 100mb => +OK
 		CONFIG GET maxmemory-clients => [maxmemory-clients 104857600]
-		CONFIG SET maxmemory-clients lots => -ERR CONFIG SET failed (possibly related to argument 'maxmemory-clients') - argument must be a memory value
+		CONFIG SET maxmemory-clients lots => -ERR CONFIG SET failed (possibly related to argument 'maxmemory-clients') - argument must be a memory or percent value
 		CONFIG GET client-output-buffer-limit => [client-output-buffer-limit normal 134217728 0 0 slave 0 0 0 pubsub 0 0 0]
 	`)
 	limit := func(value string) string {
@@ -242,6 +242,50 @@ func TestLimitsOfClientsInConfig(t *testing.T) {
 		ours, redis := theirs.do(t, cmd("INFO"))
 		if !strings.Contains(ours, field) || !strings.Contains(redis, field) {
 			t.Errorf("INFO has %s here: %v, in Redis: %v", field, strings.Contains(ours, field), strings.Contains(redis, field))
+		}
+	}
+}
+
+// TestClientsMemoryInPercent: as in Redis, but for a percentage of no limit.
+func TestClientsMemoryInPercent(t *testing.T) {
+	clients := clientmem.New(0)
+	r, _, s := newRouter(t, routertest.Options{}, router.Config{Clients: clients, MinClientMemory: 1 << 20})
+	const bad = "-ERR CONFIG SET failed (possibly related to argument 'maxmemory-clients') - "
+	const none = bad + "a percentage of maxmemory needs one, and it is 0: set maxmemory, or maxmemory-clients in bytes"
+	for _, c := range []struct {
+		set, want, shown string
+		limit            int64
+	}{
+		{"maxmemory-clients 5%", none, "0", 0},
+		{"maxmemory-clients 10% maxmemory 100mb", "+OK", "10%", 10 << 20},
+		{"maxmemory 200mb", "+OK", "10%", 20 << 20},
+		{"maxmemory 0", none, "10%", 20 << 20},
+		{"maxmemory-clients 101%", bad + "percentage argument must be less or equal to 100", "10%", 20 << 20},
+		{"maxmemory-clients 5.5%", bad + "argument must be a memory or percent value", "10%", 20 << 20},
+		{"maxmemory-clients -5%", bad + "argument must be a memory or percent value", "10%", 20 << 20},
+		{"maxmemory-clients +5%", bad + "argument must be a memory or percent value", "10%", 20 << 20},
+		{"maxmemory-clients %", bad + "argument must be a memory or percent value", "10%", 20 << 20},
+		{"maxmemory-clients 100%", "+OK", "100%", 200 << 20},
+		{"maxmemory-clients 8mb maxmemory 0", "+OK", "8388608", 8 << 20},
+		{"maxmemory 4000000000000000000 maxmemory-clients 50%", "+OK", "50%", 2000000000000000000},
+		{"maxmemory-clients 0%", "+OK", "0", 0},
+		{"maxmemory-clients 10% maxmemory 100mb", "+OK", "10%", 10 << 20},
+	} {
+		if got := show(r.Do(context.Background(), s, cmd("CONFIG SET "+c.set))); got != c.want {
+			t.Errorf("%s: %s", c.set, got)
+		}
+		shown := show(r.Do(context.Background(), s, cmd("CONFIG GET maxmemory-clients")))
+		if want := "[maxmemory-clients " + c.shown + "]"; shown != want || clients.Limit() != c.limit {
+			t.Errorf("after %s: %s and a limit of %d, want %s and %d", c.set, shown, clients.Limit(), want, c.limit)
+		}
+	}
+	// What another node was told.
+	for _, c := range []struct{ memory, limit int64 }{{50 << 20, 5 << 20}, {0, 5 << 20}, {5 << 20, 1 << 20}, {100 << 20, 10 << 20}} {
+		m := r.Settings()
+		m.MaxMemory = c.memory
+		r.AdoptMemory(m)
+		if clients.Limit() != c.limit {
+			t.Errorf("maxmemory %d elsewhere: a limit of %d, want %d", c.memory, clients.Limit(), c.limit)
 		}
 	}
 }

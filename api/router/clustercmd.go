@@ -41,14 +41,12 @@ func nodesOf(c *ClusterInfo, sh *ShardInfo) []*NodeInfo {
 		case n == nil || n.RESP == "":
 		case id == sh.Leader:
 			out = slices.Insert(out, 0, n)
-		case n.State == stateUp:
+		case n.State == StateUp:
 			out = append(out, n)
 		}
 	}
 	return out
 }
-
-const stateUp = "up"
 
 // doClusterSlots is CLUSTER SLOTS. Shards without a leader are left out, as in
 // Redis: their slots are not served.
@@ -106,8 +104,12 @@ func shardNode(n *NodeInfo, sh *ShardInfo) resp.Value {
 	if n.ID == sh.Leader {
 		role = "master"
 	}
-	if n.State != stateUp {
+	switch n.State {
+	case StateUp:
+	case StateDown:
 		health = "fail"
+	default:
+		health = "loading"
 	}
 	host, port := hostPort(n.RESP)
 	return resp.Map(
@@ -133,8 +135,11 @@ func doClusterNodes(r *Router, _ context.Context, _ *Session, _ command.Args) re
 		if n.ID == c.Self {
 			flags = "myself,master"
 		}
-		if n.State != stateUp {
+		switch n.State {
+		case StateDown:
 			flags, link = flags+",fail", "disconnected"
+		case StateUnknown:
+			link = "disconnected"
 		}
 		var epoch uint64
 		var slots []string

@@ -123,3 +123,24 @@ func TestPlainClientOfSeveralShards(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A node that starts is neither online nor failed.
+func TestStatesOfNodesInCluster(t *testing.T) {
+	r, node, s := newRouter(t, halves(), router.Config{})
+	for state, want := range map[string][2]string{
+		router.StateUp:       {"health online", " master - 0 0 0 connected"},
+		router.StateStarting: {"health loading", " master - 0 0 0 connected"},
+		router.StateUnknown:  {"health loading", " master - 0 0 0 disconnected"},
+		router.StateDown:     {"health fail", " master,fail - 0 0 0 disconnected"},
+	} {
+		node.SetState("n3", state)
+		shards := show(r.Do(context.Background(), s, cmd("CLUSTER SHARDS")))
+		_, third, _ := strings.Cut(shards, "id n3 ")
+		if !strings.Contains(third[:strings.Index(third, "health")+20], want[0]) {
+			t.Errorf("%s: %s", state, third)
+		}
+		if got := show(r.Do(context.Background(), s, cmd("CLUSTER NODES"))); !strings.Contains(got, want[1]) {
+			t.Errorf("%s: %s", state, got)
+		}
+	}
+}

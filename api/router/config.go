@@ -64,6 +64,10 @@ type Config struct {
 	// until Loaded is called.
 	Loading bool
 
+	// MinClientMemory is what clients must be allowed to hold, whatever percentage of
+	// maxmemory that is.
+	MinClientMemory int64
+
 	Clients   *clientmem.Budget // of what clients hold; nil: one of its own
 	Passwords []string          // see SetPasswords
 	Settings  Settings          // what CONFIG SET may change, as it is at start

@@ -27,7 +27,7 @@ func params() []param {
 		intParam("lfu-log-factor", func(s *Settings) *int { return &s.LFULogFactor }),
 		intParam("maxclients", func(s *Settings) *int { return &s.MaxClients }),
 		memoryParam("maxmemory", func(s *Settings) *int64 { return &s.MaxMemory }),
-		memoryParam("maxmemory-clients", func(s *Settings) *int64 { return &s.MaxMemoryClients }),
+		{name: "maxmemory-clients", get: clientsMemory, set: setClientsMemory},
 		{name: "client-output-buffer-limit", get: outputLimits, set: setOutputLimits},
 		{
 			name: "maxmemory-policy",
@@ -173,26 +173,41 @@ func doConfigSet(r *Router, ctx context.Context, _ *Session, args command.Args) 
 			return refuse
 		}
 	}
+	if !next.shareClients() {
+		return resp.Err("ERR CONFIG SET failed (possibly related to argument 'maxmemory-clients') - " +
+			"a percentage of maxmemory needs one, and it is 0: set maxmemory, or maxmemory-clients in bytes")
+	}
 	if r.cfg.Reloader != nil {
 		if err := r.cfg.Reloader.Reload(ctx, old, next); err != nil {
 			return resp.Err("ERR CONFIG SET failed - " + oneLine(err.Error()))
 		}
 	}
 	r.settings.Store(&next)
-	if next.MaxMemoryClients != old.MaxMemoryClients {
-		r.clients.SetLimit(next.MaxMemoryClients)
-	}
+	r.limitClients()
 	return resp.OK
 }
 
-// AdoptMemory takes over the memory settings of m, which another node was told.
+// limitClients has the limit in force that the settings have.
+func (r *Router) limitClients() {
+	if limit := r.settings.Load().MaxMemoryClients; limit != r.clients.Limit() {
+		r.clients.SetLimit(limit)
+	}
+}
+
+// AdoptMemory takes over the memory settings of m, which another node was told. A limit for
+// clients that is a percentage follows, but neither disappears with the limit for data nor
+// comes below what the node needs.
 func (r *Router) AdoptMemory(m Settings) {
 	for {
 		old := r.settings.Load()
 		next := *old
 		next.MaxMemory, next.MaxMemoryPolicy, next.MaxMemorySamples = m.MaxMemory, m.MaxMemoryPolicy, m.MaxMemorySamples
 		next.LFULogFactor, next.LFUDecayTime = m.LFULogFactor, m.LFUDecayTime
+		if next.ClientsPercent != 0 && next.shareClients() {
+			next.MaxMemoryClients = max(next.MaxMemoryClients, r.cfg.MinClientMemory)
+		}
 		if r.settings.CompareAndSwap(old, &next) {
+			r.limitClients()
 			return
 		}
 	}

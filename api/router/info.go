@@ -254,7 +254,7 @@ func infoReplication(t *infoText) {
 	t.line("role", "master")
 	n := 0
 	for _, node := range t.cluster.Nodes {
-		if node.ID == t.cluster.Self || node.State != stateUp {
+		if node.ID == t.cluster.Self || node.State != StateUp {
 			continue
 		}
 		host, port := hostPort(node.RESP)

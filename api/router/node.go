@@ -26,8 +26,8 @@ type Shard interface {
 	OutOfMemory() bool
 
 	// NoRoom returns errors that wrap command.ErrNoRoom if writes are to be refused because
-	// disks are full: those that need memory, or any. Must be cheap.
-	NoRoom() (growth, any error)
+	// disks are full: those that need memory, and the rest but for those that free. Must be cheap.
+	NoRoom() (growth, rest error)
 	// CountNoRoom counts a write that was refused so.
 	CountNoRoom()
 
@@ -71,11 +71,19 @@ type NodeInfo struct {
 	HTTP  string
 	RESP  string
 	Peer  string
-	State string // "up" or "down"
+	State string // one of those below
 
 	Version string
 	Limits  map[string]string // settings that ought to be the same on all nodes
 }
+
+// States of a node, as this one sees it.
+const (
+	StateUp       = "up"
+	StateStarting = "starting" // it answers, and has not served data yet
+	StateDown     = "down"     // there is no connection with it
+	StateUnknown  = "unknown"  // this node has only just started and has not looked
+)
 
 // ShardInfo describes one shard.
 type ShardInfo struct {

@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -237,9 +238,9 @@ func (ru *run) answer(ctx *command.Ctx) {
 
 // writes proposes items[from:to] in batches of bounded size.
 func (ru *run) writes(ctx context.Context, s *Session, from, to int) bool {
-	growth, any := ru.shard.NoRoom()
+	growth, rest := ru.shard.NoRoom()
 	for from < to {
-		if err := ru.noRoom(from, growth, any); err != nil {
+		if err := ru.noRoom(from, growth, rest); err != nil {
 			ru.refuse(s, from, err)
 			from++
 			continue
@@ -249,7 +250,7 @@ func (ru *run) writes(ctx context.Context, s *Session, from, to int) bool {
 		next := from
 		for next < to && b.N < ru.r.cfg.MaxBatchUnits {
 			size := ru.items[next].size()
-			if b.N > 0 && (b.Size()+size > ru.r.cfg.MaxBatchBytes || ru.noRoom(next, growth, any) != nil) {
+			if b.N > 0 && (b.Size()+size > ru.r.cfg.MaxBatchBytes || ru.noRoom(next, growth, rest) != nil) {
 				break
 			}
 			ru.items[next].addTo(&b, s)
@@ -264,12 +265,12 @@ func (ru *run) writes(ctx context.Context, s *Session, from, to int) bool {
 }
 
 // noRoom says why an item is refused while disks are full.
-func (ru *run) noRoom(i int, growth, any error) error {
+func (ru *run) noRoom(i int, growth, rest error) error {
 	switch it := &ru.items[i]; {
 	case growth == nil || !it.write:
 		return nil
-	case any != nil:
-		return any
+	case rest != nil && !it.frees(ru.r.table):
+		return rest
 	case it.grows(ru.r.table):
 		return growth
 	}
@@ -285,6 +286,14 @@ func (it *item) grows(t *command.Table) bool {
 	return it.p.spec.Name != "once" && t.NeedsMemory(it.args)
 }
 
+// frees reports whether it is taken also where nothing else is.
+func (it *item) frees(t *command.Table) bool {
+	if it.tx != nil {
+		return t.FreesUnit(it.tx.unit.Cmds)
+	}
+	return t.Frees(it.args)
+}
+
 // refuse answers one item without running it; the ones after it go on.
 func (ru *run) refuse(s *Session, i int, err error) {
 	ru.done = i + 1
@@ -297,7 +306,7 @@ func (ru *run) propose(ctx context.Context, s *Session, b command.Batch, from, t
 	start := ru.r.now()
 	ru.done = to
 	var index uint64
-	b.Index, b.Patience = &index, ru.r.patience(b.Size())
+	b.Index, b.Patience, b.Whole = &index, ru.r.patience(b.Size()), s.whole
 	replies, err := ru.shard.Propose(ctx, b)
 	for err == nil && b.N == 1 && len(replies) == 1 && command.RepliesFull(replies[0]) && ctx.Err() == nil {
 		// The replies to others were in the way, and have gone by now.
@@ -318,7 +327,7 @@ func (ru *run) propose(ctx context.Context, s *Session, b command.Batch, from, t
 		}
 	}
 	ru.observe(s, from, to, start)
-	return err == nil
+	return err == nil || errors.Is(err, command.ErrNoRoom) // as if each had been refused; see refuse
 }
 
 // failWrites answers items[from:to] with err. A read within a failed batch is
@@ -328,6 +337,9 @@ func (ru *run) failWrites(from, to int, err error) {
 	for i := from; i < to; i++ {
 		if it := &ru.items[i]; it.write {
 			ru.out[it.out] = w
+			if errors.Is(err, command.ErrNoRoom) {
+				ru.shard.CountNoRoom()
+			}
 		} else {
 			ru.out[it.out] = rd
 		}

@@ -28,6 +28,7 @@ type Session struct {
 	laddr   string
 	kind    string
 	forward bool // never redirect this client
+	whole   bool // see command.Batch.Whole
 	kill    func()
 	gone    func() bool        // the client has closed its end; nil: not known
 	mem     *clientmem.Account // what the client holds; nil: not counted
@@ -106,6 +107,10 @@ func WithReadOptions(o command.ReadOptions) SessionOption {
 	return func(s *Session) { s.read = o }
 }
 
+// WithWholeArguments says of a request over HTTP that each of its long arguments fills the
+// memory that it lies in. Those of connections do; see resp.Reader.
+func WithWholeArguments() SessionOption { return func(s *Session) { s.whole = true } }
+
 // WithAuthenticated marks a client that has shown its password already.
 func WithAuthenticated() SessionOption { return func(s *Session) { s.authed = true } }
 
@@ -124,6 +129,7 @@ func (r *Router) NewSession(addr, kind string, opts ...SessionOption) *Session {
 		o(s)
 	}
 	if kind != KindHTTP {
+		s.whole = true
 		s.mem = r.clients.Open(s.evicted)
 		r.sessions.add(s)
 		r.counters.connections.Add(1)

@@ -23,6 +23,7 @@ type Settings struct {
 	TCPKeepalive            int   // seconds
 	MaxClients              int
 	MaxMemoryClients        int64 // bytes that all clients may hold; 0: no limit
+	ClientsPercent          int   // MaxMemoryClients follows MaxMemory, as that many percent of it; 0: it does not
 	ClientOutputLimit       int64 // bytes of replies that are kept for one client
 }
 
@@ -68,6 +69,24 @@ func (s *Settings) bounds() []bound {
 		{"maxmemory-clients", s.MaxMemoryClients, 0, 1 << 62},
 		{"client-output-buffer-limit", s.ClientOutputLimit, MinClientOutputLimit, 1 << 61},
 	}
+}
+
+// shareClients makes MaxMemoryClients the percentage of MaxMemory that it is. False: there
+// is no limit to take one of, and it stays as it was.
+func (s *Settings) shareClients() bool {
+	if s.ClientsPercent == 0 {
+		return true
+	}
+	if s.MaxMemory == 0 {
+		return false
+	}
+	s.MaxMemoryClients = PercentOf(s.ClientsPercent, s.MaxMemory)
+	return true
+}
+
+// PercentOf returns so many percent of n, without overflow.
+func PercentOf(percent int, n int64) int64 {
+	return n/100*int64(percent) + n%100*int64(percent)/100
 }
 
 // Validate reports the first setting that is out of bounds.

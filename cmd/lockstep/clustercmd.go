@@ -95,7 +95,8 @@ func newClusterStatusCommand() *cobra.Command {
 		Short: "Show nodes, shards, leaders and slots",
 		Long: `Show nodes, shards, leaders and slots as one node sees them, the replicas and how
 many entries they lag behind that node's, and the limits that are not the same on
-all nodes. It ends with exit code 5 when a shard has no leader.
+all nodes. A node is up, starting, down (not connected to the one that is asked), or
+unknown to one that has only just started. It ends with exit code 5 when a shard has no leader.
 
 With --wait it asks until every node is up and every shard has a leader, and
 ends with exit code 5 when that takes longer.`,

@@ -76,6 +76,7 @@ type RequestConfig struct {
 	HTTPStall        time.Duration
 	OutputBytes      int64
 	ClientBytes      int64  // memory that all clients may hold; 0: no limit
+	ClientPercent    int    // ClientBytes is that many percent of maxmemory; 0: it is not
 	RedirectMoved    bool   // --redirect moved; has an effect with more than one shard only
 	ClusterProtocol  string // "auto", "on" or "off"
 	AllowCrossShard  bool

@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -111,6 +112,10 @@ func TestConfigMistakes(t *testing.T) {
 		{args: "--maxmemory-policy lru", want: "is not one of volatile-lru"},
 		{args: "--max-value-size 1gb", want: "is not within 1kb to 512mb"},
 		{args: "--maxmemory-clients 64mb", want: "--maxmemory-clients: 67108864 bytes is neither 0 nor at least 134217728, twice --max-value-size"},
+		{args: "--maxmemory-clients 5%", want: "--maxmemory-clients: 5% of --maxmemory, which is 0 (no limit)"},
+		{args: "--maxmemory-clients 5% --maxmemory 1gb", want: "5% of --maxmemory are 53687091 bytes, less than 134217728, twice --max-value-size"},
+		{args: "--maxmemory-clients 0%", want: "is not a percentage from 1% to 100%"},
+		{args: "--maxmemory-clients 101%", want: "is not a percentage from 1% to 100%"},
 		{args: "--maxmemory-clients 1mb --max-value-size 1mb", want: "is neither 0 nor at least 8388608"},
 		{args: "--heartbeat-timeout 1s --election-timeout 500ms", want: "is less than --heartbeat-timeout"},
 		{args: "--request-timeout 5", want: "is not a duration"},
@@ -139,10 +144,13 @@ func TestConfigMistakes(t *testing.T) {
 		t.Errorf("with a password: %v", err)
 	}
 	for _, args := range []string{"--cluster-protocol off", "--cluster-protocol on", "--shards 2 --cluster-protocol off --redirect forward",
-		"--maxmemory-clients 0 --log-cache 0", "--max-value-size 512mb", "--maxmemory-clients 128mb"} {
+		"--maxmemory-clients 0 --log-cache 0", "--max-value-size 512mb", "--maxmemory-clients 128mb", "--maxmemory-clients 5% --maxmemory 4gb"} {
 		if _, err := load(t, strings.Fields(args), nil, ""); err != nil {
 			t.Errorf("%s: %v", args, err)
 		}
+	}
+	if cfg, err := load(t, nil, nil, "maxmemory-clients: 25%\nmaxmemory: 4gb"); err != nil || cfg.Requests.ClientBytes != 1<<30 || cfg.Requests.ClientPercent != 25 {
+		t.Errorf("maxmemory-clients in percent: %+v, %v", cfg.Requests, err)
 	}
 	if cfg, err := load(t, nil, nil, "cluster-protocol: on"); err != nil || cfg.Requests.ClusterProtocol != "on" {
 		t.Errorf("cluster-protocol: on in a file: %v, %v", cfg.Requests.ClusterProtocol, err)
@@ -171,7 +179,7 @@ func TestConfigRoundTrip(t *testing.T) {
 		nil,
 		strings.Fields("--id n2 --initial-cluster n1=127.0.0.1:9001,n2=127.0.0.1:9002 --maxmemory 100 " +
 			"--slowlog-log-slower-than -1 --allow-cross-shard --cluster-name 0x10 --http-allowed-hosts a.example,b.example"),
-		{"--audit-interval", "0", "--cluster-name", "null", "--data-dir", "~"},
+		{"--audit-interval", "0", "--cluster-name", "null", "--data-dir", "~", "--maxmemory", "4gb", "--maxmemory-clients", "5%"},
 		{"--cluster-name", " two: words # and\nlines", "--id", "1e3", "--data-dir", "yes"},
 	} {
 		s := newSettings()
@@ -301,20 +309,52 @@ func TestPeerSecretFile(t *testing.T) {
 		}
 		return path
 	}
-	if secret, err := peerSecret(write("good", 32, 0o600)); err != nil || len(secret) != 32 {
-		t.Errorf("%d bytes, %v", len(secret), err)
+	open := func(path string) error {
+		s, err := openSecrets(SecurityConfig{PeerSecret: path}, nil, slog.New(slog.DiscardHandler))
+		if (err == nil) != (s.peerSecretList() != nil) {
+			t.Errorf("%s: %v, and there are secrets", path, err)
+		}
+		return err
 	}
-	if secret, err := peerSecret(""); err != nil || secret != nil {
-		t.Errorf("no file: %v, %v", secret, err)
+	if err := open(write("good", 32, 0o600)); err != nil {
+		t.Error(err)
 	}
 	for path, want := range map[string]string{
 		write("short", 31, 0o600):             "fewer than 32",
 		write("open", 32, 0o644):              "can be read or changed by every user",
-		write("huge", maxSecretFile+1, 0o600): "more than",
+		write("huge", maxSecretFile+1, 0o600): "larger than",
 		filepath.Join(dir, "none"):            "no such file",
 	} {
-		if _, err := peerSecret(path); err == nil || !strings.Contains(err.Error(), want) {
+		if err := open(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+}
+
+// A secret is a line of text, or all bytes of what is no text.
+func TestPeerSecretsOfAFile(t *testing.T) {
+	a, b := strings.Repeat("a", 32), strings.Repeat("b", 44)
+	binary := "\x00\n" + a + "\n\xff"
+	for text, want := range map[string][]string{
+		a: {a}, a + "\n": {a}, a + "\r\n" + b + "\r\n": {a, b}, "\n" + b + "\n\n" + a: {b, a}, binary: {binary},
+	} {
+		got, err := parsePeerSecrets([]byte(text))
+		if err != nil || len(got) != len(want) {
+			t.Errorf("%q: %q, %v", text, got, err)
+			continue
+		}
+		for i := range want {
+			if string(got[i]) != want[i] {
+				t.Errorf("%q: %q, want %q", text, got, want)
+			}
+		}
+	}
+	for text, want := range map[string]string{
+		"": "holds no secret", "\n\n": "holds no secret", a[1:]: "fewer than 32", a + "\nshort\n": "a secret of 5 bytes",
+		a + "\n" + b + "\n" + a + "\n": "holds 3 secrets", "\xff": "fewer than 32",
+	} {
+		if _, err := parsePeerSecrets([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/lockstepkv/lockstep/internal/prose"
 )
 
 // configurationDoc is docs/configuration.md, made from the flags.
@@ -64,10 +66,15 @@ sends for a page of another origin are refused in any case, whatever their metho
 What ` + "`--metrics-http`" + ` shows is no secret: figures, addresses and names of nodes, no keys and no values. So it may be any
 address, without TLS and without a password.
 
-A cluster secret is a file with the same bytes on every node, 32 or more: ` + "`head -c 32 /dev/urandom | base64 > peer-secret`" + `, mode 600,
-given as ` + "`--peer-secret-file`" + `. Each side of a connection proves that it knows the secret, which itself is never sent. What
-nodes send each other after that is not encrypted; on a network that others can listen on, use TLS. To change the secret, stop
-all nodes.
+A cluster secret is a line of 32 bytes or more in a file, the same on every node: ` + "`head -c 32 /dev/urandom | base64 > peer-secret`" + `,
+mode 600, given as ` + "`--peer-secret-file`" + `. (A file that is no text is one secret.) Each side of a connection proves that it
+knows the secret, which itself is never sent. What nodes send each other after that is not encrypted; on a network that
+others can listen on, use TLS.
+
+To change the secret without a stop, put the new one on a line before the old one, on one node after the other: each
+takes both, and shows others the one that they take. When all have both, remove the old line everywhere. A file is read
+again when it changes and on SIGHUP; what cannot be used is refused in the log, and the old stays in use.
+Connections that were made with the old secret stay: if it has become known, restart the nodes, one after the other.
 `)
-	return b.String()
+	return prose.Wrap(b.String())
 }

@@ -24,10 +24,6 @@ const (
 	// watermark, a snapshot that is read, one that is written, their directories, and what
 	// is being truncated or copied.
 	shardFiles = 10
-	// peerLinks are the connections to and from a peer, and peerStreams those of a shard
-	// with it, in both directions; package transport keeps three idle ones for each.
-	peerLinks   = 8
-	peerStreams = 8
 	// minClientFiles is the least that clients must be left for a node to start.
 	minClientFiles = 32
 	// minShare of the connections is left to either protocol, if it wants as many.
@@ -38,7 +34,8 @@ const (
 func (c Config) reservedFiles() int {
 	segments := int(2*c.Raft.SnapshotLogBytes/raftlog.DefaultSegmentBytes) + 2
 	peers := len(c.Node.Members) - 1
-	n := ownFiles + transport.MaxStrangers + c.Node.Shards*(shardFiles+segments) + peers*(peerLinks+c.Node.Shards*peerStreams)
+	n := ownFiles + transport.MaxStrangers + c.Node.Shards*(shardFiles+segments) +
+		peers*(transport.PeerConns(c.Node.Shards)+transport.DialedConns(c.Node.Shards))
 	if c.Metrics != "" {
 		n += httpapi.MaxProbeConns
 	}

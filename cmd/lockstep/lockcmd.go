@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/lockstepkv/lockstep/fsm/lock"
 )
 
 // Exit codes of `lockstep lock` itself, beside those of the command that it runs.
@@ -101,6 +103,8 @@ func (o *lockOptions) validate(dash int, args []string) error {
 	switch {
 	case dash != 1 || len(args) < 2:
 		return errors.New("usage: lockstep lock NAME [flags] -- COMMAND [ARGUMENT...]")
+	case checkLockName(args[0]) != nil:
+		return checkLockName(args[0])
 	case o.ttl < minLockTTL:
 		return fmt.Errorf("--ttl: %v is less than %v", o.ttl, minLockTTL)
 	case o.wait < 0 || o.minHold < 0 || o.killAfter < 0:
@@ -116,6 +120,14 @@ func (o *lockOptions) validate(dash int, args []string) error {
 	if o.owner == "" {
 		host, _ := os.Hostname()
 		o.owner = os.Getenv("USER") + "@" + host + ":" + strconv.Itoa(os.Getpid())
+	}
+	return nil
+}
+
+// checkLockName refuses what is no name for a lock before a node does.
+func checkLockName(name string) error {
+	if name == "" || len(name) > lock.MaxNameBytes {
+		return lock.ErrName
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lockstepkv/lockstep/client"
+	"github.com/lockstepkv/lockstep/fsm/command"
 )
 
 // addLockOperations adds the commands for operators. With "--" in the arguments there is
@@ -163,8 +164,13 @@ not with --fence, ends with exit code 4.`,
 				return withCode(exitUsage, errors.New("only its holder can release a lock without --force"))
 			case o.reason == "":
 				return withCode(exitUsage, errors.New("--reason is needed: the log tells it to whoever asks why the lock was lost"))
+			case !command.ValidReason(o.reason):
+				return withCode(exitUsage, mistake("reason", "%q is not one line of 1 to %d bytes of text", o.reason, command.MaxReasonBytes))
 			case cmd.Flags().Changed("fence") && o.fence == 0:
 				return withCode(exitUsage, errors.New("--fence: 0 is none"))
+			}
+			if err := checkLockName(args[0]); err != nil {
+				return withCode(exitUsage, err)
 			}
 			return lockRelease(ctx, cmd.OutOrStdout(), o, args[0])
 		}),

@@ -32,7 +32,7 @@ type nodeCollector struct {
 	s                                    *server
 	build, limit, conns, disk, dataBytes *prometheus.Desc
 
-	refused, displaced, stalled, failures, paused *prometheus.Desc
+	refused, displaced, stalled, failures, paused, discarded *prometheus.Desc
 }
 
 func newNodeCollector(s *server) *nodeCollector {
@@ -49,6 +49,7 @@ func newNodeCollector(s *server) *nodeCollector {
 		refused:   d("connections_refused_total", "Connections that found no room, by listener.", "listener"),
 		displaced: d("connections_displaced_total", "Connections that had no request, or had not shown who they are, and made room for others, by listener.", "listener"),
 		stalled:   d("http_stalled_total", "HTTP requests that made no progress and were ended.", "what"),
+		discarded: d("discarded_bytes_total", "Bytes of refused requests that were read and thrown away, so that the client could read why, by listener.", "listener"),
 		failures:  d("accept_failures_total", "Times that no connection could be accepted, as when open files run out, by listener.", "listener"),
 		paused:    d("accept_paused", "1 while no connection can be accepted, by listener.", "listener"),
 	}
@@ -56,7 +57,7 @@ func newNodeCollector(s *server) *nodeCollector {
 
 // Describe implements prometheus.Collector.
 func (c *nodeCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{c.build, c.limit, c.conns, c.disk, c.dataBytes, c.refused, c.displaced, c.stalled, c.failures, c.paused} {
+	for _, desc := range []*prometheus.Desc{c.build, c.limit, c.conns, c.disk, c.dataBytes, c.refused, c.displaced, c.stalled, c.failures, c.paused, c.discarded} {
 		ch <- desc
 	}
 }
@@ -72,6 +73,7 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	if r := c.s.router.Load(); r != nil {
 		set = r.Settings()
 		gauge(c.conns, float64(c.s.resp.Connections()), "resp")
+		ch <- prometheus.MustNewConstMetric(c.discarded, prometheus.CounterValue, float64(c.s.resp.Discarded()), "resp")
 	}
 	if n := c.s.node.get(); n != nil {
 		gauge(c.conns, float64(n.PeerConnections()), "peer")
@@ -132,6 +134,7 @@ func (c *nodeCollector) collectListeners(ch chan<- prometheus.Metric) {
 		send(c.conns, prometheus.GaugeValue, float64(srv.Connections()), name)
 		send(c.refused, prometheus.CounterValue, float64(counts.Refused), name)
 		send(c.displaced, prometheus.CounterValue, float64(counts.Displaced), name)
+		send(c.discarded, prometheus.CounterValue, float64(counts.Discarded), name)
 		if name == "http" {
 			send(c.stalled, prometheus.CounterValue, float64(counts.StalledBodies), "body")
 			send(c.stalled, prometheus.CounterValue, float64(counts.StalledAnswers), "answer")

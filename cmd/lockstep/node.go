@@ -79,11 +79,7 @@ func (a *node) Cluster() router.ClusterInfo {
 	info := router.ClusterInfo{ID: n.ClusterID(), Self: a.self.ID, LogCache: n.LogCacheHeld()}
 	replicas := n.Replicas()
 	for _, r := range replicas {
-		state := "up"
-		if !r.Up {
-			state = "down"
-		}
-		info.Nodes = append(info.Nodes, router.NodeInfo{ID: r.ID, HTTP: r.HTTP, RESP: r.RESP, Peer: r.Peer, State: state, Version: r.Version, Limits: r.Limits})
+		info.Nodes = append(info.Nodes, router.NodeInfo{ID: r.ID, HTTP: r.HTTP, RESP: r.RESP, Peer: r.Peer, State: stateOf(r), Version: r.Version, Limits: r.Limits})
 	}
 	for i, g := range n.groups {
 		gi, figures := g.Info(), g.Figures()
@@ -95,11 +91,21 @@ func (a *node) Cluster() router.ClusterInfo {
 	return info
 }
 
+func stateOf(r shard.Replica) string {
+	switch {
+	case !r.Up:
+		return router.StateDown
+	case r.Starting:
+		return router.StateStarting
+	}
+	return router.StateUp
+}
+
 // unseen is the cluster of a node that has not seen it yet.
 func (a *node) unseen() router.ClusterInfo {
 	info := router.ClusterInfo{Self: a.self.ID}
 	for _, id := range a.ids {
-		n := router.NodeInfo{ID: id, State: "down"}
+		n := router.NodeInfo{ID: id, State: router.StateUnknown}
 		if id == a.self.ID {
 			n = a.self
 		}
@@ -160,7 +166,7 @@ func (s nodeShard) OutOfMemory() bool {
 	return g != nil && g.OutOfMemory()
 }
 
-func (s nodeShard) NoRoom() (growth, anything error) {
+func (s nodeShard) NoRoom() (growth, rest error) {
 	if g := s.group(); g != nil {
 		return g.NoRoom()
 	}

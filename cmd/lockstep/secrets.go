@@ -17,7 +17,7 @@ import (
 // secretsInterval is how often files of secrets are looked at.
 const secretsInterval = 2 * time.Second
 
-// secrets are the passwords and certificates in use. Those from files are read
+// secrets are the passwords, certificates and cluster secrets in use. Those from files are read
 // again when the files change. What is new is checked before it is used; when
 // something is wrong with it, the old goes on being used.
 type secrets struct {
@@ -27,7 +27,8 @@ type secrets struct {
 	passwords    atomic.Pointer[[]string]
 	clients      atomic.Pointer[tls.Config] // nil: no TLS
 	peers        atomic.Pointer[tls.Config]
-	newPasswords func([]string) // told of others; nil until there is somebody to tell
+	peerSecrets  atomic.Pointer[[][]byte] // nil: none
+	newPasswords func([]string)           // told of others; nil until there is somebody to tell
 	reloads      *prometheus.CounterVec
 	expires      *prometheus.GaugeVec
 }
@@ -52,7 +53,7 @@ func openSecrets(cfg SecurityConfig, names []string, logger *slog.Logger) (*secr
 	s := &secrets{
 		log: logger,
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "lockstep_secret_reloads_total",
-			Help: "Passwords and certificates read again, by outcome."}, []string{"what", "outcome"}),
+			Help: "Passwords, certificates and cluster secrets read again, by outcome."}, []string{"what", "outcome"}),
 		expires: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "lockstep_certificate_expires_seconds",
 			Help: "When the certificate in use ends, in Unix time."}, []string{"what"}),
 	}
@@ -64,6 +65,10 @@ func openSecrets(cfg SecurityConfig, names []string, logger *slog.Logger) (*secr
 	if cfg.PasswordFile != "" {
 		s.materials = append(s.materials, &material{name: "passwords", use: s.usePasswords,
 			files: []secretFile{{"requirepass-file", cfg.PasswordFile, true}}})
+	}
+	if cfg.PeerSecret != "" {
+		s.materials = append(s.materials, &material{name: "peer secret", files: []secretFile{{"peer-secret-file", cfg.PeerSecret, false}},
+			use: func(text [][]byte) error { return s.usePeerSecrets(cfg.PeerSecret, text[0]) }})
 	}
 	if cfg.ClientTLS.Enabled() {
 		s.materials = append(s.materials, s.certificate("client certificate", "tls", cfg.ClientTLS, clientTLS, &s.clients))
@@ -177,7 +182,7 @@ func (s *secrets) watch(ctx context.Context, hup <-chan os.Signal) {
 			s.reload(false)
 		case <-hup:
 			if len(s.materials) == 0 {
-				s.log.Info("SIGHUP: this node has no passwords or certificates from files to read again")
+				s.log.Info("SIGHUP: this node has no passwords, certificates or secrets from files to read again")
 			}
 			s.reload(true)
 		}

@@ -39,9 +39,6 @@ func runServe(ctx context.Context, cfg Config, logger *slog.Logger, hup <-chan o
 	if s.secrets, err = openSecrets(cfg.Security, cfg.peerNames(), s.logger); err != nil {
 		return withCode(exitUsage, err)
 	}
-	if s.peerSecret, err = peerSecret(cfg.Security.PeerSecret); err != nil {
-		return withCode(exitUsage, err)
-	}
 	if s.openFiles, err = openFilesLimit(); err != nil {
 		return err
 	}
@@ -83,8 +80,6 @@ type server struct {
 	failed   chan error // the first thing that ended by itself
 	asked    bool       // to stop; otherwise something failed
 	secrets  *secrets
-
-	peerSecret []byte // nil: none
 
 	openFiles int // the system's limit
 
@@ -170,7 +165,7 @@ func (s *server) shardOptions() shard.Options {
 		DataDir: c.Node.DataDir, LogEngine: c.Node.LogEngine,
 		Version: version, Limits: c.limits(),
 		HTTPAddr: told.HTTP, RESPAddr: told.RESP, PeerAddr: told.Peer,
-		Listener: s.peerListener, PeerTLS: s.secrets.peerConfig(), PeerNames: c.Security.PeerNames, Secret: s.peerSecret, Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
+		Listener: s.peerListener, PeerTLS: s.secrets.peerConfig(), PeerNames: c.Security.PeerNames, Secrets: s.secrets.peerSecretList(), Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
 		Table: command.NewTable(), Memory: memoryOf(s.settings()),
 		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
 		OnceRetention: c.Requests.OnceRetention, OnceBytes: c.Requests.OnceBytes, MaxClockOffset: c.Raft.MaxClockOffset,
@@ -202,6 +197,7 @@ func (s *server) settings() router.Settings {
 	set.MaxMemorySamples = s.cfg.Memory.Samples
 	set.MaxClients = s.cfg.Requests.MaxClients
 	set.MaxMemoryClients = s.cfg.Requests.ClientBytes
+	set.ClientsPercent = s.cfg.Requests.ClientPercent
 	set.ClientOutputLimit = s.cfg.Requests.OutputBytes
 	set.SlowlogLogSlowerThan = s.cfg.Requests.SlowlogThreshold.Microseconds()
 	return set
@@ -265,7 +261,7 @@ func (s *server) routerConfig() router.Config {
 	}
 	return router.Config{
 		Redirect: redirect, Cluster: router.ClusterProtocol(s.cfg.Requests.ClusterProtocol), SpanShards: s.cfg.Requests.AllowCrossShard, RequestTimeout: s.cfg.Requests.Timeout,
-		Loading:        true,
+		Loading: true, MinClientMemory: s.cfg.Requests.leastClientBytes(),
 		MaxQueuedBytes: int(max(512<<20, s.cfg.Requests.MaxValueBytes)),
 		Version:        version, Settings: s.settings(), Clients: s.clients, Passwords: *s.secrets.passwords.Load(), Reloader: s, Registerer: s.registry, Logger: s.logger,
 		Static: map[string]string{

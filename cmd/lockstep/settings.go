@@ -40,7 +40,8 @@ type settings struct {
 		timeout, onceRetention durationValue
 		drain                  spanValue
 		maxValue, onceMemory   sizeValue
-		output, clientMemory   sizeValue
+		output                 sizeValue
+		clientMemory           sizeOrPercentValue
 		maxClients, maxHTTP    intValue
 		httpStall              durationValue
 		redirect, cluster      choiceValue
@@ -138,8 +139,8 @@ func (s *settings) requestFlags() *pflag.FlagSet {
 	fs.Var(&s.requests.httpStall, "http-stall-timeout", "how long 16 KiB of an HTTP body, or the rest of it, may take to come, and 64 KiB of an answer to be read")
 	s.requests.output = 128 << 20
 	fs.Var(&s.requests.output, "client-output-limit", "how much of the replies is kept for a client of the Redis protocol that has not read them yet, twice as much for all together; then the client is waited for, and cut off when it reads nothing for 10 s")
-	s.requests.clientMemory = 1 << 30
-	fs.Var(&s.requests.clientMemory, "maxmemory-clients", "memory that all clients of a node may hold together: requests, commands queued by MULTI, watched keys, replies that are not read; beyond it the clients that hold most are closed, and requests over HTTP refused; at least twice --max-value-size; 0: no limit")
+	s.requests.clientMemory.size = 1 << 30
+	fs.Var(&s.requests.clientMemory, "maxmemory-clients", "memory that all clients of a node may hold together: requests, commands queued by MULTI, watched keys, replies that are not read; beyond it the clients that hold most are closed, and requests over HTTP refused; bytes, or as 5% of --maxmemory; at least twice --max-value-size; 0: no limit")
 	s.requests.redirect = choiceValue{"moved", []string{"moved", "forward"}}
 	fs.Var(&s.requests.redirect, "redirect", "with several shards: answer -MOVED as Redis Cluster does, or forward for clients that do not know it")
 	s.requests.cluster = choiceValue{"auto", []string{"auto", "on", "off"}}
@@ -161,9 +162,9 @@ func (s *settings) raftFlags() *pflag.FlagSet {
 	s.raft.lease = durationValue(250 * time.Millisecond)
 	fs.Var(&s.raft.lease, "lease-duration", "how long one confirmed round serves reads, and how long a new leader stays silent; the same on every node")
 	s.raft.heartbeat = durationValue(300 * time.Millisecond)
-	fs.Var(&s.raft.heartbeat, "heartbeat-timeout", "silence of the leader after which a node calls an election (up to twice this, at random)")
+	fs.Var(&s.raft.heartbeat, "heartbeat-timeout", "silence of the leader after which another is elected: once to twice this, half when its connections are lost")
 	s.raft.election = durationValue(300 * time.Millisecond)
-	fs.Var(&s.raft.election, "election-timeout", "how long a candidate waits for votes before it tries again")
+	fs.Var(&s.raft.election, "election-timeout", "how long a candidate waits for votes before it tries again, at least five times --heartbeat-timeout")
 	s.raft.snapshotLogBytes = 128 << 20
 	fs.Var(&s.raft.snapshotLogBytes, "snapshot-log-bytes", "size of a shard's log after which it is compacted into a snapshot; followers begin at three quarters of it, one that lets others go first at half as much again at the latest")
 	s.raft.logCache = 64 << 20
@@ -175,7 +176,7 @@ func (s *settings) raftFlags() *pflag.FlagSet {
 	s.raft.stall = durationValue(30 * time.Second)
 	fs.Var(&s.raft.stall, "disk-stall-timeout", "a write to disk that lasts longer counts as a failed disk, and ends the node; one that lasts longer than twice --heartbeat-timeout costs it its leaderships")
 	s.raft.diskReserve = 256 << 20
-	fs.Var(&s.raft.diskReserve, "disk-reserve", "free bytes of the data directory's disk below which writes that grow are refused; below a quarter of it nothing is logged; 0: off")
+	fs.Var(&s.raft.diskReserve, "disk-reserve", "free bytes of the data directory's disk below which writes that grow are refused; below a quarter of it only what frees is logged; 0: off")
 	return fs
 }
 
@@ -193,7 +194,7 @@ func (s *settings) securityFlags() *pflag.FlagSet {
 	fs.StringVar(&s.security.peer.Key, "tls-peer-key", "", "PEM key of --tls-peer-cert")
 	fs.StringVar(&s.security.peer.CA, "tls-peer-ca", "", "PEM authorities that sign the nodes' certificates")
 	fs.Var(&s.security.peerNames, "tls-peer-allowed-names", "names, separated by commas, of which any node's certificate may have one instead of its host or id")
-	fs.StringVar(&s.security.peerSecret, "peer-secret-file", "", "file of 32 random bytes or more, the same bytes on every node, by which nodes know each other; not readable by others")
+	fs.StringVar(&s.security.peerSecret, "peer-secret-file", "", "file of a secret of 32 random bytes or more, the same on every node, by which nodes know each other; two on a line each while it is replaced; not readable by others; read again when it changes")
 	fs.BoolVar(&s.security.insecurePeers, "insecure-peers", false, "let nodes come in without TLS or a secret though a password is set or the peer address is not loopback (a trusted network)")
 	return fs
 }

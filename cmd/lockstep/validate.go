@@ -42,7 +42,7 @@ func (s *settings) build() (Config, error) {
 			MaxClockOffset: time.Duration(s.raft.clockOffset), LeaseReads: s.raft.readMode.value == "lease",
 			LeaseDuration: time.Duration(s.raft.lease), AuditInterval: time.Duration(s.raft.audit)},
 		Requests: RequestConfig{Timeout: time.Duration(s.requests.timeout), Drain: time.Duration(s.requests.drain), MaxValueBytes: int64(s.requests.maxValue),
-			MaxClients: int(s.requests.maxClients), MaxHTTPConns: int(s.requests.maxHTTP), HTTPStall: time.Duration(s.requests.httpStall), OutputBytes: int64(s.requests.output), ClientBytes: int64(s.requests.clientMemory), RedirectMoved: s.requests.redirect.value == "moved", ClusterProtocol: s.requests.cluster.value,
+			MaxClients: int(s.requests.maxClients), MaxHTTPConns: int(s.requests.maxHTTP), HTTPStall: time.Duration(s.requests.httpStall), OutputBytes: int64(s.requests.output), ClientBytes: int64(s.requests.clientMemory.size), ClientPercent: s.requests.clientMemory.percent, RedirectMoved: s.requests.redirect.value == "moved", ClusterProtocol: s.requests.cluster.value,
 			AllowCrossShard: s.requests.crossShard, OnceRetention: time.Duration(s.requests.onceRetention), OnceBytes: int64(s.requests.onceMemory),
 			SlowlogThreshold: time.Duration(s.requests.slowlog)},
 		Security: SecurityConfig{Password: s.security.password, PasswordFile: s.security.passwordFile,
@@ -56,6 +56,9 @@ func (s *settings) build() (Config, error) {
 	}
 	if len(cfg.Node.Members) == 0 {
 		cfg.Node.Members = []Member{{ID: cfg.Node.ID, PeerAddr: cmp.Or(cfg.Advertise.Peer, cfg.Listen.Peer)}}
+	}
+	if cfg.Requests.ClientPercent > 0 {
+		cfg.Requests.ClientBytes = router.PercentOf(cfg.Requests.ClientPercent, cfg.Memory.MaxBytes)
 	}
 	if err := errors.Join(cfg.Node.check(), cfg.Listen.check(), cfg.checkMetrics(), cfg.Memory.check(),
 		cfg.Raft.check(), cfg.Requests.check(), cfg.Requests.checkCluster(cfg.Node.Shards), cfg.checkExposure(), cfg.checkAdvertised()); err != nil {
@@ -155,7 +158,12 @@ func (r RequestConfig) check() error {
 	if r.OutputBytes < minOutputBytes {
 		errs = append(errs, mistake("client-output-limit", "%d bytes is less than %d", r.OutputBytes, minOutputBytes))
 	}
-	if least := r.leastClientBytes(); r.ClientBytes != 0 && r.ClientBytes < least {
+	switch least := r.leastClientBytes(); {
+	case r.ClientPercent > 0 && r.ClientBytes == 0:
+		errs = append(errs, mistake("maxmemory-clients", "%d%% of --maxmemory, which is 0 (no limit): set that too, or bytes here", r.ClientPercent))
+	case r.ClientPercent > 0 && r.ClientBytes < least:
+		errs = append(errs, mistake("maxmemory-clients", "%d%% of --maxmemory are %d bytes, less than %d, twice --max-value-size", r.ClientPercent, r.ClientBytes, least))
+	case r.ClientBytes != 0 && r.ClientBytes < least:
 		errs = append(errs, mistake("maxmemory-clients", "%d bytes is neither 0 nor at least %d, twice --max-value-size", r.ClientBytes, least))
 	}
 	if r.MaxClients < 1 {

@@ -77,6 +77,35 @@ func (v *sizeValue) String() string {
 
 func (*sizeValue) Type() string { return "size" }
 
+// sizeOrPercentValue is a number of bytes, or percent of something.
+type sizeOrPercentValue struct {
+	size    sizeValue
+	percent int // 0: size counts
+}
+
+func (v *sizeOrPercentValue) Set(s string) error {
+	digits, found := strings.CutSuffix(s, "%")
+	if !found {
+		v.percent = 0
+		return v.size.Set(s)
+	}
+	n, err := strconv.ParseUint(digits, 10, 31)
+	if err != nil || n < 1 || n > 100 {
+		return fmt.Errorf("%q is not a percentage from 1%% to 100%%", s)
+	}
+	v.percent = int(n)
+	return nil
+}
+
+func (v *sizeOrPercentValue) String() string {
+	if v.percent > 0 {
+		return strconv.Itoa(v.percent) + "%"
+	}
+	return v.size.String()
+}
+
+func (*sizeOrPercentValue) Type() string { return "size or percent" }
+
 // intValue is a whole number.
 type intValue int
 

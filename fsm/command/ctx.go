@@ -35,7 +35,7 @@ type Ctx struct {
 	Due bool
 
 	// OOMLimit, in bytes, is the memory limit that DenyOOM commands are held
-	// to; 0 means no limit. It comes from the log entry.
+	// to; 0 means no limit, NoDisk that all are refused. It comes from the log entry.
 	OOMLimit int64
 
 	// ValueLimit, in bytes, is how long APPEND and SETRANGE may make a value; 0

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/lockstepkv/lockstep/internal/prose"
 )
 
 //go:generate go test -run TestCommandsPage -update .
@@ -50,7 +52,7 @@ func commandsPage(table *Table) string {
 		}
 	}
 	b.WriteString(notes)
-	return b.String()
+	return prose.Wrap(b.String())
 }
 
 func writeRows(b *strings.Builder, sp *Spec) {

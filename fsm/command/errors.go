@@ -43,6 +43,7 @@ const (
 // Errors whose code does not say what they are about.
 var (
 	errTooLong = resp.ClassedError{Text: "ERR string exceeds maximum allowed size (proto-max-bulk-len)", Class: resp.ClassTooLarge}
+	errNoDisk  = resp.ClassedError{Text: codeOOM + " " + resp.Error(ErrTight.Error()), Class: resp.ClassDisk}
 	errNoKey   = resp.ClassedError{Text: "ERR no such key", Class: resp.ClassNoKey}
 	errExecOOM = resp.ClassedError{Text: "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.", Class: resp.ClassMemory}
 )

@@ -70,7 +70,7 @@ func expireAt(ctx *Ctx, e *store.Entry, at int64) {
 
 var specExpire = &Spec{
 	Name: "expire", Group: "generic", Arity: -3, Since: "1.0.0",
-	Flags: Write | Fast, ACL: []string{"keyspace", "write", "fast"}, Keys: oneKey,
+	Flags: Write | Frees | Fast, ACL: []string{"keyspace", "write", "fast"}, Keys: oneKey,
 	Summary: "Gives a key a lifetime in seconds; answers 1, or 0 when there is no key or the condition forbids it.",
 	Syntax:  "key seconds [NX | XX | GT | LT]",
 	Parse:   func(args Args) (Op, error) { return parseExpire("expire", args, secondMillis, false) },
@@ -78,7 +78,7 @@ var specExpire = &Spec{
 
 var specPExpire = &Spec{
 	Name: "pexpire", Group: "generic", Arity: -3, Since: "2.6.0",
-	Flags: Write | Fast, ACL: []string{"keyspace", "write", "fast"}, Keys: oneKey,
+	Flags: Write | Frees | Fast, ACL: []string{"keyspace", "write", "fast"}, Keys: oneKey,
 	Summary: "Gives a key a lifetime in milliseconds.",
 	Syntax:  "key milliseconds [NX | XX | GT | LT]",
 	Parse:   func(args Args) (Op, error) { return parseExpire("pexpire", args, 1, false) },
@@ -86,7 +86,7 @@ var specPExpire = &Spec{
 
 var specExpireAt = &Spec{
 	Name: "expireat", Group: "generic", Arity: -3, Since: "1.2.0",
-	Flags: Write | Fast, ACL: []string{"keyspace", "write", "fast"}, Keys: oneKey,
+	Flags: Write | Frees | Fast, ACL: []string{"keyspace", "write", "fast"}, Keys: oneKey,
 	Summary: "Lets a key expire at a Unix time in seconds.",
 	Syntax:  "key unix-seconds [NX | XX | GT | LT]",
 	Parse:   func(args Args) (Op, error) { return parseExpire("expireat", args, secondMillis, true) },
@@ -94,7 +94,7 @@ var specExpireAt = &Spec{
 
 var specPExpireAt = &Spec{
 	Name: "pexpireat", Group: "generic", Arity: -3, Since: "2.6.0",
-	Flags: Write | Fast, ACL: []string{"keyspace", "write", "fast"}, Keys: oneKey,
+	Flags: Write | Frees | Fast, ACL: []string{"keyspace", "write", "fast"}, Keys: oneKey,
 	Summary: "Lets a key expire at a Unix time in milliseconds.",
 	Syntax:  "key unix-milliseconds [NX | XX | GT | LT]",
 	Parse:   func(args Args) (Op, error) { return parseExpire("pexpireat", args, 1, true) },

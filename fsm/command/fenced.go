@@ -17,7 +17,7 @@ const (
 // fencedSpec needs the table because its keys are those of the inner command.
 func fencedSpec(t *Table) *Spec {
 	return &Spec{
-		Name: "fenced", Group: "lockstep", Arity: -4, Since: "0.2.0",
+		Name: "fenced", Group: "lockstep", Arity: -4, Since: "0.1.0",
 		Flags: Write | MovableKeys, ACL: []string{"write", "slow"},
 		Summary: "Runs a command unless the shard of its keys has seen a newer fence of the lock; checked and applied in one step.",
 		Syntax:  "lock fence command [argument ...]",
@@ -75,8 +75,8 @@ func (op *fencedOp) Run(ctx *Ctx) resp.Value {
 	if ctx.Locks == nil {
 		return errorReply(errNoLocks)
 	}
-	if op.spec.Flags.Has(DenyOOM) && ctx.outOfMemory() {
-		return errorReply(errOOM)
+	if err := ctx.growth(); err != nil && op.spec.Flags.Has(DenyOOM) {
+		return errorReply(err)
 	}
 	inner, err := op.spec.Parse(op.inner)
 	if err != nil {

@@ -14,7 +14,7 @@ func genericSpecs() []*Spec {
 
 var specDel = &Spec{
 	Name: "del", Group: "generic", Arity: -2, Since: "1.0.0",
-	Flags: Write, ACL: []string{"keyspace", "write", "slow"}, Keys: allKeys,
+	Flags: Write | Frees, ACL: []string{"keyspace", "write", "slow"}, Keys: allKeys,
 	Summary: "Deletes keys and answers how many there were.",
 	Syntax:  "key [key ...]",
 	Parse:   func(args Args) (Op, error) { return delOp{args[1:]}, nil },
@@ -22,15 +22,15 @@ var specDel = &Spec{
 
 var specUnlink = &Spec{
 	Name: "unlink", Group: "generic", Arity: -2, Since: "4.0.0",
-	Flags: Write | Fast, ACL: []string{"keyspace", "write", "fast"}, Keys: allKeys,
+	Flags: Write | Frees | Fast, ACL: []string{"keyspace", "write", "fast"}, Keys: allKeys,
 	Summary: "The same as DEL: memory is reclaimed in the background either way.",
 	Syntax:  "key [key ...]",
 	Parse:   func(args Args) (Op, error) { return delOp{args[1:]}, nil },
 }
 
 var specDelIfEq = &Spec{
-	Name: "delifeq", Group: "lockstep", Arity: 3, Since: "0.2.0", // from Valkey 9
-	Flags: Write | Fast, ACL: []string{"write", "string", "fast"}, Keys: oneKey,
+	Name: "delifeq", Group: "lockstep", Arity: 3, Since: "0.1.0", // from Valkey 9
+	Flags: Write | Frees | Fast, ACL: []string{"write", "string", "fast"}, Keys: oneKey,
 	Summary: "Deletes a key if it holds the given string, and answers 1 or 0: how a lock made by SET NX is released.",
 	Syntax:  "key value",
 	Parse:   func(args Args) (Op, error) { return delIfEqOp{args[1], args[2]}, nil },

@@ -200,7 +200,7 @@ func (dbsizeOp) Run(ctx *Ctx) resp.Value {
 
 var specFlushAll = &Spec{
 	Name: "flushall", Group: "server", Arity: -1, Since: "1.0.0",
-	Flags: Write | AllShards, ACL: []string{"keyspace", "write", "slow", "dangerous"},
+	Flags: Write | Frees | AllShards, ACL: []string{"keyspace", "write", "slow", "dangerous"},
 	Summary: "Deletes all keys. ASYNC and SYNC are the same here: neither holds up other commands.",
 	Syntax:  "[ASYNC | SYNC]",
 	Parse:   parseFlush,
@@ -208,7 +208,7 @@ var specFlushAll = &Spec{
 
 var specFlushDB = &Spec{
 	Name: "flushdb", Group: "server", Arity: -1, Since: "1.0.0",
-	Flags: Write | AllShards, ACL: []string{"keyspace", "write", "slow", "dangerous"},
+	Flags: Write | Frees | AllShards, ACL: []string{"keyspace", "write", "slow", "dangerous"},
 	Summary: "The same as FLUSHALL: there is one database.",
 	Syntax:  "[ASYNC | SYNC]",
 	Parse:   parseFlush,

@@ -17,7 +17,7 @@ const (
 )
 
 var specLSScan = &Spec{
-	Name: "ls.scan", Group: "lockstep", Arity: -2, Since: "0.2.0",
+	Name: "ls.scan", Group: "lockstep", Arity: -2, Since: "0.1.0",
 	Flags: ReadOnly | AllShards, ACL: []string{"keyspace", "read", "slow"},
 	Summary: "SCAN that answers of each key its name, type, version, remaining lifetime (milliseconds, -1 for none) and, with VALUES, its value; " +
 		"at most COUNT keys, all of one state. A key that exists all the time is listed once.",

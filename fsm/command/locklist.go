@@ -59,7 +59,7 @@ func (c LockCursor) String() string {
 }
 
 var specLSLocks = &Spec{
-	Name: "ls.locks", Group: "lockstep", Arity: -2, Since: "0.2.0",
+	Name: "ls.locks", Group: "lockstep", Arity: -2, Since: "0.1.0",
 	Flags: ReadOnly | AllShards | NoMulti, ACL: []string{"read", "slow"},
 	Summary: "Lists the locks that are held, by name, from a cursor on that begins with 0: answers the next cursor, 0 at the end, and of each lock " +
 		"name, owner, fence, remaining time, end (Unix milliseconds) and how many wait; at most COUNT locks, all of one state.",
@@ -131,7 +131,7 @@ func lookForDue(ctx *Ctx) {
 }
 
 var specLSLockCount = &Spec{
-	Name: "ls.lockcount", Group: "lockstep", Arity: -1, Since: "0.2.0",
+	Name: "ls.lockcount", Group: "lockstep", Arity: -1, Since: "0.1.0",
 	Flags: ReadOnly | AllShards | Fast, ACL: []string{"read", "fast"},
 	Summary: "Answers how many locks are held, or those of them whose names have the prefix.",
 	Syntax:  "[prefix]",
@@ -158,8 +158,8 @@ func (op lsLockCountOp) Run(ctx *Ctx) resp.Value {
 
 // specLSLockBreak is logged for an operator. The log keeps who that was, and why.
 var specLSLockBreak = &Spec{
-	Name: nameLockBreak, Group: "lockstep", Arity: 5, Since: "0.2.0",
-	Flags: Write | SkipSlowlog | Internal, Keys: oneKey, PrintArgs: 4,
+	Name: nameLockBreak, Group: "lockstep", Arity: 5, Since: "0.1.0",
+	Flags: Write | Frees | SkipSlowlog | Internal, Keys: oneKey, PrintArgs: 4,
 	Summary: "Releases a lock whoever holds it, if fence is 0 or that of the grant, and answers owner, fence and waiters of the grant, or nil.",
 	Syntax:  "name fence reason by",
 	Parse:   parseLSLockBreak,

@@ -35,7 +35,7 @@ const nameFenceFloor = "ls.fencefloor"
 // specLock is run by the router, which makes the token and waits: LS.LOCK and
 // LS.LOCKCANCEL are what it logs.
 var specLock = &Spec{
-	Name: "lock", Group: "lockstep", Arity: -3, Since: "0.2.0",
+	Name: "lock", Group: "lockstep", Arity: -3, Since: "0.1.0",
 	Flags: Write | Connection | Blocking | NoMulti | NoScript | SkipSlowlog, ACL: []string{"write", "blocking", "slow"}, Keys: oneKey,
 	Summary: "Takes a lock for a time and answers its secret token and its fence, or nil when somebody else has it, and still has it after the wait.",
 	Syntax:  "name ttl-milliseconds [WAIT milliseconds] [OWNER owner]",
@@ -77,7 +77,7 @@ func lockError(err error) error {
 }
 
 var specLockRenew = &Spec{
-	Name: "lockrenew", Group: "lockstep", Arity: 4, Since: "0.2.0",
+	Name: "lockrenew", Group: "lockstep", Arity: 4, Since: "0.1.0",
 	Flags: Write | SkipSlowlog | Fast, ACL: []string{"write", "fast"}, Keys: oneKey,
 	Summary: "Lets the time of a held lock count from now on; answers 1, or 0 when the token does not hold it.",
 	Syntax:  "name token ttl-milliseconds",
@@ -85,7 +85,7 @@ var specLockRenew = &Spec{
 }
 
 var specLSLockRenew = &Spec{
-	Name: "ls.lockrenew", Group: "lockstep", Arity: 4, Since: "0.2.0",
+	Name: "ls.lockrenew", Group: "lockstep", Arity: 4, Since: "0.1.0",
 	Flags: Write | SkipSlowlog | Fast, ACL: []string{"write", "fast"}, Keys: oneKey,
 	Summary: "LOCKRENEW that answers fence and end (Unix milliseconds), or nil.",
 	Syntax:  "name token ttl-milliseconds",
@@ -133,8 +133,8 @@ func (op lockRenewOp) Run(ctx *Ctx) resp.Value {
 func fenceReply(fence uint64) resp.Value { return resp.Int(int64(fence)) }
 
 var specUnlock = &Spec{
-	Name: "unlock", Group: "lockstep", Arity: 3, Since: "0.2.0",
-	Flags: Write | SkipSlowlog | Fast, ACL: []string{"write", "fast"}, Keys: oneKey,
+	Name: "unlock", Group: "lockstep", Arity: 3, Since: "0.1.0",
+	Flags: Write | Frees | SkipSlowlog | Fast, ACL: []string{"write", "fast"}, Keys: oneKey,
 	Summary: "Releases a lock and answers 1, or 0 when the token does not hold it.",
 	Syntax:  "name token",
 	Parse: func(args Args) (Op, error) {
@@ -152,7 +152,7 @@ func (op unlockOp) Run(ctx *Ctx) resp.Value {
 }
 
 var specLockInfo = &Spec{
-	Name: "lockinfo", Group: "lockstep", Arity: 2, Since: "0.2.0",
+	Name: "lockinfo", Group: "lockstep", Arity: 2, Since: "0.1.0",
 	Flags: ReadOnly | Fast, ACL: []string{"read", "fast"}, Keys: oneKey,
 	Summary: "Answers who holds a lock, its fence, its remaining time, and how many wait.",
 	Syntax:  "name",
@@ -196,7 +196,7 @@ const (
 )
 
 var specLSLock = &Spec{
-	Name: "ls.lock", Group: "lockstep", Arity: 8, Since: "0.2.0",
+	Name: "ls.lock", Group: "lockstep", Arity: 8, Since: "0.1.0",
 	Flags: Write | SkipSlowlog | Internal, Keys: oneKey, PrintArgs: 4,
 	Summary: "What LOCK logs: answers status (0 held, 1 granted, 2 queued), fence, end (Unix milliseconds) and owner of the grant in force, and the request's token.",
 	Syntax:  "name ttl-milliseconds owner wait-milliseconds token node boot",
@@ -255,8 +255,8 @@ func (op lsLockOp) Run(ctx *Ctx) resp.Value {
 }
 
 var specLSLockCancel = &Spec{
-	Name: "ls.lockcancel", Group: "lockstep", Arity: -3, Since: "0.2.0",
-	Flags: Write | SkipSlowlog | Internal, Keys: oneKey,
+	Name: "ls.lockcancel", Group: "lockstep", Arity: -3, Since: "0.1.0",
+	Flags: Write | Frees | SkipSlowlog | Internal, Keys: oneKey,
 	Summary: "Ends a wait for a lock, and forgets the idempotency id of the request that began it. A token that holds the lock by now keeps it, and fence and end are answered, unless RELEASE is given; else nil.",
 	Syntax:  "name token [RELEASE | FORGET id]",
 	Parse:   parseLSLockCancel,
@@ -299,8 +299,8 @@ func (op lsLockCancelOp) Run(ctx *Ctx) resp.Value {
 
 // specLSLockDrop is logged by a shard's leader when a node with waiters is gone.
 var specLSLockDrop = &Spec{
-	Name: "ls.lockdrop", Group: "lockstep", Arity: 3, Since: "0.2.0",
-	Flags:   Write | Internal,
+	Name: "ls.lockdrop", Group: "lockstep", Arity: 3, Since: "0.1.0",
+	Flags:   Write | Frees | Internal,
 	Summary: "Takes the waiters of a node's lives up to the given one out of all queues.",
 	Syntax:  "node boot",
 	Parse: func(args Args) (Op, error) {
@@ -323,7 +323,7 @@ func (op lsLockDropOp) Run(ctx *Ctx) resp.Value {
 }
 
 var specLSFenceFloor = &Spec{
-	Name: nameFenceFloor, Group: "lockstep", Arity: 2, Since: "0.2.0",
+	Name: nameFenceFloor, Group: "lockstep", Arity: 2, Since: "0.1.0",
 	Flags:   Write | Internal,
 	Summary: "Makes all further fences higher than the given one. Restoring a backup does this.",
 	Syntax:  "fence",

@@ -128,7 +128,7 @@ func (op lsGetOp) Run(ctx *Ctx) resp.Value {
 
 var specLSDel = &Spec{
 	Name: "ls.del", Group: "lockstep", Arity: -2, Since: "0.1.0",
-	Flags: Write | Fast, ACL: []string{"keyspace", "write", "fast"}, Keys: oneKey,
+	Flags: Write | Frees | Fast, ACL: []string{"keyspace", "write", "fast"}, Keys: oneKey,
 	Summary: "Deletes a key and answers 1, or 0 when there is none, or CONDITION when it has another version.",
 	Syntax:  "key [IFVERSION version]",
 	Parse: func(args Args) (Op, error) {

@@ -62,7 +62,7 @@ type onceOp struct {
 }
 
 // Run remembers what the command answered, an error from its Run included. A
-// command that was refused before it ran (malformed, out of memory) leaves no
+// command that was refused before it ran (malformed, no memory, no room on disk) leaves no
 // record: the same id may be used for it again.
 func (op *onceOp) Run(ctx *Ctx) resp.Value {
 	if ctx.Once == nil {
@@ -81,8 +81,8 @@ func (op *onceOp) Run(ctx *Ctx) resp.Value {
 	case is != OnceNew:
 		return errorReply(onceError(is))
 	}
-	if op.spec.Flags.Has(DenyOOM) && ctx.outOfMemory() {
-		return errorReply(errOOM)
+	if err := ctx.growth(); err != nil && op.spec.Flags.Has(DenyOOM) {
+		return errorReply(err)
 	}
 	inner, err := op.spec.Parse(op.inner)
 	if err != nil {
@@ -102,7 +102,7 @@ func (op *onceOp) Run(ctx *Ctx) resp.Value {
 	return reply
 }
 
-// unrun tells the errors of a command that did nothing for want of memory.
+// unrun tells the errors of a command that did nothing for want of memory or disk.
 func unrun(reply resp.Value) bool {
 	if !reply.IsError() {
 		return false

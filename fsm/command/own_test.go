@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -109,6 +110,27 @@ func TestOnceReplaysWhenMemoryIsFull(t *testing.T) {
 	})
 	ctx.OOMLimit = 0
 	runExchanges(t, ctx, []exchange{{"ONCE b SET k v", "+OK\r\n"}})
+}
+
+// TestNoDiskIsNamed: whatever would grow is told that disks are full, not memory, also where
+// there is nothing in memory yet.
+func TestNoDiskIsNamed(t *testing.T) {
+	ctx := newCtx()
+	ctx.OOMLimit, ctx.Locks = NoDisk, lock.NewTable(true)
+	no := "-OOM " + ErrTight.Error() + "\r\n"
+	runExchanges(t, ctx, []exchange{
+		{"SET k v", no},
+		{"ONCE a SET k v", no},
+		{"FENCED l 1 SET k v", no},
+		{"ONCE a FENCED l 1 SET k v", no},
+		{"LS.TXN IF 0 THEN 1 3 SET k v ELSE 0", no},
+		{"ONCE b DEL k", ":0\r\n"},
+	})
+	if got := ctx.Table.RunUnit(ctx, &Unit{Multi: true, Cmds: []Args{line("SET k v")}}); string(resp.Append(nil, got, 2)) != no || got.Class() != resp.ClassDisk {
+		t.Errorf("EXEC: %q", show(got))
+	}
+	ctx.OOMLimit = 0
+	runExchanges(t, ctx, []exchange{{"ONCE a SET k v", "+OK\r\n"}})
 }
 
 func TestOnceOutsideTheLogIsRefused(t *testing.T) {

@@ -2,8 +2,12 @@ package command
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
+
+// NoDisk is a Ctx.OOMLimit: nothing may grow, since there is no room on disks.
+const NoDisk int64 = -1
 
 // The outcomes of a request that got no reply from the state machine. Every
 // other error that a shard returns wraps one of these.
@@ -17,6 +21,9 @@ var (
 
 	// ErrNoRoom is definite: there is no room on disks for what would grow, or for anything.
 	ErrNoRoom = errors.New("no room on disk, nothing was applied")
+
+	// ErrTight is ErrNoRoom for what would grow.
+	ErrTight = fmt.Errorf("%w: less than --disk-reserve is free on the disk of the shard's leader, or of a majority", ErrNoRoom)
 
 	// ErrInDoubt: the request was handed to a leader and its outcome is not
 	// known. It may still take effect.

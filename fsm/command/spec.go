@@ -39,6 +39,7 @@ const (
 	AllowBusy                      // Redis's allow_busy
 	Owned                          // the log entry says which client asked
 	Internal                       // logged by nodes; no command of clients
+	Frees                          // frees memory or ends a lock, and is short: allowed while disks are full
 )
 
 // Has reports whether all of f are set.

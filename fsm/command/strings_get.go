@@ -56,7 +56,7 @@ func (op *getexOp) Run(ctx *Ctx) resp.Value {
 
 var specGetDel = &Spec{
 	Name: "getdel", Group: "string", Arity: 2, Since: "6.2.0",
-	Flags: Write | Fast, ACL: []string{"write", "string", "fast"}, Keys: oneKey,
+	Flags: Write | Frees | Fast, ACL: []string{"write", "string", "fast"}, Keys: oneKey,
 	Summary: "Answers the string under a key and deletes the key.",
 	Syntax:  "key",
 	Parse:   func(args Args) (Op, error) { return getdelOp{args[1]}, nil },

@@ -151,8 +151,8 @@ func (t *Table) Exec(ctx *Ctx, args Args) resp.Value {
 	if err != nil {
 		return errorReply(err)
 	}
-	if sp.Flags.Has(DenyOOM) && ctx.outOfMemory() {
-		return errorReply(errOOM)
+	if err := ctx.growth(); err != nil && sp.Flags.Has(DenyOOM) {
+		return errorReply(err)
 	}
 	op, err := sp.Parse(args)
 	if err != nil {
@@ -181,7 +181,13 @@ func (sp *Spec) Run(ctx *Ctx, op Op) resp.Value {
 	return ctx.charge(sp, op, op.Run(ctx))
 }
 
-// outOfMemory reports whether the memory limit forbids commands that may need more.
-func (c *Ctx) outOfMemory() bool {
-	return c.OOMLimit > 0 && c.Store.Used() > c.OOMLimit
+// growth returns why commands that may need more memory are refused, or nil.
+func (c *Ctx) growth() error {
+	switch {
+	case c.OOMLimit == NoDisk:
+		return errNoDisk
+	case c.OOMLimit > 0 && c.Store.Used() > c.OOMLimit:
+		return errOOM
+	}
+	return nil
 }

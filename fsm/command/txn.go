@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,7 +22,7 @@ var errTxnReply = resp.ClassedError{Text: "ERR the replies of the transaction ar
 // txnSpec needs the table because its keys are those of the commands in it, too.
 func txnSpec(t *Table) *Spec {
 	return &Spec{
-		Name: "ls.txn", Group: "lockstep", Arity: -7, Since: "0.2.0",
+		Name: "ls.txn", Group: "lockstep", Arity: -7, Since: "0.1.0",
 		Flags: Write | MovableKeys, ACL: []string{"write", "slow"},
 		Summary: "Runs the commands of THEN if all conditions hold, else those of ELSE, in one step; answers 1 or 0 and the replies. " +
 			"When a command fails, its error is the answer and nothing is applied.",
@@ -231,10 +232,8 @@ func (op *txnOp) Run(ctx *Ctx) resp.Value {
 		}
 	}
 	branch := op.branches[succeeded]
-	for i := range branch {
-		if branch[i].spec.Flags.Has(DenyOOM) && ctx.outOfMemory() {
-			return errorReply(errOOM)
-		}
+	if err := ctx.growth(); err != nil && slices.ContainsFunc(branch, txnCommand.grows) {
+		return errorReply(err)
 	}
 	replies, refused := op.apply(ctx, branch)
 	if refused.IsError() {
@@ -245,15 +244,17 @@ func (op *txnOp) Run(ctx *Ctx) resp.Value {
 
 // needsMemory reports whether a command of either branch is refused when memory is short.
 func (op *txnOp) needsMemory() bool {
-	for _, branch := range op.branches {
-		for i := range branch {
-			if branch[i].spec.Flags.Has(DenyOOM) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(op.branches[0], txnCommand.grows) || slices.ContainsFunc(op.branches[1], txnCommand.grows)
 }
+
+// frees reports whether all commands of both branches do, or only read.
+func (op *txnOp) frees() bool {
+	return !slices.ContainsFunc(op.branches[0], txnCommand.keeps) && !slices.ContainsFunc(op.branches[1], txnCommand.keeps)
+}
+
+func (c txnCommand) keeps() bool { return !c.spec.Flags.Has(Frees) && !c.spec.Flags.Has(ReadOnly) }
+
+func (c txnCommand) grows() bool { return c.spec.Flags.Has(DenyOOM) }
 
 // apply runs the commands. An error, of a command or for want of room for the replies,
 // takes back what they did.

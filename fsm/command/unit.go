@@ -75,6 +75,10 @@ type Batch struct {
 	Parts [][]byte // what came before Body, with long arguments where they were
 	Body  []byte
 
+	// Whole says that each of the long arguments fills the memory that it lies in, so that
+	// the state machine of this node may keep it there.
+	Whole bool
+
 	// Late, if not nil, is told once what came of a batch for which Propose
 	// answers ErrInDoubt: the replies, or an error. That is ErrInDoubt again if
 	// nobody will ever know; any other says that nothing happened and nothing
@@ -149,14 +153,40 @@ func appendBytes(dst, b []byte) []byte {
 // UnitReader walks the units of a Batch. The zero value is ready to Reset.
 type UnitReader struct {
 	rest []byte
-	args Args // reused between units
+	more [][]byte // what comes after rest
+	args Args     // reused between units
 }
 
 // Reset starts r on the units in body.
-func (r *UnitReader) Reset(body []byte) { r.rest = body }
+func (r *UnitReader) Reset(body []byte) { r.rest, r.more = body, nil }
+
+// ResetParts starts r on the units in parts, which come one after the other.
+func (r *UnitReader) ResetParts(parts [][]byte) { r.rest, r.more = nil, parts }
+
+// advance goes to the next part when one is read.
+func (r *UnitReader) advance() {
+	for len(r.rest) == 0 && len(r.more) > 0 {
+		r.rest, r.more = r.more[0], r.more[1:]
+	}
+}
+
+// left is how many bytes are not read yet.
+func (r *UnitReader) left() int { return len(r.rest) + sizeOf(r.more) }
+
+// join makes one part of what is left: something lies in two of them.
+func (r *UnitReader) join() {
+	whole := make([]byte, 0, r.left())
+	for _, p := range append([][]byte{r.rest}, r.more...) {
+		whole = bulk.Append(whole, p)
+	}
+	r.rest, r.more = whole, nil
+}
 
 // Done reports whether all units were read.
-func (r *UnitReader) Done() bool { return len(r.rest) == 0 }
+func (r *UnitReader) Done() bool {
+	r.advance()
+	return len(r.rest) == 0
+}
 
 // Unit is a decoded unit. Its slices point into the batch's body and are valid
 // until the next call of Next.
@@ -243,6 +273,7 @@ func (r *UnitReader) command(dst Args) (Args, error) {
 }
 
 func (r *UnitReader) byte() (byte, error) {
+	r.advance()
 	if len(r.rest) == 0 {
 		return 0, fmt.Errorf("%w: short", ErrMalformedUnit)
 	}
@@ -252,7 +283,12 @@ func (r *UnitReader) byte() (byte, error) {
 }
 
 func (r *UnitReader) uvarint() (uint64, error) {
+	r.advance()
 	v, n := binary.Uvarint(r.rest)
+	if n == 0 && len(r.more) > 0 {
+		r.join()
+		v, n = binary.Uvarint(r.rest)
+	}
 	if n <= 0 {
 		return 0, fmt.Errorf("%w: bad number", ErrMalformedUnit)
 	}
@@ -272,7 +308,7 @@ func (r *UnitReader) count(least int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if v > uint64(len(r.rest)/least) {
+	if v > uint64(r.left()/least) {
 		return 0, fmt.Errorf("%w: count %d exceeds what follows", ErrMalformedUnit, v)
 	}
 	return int(v), nil
@@ -282,6 +318,9 @@ func (r *UnitReader) bytes() ([]byte, error) {
 	n, err := r.count(1)
 	if err != nil {
 		return nil, err
+	}
+	if r.advance(); n > len(r.rest) {
+		r.join()
 	}
 	b := r.rest[:n:n]
 	r.rest = r.rest[n:]
@@ -302,8 +341,11 @@ func (t *Table) RunUnit(ctx *Ctx, u *Unit) resp.Value {
 	// As Redis does it: a transaction with a command that needs memory is
 	// refused as a whole, before its watches are looked at; once it runs, its
 	// commands are not held to the limit any more.
-	if ctx.outOfMemory() && t.needsMemory(u) {
-		return errorReply(errExecOOM)
+	if err := ctx.growth(); err != nil && t.needsMemory(u) {
+		if err == errOOM {
+			err = errExecOOM
+		}
+		return errorReply(err)
 	}
 	for _, w := range u.Watches {
 		if !ctx.Unchanged(w) {
@@ -356,6 +398,50 @@ func (t *Table) prepare(u *Unit) prepared {
 		out.ops[i], out.specs[i] = op, sp
 	}
 	return out
+}
+
+// FreesAll reports whether every unit of a batch, given by its parts and its body, is one that
+// frees. Parts hold long arguments, which nothing that frees has.
+func (t *Table) FreesAll(parts [][]byte, body []byte) bool {
+	var r UnitReader
+	var u Unit
+	for r.Reset(body); !r.Done(); {
+		if r.Next(&u) != nil || !t.FreesUnit(u.Cmds) {
+			return false
+		}
+	}
+	return len(parts) == 0
+}
+
+// FreesUnit reports whether the commands of a unit free: each does, or only reads.
+func (t *Table) FreesUnit(cmds []Args) bool {
+	return !slices.ContainsFunc(cmds, func(args Args) bool {
+		sp, err := t.checkData(args)
+		return err != nil || !sp.Flags.Has(ReadOnly) && !t.Frees(args)
+	})
+}
+
+// Frees reports whether args are a command that frees memory or ends a lock, also for one
+// within FENCED, ONCE or LS.TXN: where disks are full such commands, which are short in the
+// log, are what makes room again.
+func (t *Table) Frees(args Args) bool {
+	sp, err := t.checkData(args)
+	if err != nil {
+		return false
+	}
+	switch sp.Name {
+	case "fenced":
+		sp, _, err = t.checkFenced(args)
+	case "once":
+		sp, err = t.checkOnce(args)
+		if err == nil && (sp.Name == "fenced" || sp.Name == "ls.txn") {
+			return t.Frees(args[2:])
+		}
+	case "ls.txn":
+		op, err := t.parseTxn(args)
+		return err == nil && op.frees()
+	}
+	return err == nil && sp.Flags.Has(Frees)
 }
 
 func (t *Table) needsMemory(u *Unit) bool { return slices.ContainsFunc(u.Cmds, t.NeedsMemory) }

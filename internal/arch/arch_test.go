@@ -34,6 +34,7 @@ func mayImport() map[string][]string {
 		"store/keyslot":       {},
 		"store/value/hash":    {},
 		"internal/accept":     {},
+		"internal/linger":     {},
 		"internal/clock":      {},
 		"internal/heapuse":    {}, // for tests alone
 		"internal/disk":       {},
@@ -45,6 +46,7 @@ func mayImport() map[string][]string {
 		"internal/e2e":        {"client", "internal/procs", "resp"}, // real processes, through public interfaces only
 		"internal/procs":      {"client"},
 		"internal/wire":       {},
+		"internal/prose":      {}, // for tests alone
 		"internal/readme":     {},
 		"fsm/lock":            {"internal/mutant"},
 		"fsm/command":         {"fsm/lock", "store", "resp", "internal/bulk", "internal/mutant"},
@@ -57,8 +59,8 @@ func mayImport() map[string][]string {
 		"shard/sim":           {"shard"}, // for tests alone
 		"api/clientmem":       {},
 		"api/router":          {"api/clientmem", "fsm/command", "internal/histogram", "resp"},
-		"api/httpapi":         {"api/router", "fsm/command", "resp"},
-		"api/respapi":         {"api/router", "fsm/command", "resp"},
+		"api/httpapi":         {"api/router", "fsm/command", "resp", "internal/linger"},
+		"api/respapi":         {"api/router", "fsm/command", "resp", "internal/linger"},
 		"client":              {"resp", "store/keyslot"},
 		"jepsen":              {"client", "resp", "internal/mutant", "internal/procs"},
 		"cmd/lockstep":        {"client", "shard", "api/httpapi", "api/respapi", "internal/accept"},

@@ -9,6 +9,7 @@
 //
 // For small slices the functions do what append and copy do.
 //
-// Passed is told what has gone by: while it is much, the garbage collector looks
-// earlier, and afterwards it gives memory back.
+// Passed is told what has gone by, and Dropped what is garbage now: while it is
+// much, the garbage collector looks earlier, and afterwards memory is given back,
+// little by little.
 package bulk

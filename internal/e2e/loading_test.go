@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -15,6 +16,7 @@ func TestLoadingWhileANodeStarts(t *testing.T) {
 	n, others := c.Nodes[0], c.Nodes[1:]
 	n.Start()
 	n.awaitLoading(t, "a node without data needs the answer of all others first; not connected: n2, n3")
+	n.awaitStates(t, "starting unknown unknown") // nobody knows yet what is out there
 	Eventually(t, 20*time.Second, func() error { return n.says("waits until it has asked all others", "missing=n2,n3") })
 	c.StartAll()
 	w := n.Dial()
@@ -23,9 +25,13 @@ func TestLoadingWhileANodeStarts(t *testing.T) {
 			t.Errorf("%s once ready: %q", command[0], got)
 		}
 	}
+	for _, node := range c.Nodes {
+		node.awaitStates(t, "up up up")
+	}
 	for _, other := range others {
 		other.Kill()
 	}
+	n.awaitStates(t, "up down down")
 	Eventually(t, 60*time.Second, func() error {
 		if got := n.Dial().Do("GET", "k"); !strings.HasPrefix(got, "-CLUSTERDOWN") {
 			return fmt.Errorf("without a majority: %q", got)
@@ -38,6 +44,7 @@ func TestLoadingWhileANodeStarts(t *testing.T) {
 	n.Kill()
 	n.Start() // its data is there, a majority is not
 	n.awaitLoading(t, "shard 0 has no leader that serves; not connected: n2, n3")
+	n.awaitStates(t, "starting down down")
 	Eventually(t, 30*time.Second, func() error { return n.says("waits for a majority of the nodes", "missing=n2,n3") })
 	c.StartAll()
 	if got := n.Dial().Do("GET", "k"); got != "v" {
@@ -76,6 +83,28 @@ func (n *Node) awaitLoading(t *testing.T, why string) {
 			t.Errorf("%s while the node starts: %d %s %v", path, status, body, err)
 		}
 	}
+}
+
+// awaitStates waits until a node calls the nodes of the cluster so.
+func (n *Node) awaitStates(t *testing.T, want string) {
+	t.Helper()
+	Eventually(t, 20*time.Second, func() error {
+		var cluster struct {
+			Nodes []struct{ State string }
+		}
+		_, body, err := n.Do("GET", "/v1/cluster", "")
+		if err == nil {
+			err = json.Unmarshal(body, &cluster)
+		}
+		var states []string
+		for _, node := range cluster.Nodes {
+			states = append(states, node.State)
+		}
+		if got := strings.Join(states, " "); err != nil || got != want {
+			return fmt.Errorf("%s calls the nodes %q, want %q: %w", n.ID, got, want, err)
+		}
+		return nil
+	})
 }
 
 // says looks for one line of the log, and that there is no second one.

@@ -111,3 +111,62 @@ func TestNodeOutlivesItsLogReader(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 }
+
+// The cluster's secret is replaced node by node while all serve: each node has two for a
+// time, and one that starts again meanwhile finds the others.
+func TestPeerSecretIsReplacedWhileServing(t *testing.T) {
+	before, after := strings.Repeat("b", 32), strings.Repeat("a", 44)
+	c := NewCluster(t, Options{})
+	files := map[*Node]string{}
+	replace := func(n *Node, text string) {
+		t.Helper()
+		if err := os.WriteFile(files[n], []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range c.Nodes {
+		files[n] = filepath.Join(t.TempDir(), "secret")
+		replace(n, before+"\n")
+		n.args = append(n.args, "--peer-secret-file", files[n])
+	}
+	c.StartAll()
+	serves := func(when string) {
+		t.Helper()
+		for _, n := range c.Nodes {
+			n.awaitStates(t, "up up up")
+			Eventually(t, 30*time.Second, func() error {
+				if got := n.Dial().Do("SET", "k", when); got != "+OK" {
+					return fmt.Errorf("SET on %s %s: %s", n.ID, when, got)
+				}
+				return nil
+			})
+		}
+	}
+	serves("before")
+	for step, text := range []string{after + "\n" + before + "\n", after + "\n"} {
+		for i, n := range c.Nodes {
+			replace(n, text)
+			n.Signal(syscall.SIGHUP)
+			Eventually(t, 20*time.Second, func() error {
+				if strings.Count(n.Log(), `what="peer secret"`) <= step {
+					return fmt.Errorf("%s has not read the secret again", n.ID)
+				}
+				return nil
+			})
+			if i != step { // one that has two among those with one, and the other way round
+				continue
+			}
+			n.Kill()
+			n.Start()
+			serves(fmt.Sprintf("in step %d, after %s", step, n.ID))
+		}
+	}
+	n := c.Nodes[2]
+	n.Kill()
+	replace(n, before+"\n") // as one that was forgotten
+	n.Start()
+	c.Nodes[0].awaitStates(t, "up up down")
+	replace(n, after+"\n")
+	n.Signal(syscall.SIGHUP)
+	serves("in the end")
+}

@@ -1,6 +1,7 @@
 package raftlog
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -52,15 +53,28 @@ var (
 type recordCodec struct {
 	salt       uint32
 	batchFirst uint64 // index of the first entry of the batch being stored
+	memory     encodeMemory
 }
 
 func (c *recordCodec) ID() uint64 { return codecID }
 
-// Encode writes the record of l. raft-wal passes a fresh bytes.Buffer per entry: growing it once to the
-// exact size is the only allocation.
+// begin readies c for the entries of a batch.
+func (c *recordCodec) begin(logs []*raft.Log) {
+	c.batchFirst = logs[0].Index
+	size := 0
+	for _, l := range logs {
+		size += recordLen(l)
+	}
+	c.memory.begin(size)
+}
+
+func recordLen(l *raft.Log) int { return recordHeaderLen + len(l.Extensions) + len(l.Data) }
+
+// Encode writes the record of l. raft-wal passes an empty bytes.Buffer per entry, whose contents it has
+// copied when the batch is stored: the memory is that of the batch before.
 func (c *recordCodec) Encode(l *raft.Log, w io.Writer) error {
-	if g, ok := w.(interface{ Grow(int) }); ok {
-		g.Grow(recordHeaderLen + len(l.Extensions) + len(l.Data))
+	if b, ok := w.(*bytes.Buffer); ok && b.Cap() == 0 {
+		*b = *bytes.NewBuffer(c.memory.take(recordLen(l)))
 	}
 	var h [recordHeaderLen]byte
 	putHeader(&h, l, uint32(l.Index-c.batchFirst))

@@ -59,7 +59,7 @@ func recoverWAL(o Options, meta *walMeta, watermark uint64, rec *Recovery, onEnt
 
 // append implements engine.
 func (e *walEngine) append(logs []*raft.Log) error {
-	e.codec.batchFirst = logs[0].Index
+	e.codec.begin(logs)
 	err := e.wal.StoreLogs(logs)
 	if err != nil {
 		// A failed rotation shows only as a sealed segment; say what really happened.

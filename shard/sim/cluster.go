@@ -83,9 +83,9 @@ func (c *Cluster) Clock(id string) *Clock { return c.clocks[id] }
 func (c *Cluster) Disk(id string) *Disk { return c.disks[id] }
 
 // stubborn is the heartbeat timeout of the first node. As a leader that is cut off it
-// goes on for so long, while the others elect a new one: what a process does that
+// goes on for five times as long, while the others elect a new one: what a process does that
 // was stopped, or is starved.
-const stubborn = 1500 * time.Millisecond
+const stubborn = 300 * time.Millisecond
 
 func (c *Cluster) options(id string) shard.Options {
 	out := c.opt.Log

@@ -77,12 +77,17 @@ func New(table *command.Table, o Options) *Node {
 func (n *Node) Shard(i int) *Shard { return n.shards[i] }
 
 // SetRESP says where clients reach a node.
-func (n *Node) SetRESP(id, addr string) {
+func (n *Node) SetRESP(id, addr string) { n.change(id, func(i *router.NodeInfo) { i.RESP = addr }) }
+
+// SetState says how a node is.
+func (n *Node) SetState(id, state string) { n.change(id, func(i *router.NodeInfo) { i.State = state }) }
+
+func (n *Node) change(id string, to func(*router.NodeInfo)) {
 	n.peers.mu.Lock()
 	defer n.peers.mu.Unlock()
 	for i := range n.peers.list {
 		if n.peers.list[i].ID == id {
-			n.peers.list[i].RESP = addr
+			to(&n.peers.list[i])
 		}
 	}
 }
@@ -173,6 +178,7 @@ type Shard struct {
 	limit int64 // guarded by mu
 
 	noRoom  atomic.Bool
+	full    atomic.Bool
 	refused atomic.Int64
 
 	// Proposals and Reads count the calls, Units the proposed units.
@@ -217,12 +223,18 @@ func (s *Shard) OutOfMemory() bool {
 // SetNoRoom makes commands that need memory be refused as if disks were full.
 func (s *Shard) SetNoRoom(on bool) { s.noRoom.Store(on) }
 
+// SetFull makes whatever does not free be refused as well.
+func (s *Shard) SetFull(on bool) { s.full.Store(on) }
+
 // NoRoom implements router.Shard.
-func (s *Shard) NoRoom() (growth, any error) {
+func (s *Shard) NoRoom() (growth, rest error) {
+	if s.full.Load() {
+		return command.ErrNoRoom, command.ErrNoRoom
+	}
 	if !s.noRoom.Load() {
 		return nil, nil
 	}
-	return fmt.Errorf("%w: less than --disk-reserve is free", command.ErrNoRoom), nil
+	return command.ErrTight, nil
 }
 
 // CountNoRoom implements router.Shard.
@@ -262,6 +274,9 @@ func (s *Shard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, err
 		}
 		c := s.ctx()
 		c.InLog, c.Once, c.Seed, c.OOMLimit = true, s.once, s.applied.Add(1), s.limit
+		if s.noRoom.Load() {
+			c.OOMLimit = command.NoDisk
+		}
 		out = append(out, s.table.RunUnit(c, &u))
 		s.Units.Add(1)
 	}

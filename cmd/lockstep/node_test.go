@@ -1,0 +1,28 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/shard"
+)
+
+// A node says no more of others than it knows.
+func TestStatesOfNodes(t *testing.T) {
+	cfg, err := load(t, nil, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opening := newNode(cfg.self(), []string{cfg.Node.ID, "other"}, 1).Cluster()
+	if got := opening.Nodes; got[0].State != router.StateStarting || got[1].State != router.StateUnknown {
+		t.Errorf("a node that opens its data says %+v", got)
+	}
+	for _, c := range []struct {
+		up, starting bool
+		want         string
+	}{{true, false, router.StateUp}, {true, true, router.StateStarting}, {false, true, router.StateDown}, {false, false, router.StateDown}} {
+		if got := stateOf(shard.Replica{NodeInfo: shard.NodeInfo{Starting: c.starting}, Up: c.up}); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}

@@ -1,0 +1,287 @@
+package shard
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/transport"
+)
+
+// A log entry that cannot be read is passed over by the state machine (fsm.Refusal). Two things
+// may have happened: the bytes are bad on this replica alone, and the others have applied the
+// entry; or what the replicas agreed on was bad already. A replica cannot tell alone. So it
+// answers nothing, acknowledges nothing and hands its state to nobody until every other voter
+// has said what it has made of the entry:
+//
+//   - One that is sound and has the entry behind it without having refused these bytes could
+//     read it. Then this replica's bytes are wrong, and it is rebuilt as one that diverged is.
+//   - If all have refused it, nobody can have acknowledged it: who acknowledges has applied, and
+//     stays a voter. The states are the same, without the entry, and everybody goes on.
+//   - Who is away, or has not come so far, is waited for: it may have applied the entry.
+//
+// That an entry is settled is written down, so that a restart need not ask again.
+
+// Pauses between two rounds of questions: at first, and when somebody is waited for.
+const (
+	unreadPause     = 20 * time.Millisecond
+	unreadPauseMost = 500 * time.Millisecond
+)
+
+// settledKept is how many settled entries of a shard are written down.
+const settledKept = 64
+
+// errUnread is the outcome of batches in an entry that could not be read: whether they were
+// applied is told by what the others made of it. They are not proposed again, for what cannot
+// be read may be their own fault.
+var errUnread = errors.New("the log entry cannot be read")
+
+// unread is a refused entry that is not settled.
+type unread struct {
+	fsm.Refusal
+	of uint64 // fsm.Restores: the state that passed it over
+}
+
+// unreads are those of a replica.
+type unreads struct {
+	mu      sync.Mutex
+	pending []unread             // guarded by mu
+	settled map[fsm.Refusal]bool // guarded by mu
+	first   atomic.Uint64        // index of the first that is pending; 0: none is
+	waits   atomic.Pointer[string]
+	nudge   chan struct{} // capacity 1
+	ends    sync.Once
+}
+
+// recall reads which entries were settled before.
+func (u *unreads) recall(meta *Meta, shard int) error {
+	list, err := meta.Settled(shard)
+	u.nudge, u.settled = make(chan struct{}, 1), make(map[fsm.Refusal]bool)
+	for _, r := range list {
+		u.settled[r] = true
+	}
+	return err
+}
+
+// add reports whether r must be settled.
+func (u *unreads) add(r fsm.Refusal, of uint64) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.settled[r] {
+		return false
+	}
+	u.pending = append(u.pending, unread{r, of})
+	u.first.Store(u.pending[0].Index)
+	select {
+	case u.nudge <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// keep drops what is pending of other states than the given one, and returns the first of the rest.
+func (u *unreads) keep(of uint64) (fsm.Refusal, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.pending = slices.DeleteFunc(u.pending, func(p unread) bool { return p.of != of })
+	return u.firstLocked()
+}
+
+func (u *unreads) firstLocked() (r fsm.Refusal, ok bool) {
+	if ok = len(u.pending) > 0; ok {
+		r = u.pending[0].Refusal
+	}
+	u.first.Store(r.Index)
+	return r, ok
+}
+
+// settle takes r off the list for good.
+func (u *unreads) settle(r fsm.Refusal) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.settled) >= 16*settledKept {
+		clear(u.settled) // should one of them be applied again, it is settled again
+	}
+	u.settled[r] = true
+	u.pending = slices.DeleteFunc(u.pending, func(p unread) bool { return p.Refusal == r })
+	u.firstLocked()
+}
+
+func (u *unreads) count() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.pending)
+}
+
+// read keeps the notes that were made before the first entry that is pending: others must
+// not be compared with a state of which nobody knows whether it is right.
+func (u *unreads) read(list []fsm.Note) []fsm.Note {
+	first := u.first.Load()
+	if first == 0 {
+		return list
+	}
+	return slices.DeleteFunc(list, func(n fsm.Note) bool { return n.Index > first })
+}
+
+// refused is told of an entry that this replica cannot read; nobody has seen the state yet.
+func (g *Group) refused(r fsm.Refusal, err error) {
+	g.metrics.node.refusedEntries.WithLabelValues(g.metrics.label).Inc()
+	if !g.unreads.add(r, g.fsm.Restores()) {
+		g.logger.Warn("a log entry that no replica can read is passed over", "index", r.Index, "term", r.Term)
+		return
+	}
+	g.logger.Error("LOG ENTRY UNREADABLE: this replica answers nothing until it knows what the others made of it",
+		"index", r.Index, "term", r.Term, "sum", fmt.Sprintf("%x", r.Sum), "error", err)
+}
+
+// settleUnread settles what cannot be read.
+func (g *Group) settleUnread(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-g.unreads.nudge:
+		}
+		for wait := unreadPause; ; wait = min(2*wait, unreadPauseMost) {
+			r, ok := g.unreads.keep(g.fsm.Restores())
+			if !ok {
+				break
+			}
+			if g.settleOne(ctx, r) {
+				wait = unreadPause
+				continue
+			}
+			if pause(ctx, wait); ctx.Err() != nil {
+				return
+			}
+		}
+		g.unreads.waits.Store(nil)
+		g.kick()
+	}
+}
+
+// settleOne finds out what is to become of an entry, and reports whether that is over.
+func (g *Group) settleOne(ctx context.Context, r fsm.Refusal) bool {
+	if g.diverged.Load() {
+		return false // it is being rebuilt
+	}
+	if len(g.peers) == 0 && r.Index <= g.openedWith {
+		// It may have been read, and acknowledged, before the disk changed it.
+		g.unreads.ends.Do(func() {
+			g.opt.Fatal(fmt.Errorf("shard %d: log entry %d cannot be read, and there is no other replica to repair it from: restore a backup", g.id, r.Index))
+		})
+		return false
+	}
+	made := make(map[string]int, len(g.peers))
+	for _, peer := range g.peers {
+		if m, err := g.askMade(ctx, peer, r); err == nil {
+			made[peer] = m
+		}
+	}
+	switch agreed, reader, missing := judgeUnread(made, g.peers); {
+	case reader != "":
+		g.condemn(fmt.Sprintf("log entry %d cannot be read here, and %s has not refused it", r.Index, reader))
+		return false
+	case !agreed:
+		g.waitToSettle(r, missing)
+		return false
+	}
+	if err := g.meta.Settle(int(g.id), r); err != nil {
+		g.logger.Error("could not write down that a log entry is passed over", "index", r.Index, "error", err)
+		return false
+	}
+	g.unreads.settle(r)
+	g.metrics.node.skippedEntries.WithLabelValues(g.metrics.label).Inc()
+	g.logger.Error("LOG ENTRY SKIPPED: no replica can read it; whoever waits for what was in it is told that it is in doubt",
+		"index", r.Index, "term", r.Term)
+	return true
+}
+
+// waitToSettle says who is waited for, in the log when that changes.
+func (g *Group) waitToSettle(r fsm.Refusal, missing []string) {
+	text := fmt.Sprintf("log entry %d cannot be read, and it is not known what other nodes made of it: %s", r.Index, strings.Join(missing, ", "))
+	if old := g.unreads.waits.Swap(&text); old == nil || *old != text {
+		g.logger.Warn("waiting for others to say what they made of a log entry", "index", r.Index, "nodes", missing)
+	}
+}
+
+// unsettled says why this replica answers nothing.
+func (g *Group) unsettled() string {
+	if text := g.unreads.waits.Load(); text != nil {
+		return *text
+	}
+	return fmt.Sprintf("log entry %d cannot be read; the other nodes are being asked", g.unreads.first.Load())
+}
+
+// judgeUnread decides from what peers have made of an entry. reader is one that could read
+// it. Without one, all agree when a majority has refused the same bytes and the others
+// different ones: their states will differ from the majority's.
+func judgeUnread(made map[string]int, peers []string) (agreed bool, reader string, missing []string) {
+	same := 1
+	for _, peer := range peers {
+		switch made[peer] {
+		case fsm.NotRefused:
+			return false, peer, nil
+		case fsm.RefusedSame:
+			same++
+		case fsm.RefusedOtherwise:
+		default:
+			missing = append(missing, peer)
+		}
+	}
+	return len(missing) == 0 && same > (len(peers)+1)/2, "", missing
+}
+
+// askMade asks a peer what it has made of an entry.
+func (g *Group) askMade(ctx context.Context, peer string, r fsm.Refusal) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	reply, err := g.net.Call(ctx, peer, methodMade, appendRefusal(appendGroup(nil, g.id), r))
+	if err != nil {
+		return 0, err
+	}
+	made, _, err := cutUvarint(reply)
+	return int(made), err
+}
+
+// answerMade tells a peer what this replica has made of an entry. What is not known to be
+// right counts as not reached, but for what was refused.
+func (g *Group) answerMade(req []byte) ([]byte, error) {
+	r, err := decodeRefusal(req)
+	if err != nil {
+		return nil, err
+	}
+	made := g.fsm.Made(r)
+	switch sound := g.sound(); { // looked at after the state was
+	case made == fsm.NotRefused && !sound:
+		made = fsm.NotReached
+	case made == fsm.RefusedOtherwise && sound:
+		made = fsm.NotRefused
+	}
+	return appendUvarint(nil, uint64(made)), nil
+}
+
+func appendRefusal(dst []byte, r fsm.Refusal) []byte {
+	dst = binary.AppendUvarint(binary.AppendUvarint(dst, r.Index), r.Term)
+	return binary.LittleEndian.AppendUint64(dst, r.Sum)
+}
+
+func decodeRefusal(msg []byte) (r fsm.Refusal, err error) {
+	for _, v := range [...]*uint64{&r.Index, &r.Term} {
+		if *v, msg, err = cutUvarint(msg); err != nil {
+			return r, err
+		}
+	}
+	if len(msg) != 8 || max(r.Index, r.Term) > transport.MaxNumber {
+		return r, errMalformedMessage
+	}
+	r.Sum = binary.LittleEndian.Uint64(msg)
+	return r, nil
+}
