@@ -69,7 +69,6 @@ type plan struct {
 	subs  map[string]*plan
 	split splitKind
 	write bool
-	isGet bool // counts hits and misses
 	wraps bool // ONCE, FENCED: another command is within
 	walks bool // looks at many keys or locks, under the shard's lock
 	stats *cmdStats
