@@ -11,9 +11,10 @@ import (
 // parked instead: the caller gets a ticket and fetches the reply over the
 // connection for big messages.
 
+const methodFetch Method = 255
+
 const (
-	methodFetch Method = 255
-	ticketBytes        = 8
+	ticketBytes = 8
 	// parkedTicks is how long a reply waits to be fetched: about 5 s.
 	parkedTicks = 20
 )

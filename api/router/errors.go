@@ -30,7 +30,6 @@ var (
 	errTxAllShards   = resp.Err("ERR a command that concerns all shards is not allowed inside a transaction when there are several shards")
 	errDraining      = resp.Err("CLUSTERDOWN this node is stopping and takes no new requests; nothing was executed")
 	errLoading       = resp.Err("LOADING Redis is loading the dataset in memory")
-	errInvalidSlot   = resp.Err("ERR Invalid or out of range slot")
 )
 
 // writeError is the reply for a write whose Propose failed. What the shard did

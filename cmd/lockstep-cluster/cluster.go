@@ -284,21 +284,18 @@ func (c *cluster) lock(ctx context.Context) error {
 	if err := os.MkdirAll(c.state, 0o777); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(c.path("lock"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o666)
+	// Not an os.File, which the collector would close.
+	fd, err := syscall.Open(c.path("lock"), syscall.O_CREAT|syscall.O_WRONLY|syscall.O_TRUNC|syscall.O_CLOEXEC, 0o666)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", c.path("lock"), err)
 	}
 	patient, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
-	if procs.Poll(patient, 50*time.Millisecond, func() error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }) != nil {
+	if procs.Poll(patient, 50*time.Millisecond, func() error { return syscall.Flock(fd, syscall.LOCK_EX|syscall.LOCK_NB) }) != nil {
 		return fmt.Errorf("another scripts/cluster is at work on %s", c.state)
 	}
-	held = f
 	return nil
 }
-
-// held keeps the collector from closing the lock.
-var held *os.File
 
 // build makes the binary, unless it is given.
 func (c *cluster) build(ctx context.Context) error {
@@ -312,6 +309,7 @@ func (c *cluster) build(ctx context.Context) error {
 	}
 	if _, err := exec.LookPath("go"); err != nil {
 		if !program {
+			//lint:ignore ST1005 a name
 			return fmt.Errorf("Go is not installed and there is no %s; get Go 1.26 or newer from https://go.dev/dl/", c.binary)
 		}
 		return nil

@@ -219,7 +219,7 @@ func memoryOf(set router.Settings) shard.Memory {
 // protocols ask the router themselves.
 func (s *server) Reload(_ context.Context, old, next router.Settings) error {
 	if most := s.cfg.mostClients(s.openFiles); next.MaxClients > max(most, old.MaxClients) {
-		// Redis's words.
+		//lint:ignore ST1005 Redis's words
 		return fmt.Errorf("The operating system is not able to handle the specified number of clients, try with %d", max(most, old.MaxClients))
 	}
 	if least := s.cfg.Requests.leastClientBytes(); next.MaxMemoryClients != 0 && next.MaxMemoryClients < least {

@@ -4,10 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -107,33 +104,4 @@ func checkEntries(t testing.TB, s *Store, want ...*raft.Log) {
 			t.Fatalf("entry %d: got %+v, want %+v", w.Index, got, *w)
 		}
 	}
-}
-
-// copyDir copies the files of a log to a new directory, holes kept.
-func copyDir(t testing.TB, from string) string {
-	t.Helper()
-	to := t.TempDir()
-	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		f, err := os.Create(filepath.Join(to, filepath.Base(path)))
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		n := lastNonZero(b) + 1
-		if _, err := io.Copy(f, bytes.NewReader(b[:n])); err != nil {
-			return err
-		}
-		return f.Truncate(int64(len(b)))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return to
 }

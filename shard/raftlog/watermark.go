@@ -95,15 +95,6 @@ func unpackWatermark(word uint64) (uint64, bool) {
 	return index, packWatermark(index) == word
 }
 
-// get returns the noted index.
-func (w *watermark) get() uint64 {
-	index, ok := unpackWatermark(w.word.Load())
-	if !ok {
-		return 0
-	}
-	return index
-}
-
 // set notes index; the kernel writes it out when it likes, or sync does.
 func (w *watermark) set(index uint64) { w.word.Store(packWatermark(index)) }
 
