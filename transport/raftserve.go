@@ -48,11 +48,20 @@ func (t *Transport) serveRaft(in *inbound, p *peer, group uint32) {
 	defer g.removeStream(s)
 	for {
 		if err := s.serveOne(); err != nil {
-			if errors.Is(err, errBadRaftMessage) {
-				t.log.Error("Raft stream ended", "peer", p.id, "group", group, "error", err)
-			}
+			t.tellEnd(p, group, err)
 			return
 		}
+	}
+}
+
+// tellEnd says why a stream ended when that was not its peer's will. A message that a newer
+// term has overtaken belongs to a change of leader.
+func (t *Transport) tellEnd(p *peer, group uint32, err error) {
+	switch {
+	case errors.Is(err, errBadRaftMessage):
+		t.log.Error("Raft stream ended", "peer", p.id, "group", group, "error", err)
+	case errors.Is(err, errOvertaken):
+		t.log.Info("Raft stream of an earlier leader ended", "peer", p.id, "group", group, "reason", err)
 	}
 }
 
