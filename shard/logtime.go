@@ -11,6 +11,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/shard/logclock"
+	"github.com/lockstepkv/lockstep/transport"
 )
 
 // clocksEvery is how often clocks are compared.
@@ -62,7 +63,7 @@ func (n *Node) awaitClocks(ctx context.Context) {
 
 func (n *Node) clockMissing() bool {
 	for _, m := range n.opt.Members {
-		if h := n.net.Health(m.ID); h.Connected && !h.ClockKnown {
+		if h := n.net.Health(m.ID); h.Connected && n.vague(h) {
 			return true
 		}
 	}
@@ -71,14 +72,17 @@ func (n *Node) clockMissing() bool {
 
 // agreement compares the clocks of the voters that are known now.
 func (n *Node) agreement() logclock.Agreement {
-	own := logclock.Reading{Node: n.opt.NodeID, Wall: n.opt.Clock.WallMillis()}
+	own, at := n.ownClock()
 	var others []logclock.Reading
 	for _, m := range n.opt.Members {
 		if m.ID == n.opt.NodeID {
 			continue
 		}
-		if h := n.net.Health(m.ID); h.Connected && h.ClockKnown {
-			others = append(others, logclock.Reading{Node: m.ID, Wall: h.WallMillis})
+		h := n.net.Health(m.ID)
+		if h.Connected && h.ClockKnown {
+			others = append(others, reading(m.ID, h, at))
+		}
+		if h.Connected && !n.vague(h) {
 			n.metrics.clockOffset.WithLabelValues(m.ID).Set(h.ClockOffset.Seconds())
 		} else {
 			n.metrics.clockOffset.DeleteLabelValues(m.ID) // what it was once says nothing
@@ -87,6 +91,26 @@ func (n *Node) agreement() logclock.Agreement {
 	a := logclock.Agree(own, others, len(n.opt.Members), n.opt.MaxClockOffset)
 	n.metrics.clockOffPeers.Set(float64(len(a.Outside)))
 	return a
+}
+
+// ownClock reads this node's clock, and the monotonic one at that moment. Between the two
+// this process may stand still.
+func (n *Node) ownClock() (own logclock.Reading, at time.Duration) {
+	before := n.opt.Clock.Mono()
+	own = logclock.Reading{Node: n.opt.NodeID, Wall: n.opt.Clock.WallMillis()}
+	took := n.opt.Clock.Mono() - before
+	own.Error = took / 2
+	return own, before + took/2
+}
+
+// reading is what a peer's clock was at a reading of this node's monotonic one.
+func reading(peer string, h transport.Health, at time.Duration) logclock.Reading {
+	return logclock.Reading{Node: peer, Wall: h.WallMillis - (h.ClockAt - at).Milliseconds(), Error: h.ClockError}
+}
+
+// vague reports whether what is known of a peer's clock is too little to judge it.
+func (n *Node) vague(h transport.Health) bool {
+	return !h.ClockKnown || logclock.Reading{Error: h.ClockError}.Vague(n.opt.MaxClockOffset)
 }
 
 // offFor is for how long a clock must be off before its node gives leadership away.
@@ -103,17 +127,20 @@ func (n *Node) clockOff() bool {
 	return since != 0 && n.opt.Clock.Mono()-time.Duration(since) >= offFor
 }
 
-// noteOff remembers since when this node's clock has been off.
-func (n *Node) noteOff(off bool) {
-	if !off {
+// noteOff remembers since when this node's clock has been off. One that is known to be off
+// does not become right by readings that say nothing.
+func (n *Node) noteOff(a logclock.Agreement) {
+	switch {
+	case n.off(a):
+		n.offSince.CompareAndSwap(0, int64(max(n.opt.Clock.Mono(), 1)))
+	case a.Vague && !a.Member && n.clockOff():
+	default:
 		n.offSince.Store(0)
-		return
 	}
-	n.offSince.CompareAndSwap(0, int64(max(n.opt.Clock.Mono(), 1)))
 }
 
 func (n *Node) off(a logclock.Agreement) bool {
-	return n.opt.MaxClockOffset > 0 && a.Known && !a.Member
+	return n.opt.MaxClockOffset > 0 && a.Off
 }
 
 // watchClocks keeps the log's time near that of a quorum, tells when clocks differ,
@@ -123,7 +150,7 @@ func (n *Node) watchClocks(ctx context.Context) {
 	every(ctx, clocksEvery, func() {
 		a := n.agreement()
 		told = n.tellClocks(a, told)
-		n.noteOff(n.off(a))
+		n.noteOff(a)
 		for _, g := range n.Groups() {
 			if g.Serving() {
 				g.adjustLogClock(a)
@@ -146,8 +173,11 @@ func (n *Node) tellClocks(a logclock.Agreement, told string) string {
 		names = append(names, r.Node)
 		list = append(list, fmt.Sprintf("%s by %v", r.Node, time.Duration(r.Wall-reference)*time.Millisecond))
 	}
-	state := fmt.Sprint(a.Known, a.Member, names)
+	state := fmt.Sprint(a.Known, n.off(a), names)
 	if len(names) == 0 {
+		if a.Vague {
+			return told // whose clock differed may be the one that is not known now
+		}
 		state = ""
 	}
 	if state == told {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/internal/clock"
+	"github.com/lockstepkv/lockstep/shard/logclock"
+	"github.com/lockstepkv/lockstep/transport"
 )
 
 // setClock is the machine's clock, whose wall time a test can set.
@@ -176,6 +178,75 @@ func TestClocksThatDifferAreTold(t *testing.T) {
 	told := n.tellClocks(a, "")
 	if n.tellClocks(a, told) != told || strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), bad+" by ") {
 		t.Errorf("told %q", log.String())
+	}
+}
+
+// stallingClock stands still for stall between the readings of its two times.
+type stallingClock struct {
+	*clock.Manual
+	stall time.Duration
+}
+
+func (c stallingClock) WallMillis() int64 {
+	c.Advance(c.stall)
+	return c.Manual.WallMillis()
+}
+
+// TestAPauseIsNoDifference: a process that stands still while it compares clocks, or whose
+// probes take long, knows less of them. It must not say that they differ.
+func TestAPauseIsNoDifference(t *testing.T) {
+	const wall = 1_700_000_000_000
+	n := &Node{opt: Options{NodeID: "n1", MaxClockOffset: 500 * time.Millisecond, Clock: stallingClock{clock.NewManual(wall), 900 * time.Millisecond}}}
+	own, at := n.ownClock()
+	if own.Error != 450*time.Millisecond || at != 450*time.Millisecond {
+		t.Errorf("read %+v at %v", own, at)
+	}
+	h := transport.Health{Connected: true, ClockKnown: true, WallMillis: wall + 3000, ClockAt: 3 * time.Second, ClockError: time.Millisecond}
+	peer := reading("n2", h, at)
+	if peer.Wall != wall+450 || n.vague(h) {
+		t.Errorf("a peer's right clock is read as %+v", peer)
+	}
+	a := logclock.Agree(own, []logclock.Reading{peer, reading("n3", h, at)}, 3, n.opt.MaxClockOffset)
+	if n.off(a) || len(a.Outside) > 0 {
+		t.Errorf("right clocks differ: %+v", a)
+	}
+	h.ClockError = 501 * time.Millisecond
+	if !n.vague(h) {
+		t.Error("a reading by a round trip of a second counts")
+	}
+}
+
+// TestUnknownClocksDoNotPutOneRight: they neither put a node's clock off nor end that it is.
+func TestUnknownClocksDoNotPutOneRight(t *testing.T) {
+	c := clock.NewManual(1_700_000_000_000)
+	var log strings.Builder
+	n := &Node{opt: Options{NodeID: "n1", MaxClockOffset: 500 * time.Millisecond, Clock: c, Logger: textLogger(&log)}}
+	told := ""
+	look := func(off, vague time.Duration) {
+		own := logclock.Reading{Node: "n1", Wall: c.WallMillis() + off.Milliseconds()}
+		right := func(id string) logclock.Reading {
+			return logclock.Reading{Node: id, Wall: c.WallMillis(), Error: vague}
+		}
+		a := logclock.Agree(own, []logclock.Reading{right("n2"), right("n3")}, 3, n.opt.MaxClockOffset)
+		n.noteOff(a)
+		told = n.tellClocks(a, told)
+		c.Advance(2 * time.Second)
+	}
+	for range 3 {
+		look(989*time.Millisecond, 900*time.Millisecond)
+	}
+	if n.clockOff() || log.String() != "" {
+		t.Fatalf("off by what is not known: %s", log.String())
+	}
+	look(time.Hour, 0)
+	look(time.Hour, 0)
+	look(time.Hour, 900*time.Millisecond)
+	if !n.clockOff() || strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), "will not lead") {
+		t.Fatalf("off: %v, the log says: %s", n.clockOff(), log.String())
+	}
+	look(0, 0)
+	if n.clockOff() || !strings.Contains(log.String(), "agree again") {
+		t.Errorf("off: %v, the log says: %s", n.clockOff(), log.String())
 	}
 }
 

@@ -126,7 +126,7 @@ func (t *Transport) welcome(raw net.Conn, st *stranger) {
 		return
 	}
 	p := t.peers[pre.from]
-	in := t.admit(p, nc)
+	in := t.admit(p, nc, pre)
 	defer p.accepted.leave(in)
 	p.kickLinks()
 	if pre.kind == kindRPC {

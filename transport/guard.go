@@ -39,8 +39,8 @@ func isHeartbeat(req *raft.AppendEntriesRequest) bool {
 // setFastPath switches the guard off: the library's own handler gets heartbeats.
 func (g *Group) setFastPath(h func(raft.RPC)) { g.fastPath.Store(&h) }
 
-// guard gets the answer to a heartbeat.
-func (g *Group) guard(rpc raft.RPC, req *raft.AppendEntriesRequest, resp <-chan raft.RPCResponse) (raft.RPCResponse, error) {
+// guard gets the answer to a heartbeat. gone tells whether anybody still waits for it.
+func (g *Group) guard(rpc raft.RPC, req *raft.AppendEntriesRequest, resp <-chan raft.RPCResponse, gone func() bool) (raft.RPCResponse, error) {
 	if h := g.fastPath.Load(); h != nil {
 		(*h)(rpc)
 		return g.response(resp)
@@ -59,6 +59,9 @@ func (g *Group) guard(rpc raft.RPC, req *raft.AppendEntriesRequest, resp <-chan 
 				return raft.RPCResponse{Response: &raft.AppendEntriesResponse{
 					RPCHeader: g.header(), Term: req.Term, Success: true,
 				}}, nil
+			}
+			if gone() {
+				return raft.RPCResponse{}, errHungUp
 			}
 			timer.Reset(guardDelay)
 		}

@@ -15,10 +15,13 @@ type Health struct {
 	RTT       time.Duration // round trip of that probe
 	// WallMillis is the peer's wall clock now (Unix time), as it follows from the
 	// quickest of the newest probes and this node's monotonic clock: a step of this
-	// node's own wall clock does not move it. It is exact to half that round trip
-	// and the clocks' millisecond. ClockOffset is how far it is ahead of this node's.
+	// node's own wall clock does not move it. ClockAt is the reading of the monotonic
+	// clock that "now" was. It is exact to ClockError, half that round trip, and the
+	// clocks' millisecond. ClockOffset is how far it is ahead of this node's.
 	// ClockKnown is false before the first answer, and when the last one is too old.
 	WallMillis  int64
+	ClockAt     time.Duration
+	ClockError  time.Duration
 	ClockOffset time.Duration
 	ClockKnown  bool
 }
@@ -39,7 +42,6 @@ type clockWindow struct {
 type probe struct {
 	conn *conn
 	id   uint64
-	at   time.Time
 	mono time.Duration
 }
 
@@ -57,7 +59,7 @@ const clockFresh = 3 * time.Second
 func (p *peer) ping(c *conn, id uint64) {
 	if c.class == linkControl {
 		p.clock.mu.Lock()
-		p.clock.sent = probe{conn: c, id: id, at: time.Now(), mono: p.t.clock.Mono()}
+		p.clock.sent = probe{conn: c, id: id, mono: p.t.clock.Mono()}
 		p.clock.mu.Unlock()
 	}
 	_ = c.send(header{kind: framePing, id: id}, nil) // a failed connection has been noticed already
@@ -65,7 +67,7 @@ func (p *peer) ping(c *conn, id uint64) {
 
 // pong takes a probe's answer.
 func (p *peer) pong(c *conn, id uint64, peerMillis int64) {
-	now, mono := time.Now(), p.t.clock.Mono()
+	mono := p.t.clock.Mono()
 	w := &p.clock
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -73,12 +75,12 @@ func (p *peer) pong(c *conn, id uint64, peerMillis int64) {
 		return
 	}
 	w.samples[w.n%clockSamples] = clockSample{
-		rtt:        now.Sub(w.sent.at),
+		rtt:        mono - w.sent.mono, // by the clock that mono is of: a pause between two would count in one alone
 		wallMillis: peerMillis,
 		mono:       w.sent.mono + (mono-w.sent.mono)/2, // the middle of the round trip
 	}
 	w.n++
-	w.lastSeen = now
+	w.lastSeen = time.Now()
 	w.sent = probe{}
 }
 
@@ -98,6 +100,7 @@ func (w *clockWindow) read(h *Health, c clock.Clock) {
 	}
 	newest := w.samples[(w.n-1)%clockSamples]
 	mono := c.Mono()
+	h.ClockAt, h.ClockError = mono, best.rtt/2
 	h.WallMillis = best.wallMillis + (mono - best.mono).Milliseconds()
 	h.ClockOffset = time.Duration(h.WallMillis-c.WallMillis()) * time.Millisecond
 	h.ClockKnown = mono-newest.mono <= clockFresh

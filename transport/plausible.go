@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/raft"
@@ -38,10 +39,13 @@ func (g *Group) plausible(m any) error {
 		}
 	}
 	if req, ok := m.(*raft.AppendEntriesRequest); ok {
-		return plausibleEntries(req)
+		return plausibleEntries(req, current)
 	}
 	return nil
 }
+
+// errOvertaken is the error of an append that a newer term has overtaken.
+var errOvertaken = errors.New("entries of a newer term than the one they were sent in")
 
 // numbersOf returns a message's term and its other numbers.
 func numbersOf(m any) (term uint64, rest [4]uint64) {
@@ -66,14 +70,22 @@ func numbersOf(m any) (term uint64, rest [4]uint64) {
 	return 0, rest
 }
 
-// plausibleEntries: a leader sends the entries after PrevLogEntry in order, none of a
-// later term than its own.
-func plausibleEntries(m *raft.AppendEntriesRequest) error {
+// plausibleEntries checks what a leader sends to a node in the term current: the entries
+// after PrevLogEntry in order. Raft reads them without a lock, so the last ones can be of a
+// newer term than its message when it has just lost the leadership. Raft refuses that message
+// where the newer term is known. Elsewhere it would store entries that only the newer term's
+// leader may send, with others that this one may have replaced: there the stream ends.
+func plausibleEntries(m *raft.AppendEntriesRequest, current uint64) error {
+	overtaken := false
 	for i, l := range m.Entries {
-		if l.Index != m.PrevLogEntry+uint64(i)+1 || l.Index > MaxNumber || l.Term > m.Term {
+		if l.Index != m.PrevLogEntry+uint64(i)+1 || l.Index > MaxNumber || !PlausibleTerm(max(current, m.Term), l.Term) {
 			return fmt.Errorf("%w: entry %d of term %d after %d entries from %d on in term %d",
 				errBadRaftMessage, l.Index, l.Term, i, m.PrevLogEntry, m.Term)
 		}
+		overtaken = overtaken || l.Term > m.Term
+	}
+	if overtaken && current <= m.Term {
+		return fmt.Errorf("%w: after %d in term %d", errOvertaken, m.PrevLogEntry, m.Term)
 	}
 	return nil
 }

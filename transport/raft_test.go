@@ -322,7 +322,7 @@ func TestGuardAnswersOnlyForFollowersOfTheTerm(t *testing.T) {
 	}
 	g.Attach(fixedState{term: 5, state: raft.Follower})
 	rpc, req, resp := beat(5)
-	r, err := g.guard(rpc, req, resp)
+	r, err := g.guard(rpc, req, resp, never)
 	ack, ok := r.Response.(*raft.AppendEntriesResponse)
 	if err != nil || !ok || !ack.Success || ack.Term != 5 {
 		t.Fatalf("%+v, %v", r, err)
@@ -342,7 +342,7 @@ func TestGuardAnswersOnlyForFollowersOfTheTerm(t *testing.T) {
 		rpc, req, resp := beat(tc.term)
 		answered := make(chan raft.RPCResponse, 1)
 		go func() {
-			r, _ := g.guard(rpc, req, resp)
+			r, _ := g.guard(rpc, req, resp, never)
 			answered <- r
 		}()
 		select {

@@ -48,11 +48,20 @@ func (t *Transport) serveRaft(in *inbound, p *peer, group uint32) {
 	defer g.removeStream(s)
 	for {
 		if err := s.serveOne(); err != nil {
-			if errors.Is(err, errBadRaftMessage) {
-				t.log.Error("Raft stream ended", "peer", p.id, "group", group, "error", err)
-			}
+			t.tellEnd(p, group, err)
 			return
 		}
+	}
+}
+
+// tellEnd says why a stream ended when that was not its peer's will. A message that a newer
+// term has overtaken belongs to a change of leader.
+func (t *Transport) tellEnd(p *peer, group uint32, err error) {
+	switch {
+	case errors.Is(err, errBadRaftMessage):
+		t.log.Error("Raft stream ended", "peer", p.id, "group", group, "error", err)
+	case errors.Is(err, errOvertaken):
+		t.log.Info("Raft stream of an earlier leader ended", "peer", p.id, "group", group, "reason", err)
 	}
 }
 
@@ -95,7 +104,7 @@ func (s *raftStream) handle(req any) (raft.RPCResponse, error) {
 	switch req := req.(type) {
 	case *raft.AppendEntriesRequest:
 		if isHeartbeat(req) {
-			return s.g.guard(rpc, req, s.resp)
+			return s.g.guard(rpc, req, s.resp, s.gone)
 		}
 		if r := s.g.room.Load(); r != nil && len(req.Entries) > 0 {
 			done, ok := (*r).Append(req.Entries)
@@ -122,12 +131,40 @@ func (s *raftStream) handle(req any) (raft.RPCResponse, error) {
 			return s.g.refuseElection(req), nil
 		}
 	}
-	select {
-	case s.g.consumer <- rpc:
-	case <-s.g.done:
-		return raft.RPCResponse{}, ErrClosed
+	if err := s.enter(rpc); err != nil {
+		return raft.RPCResponse{}, err
 	}
 	return s.g.response(s.resp)
+}
+
+// errHungUp ends a stream whose peer did not wait for the answer.
+var errHungUp = errors.New("the peer has hung up")
+
+func (s *raftStream) gone() bool { return hungUp(s.nc) }
+
+// enter hands a request to Raft's main loop. It can take none for minutes, while it restores
+// a snapshot or before it runs. A peer that gives up meanwhile asks again on another stream,
+// so this one must not outlive it.
+func (s *raftStream) enter(rpc raft.RPC) error {
+	select {
+	case s.g.consumer <- rpc:
+		return nil
+	default:
+	}
+	look := time.NewTicker(tickInterval)
+	defer look.Stop()
+	for {
+		select {
+		case s.g.consumer <- rpc:
+			return nil
+		case <-s.g.done:
+			return ErrClosed
+		case <-look.C:
+			if s.gone() {
+				return errHungUp
+			}
+		}
+	}
 }
 
 // response waits for the main loop's answer to a request that it took.

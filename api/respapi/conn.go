@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
+	"github.com/lockstepkv/lockstep/internal/hangup"
 	"github.com/lockstepkv/lockstep/internal/linger"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -88,7 +89,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 type peer struct{ c *conn }
 
 func (p peer) Kill()                    { p.c.expel("it was told to go") }
-func (p peer) Gone() bool               { return peerGone(p.c.nc) }
+func (p peer) Gone() bool               { return hangup.Seen(p.c.nc) }
 func (p peer) Push(encoded []byte) bool { return p.c.push.add(encoded) }
 
 // restBytes is about what a connection takes besides its buffers: its goroutine's

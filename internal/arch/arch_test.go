@@ -35,6 +35,7 @@ func mayImport() map[string][]string {
 		"store/value/hash":    {},
 		"internal/accept":     {},
 		"internal/linger":     {},
+		"internal/hangup":     {},
 		"internal/clock":      {},
 		"internal/heapuse":    {}, // for tests alone
 		"internal/disk":       {},
@@ -52,7 +53,7 @@ func mayImport() map[string][]string {
 		"fsm/lock":            {"fsm/wait", "internal/mutant"},
 		"fsm/command":         {"fsm/lock", "store", "resp", "internal/bulk", "internal/mutant"},
 		"snapshot":            {"internal/disk", "store", "internal/failpoint", "internal/mutant"},
-		"transport":           {"resp", "internal/clock", "internal/failpoint", "internal/bulk", "internal/mutant"},
+		"transport":           {"resp", "internal/clock", "internal/failpoint", "internal/hangup", "internal/bulk", "internal/mutant"},
 		"shard/raftlog":       {"internal/disk", "internal/failpoint", "internal/invariant", "internal/mutant"},
 		"fsm/commandset":      commandGroups(),
 		"fsm":                 {"fsm/command", "store", "snapshot", "internal/failpoint", "internal/bulk", "internal/wire"},
@@ -64,7 +65,7 @@ func mayImport() map[string][]string {
 		"api/waiting":         {"fsm/command", "fsm/command/locks", "resp"}, // LOCK's handler logs LS.LOCK
 		"api/router":          {"api/clientmem", "api/waiting", "fsm/command", "internal/histogram", "resp"},
 		"api/httpapi":         {"api/router", "fsm/command", "fsm/command/locks", "resp", "internal/linger"},
-		"api/respapi":         {"api/router", "fsm/command", "resp", "internal/linger"},
+		"api/respapi":         {"api/router", "fsm/command", "resp", "internal/hangup", "internal/linger"},
 		"client":              {"resp", "store/keyslot"},
 		"jepsen":              {"client", "resp", "internal/mutant", "internal/procs"},
 		"cmd/lockstep":        {"client", "shard", "fsm/commandset", "api/httpapi", "api/respapi", "internal/accept", "internal/bulk"},

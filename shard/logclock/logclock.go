@@ -1,6 +1,8 @@
 package logclock
 
 import (
+	"cmp"
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -86,6 +88,7 @@ func (c *Clock) adjust(mono time.Duration, a Agreement, tolerance time.Duration)
 	wall, monotonic := old.stamp(mono)
 	next := &line{at: mono, wall: wall, mono: monotonic, rate: 1}
 	ahead := a.Wall*1000 - wall // of the log's clock; negative: behind
+	margin := (tolerance + a.Error).Microseconds()
 	switch {
 	case wall == 0 && a.Earliest > 0:
 		// No history that a step could harm. Without agreement the earliest clock
@@ -95,7 +98,7 @@ func (c *Clock) adjust(mono time.Duration, a Agreement, tolerance time.Duration)
 			next.wall = a.Wall * 1000
 		}
 	case !a.Known:
-	case ahead > tolerance.Microseconds() && a.Member:
+	case ahead > margin && a.Member:
 		next.wall = a.Wall * 1000
 		stepped = time.Duration(ahead) * time.Microsecond
 	default:
@@ -108,46 +111,82 @@ func (c *Clock) adjust(mono time.Duration, a Agreement, tolerance time.Duration)
 
 // Reading is a voter's wall clock, in Unix milliseconds.
 type Reading struct {
-	Node string
-	Wall int64
+	Node  string
+	Wall  int64
+	Error time.Duration // the clock was at Wall, this much more or less
+}
+
+// Vague reports whether a reading says nothing at a tolerance: it could be called off, or
+// in order, by its error alone.
+func (r Reading) Vague(tolerance time.Duration) bool { return r.Error > orDefault(tolerance) }
+
+func orDefault(tolerance time.Duration) time.Duration {
+	if tolerance <= 0 {
+		return DefaultTolerance
+	}
+	return tolerance
 }
 
 // Agreement is what the voters' clocks say together.
 type Agreement struct {
-	Known    bool      // a quorum of the voters agrees within the tolerance
-	Member   bool      // and this node with it
-	Wall     int64     // the median of those who agree; Unix milliseconds
-	Earliest int64     // of all clocks that are known
-	Outside  []Reading // those that differ from Wall, or, without agreement, from this node's clock
+	Known    bool          // a quorum of the voters agrees within the tolerance
+	Member   bool          // and this node with it
+	Off      bool          // and this node would not, whatever the errors of the readings are
+	Wall     int64         // the median of those who agree; Unix milliseconds
+	Error    time.Duration // of Wall
+	Vague    bool          // a reading says nothing, so a clock that differs may be missed
+	Earliest int64         // what any clock says that was read, at the earliest
+	Outside  []Reading     // those that differ from Wall, or, without agreement, from this node's clock, by more than errors
 
 	tolerance time.Duration
 }
 
-// Agree compares the clocks that are known at one moment. own is this node's,
-// which is a voter; others are those of other voters; voters is how many there
-// are, known or not.
+// Agree compares clocks at one moment. own is this node's, which is a voter; others are
+// those of other voters; voters is how many there are, known or not. A vague reading counts
+// as unknown: it neither agrees nor differs.
 func Agree(own Reading, others []Reading, voters int, tolerance time.Duration) Agreement {
-	if tolerance <= 0 {
-		tolerance = DefaultTolerance
+	tolerance = orDefault(tolerance)
+	a := Agreement{tolerance: tolerance, Earliest: own.earliest()}
+	var all []Reading
+	for _, r := range append([]Reading{own}, others...) {
+		a.Earliest = min(a.Earliest, r.earliest())
+		if r.Vague(tolerance) {
+			a.Vague = true
+			continue
+		}
+		all = append(all, r)
 	}
-	a := Agreement{tolerance: tolerance, Earliest: own.Wall}
-	all := append([]Reading{own}, others...)
-	slices.SortFunc(all, func(x, y Reading) int { return int(max(min(x.Wall-y.Wall, 1), -1)) })
-	a.Earliest = all[0].Wall
+	slices.SortFunc(all, func(x, y Reading) int { return cmp.Compare(x.Wall, y.Wall) })
 	from, n := largestWindow(all, own, tolerance.Milliseconds())
-	reference := own.Wall
+	reference := own
 	if n >= voters/2+1 {
 		within := all[from : from+n]
+		reference = within[(n-1)/2]
 		a.Known, a.Member = true, slices.Contains(within, own)
-		a.Wall = within[(n-1)/2].Wall
-		reference = a.Wall
+		a.Wall, a.Error = reference.Wall, reference.Error
+		a.Off = !own.Vague(tolerance) && apart(append(slices.Clone(within), own)) > tolerance
+	}
+	if reference.Vague(tolerance) {
+		return a
 	}
 	for _, r := range all {
-		if d := r.Wall - reference; max(d, -d) > tolerance.Milliseconds() {
+		if r != reference && apart([]Reading{r, reference}) > tolerance {
 			a.Outside = append(a.Outside, r)
 		}
 	}
 	return a
+}
+
+func (r Reading) earliest() int64 { return r.Wall - r.Error.Milliseconds() }
+
+// apart is how far clocks are apart at least, whatever the errors of their readings are.
+func apart(readings []Reading) time.Duration {
+	least, most := int64(math.MinInt64), int64(math.MaxInt64) // microseconds
+	for _, r := range readings {
+		least = max(least, r.Wall*1000-r.Error.Microseconds())
+		most = min(most, r.Wall*1000+r.Error.Microseconds())
+	}
+	return time.Duration(least-most) * time.Microsecond
 }
 
 // largestWindow returns the most readings of the sorted list that lie within

@@ -32,11 +32,11 @@ func newSim(leader string, nodes ...string) *sim {
 func (s *sim) truth() int64 { return t0 + s.mono.Milliseconds() }
 
 func (s *sim) agreement() Agreement {
-	own := Reading{s.leader, s.truth() + s.off[s.leader].Milliseconds()}
+	own := Reading{Node: s.leader, Wall: s.truth() + s.off[s.leader].Milliseconds()}
 	var others []Reading
 	for n, off := range s.off {
 		if n != s.leader && !s.down[n] {
-			others = append(others, Reading{n, s.truth() + off.Milliseconds()})
+			others = append(others, Reading{Node: n, Wall: s.truth() + off.Milliseconds()})
 		}
 	}
 	return Agree(own, others, len(s.off), DefaultTolerance)
@@ -214,4 +214,111 @@ func TestResumedClockTakesAnyStepForward(t *testing.T) {
 	if e := s.errorOf(); e.Abs() > time.Millisecond {
 		t.Errorf("off by %v without agreement", e)
 	}
+}
+
+// readings are those of n1, which is exact, n2 and n3.
+func readings(own, wall2 int64, error2 time.Duration, wall3 int64, error3 time.Duration) (Reading, []Reading) {
+	return Reading{Node: "n1", Wall: t0 + own}, []Reading{
+		{Node: "n2", Wall: t0 + wall2, Error: error2}, {Node: "n3", Wall: t0 + wall3, Error: error3},
+	}
+}
+
+// TestErrorsOfReadings: what an error can explain is no difference, and what it hides is no
+// agreement. n1 is exact, its tolerance 500 ms.
+func TestErrorsOfReadings(t *testing.T) {
+	const ms = time.Millisecond
+	for name, tc := range map[string]struct {
+		own, wall2       int64
+		error2           time.Duration
+		wall3            int64
+		error3           time.Duration
+		known, member    bool
+		off              bool
+		outside          int
+		earliest         int64
+		errorOfAgreement time.Duration
+	}{
+		"exact":                       {0, 100, 0, 200, 0, true, true, false, 0, 0, 0},
+		"exact, own is off":           {0, 900, 0, 950, 0, true, false, true, 1, 0, 0},
+		"starved":                     {0, 989, 900 * ms, 989, 900 * ms, false, false, false, 0, 0, 0},
+		"an error can explain it":     {0, 989, 495 * ms, 989, 495 * ms, true, false, false, 0, 0, 495 * ms},
+		"an error cannot explain it":  {0, 1100, 400 * ms, 1100, 400 * ms, true, false, true, 1, 0, 400 * ms},
+		"off by a day, others vague":  {86400000, 0, 600 * ms, 0, 600 * ms, false, false, false, 0, -600, 0},
+		"off by a day, others rough":  {86400000, 0, 450 * ms, 0, 450 * ms, true, false, true, 1, -450, 450 * ms},
+		"a vague one makes no quorum": {0, 0, 501 * ms, 2000, 0, false, false, false, 1, -501, 0},
+		"one is off, the other vague": {0, 3000, 100 * ms, 0, 501 * ms, false, false, false, 1, -501, 0},
+		"two agree, the third vague":  {0, 10, 5 * ms, 3000, 600 * ms, true, true, false, 0, 0, 0},
+	} {
+		own, others := readings(tc.own, tc.wall2, tc.error2, tc.wall3, tc.error3)
+		a := Agree(own, others, 3, 500*ms)
+		if a.Known != tc.known || a.Member != tc.member || a.Off != tc.off || len(a.Outside) != tc.outside ||
+			a.Earliest-t0 != tc.earliest || a.Error != tc.errorOfAgreement {
+			t.Errorf("%s: %+v, earliest %d", name, a, a.Earliest-t0)
+		}
+	}
+}
+
+// TestAnErrorMovesNoClockForward: the log's clock steps over what is certain alone.
+func TestAnErrorMovesNoClockForward(t *testing.T) {
+	const rough = 400 * time.Millisecond
+	all := func(wall int64, e time.Duration) Agreement {
+		a := Agree(Reading{Node: "n1", Wall: t0 + wall, Error: e},
+			[]Reading{{Node: "n2", Wall: t0 + wall, Error: e}, {Node: "n3", Wall: t0 + wall, Error: e}}, 3, DefaultTolerance)
+		return a
+	}
+	var c Clock
+	c.Start(0, Stamp{Wall: t0}, 0)
+	if by := c.Adjust(0, all(800, rough)); by != 0 {
+		t.Errorf("a step by %v, of which 400 ms may be an error", by)
+	}
+	if by := c.Resume(0, all(300, rough)); by != 0 {
+		t.Errorf("a new leader's step by %v, which may be an error", by)
+	}
+	if by := c.Adjust(0, all(1000, rough)); by != time.Second {
+		t.Errorf("a step by %v, want 1s", by)
+	}
+}
+
+// TestErrorsNeverMakeAgreement: with errors no more is agreed, and nobody is off, that would
+// not be by the true clocks of some cluster these readings are of.
+func TestErrorsNeverMakeAgreement(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		voters := rapid.SampledFrom([]int{3, 5}).Draw(t, "voters")
+		wall := rapid.Int64Range(-1500, 1500)
+		draw := func(i int) (exact, rough Reading) {
+			exact = Reading{Node: string(rune('a' + i)), Wall: t0 + wall.Draw(t, "wall")}
+			rough = exact
+			rough.Error = time.Duration(rapid.Int64Range(0, 900).Draw(t, "error")) * time.Millisecond
+			rough.Wall += rapid.Int64Range(-rough.Error.Milliseconds(), rough.Error.Milliseconds()).Draw(t, "by")
+			return exact, rough
+		}
+		own, _ := draw(0)
+		var exact, rough []Reading
+		for i := 1; i < voters; i++ {
+			e, r := draw(i)
+			exact, rough = append(exact, e), append(rough, r)
+		}
+		a := Agree(own, rough, voters, DefaultTolerance)
+		for _, r := range a.Outside {
+			i := int(r.Node[0] - 'a')
+			truth := own
+			if i > 0 {
+				truth = exact[i-1]
+			}
+			if far := max(truth.Wall-own.Wall, own.Wall-truth.Wall); !a.Known && far <= DefaultTolerance.Milliseconds() {
+				t.Fatalf("%s counts as off by %d ms", r.Node, far)
+			}
+		}
+		for i := range rough {
+			if rough[i].Error > DefaultTolerance {
+				rough[i].Wall, rough[i].Error = own.Wall, 0 // nearest to agreeing
+			}
+		}
+		if b := Agree(own, rough, voters, DefaultTolerance); a.Known && a.Member && !b.Known {
+			t.Fatal("unknown clocks agreed")
+		}
+		if truth := Agree(own, exact, voters, DefaultTolerance); a.Off && truth.Known && truth.Member && len(truth.Outside) == 0 {
+			t.Fatal("off, though all true clocks agree")
+		}
+	})
 }

@@ -1,4 +1,6 @@
-package respapi
+// Package hangup tells whether the other end of a connection has gone while nobody reads
+// from it.
+package hangup
 
 import (
 	"net"
@@ -7,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peerGone reports whether the client has closed its end, or the connection is
-// broken. Nobody reads from a connection while a command of it waits, so the
-// kernel is asked. A client that only ended its own direction counts as gone, as
-// it does for Redis.
-func peerGone(nc net.Conn) bool {
+// Seen reports whether the peer has closed its end, or the connection is broken. The
+// kernel is asked, also with bytes that are still to be read. A peer that only ended its
+// own direction counts as gone, as a client does for Redis. It is false for what is no
+// connection of the system.
+func Seen(nc net.Conn) bool {
 	if wrapped, ok := nc.(interface{ NetConn() net.Conn }); ok {
 		nc = wrapped.NetConn()
 	}
