@@ -9,13 +9,14 @@ import (
 
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
 // NewRouter returns a router over a fake cluster, and a session of it.
 func NewRouter(t testing.TB, o Options, cfg router.Config) (*router.Router, *Node, *router.Session) {
 	t.Helper()
-	table := command.NewTable()
+	table := commandset.New()
 	node := New(table, o)
 	r, err := router.New(node, table, cfg)
 	if err != nil {
