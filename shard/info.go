@@ -48,7 +48,10 @@ type GroupInfo struct {
 // Info describes this node.
 func (n *Node) Info() NodeInfo {
 	info := NodeInfo{ID: n.opt.NodeID, Starting: !n.served.Load(), HTTP: n.opt.HTTPAddr, RESP: n.opt.RESPAddr, Memory: n.memory.Load().info(), Disk: n.diskInfo(),
-		Version: n.opt.Version, Limits: n.opt.Limits}
+		Version: n.opt.Version}
+	if n.opt.Limits != nil {
+		info.Limits = n.opt.Limits()
+	}
 	for _, g := range n.Groups() {
 		info.Groups = append(info.Groups, g.Info())
 	}

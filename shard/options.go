@@ -48,7 +48,7 @@ type Options struct {
 
 	// Version and Limits are told to the other nodes, which show where they differ.
 	Version string
-	Limits  map[string]string
+	Limits  func() map[string]string // those in force; nil: none
 
 	HTTPAddr string // where clients reach this node, told to the other nodes
 	RESPAddr string

@@ -16,7 +16,8 @@ import (
 // translates between the two rooms' words.
 type node struct {
 	self   router.NodeInfo
-	ids    []string // of all nodes
+	limits func() map[string]string // of this node; nil: none
+	ids    []string                 // of all nodes
 	ring   *shard.Ring
 	shards []router.Shard
 	slots  [][][2]uint16 // by shard
@@ -115,6 +116,9 @@ func (a *node) unseen() router.ClusterInfo {
 		n := router.NodeInfo{ID: id, State: router.StateUnknown}
 		if id == a.self.ID {
 			n = a.self
+			if a.limits != nil {
+				n.Limits = a.limits()
+			}
 		}
 		info.Nodes = append(info.Nodes, n)
 	}

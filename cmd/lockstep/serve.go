@@ -106,6 +106,7 @@ func (s *server) open(ctx context.Context) error {
 	}
 	opt := s.shardOptions()
 	s.node = newNode(s.cfg.self(), s.cfg.nodeIDs(), s.cfg.Node.Shards)
+	s.node.limits = s.limits
 	starting := s.serveHTTP()
 	r, err := router.New(s.node, opt.Table, s.routerConfig())
 	if err != nil {
@@ -164,7 +165,7 @@ func (s *server) shardOptions() shard.Options {
 	opt := shard.Options{
 		NodeID: c.Node.ID, ClusterName: c.Node.ClusterName, Shards: c.Node.Shards,
 		DataDir: c.Node.DataDir, LogEngine: c.Node.LogEngine,
-		Version: version, Limits: c.limits(),
+		Version: version, Limits: s.limits,
 		HTTPAddr: told.HTTP, RESPAddr: told.RESP, PeerAddr: told.Peer,
 		Listener: s.peerListener, PeerTLS: s.secrets.peerConfig(), PeerNames: c.Security.PeerNames, Secrets: s.secrets.peerSecretList(), Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
 		Table: commandset.New(), Memory: memoryOf(s.settings()),
