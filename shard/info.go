@@ -3,10 +3,8 @@ package shard
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"time"
 
-	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
 
 	"github.com/lockstepkv/lockstep/fsm"
@@ -30,36 +28,6 @@ type NodeInfo struct {
 	Limits  map[string]string `json:"limits,omitempty"`
 }
 
-// memoryInfo is Memory as nodes tell it.
-type memoryInfo struct {
-	At       int64  `json:"at"`
-	MaxBytes int64  `json:"max_bytes"`
-	Policy   string `json:"policy"`
-	Samples  int    `json:"samples"`
-	LFULog   int    `json:"lfu_log_factor"`
-	LFUDecay int    `json:"lfu_decay_minutes"`
-}
-
-func (m *Memory) info() memoryInfo {
-	e := m.Eviction
-	return memoryInfo{At: m.At, MaxBytes: m.MaxBytes, Policy: e.Policy.String(), Samples: e.Samples, LFULog: e.LFULogFactor, LFUDecay: e.LFUDecayMinutes}
-}
-
-// adopt takes over a memory setting that is newer than this node's.
-func (n *Node) adopt(i memoryInfo) {
-	policy, err := store.ParsePolicy(i.Policy)
-	if i.At <= n.memory.Load().At || i.At > n.opt.Clock.WallMillis()+maxClockMillis || err != nil {
-		return
-	}
-	m := Memory{At: i.At, MaxBytes: i.MaxBytes, Eviction: store.Options{
-		Policy: policy, Samples: i.Samples, LFULogFactor: i.LFULog, LFUDecayMinutes: i.LFUDecay,
-	}}
-	n.useMemory(m)
-	if n.opt.OnMemory != nil {
-		n.opt.OnMemory(m)
-	}
-}
-
 // GroupInfo is the state of one replica.
 type GroupInfo struct {
 	ID      int    `json:"id"`
@@ -80,7 +48,10 @@ type GroupInfo struct {
 // Info describes this node.
 func (n *Node) Info() NodeInfo {
 	info := NodeInfo{ID: n.opt.NodeID, Starting: !n.served.Load(), HTTP: n.opt.HTTPAddr, RESP: n.opt.RESPAddr, Memory: n.memory.Load().info(), Disk: n.diskInfo(),
-		Version: n.opt.Version, Limits: n.opt.Limits}
+		Version: n.opt.Version}
+	if n.opt.Limits != nil {
+		info.Limits = n.opt.Limits()
+	}
 	for _, g := range n.Groups() {
 		info.Groups = append(info.Groups, g.Info())
 	}
@@ -138,10 +109,6 @@ func (n *Node) Replicas() []Replica {
 	return out
 }
 
-func (n *Node) answerInfo(context.Context, string, []byte) ([]byte, error) {
-	return json.Marshal(n.Info())
-}
-
 // exchange keeps what this node knows of the others up to date.
 func (n *Node) exchange(ctx context.Context) {
 	every(ctx, exchangeEvery, func() {
@@ -158,11 +125,9 @@ func (n *Node) exchange(ctx context.Context) {
 
 // askInfo has a node tell about itself.
 func (n *Node) askInfo(ctx context.Context, node string) (info NodeInfo, ok bool) {
-	ctx, cancel := context.WithTimeout(ctx, exchangeEvery)
-	defer cancel()
 	at := n.disk.bytes.begun.Load()
-	reply, err := n.net.Call(ctx, node, methodInfo, nil)
-	if err != nil || json.Unmarshal(reply, &info) != nil {
+	info, err := n.callInfo(ctx, node, nil)
+	if err != nil {
 		return NodeInfo{}, false
 	}
 	info.Disk.at = at

@@ -17,7 +17,7 @@ const (
 	methodConfirm   transport.Method = 1  // group, term -> the voter's current term
 	methodReadIndex transport.Method = 2  // group, reads -> what the leader notes for reads, the end of its log
 	methodPropose   transport.Method = 3  // group, batch -> result
-	methodInfo      transport.Method = 4  // -> NodeInfo as JSON
+	methodInfo      transport.Method = 4  // memoryInfo as JSON, or nothing -> NodeInfo as JSON
 	methodTransfer  transport.Method = 5  // group, node -> ""
 	methodAdmission transport.Method = 6  // group -> what this node knows of the group, as JSON
 	methodGranted   transport.Method = 7  // group, term, fence, end, token -> "": a lock was granted to one of the node's clients

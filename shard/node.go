@@ -13,7 +13,6 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
-	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -28,6 +27,8 @@ type Node struct {
 	ring    *Ring
 	metrics *nodeMetrics
 	memory  atomic.Pointer[Memory]
+
+	memoryMu sync.Mutex // held while memory changes
 
 	logCache *raftlog.CacheBudget
 
@@ -97,11 +98,19 @@ func (n *Node) openGroups(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n.mu.Lock()
-		n.groups = append(n.groups, g)
-		n.mu.Unlock()
+		n.add(g)
 	}
 	return nil
+}
+
+// add makes g one of the node's groups, with the memory setting that may have come meanwhile.
+func (n *Node) add(g *Group) {
+	n.memoryMu.Lock()
+	defer n.memoryMu.Unlock()
+	n.mu.Lock()
+	n.groups = append(n.groups, g)
+	n.mu.Unlock()
+	n.useMemory(*n.memory.Load())
 }
 
 // waitsFor tells what keeps the start of this node.
@@ -144,24 +153,6 @@ func (n *Node) DisplacedPeers() int64 { return n.net.Displaced() }
 
 // ClusterID returns the cluster's id.
 func (n *Node) ClusterID() string { return n.meta.ClusterID() }
-
-// SetMemory changes the memory limit and the eviction policy of this node at
-// once, and of the others within a second: it is the leader that evicts, whoever
-// was told.
-func (n *Node) SetMemory(m Memory) {
-	m.At = max(n.opt.Clock.WallMillis(), n.memory.Load().At+1)
-	n.useMemory(m)
-}
-
-// Memory returns the memory setting in force.
-func (n *Node) Memory() Memory { return *n.memory.Load() }
-
-func (n *Node) useMemory(m Memory) {
-	n.memory.Store(&m)
-	for _, g := range n.Groups() {
-		g.fsm.Reconfigure(func(s *store.Store) { s.Reconfigure(m.Eviction) })
-	}
-}
 
 // Ready reports whether every shard of this node can serve: it leads the shard,
 // or knows a leader and has caught up with it lately.

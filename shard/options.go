@@ -14,7 +14,6 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
-	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -22,16 +21,6 @@ import (
 type Member struct {
 	ID   string
 	Peer string // host:port for other nodes
-}
-
-// Memory is the part of the configuration that bounds the data; it may change
-// while the node runs.
-type Memory struct {
-	// At is when the setting was made, Unix milliseconds; 0 for that of the
-	// start. Nodes tell each other, and the newest one holds everywhere.
-	At       int64
-	MaxBytes int64 // for all shards of a node together; 0 means no limit
-	Eviction store.Options
 }
 
 // LogStore keeps the log and the stable values of a replica; *raftlog.Store is one,
@@ -59,7 +48,7 @@ type Options struct {
 
 	// Version and Limits are told to the other nodes, which show where they differ.
 	Version string
-	Limits  map[string]string
+	Limits  func() map[string]string // those in force; nil: none
 
 	HTTPAddr string // where clients reach this node, told to the other nodes
 	RESPAddr string
@@ -110,8 +99,9 @@ type Options struct {
 	// OnStart is told what Open waits for, each time that changes.
 	OnStart func(what string)
 
-	// OnMemory is told when another node's memory setting takes effect here.
-	OnMemory func(Memory)
+	// OnMemory is told when another node's memory setting takes effect here; current returns
+	// what is in force when it is called, which may be later still.
+	OnMemory func(current func() Memory)
 
 	// Fatal is called once when this node cannot go on safely, for instance
 	// because its disk hangs. It should end the process.

@@ -133,7 +133,12 @@ func (f *fullDisks) recalls(once, want string) {
 	}
 	got := ""
 	_, err := f.group("n1").Read(f.t.Context(), command.ReadOptions{}, func(ctx *command.Ctx) {
-		if v, ran := ctx.Table.Recall(ctx, args); ran {
+		spec, err := ctx.Table.Check(args)
+		if err != nil {
+			f.t.Error(err)
+			return
+		}
+		if v, ran := spec.Recall(ctx, args); ran {
 			got = string(resp.Append(nil, v, 2))
 		}
 	})

@@ -29,9 +29,10 @@ func (r *Router) tellEviction(s *Session) {
 	}
 }
 
-// clientsMemory is maxmemory-clients: bytes, or percent of maxmemory.
+// clientsMemory is maxmemory-clients: percent of maxmemory if that is what is in force, else
+// bytes. See AdoptMemory for a percentage that is not.
 func clientsMemory(s *Settings) string {
-	if s.ClientsPercent > 0 {
+	if s.ClientsPercent > 0 && s.MaxMemoryClients == PercentOf(s.ClientsPercent, s.MaxMemory) {
 		return strconv.Itoa(s.ClientsPercent) + "%"
 	}
 	return strconv.FormatInt(s.MaxMemoryClients, 10)

@@ -282,10 +282,18 @@ func TestClientsMemoryInPercent(t *testing.T) {
 		}
 	}
 	// What another node was told.
-	for _, c := range []struct{ memory, limit int64 }{{50 << 20, 5 << 20}, {0, 5 << 20}, {5 << 20, 1 << 20}, {100 << 20, 10 << 20}} {
+	for _, c := range []struct {
+		memory, limit int64
+		shown         string
+	}{{50 << 20, 5 << 20, "10%"}, {0, 5 << 20, "5242880"}, {5 << 20, 1 << 20, "1048576"}, {100 << 20, 10 << 20, "10%"}} {
 		m := r.Settings()
 		m.MaxMemory = c.memory
-		r.AdoptMemory(m)
+		r.AdoptMemory(func() router.Settings { return m })
+		script(t, r, s, `
+			CONFIG SET timeout 5 maxmemory-policy allkeys-lru => +OK
+			CONFIG GET maxmemory-clients => [maxmemory-clients `+c.shown+`]
+			CONFIG GET maxmemory => [maxmemory `+strconv.FormatInt(c.memory, 10)+`]
+		`)
 		if clients.Limit() != c.limit {
 			t.Errorf("maxmemory %d elsewhere: a limit of %d, want %d", c.memory, clients.Limit(), c.limit)
 		}

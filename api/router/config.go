@@ -81,7 +81,11 @@ type Config struct {
 // Reloader carries a changed setting to where it takes effect. An error refuses
 // the change and becomes the reply of CONFIG SET.
 type Reloader interface {
-	Reload(ctx context.Context, old, next Settings) error
+	// Reload makes new settings of the parameters named, also of those that stay as they were.
+	Reload(ctx context.Context, old, next Settings, names []string) error
+	// Share has this node and the others know the same settings of what they have in common.
+	// It may call AdoptMemory.
+	Share(ctx context.Context)
 }
 
 func (c Config) withDefaults() Config {

@@ -159,26 +159,52 @@ func matchesAny(patterns command.Args, name string) bool {
 }
 
 func doConfigSet(r *Router, ctx context.Context, _ *Session, args command.Args) resp.Value {
-	r.settingsMu.Lock()
-	defer r.settingsMu.Unlock()
 	if len(args)%2 != 0 {
 		return errSyntax
 	}
-	old := *r.settings.Load()
-	next := old
-	seen := make(map[string]bool)
-	for i := 2; i < len(args); i += 2 {
-		name := strings.ToLower(string(args[i]))
-		if refuse := r.setParam(&next, name, string(args[i+1]), seen); refuse.IsError() {
-			return refuse
+	shares := r.cfg.Reloader != nil && sharesMemory(args[2:])
+	if shares {
+		r.cfg.Reloader.Share(ctx) // so that this setting comes after what other nodes were told
+	}
+	reply := r.configSet(ctx, args[2:])
+	if shares && !reply.IsError() {
+		r.cfg.Reloader.Share(ctx)
+	}
+	return reply
+}
+
+// sharesMemory reports whether parameters are named that all nodes have in common, or that
+// go by one of these.
+func sharesMemory(pairs command.Args) bool {
+	for i := 0; i < len(pairs); i += 2 {
+		name := strings.ToLower(string(pairs[i]))
+		if strings.HasPrefix(name, "maxmemory") || strings.HasPrefix(name, "lfu-") {
+			return true
 		}
 	}
-	if !next.shareClients() {
+	return false
+}
+
+func (r *Router) configSet(ctx context.Context, pairs command.Args) resp.Value {
+	r.settingsMu.Lock()
+	defer r.settingsMu.Unlock()
+	old := *r.settings.Load()
+	next := old
+	var names []string
+	for i := 0; i < len(pairs); i += 2 {
+		name := strings.ToLower(string(pairs[i]))
+		if refuse := r.setParam(&next, name, string(pairs[i+1]), names); refuse.IsError() {
+			return refuse
+		}
+		names = append(names, name)
+	}
+	named := func(name string) bool { return slices.Contains(names, name) }
+	if (named("maxmemory") || named("maxmemory-clients")) && !next.shareClients() {
 		return resp.Err("ERR CONFIG SET failed (possibly related to argument 'maxmemory-clients') - " +
 			"a percentage of maxmemory needs one, and it is 0: set maxmemory, or maxmemory-clients in bytes")
 	}
 	if r.cfg.Reloader != nil {
-		if err := r.cfg.Reloader.Reload(ctx, old, next); err != nil {
+		if err := r.cfg.Reloader.Reload(ctx, old, next, names); err != nil {
 			return resp.Err("ERR CONFIG SET failed - " + oneLine(err.Error()))
 		}
 	}
@@ -194,26 +220,24 @@ func (r *Router) limitClients() {
 	}
 }
 
-// AdoptMemory takes over the memory settings of m, which another node was told. A limit for
-// clients that is a percentage follows, but neither disappears with the limit for data nor
-// comes below what the node needs.
-func (r *Router) AdoptMemory(m Settings) {
-	for {
-		old := r.settings.Load()
-		next := *old
-		next.MaxMemory, next.MaxMemoryPolicy, next.MaxMemorySamples = m.MaxMemory, m.MaxMemoryPolicy, m.MaxMemorySamples
-		next.LFULogFactor, next.LFUDecayTime = m.LFULogFactor, m.LFUDecayTime
-		if next.ClientsPercent != 0 && next.shareClients() {
-			next.MaxMemoryClients = max(next.MaxMemoryClients, r.cfg.MinClientMemory)
-		}
-		if r.settings.CompareAndSwap(old, &next) {
-			r.limitClients()
-			return
-		}
+// AdoptMemory takes over the memory settings of what current returns, since another node was
+// told some. They are asked for here, so that those of a CONFIG SET that runs are among them.
+// A limit for clients that is a percentage follows, but neither disappears with the limit for
+// data nor comes below what the node needs.
+func (r *Router) AdoptMemory(current func() Settings) {
+	r.settingsMu.Lock()
+	defer r.settingsMu.Unlock()
+	next, m := *r.settings.Load(), current()
+	next.MaxMemory, next.MaxMemoryPolicy, next.MaxMemorySamples = m.MaxMemory, m.MaxMemoryPolicy, m.MaxMemorySamples
+	next.LFULogFactor, next.LFUDecayTime = m.LFULogFactor, m.LFUDecayTime
+	if next.ClientsPercent != 0 && next.shareClients() {
+		next.MaxMemoryClients = max(next.MaxMemoryClients, r.cfg.MinClientMemory)
 	}
+	r.settings.Store(&next)
+	r.limitClients()
 }
 
-func (r *Router) setParam(next *Settings, name, value string, seen map[string]bool) resp.Value {
+func (r *Router) setParam(next *Settings, name, value string, seen []string) resp.Value {
 	list := params()
 	i := slices.IndexFunc(list, func(p param) bool { return p.name == name })
 	failed := func(why string) resp.Value {
@@ -228,10 +252,9 @@ func (r *Router) setParam(next *Settings, name, value string, seen map[string]bo
 		}
 		return resp.Err("ERR Unknown option or number of arguments for CONFIG SET - '" + clip([]byte(name), 128) + "'")
 	}
-	if seen[name] {
+	if slices.Contains(seen, name) {
 		return failed("duplicate parameter")
 	}
-	seen[name] = true
 	if wrong := list[i].set(next, value); wrong != "" {
 		return failed(wrong)
 	}

@@ -118,10 +118,12 @@ type reloader struct {
 	seen   []router.Settings
 }
 
-func (l *reloader) Reload(_ context.Context, _, next router.Settings) error {
+func (l *reloader) Reload(_ context.Context, _, next router.Settings, _ []string) error {
 	l.seen = append(l.seen, next)
 	return l.refuse
 }
+
+func (l *reloader) Share(context.Context) {}
 
 func TestConfigSetReloads(t *testing.T) {
 	l := new(reloader)

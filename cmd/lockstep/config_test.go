@@ -114,8 +114,8 @@ func TestConfigMistakes(t *testing.T) {
 		{args: "--maxmemory-clients 64mb", want: "--maxmemory-clients: 67108864 bytes is neither 0 nor at least 134217728, twice --max-value-size"},
 		{args: "--maxmemory-clients 5%", want: "--maxmemory-clients: 5% of --maxmemory, which is 0 (no limit)"},
 		{args: "--maxmemory-clients 5% --maxmemory 1gb", want: "5% of --maxmemory are 53687091 bytes, less than 134217728, twice --max-value-size"},
-		{args: "--maxmemory-clients 0%", want: "is not a percentage from 1% to 100%"},
-		{args: "--maxmemory-clients 101%", want: "is not a percentage from 1% to 100%"},
+		{args: "--maxmemory-clients 101%", want: "is not a percentage from 0% to 100%"},
+		{args: "--maxmemory-clients -1%", want: "is not a percentage from 0% to 100%"},
 		{args: "--maxmemory-clients 1mb --max-value-size 1mb", want: "is neither 0 nor at least 8388608"},
 		{args: "--heartbeat-timeout 1s --election-timeout 500ms", want: "is less than --heartbeat-timeout"},
 		{args: "--request-timeout 5", want: "is not a duration"},
@@ -147,6 +147,11 @@ func TestConfigMistakes(t *testing.T) {
 		"--maxmemory-clients 0 --log-cache 0", "--max-value-size 512mb", "--maxmemory-clients 128mb", "--maxmemory-clients 5% --maxmemory 4gb"} {
 		if _, err := load(t, strings.Fields(args), nil, ""); err != nil {
 			t.Errorf("%s: %v", args, err)
+		}
+	}
+	for args, file := range map[string]string{"--maxmemory-clients 0%": "", "": "maxmemory-clients: 0%"} {
+		if cfg, err := load(t, strings.Fields(args), nil, file); err != nil || cfg.Requests.ClientBytes != 0 || cfg.Requests.ClientPercent != 0 {
+			t.Errorf("0%% by %q or %q: %+v, %v", args, file, cfg.Requests, err)
 		}
 	}
 	if cfg, err := load(t, nil, nil, "maxmemory-clients: 25%\nmaxmemory: 4gb"); err != nil || cfg.Requests.ClientBytes != 1<<30 || cfg.Requests.ClientPercent != 25 {

@@ -58,7 +58,7 @@ func TestMaxclientsStaysWithinTheOpenFiles(t *testing.T) {
 	for clients, ok := range map[int]bool{1: true, old.MaxClients: true, old.MaxClients + 1: false, 100_000: false} {
 		next := old
 		next.MaxClients = clients
-		if err := s.Reload(context.Background(), old, next); (err == nil) != ok {
+		if err := s.Reload(context.Background(), old, next, nil); (err == nil) != ok {
 			t.Errorf("%d clients: %v", clients, err)
 		}
 	}
@@ -76,7 +76,7 @@ func TestClientMemoryHasALeast(t *testing.T) {
 	for bytes, ok := range map[int64]bool{0: true, 1: false, 100: false, 16<<20 - 1: false, 16 << 20: true} {
 		next := old
 		next.MaxMemoryClients = bytes
-		if err := s.Reload(context.Background(), old, next); (err == nil) != ok {
+		if err := s.Reload(context.Background(), old, next, nil); (err == nil) != ok {
 			t.Errorf("%d bytes: %v", bytes, err)
 		}
 	}

@@ -10,15 +10,24 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lockstepkv/lockstep/api/httpapi"
+	"github.com/lockstepkv/lockstep/api/router"
 )
 
 // limits are the settings that a cluster's nodes ought to have in common, as
-// `cluster status` compares them.
-func (c Config) limits() map[string]string {
+// `cluster status` compares them: those in force, after CONFIG SET.
+func (s *server) limits() map[string]string {
+	set := s.settings()
+	if r := s.router.Load(); r != nil {
+		set = r.Settings()
+	}
+	return s.cfg.limits(set)
+}
+
+func (c Config) limits(set router.Settings) map[string]string {
 	size := func(n int64) string { v := sizeValue(n); return v.String() }
 	return map[string]string{
-		"maxmemory-clients": size(c.Requests.ClientBytes),
-		"maxclients":        strconv.Itoa(c.Requests.MaxClients), "http-max-connections": strconv.Itoa(c.Requests.MaxHTTPConns), "max-value-size": size(c.Requests.MaxValueBytes),
+		"maxmemory-clients": size(set.MaxMemoryClients),
+		"maxclients":        strconv.Itoa(set.MaxClients), "http-max-connections": strconv.Itoa(c.Requests.MaxHTTPConns), "max-value-size": size(c.Requests.MaxValueBytes),
 		"once-memory": size(c.Requests.OnceBytes), "once-retention": formatDuration(c.Requests.OnceRetention),
 		"request-timeout": formatDuration(c.Requests.Timeout), "snapshot-log-bytes": size(c.Raft.SnapshotLogBytes), "log-cache": size(c.Raft.LogCacheBytes),
 		"max-clock-offset": formatDuration(c.Raft.MaxClockOffset), "heartbeat-timeout": formatDuration(c.Raft.HeartbeatTimeout),

@@ -16,8 +16,9 @@ import (
 // translates between the two rooms' words.
 type node struct {
 	self   router.NodeInfo
-	ids    []string // of all nodes
-	peers  []Member // the same, with their addresses
+	limits func() map[string]string // of this node; nil: none
+	ids    []string                 // of all nodes
+	peers  []Member                 // the same, with their addresses
 	ring   *shard.Ring
 	shards []router.Shard
 	slots  [][][2]uint16 // by shard
@@ -119,6 +120,9 @@ func (a *node) unseen() router.ClusterInfo {
 		n := router.NodeInfo{ID: m.ID, Peer: m.PeerAddr, State: router.StateUnknown}
 		if m.ID == a.self.ID {
 			n = a.self
+			if a.limits != nil {
+				n.Limits = a.limits()
+			}
 		}
 		info.Nodes = append(info.Nodes, n)
 	}

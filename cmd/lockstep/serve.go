@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -107,6 +106,7 @@ func (s *server) open(ctx context.Context) error {
 	}
 	opt := s.shardOptions()
 	s.node = newNode(s.cfg.self(), s.cfg.Node.Members, s.cfg.Node.Shards)
+	s.node.limits = s.limits
 	starting := s.serveHTTP()
 	r, err := router.New(s.node, opt.Table, s.routerConfig())
 	if err != nil {
@@ -165,7 +165,7 @@ func (s *server) shardOptions() shard.Options {
 	opt := shard.Options{
 		NodeID: c.Node.ID, ClusterName: c.Node.ClusterName, Shards: c.Node.Shards,
 		DataDir: c.Node.DataDir, LogEngine: c.Node.LogEngine,
-		Version: version, Limits: c.limits(),
+		Version: version, Limits: s.limits,
 		HTTPAddr: told.HTTP, RESPAddr: told.RESP, PeerAddr: told.Peer,
 		Listener: s.peerListener, PeerTLS: s.secrets.peerConfig(), PeerNames: c.Security.PeerNames, Secrets: s.secrets.peerSecretList(), Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
 		Table: commandset.New(), Memory: memoryOf(s.settings()),
@@ -217,7 +217,7 @@ func memoryOf(set router.Settings) shard.Memory {
 
 // Reload implements router.Reloader for what the shards need to know; the
 // protocols ask the router themselves.
-func (s *server) Reload(_ context.Context, old, next router.Settings) error {
+func (s *server) Reload(_ context.Context, old, next router.Settings, names []string) error {
 	if most := s.cfg.mostClients(s.openFiles); next.MaxClients > max(most, old.MaxClients) {
 		//lint:ignore ST1005 Redis's words
 		return fmt.Errorf("The operating system is not able to handle the specified number of clients, try with %d", max(most, old.MaxClients))
@@ -225,16 +225,37 @@ func (s *server) Reload(_ context.Context, old, next router.Settings) error {
 	if least := s.cfg.Requests.leastClientBytes(); next.MaxMemoryClients != 0 && next.MaxMemoryClients < least {
 		return fmt.Errorf("maxmemory-clients must be 0 or at least %d, twice --max-value-size", least)
 	}
-	was, is := memoryOf(old), memoryOf(next)
-	if reflect.DeepEqual(was, is) {
+	params := memoryParams(names)
+	if len(params) == 0 {
 		return nil
 	}
 	n := s.node.get()
 	if n == nil {
 		return errOpening
 	}
-	n.SetMemory(is)
+	n.SetMemory(memoryOf(next), params...)
 	return nil
+}
+
+// memoryParams are those of the parameters named that all nodes have in common.
+func memoryParams(names []string) (list []shard.MemoryParam) {
+	known := map[string]shard.MemoryParam{
+		"maxmemory": shard.ParamMaxBytes, "maxmemory-policy": shard.ParamPolicy, "maxmemory-samples": shard.ParamSamples,
+		"lfu-log-factor": shard.ParamLFULogFactor, "lfu-decay-time": shard.ParamLFUDecay,
+	}
+	for _, name := range names {
+		if p, ok := known[name]; ok {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// Share implements router.Reloader.
+func (s *server) Share(ctx context.Context) {
+	if n := s.node.get(); n != nil {
+		n.TellMemory(ctx)
+	}
 }
 
 // adoptPasswords tells the router of the passwords that are valid from now on.
@@ -245,14 +266,17 @@ func (s *server) adoptPasswords(list []string) {
 }
 
 // adoptMemory tells the router of a CONFIG SET on another node.
-func (s *server) adoptMemory(m shard.Memory) {
+func (s *server) adoptMemory(current func() shard.Memory) {
 	r := s.router.Load()
 	if r == nil {
 		return
 	}
-	r.AdoptMemory(router.Settings{
-		MaxMemory: m.MaxBytes, MaxMemoryPolicy: m.Eviction.Policy.String(), MaxMemorySamples: m.Eviction.Samples,
-		LFULogFactor: m.Eviction.LFULogFactor, LFUDecayTime: m.Eviction.LFUDecayMinutes,
+	r.AdoptMemory(func() router.Settings {
+		m := current()
+		return router.Settings{
+			MaxMemory: m.MaxBytes, MaxMemoryPolicy: m.Eviction.Policy.String(), MaxMemorySamples: m.Eviction.Samples,
+			LFULogFactor: m.Eviction.LFULogFactor, LFUDecayTime: m.Eviction.LFUDecayMinutes,
+		}
 	})
 }
 

@@ -65,5 +65,5 @@ func (p *startup) ready(s *server) error {
 // self is this node as its clients reach it.
 func (c Config) self() router.NodeInfo {
 	told := c.advertised(localHost)
-	return router.NodeInfo{ID: c.Node.ID, HTTP: told.HTTP, RESP: told.RESP, Peer: told.Peer, State: router.StateStarting, Version: version, Limits: c.limits()}
+	return router.NodeInfo{ID: c.Node.ID, HTTP: told.HTTP, RESP: told.RESP, Peer: told.Peer, State: router.StateStarting, Version: version}
 }

@@ -90,10 +90,10 @@ func (v *sizeOrPercentValue) Set(s string) error {
 		return v.size.Set(s)
 	}
 	n, err := strconv.ParseUint(digits, 10, 31)
-	if err != nil || n < 1 || n > 100 {
-		return fmt.Errorf("%q is not a percentage from 1%% to 100%%", s)
+	if err != nil || n > 100 {
+		return fmt.Errorf("%q is not a percentage from 0%% to 100%%", s)
 	}
-	v.percent = int(n)
+	v.size, v.percent = 0, int(n) // 0% is no limit, as in Redis
 	return nil
 }
 
