@@ -134,7 +134,7 @@ func startNode(t *testing.T) *roundClient {
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		c, err := dialRESP(ctx, respOptions{addrs: []string{redis}, timeout: time.Minute}, redis)
 		if err == nil {
-			if v, err := c.command("SET", "ready", "1"); err == nil && !v.IsError() {
+			if v, err := c.command(ctx, "SET", "ready", "1"); err == nil && !v.IsError() {
 				t.Cleanup(func() { _ = c.close() })
 				return &roundClient{conn: c, http: "http://" + web}
 			}
