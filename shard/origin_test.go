@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,6 +28,16 @@ func appendBatch(word string) command.Batch {
 	var b command.Batch
 	b.Add(command.Args{[]byte("APPEND"), []byte("log"), []byte(word)})
 	return b
+}
+
+// wakeAll lets the batches that rest be sent again.
+func wakeAll(o *origin) {
+	o.mu.Lock()
+	flights := slices.Clone(o.small.flights)
+	o.mu.Unlock()
+	for _, f := range flights {
+		o.wakeRested(f, time.Time{})
+	}
 }
 
 // TestEveryProposalHappensOnce runs an origin against leaders that log batches
@@ -75,7 +87,7 @@ func TestEveryProposalHappensOnce(t *testing.T) {
 		results := map[string]error{}
 		collect := func(o outcome) { results[o.word] = o.err }
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			switch rapid.IntRange(0, 7).Draw(t, "step") {
+			switch rapid.IntRange(0, 9).Draw(t, "step") {
 			case 0, 1:
 				propose()
 			case 2, 3:
@@ -109,9 +121,16 @@ func TestEveryProposalHappensOnce(t *testing.T) {
 				} else if proposed > 0 {
 					abandon[rapid.IntRange(0, proposed-1).Draw(t, "abandoned")]()
 				}
+			case 8: // there is no room for it
+				if len(out) > 0 {
+					o.refuse(pick(), errFull)
+				}
+			case 9:
+				wakeAll(o)
 			}
 		}
 		for {
+			wakeAll(o)
 			if f := o.take(1 << 20); f != nil {
 				out = append(out, f)
 			} else if len(out) == 0 {
@@ -143,7 +162,7 @@ func TestEveryProposalHappensOnce(t *testing.T) {
 				t.Fatalf("%s was answered and is there %d times: %s", word, n, log)
 			case errors.Is(err, command.ErrInDoubt) && n > 1:
 				t.Fatalf("%s is there %d times: %s", word, n, log)
-			case errors.Is(err, command.ErrUnavailable) && n != 0:
+			case (errors.Is(err, command.ErrUnavailable) || errors.Is(err, command.ErrNoRoom)) && n != 0:
 				t.Fatalf("%s failed for certain and is there: %s", word, log)
 			}
 		}
