@@ -131,7 +131,7 @@ func orDefault(tolerance time.Duration) time.Duration {
 type Agreement struct {
 	Known    bool          // a quorum of the voters agrees within the tolerance
 	Member   bool          // and this node with it
-	Off      bool          // and this node would not, whatever the errors of the readings are
+	Off      bool          // and this node is in none that does, whatever the errors of the readings are
 	Wall     int64         // the median of those who agree; Unix milliseconds
 	Error    time.Duration // of Wall
 	Vague    bool          // a reading says nothing, so a clock that differs may be missed
@@ -164,7 +164,7 @@ func Agree(own Reading, others []Reading, voters int, tolerance time.Duration) A
 		reference = within[(n-1)/2]
 		a.Known, a.Member = true, slices.Contains(within, own)
 		a.Wall, a.Error = reference.Wall, reference.Error
-		a.Off = !own.Vague(tolerance) && apart(append(slices.Clone(within), own)) > tolerance
+		a.Off = !own.Vague(tolerance) && !mayAgree(own, all, voters/2+1, tolerance)
 	}
 	if reference.Vague(tolerance) {
 		return a
@@ -183,11 +183,31 @@ func (r Reading) earliest() int64 { return r.Wall - r.Error.Milliseconds() }
 func apart(readings []Reading) time.Duration {
 	least, most := int64(math.MinInt64), int64(math.MaxInt64) // microseconds
 	for _, r := range readings {
-		least = max(least, r.Wall*1000-r.Error.Microseconds())
-		most = min(most, r.Wall*1000+r.Error.Microseconds())
+		least = max(least, r.least())
+		most = min(most, r.most())
 	}
 	return time.Duration(least-most) * time.Microsecond
 }
+
+// mayAgree reports whether own can be one of a quorum that agrees, if errors have it so.
+func mayAgree(own Reading, all []Reading, quorum int, tolerance time.Duration) bool {
+	for _, first := range all { // of the quorum, by what it says at most
+		at, n := first.most(), 0
+		for _, r := range all {
+			if r.most() >= at && r.least() <= at+tolerance.Microseconds() {
+				n++
+			}
+		}
+		if n >= quorum && own.most() >= at && own.least() <= at+tolerance.Microseconds() {
+			return true
+		}
+	}
+	return false
+}
+
+// least and most are what the clock can have been, in microseconds.
+func (r Reading) least() int64 { return r.Wall*1000 - r.Error.Microseconds() }
+func (r Reading) most() int64  { return r.Wall*1000 + r.Error.Microseconds() }
 
 // largestWindow returns the most readings of the sorted list that lie within
 // width; of several as large, one with own.
