@@ -1,7 +1,6 @@
 package fsm
 
 import (
-	"bytes"
 	"encoding/binary"
 	"maps"
 	"slices"
@@ -133,27 +132,7 @@ func (t *onceTable) Room(id, owner []byte, bytes int) (is command.OnceState) {
 
 // Finish implements command.OnceTable. It may be called with a reply that shares memory with the store.
 func (t *onceTable) Finish(id, owner []byte, now int64, print uint64, reply resp.Value) {
-	t.add(&onceRecord{id: string(id), owner: string(owner), at: now, print: print, reply: kept(reply, sharedBelow)})
-}
-
-// sharedBelow is the length from which a value in the store has memory of its own. A shorter one
-// lies behind its key, which may be long, or among others.
-const sharedBelow = 1024
-
-// kept returns v for a record that outlives what v was made from: its strings shorter than below
-// are copied.
-func kept(v resp.Value, below int) resp.Value {
-	if len(v.Str) < below {
-		v.Str = bytes.Clone(v.Str)
-	}
-	if len(v.Elems) > 0 {
-		elems := make([]resp.Value, len(v.Elems))
-		for i := range elems {
-			elems[i] = kept(v.Elems[i], below)
-		}
-		v.Elems = elems
-	}
-	return v
+	t.add(&onceRecord{id: string(id), owner: string(owner), at: now, print: print, reply: reply.Detach()})
 }
 
 // Forget implements command.OnceTable.

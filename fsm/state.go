@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 
@@ -311,7 +310,7 @@ func (d *decoder) values(n int) []resp.Value {
 	}
 	d.rest = rest
 	for i := range list {
-		list[i] = kept(list[i], math.MaxInt)
+		list[i] = list[i].Clone()
 	}
 	return list
 }
@@ -326,7 +325,7 @@ func (d *decoder) value() resp.Value {
 		return resp.Value{}
 	}
 	d.rest = rest
-	return kept(v, math.MaxInt) // else one short reply would keep the whole state
+	return v.Clone() // else one short reply would keep the whole state
 }
 
 // WriteBase writes the present data, without the engine's state, as the base of

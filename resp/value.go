@@ -180,13 +180,23 @@ const detachBelow = 1024
 // of a larger piece of memory, which lives as long as the reply: who keeps replies detaches
 // them.
 func (v Value) Detach() Value {
-	if (v.Kind == KindBulk || v.Kind == KindVerbatim) && len(v.Str) > 0 && len(v.Str) < detachBelow {
+	return v.copied(func(v *Value) bool {
+		return (v.Kind == KindBulk || v.Kind == KindVerbatim) && len(v.Str) < detachBelow
+	})
+}
+
+// Clone returns v with copies of all its strings.
+func (v Value) Clone() Value { return v.copied(func(*Value) bool { return true }) }
+
+// copied returns v with copies of the strings of those values that which chooses.
+func (v Value) copied(which func(*Value) bool) Value {
+	if len(v.Str) > 0 && which(&v) {
 		v.Str = append([]byte(nil), v.Str...)
 	}
 	if len(v.Elems) > 0 {
 		elems := make([]Value, len(v.Elems))
 		for i := range v.Elems {
-			elems[i] = v.Elems[i].Detach()
+			elems[i] = v.Elems[i].copied(which)
 		}
 		v.Elems = elems
 	}
