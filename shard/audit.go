@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -97,7 +98,7 @@ func (g *Group) walk(ctx context.Context, a audit) {
 		if time.Since(began) < auditWork {
 			return nil
 		}
-		pause(ctx, auditPause)
+		clock.Pause(ctx, auditPause)
 		began = time.Now()
 		return ctx.Err()
 	})

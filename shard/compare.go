@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -240,7 +241,7 @@ func (g *Group) verify(index uint64) error {
 		}
 		if notes := g.fsm.Notes(index); len(notes) == 0 {
 			_ = g.proposeNothing(ctx) // asks for a note; if not, one comes with the next entries
-			pause(ctx, verifyPause)
+			clock.Pause(ctx, verifyPause)
 			continue
 		}
 		switch v, audits := g.look(ctx, index); {
@@ -249,7 +250,7 @@ func (g *Group) verify(index uint64) error {
 		case v.decided:
 			return nil
 		}
-		pause(ctx, verifyPause) // somebody is behind
+		clock.Pause(ctx, verifyPause) // somebody is behind
 	}
 	g.putOff.Store(true)
 	return errUnverified

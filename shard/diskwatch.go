@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"github.com/lockstepkv/lockstep/internal/clock"
 )
 
 // A disk that is slow first costs the leadership, and only one that hangs the process.
@@ -198,7 +199,7 @@ func (g *Group) awaitDeposed(ctx context.Context, term uint64) {
 		if g.flushLasts.Load() > 0 {
 			over = g.clock.Mono() + patience
 		}
-		pause(ctx, establishPause)
+		clock.Pause(ctx, establishPause)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard/logclock"
+	"github.com/lockstepkv/lockstep/shard/session"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
@@ -47,10 +48,10 @@ type Group struct {
 	node      *Node
 	memory    *atomic.Pointer[Memory]
 
-	origin   *origin
-	lending  atomic.Pointer[origin] // origin, for the state machine, which runs before there is one
+	session  *session.Session
+	lending  atomic.Pointer[session.Session] // session, for the state machine, which runs before there is one
 	packer   *packer
-	sender   *sender
+	sender   *session.Sender
 	confirms *rounds
 	indexes  *rounds
 	locks    *lockHub
@@ -124,7 +125,6 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	g.life, g.stop = context.WithCancel(context.Background())
 	g.metrics = n.metrics.group(id)
 	g.packer = newPacker(g)
-	g.sender = newSender(g)
 	g.locks = newLockHub(g)
 	g.detector = newDetector(g)
 	g.confirms = &rounds{run: g.confirm}
@@ -134,13 +134,15 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	}
 	// Only now: a replica that lost its data may have been given a higher number.
 	g.boot = n.opt.Boot
-	g.origin = newOrigin(g.self, g.boot, n.opt.MaxWaitingBytes, g.kick, g.outlived, g.metrics.queueSeconds)
-	g.lending.Store(g.origin)
-	g.origin.disks = g
-	g.origin.led = func() bool { return g.Leader() != "" }
+	g.session = session.New(session.Options{
+		Node: g.self, Boot: g.boot, MaxBytes: n.opt.MaxWaitingBytes, Queued: g.metrics.queueSeconds,
+		Kick: g.kick, Led: func() bool { return g.Leader() != "" }, Outlived: g.outlived, Disks: disksOf{g},
+	})
+	g.lending.Store(g.session)
+	g.sender = session.NewSender(g.self, g.session, route{g.id, g.net, g.Leader, &g.serving, g.packer})
 	loops := g.life
 	for _, loop := range []func(context.Context){
-		g.packer.run, g.sender.run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, g.audit, g.compare, g.settleUnread, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },
+		g.packer.run, g.sender.Run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, g.audit, g.compare, g.settleUnread, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },
 	} {
 		g.wg.Go(func() { loop(loops) })
 	}
@@ -197,8 +199,8 @@ func (g *Group) lend(node string, boot, seq uint64) [][]byte {
 	if node != fsm.LargeBatches(g.self) {
 		return g.packer.lend(node, boot, seq)
 	}
-	if o := g.lending.Load(); o != nil { // nil while the log is read again at the start
-		return o.lend(boot, seq)
+	if s := g.lending.Load(); s != nil { // nil while the log is read again at the start
+		return s.Lend(boot, seq)
 	}
 	return nil
 }
@@ -245,7 +247,7 @@ func (g *Group) kick() {
 		g.packer.kick()
 		return
 	}
-	g.sender.kick()
+	g.sender.Kick()
 }
 
 // Propose has the units of b logged and applied, and returns a reply for each.
@@ -253,9 +255,9 @@ func (g *Group) kick() {
 // command.ErrInDoubt.
 func (g *Group) Propose(ctx context.Context, b command.Batch) ([]resp.Value, error) {
 	if g.room() == noneLeft && !g.opt.Table.FreesAll(b.Parts, b.Body) {
-		return nil, errFull
+		return nil, session.ErrFull
 	}
-	return g.origin.propose(ctx, b)
+	return g.session.Propose(ctx, b)
 }
 
 // ID returns the shard's number.
@@ -310,7 +312,7 @@ func (g *Group) settingsToPropose() []fsm.SettingChange {
 func (g *Group) close() error {
 	g.stop()
 	g.handout.close()
-	g.origin.close()
+	g.session.Close()
 	err := g.raft.Shutdown().Error()
 	close(g.raftDown)
 	g.wg.Wait()

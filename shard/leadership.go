@@ -8,8 +8,10 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/failpoint"
 	"github.com/lockstepkv/lockstep/internal/mutant"
+	"github.com/lockstepkv/lockstep/shard/session"
 )
 
 // lead follows Raft's word on who leads and opens and closes the service.
@@ -26,7 +28,7 @@ func (g *Group) lead(ctx context.Context) {
 			g.serving.Store(0)
 			g.lease.drop()
 			g.packer.kick() // refuse what waits here
-			g.sender.kick()
+			g.sender.Kick()
 			if leads {
 				withdraw = g.campaignWon(ctx)
 			}
@@ -66,7 +68,7 @@ func (g *Group) establish(ctx context.Context) {
 			g.resign(ctx, term)
 			elected = g.clock.Mono() // from now on, should nobody take it
 		}
-		pause(ctx, establishPause)
+		clock.Pause(ctx, establishPause)
 	}
 }
 
@@ -95,9 +97,9 @@ func (g *Group) tryEstablish(ctx context.Context, term uint64, elected time.Dura
 	if mutant.On(mutant.LeaseWithoutSilence) {
 		silence = 0
 	}
-	pause(ctx, elected+time.Duration(silence)*time.Millisecond-g.clock.Mono())
+	clock.Pause(ctx, elected+time.Duration(silence)*time.Millisecond-g.clock.Mono())
 	if ctx.Err() != nil || !g.leads(term) {
-		return errNotServing
+		return session.ErrNotServing
 	}
 	if !g.sound() {
 		return errDiverged
@@ -129,7 +131,7 @@ func (g *Group) open(ctx context.Context, term uint64) {
 	// The first entry of a term lets the time of locks count anew.
 	g.packer.tick.Store(held > 0 || len(g.settingsToPropose()) > 0)
 	g.packer.kick()
-	g.sender.kick()
+	g.sender.Kick()
 }
 
 // resignAfter is longer than any transfer of leadership takes that does not hang.
@@ -146,7 +148,7 @@ func (g *Group) resign(ctx context.Context, term uint64) {
 	defer g.wire.Mute(false)
 	over := g.clock.Mono() + 2*g.opt.raftTimeout() + time.Second
 	for g.leads(term) && ctx.Err() == nil && g.clock.Mono() < over {
-		pause(ctx, establishPause)
+		clock.Pause(ctx, establishPause)
 	}
 }
 
@@ -172,7 +174,7 @@ func (g *Group) watchLeader(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-changes:
-			g.sender.kick()
+			g.sender.Kick()
 		}
 	}
 }
@@ -186,6 +188,6 @@ func (g *Group) await(f raft.Future) error {
 	case err := <-done:
 		return err
 	case <-g.raftDown:
-		return errDoubt
+		return session.ErrDoubt
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/wire"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/shard/session"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -77,10 +78,10 @@ const (
 	resultUnread
 )
 
-// encodeResult encodes the outcome of a batch for its origin.
+// encodeResult encodes the outcome of a batch for its session.
 func encodeResult(r fsm.BatchResult, err error) []byte {
 	switch {
-	case errors.Is(err, errNotServing):
+	case errors.Is(err, session.ErrNotServing):
 		return []byte{resultNotServing}
 	case errors.Is(err, command.ErrNoRoom):
 		return []byte{resultNoRoom}
@@ -112,11 +113,11 @@ func decodeResult(msg []byte) (fsm.BatchResult, error) {
 	}
 	switch msg[0] {
 	case resultNotServing:
-		return fsm.BatchResult{}, errNotServing
+		return fsm.BatchResult{}, session.ErrNotServing
 	case resultNoRoom:
-		return fsm.BatchResult{}, errFull
+		return fsm.BatchResult{}, session.ErrFull
 	case resultDoubt:
-		return fsm.BatchResult{}, errDoubt
+		return fsm.BatchResult{}, session.ErrDoubt
 	case resultStale:
 		return fsm.BatchResult{Err: fsm.ErrStaleBatch}, nil
 	case resultUnread:

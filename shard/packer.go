@@ -13,16 +13,11 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/mutant"
+	"github.com/lockstepkv/lockstep/shard/session"
 	"github.com/lockstepkv/lockstep/store"
 )
-
-// errNotServing is definite: this node does not lead the shard, or does not
-// serve yet, and has not logged the batch.
-var errNotServing = errors.New("this node does not serve the shard")
-
-// errDoubt tells an origin that its batch may have been logged.
-var errDoubt = errors.New("the batch may have been logged")
 
 // enqueueTimeout bounds how long Raft's main loop may take to accept an entry.
 // It blocks on the leader's disk, so this is generous; the watchdog looks after
@@ -106,7 +101,7 @@ func (p *packer) nudge() {
 // submit has b logged and waits for its result.
 func (p *packer) submit(ctx context.Context, b fsm.Batch) (fsm.BatchResult, error) {
 	in := &incoming{batch: b, done: make(chan struct{})}
-	if b.UnitBytes() > largeBytes {
+	if b.UnitBytes() > session.LargeBytes {
 		return p.submitLarge(ctx, in)
 	}
 	p.mu.Lock()
@@ -122,7 +117,7 @@ func (p *packer) submit(ctx context.Context, b fsm.Batch) (fsm.BatchResult, erro
 func (p *packer) submitLarge(ctx context.Context, in *incoming) (fsm.BatchResult, error) {
 	turn := ctx
 	if until, ok := ctx.Deadline(); ok {
-		in.until = until.Add(-withdrawGrace)
+		in.until = until.Add(-session.WithdrawGrace)
 		var cancel context.CancelFunc
 		turn, cancel = context.WithDeadline(ctx, in.until)
 		defer cancel()
@@ -142,7 +137,7 @@ func (p *packer) submitLarge(ctx context.Context, in *incoming) (fsm.BatchResult
 	}
 	p.mu.Unlock()
 	if i >= 0 {
-		return fsm.BatchResult{}, errNotServing
+		return fsm.BatchResult{}, session.ErrNotServing
 	}
 	return in.wait(ctx)
 }
@@ -153,7 +148,7 @@ func (in *incoming) wait(ctx context.Context) (fsm.BatchResult, error) {
 	case <-in.done:
 		return in.result, in.err
 	case <-ctx.Done():
-		return fsm.BatchResult{}, errDoubt
+		return fsm.BatchResult{}, session.ErrDoubt
 	}
 }
 
@@ -187,7 +182,7 @@ func (p *packer) packOne(ctx context.Context) bool {
 	}
 	cut := p.reserve(pk)
 	if cut == nil {
-		pause(ctx, retryPause) // what the shard itself wants to log comes again
+		clock.Pause(ctx, session.RetryPause) // what the shard itself wants to log comes again
 		return true
 	}
 	if cut.Large() { // for the sake of what it evicts
@@ -252,7 +247,7 @@ func (p *packer) packLarge(ctx context.Context, term uint64) {
 
 // finishLarge is finish for the large entry, which goes in the background.
 func (p *packer) finishLarge(ctx context.Context, pk *pack, cut *fsm.Cutter, term uint64) {
-	if len(pk.remote) == 1 && len(pk.flights) == 0 {
+	if len(pk.remote) == 1 && len(pk.inFlight) == 0 {
 		p.lent.Store(&pk.remote[0].batch)
 	}
 	go func() {
@@ -277,13 +272,13 @@ func (p *packer) collectLarge() *pack {
 	p.mu.Lock()
 	if n := len(p.bulk); n > 0 && !p.othersLast {
 		p.othersLast = true
-	} else if f := p.g.origin.takeLarge(); f != nil {
-		pk.flights, p.othersLast = []*flight{f}, false
+	} else if f := p.g.session.TakeLarge(); f != nil {
+		pk.inFlight, p.othersLast = []*session.InFlight{f}, false
 	} else if n == 0 {
 		p.mu.Unlock()
 		return nil
 	}
-	if len(pk.flights) == 0 {
+	if len(pk.inFlight) == 0 {
 		pk.remote = []*incoming{p.bulk[0]}
 		p.bulk[0] = nil
 		p.bulk = p.bulk[1:]
@@ -299,7 +294,7 @@ func (p *packer) finish(ctx context.Context, pk *pack, cut *fsm.Cutter, term uin
 	started := time.Now()
 	results, err := p.log(pk, cut)
 	if err == nil && !p.g.mayAcknowledge(term) {
-		err = errDoubt
+		err = session.ErrDoubt
 	}
 	if errors.Is(err, errUnread) {
 		results, err = pk.unread(), nil
@@ -307,8 +302,8 @@ func (p *packer) finish(ctx context.Context, pk *pack, cut *fsm.Cutter, term uin
 	p.g.metrics.entry(time.Since(started), pk.units, len(pk.entry.Batches))
 	waited = p.waiting()
 	pk.deliver(results, err)
-	if errors.Is(err, errNotServing) {
-		pause(ctx, retryPause) // leadership is being handed over, or is lost
+	if errors.Is(err, session.ErrNotServing) {
+		clock.Pause(ctx, session.RetryPause) // leadership is being handed over, or is lost
 	}
 	return waited
 }
@@ -346,20 +341,20 @@ func (p *packer) gather(ctx context.Context) {
 }
 
 // waiting returns how many units wait to be logged by this node.
-func (p *packer) waiting() int64 { return p.g.origin.waiting.Load() + p.queued.Load() }
+func (p *packer) waiting() int64 { return p.g.session.Waiting() + p.queued.Load() }
 
 // pack is the content of one entry on its way.
 type pack struct {
-	g       *Group
-	entry   fsm.Entry
-	remote  []*incoming
-	flights []*flight
-	units   int
-	tick    bool // it is wanted even if it holds nothing
+	g        *Group
+	entry    fsm.Entry
+	remote   []*incoming
+	inFlight []*session.InFlight
+	units    int
+	tick     bool // it is wanted even if it holds nothing
 }
 
 func (pk *pack) empty() bool {
-	return len(pk.remote)+len(pk.flights)+len(pk.entry.Settings) == 0 && !pk.tick
+	return len(pk.remote)+len(pk.inFlight)+len(pk.entry.Settings) == 0 && !pk.tick
 }
 
 // hold makes the batches those of the entry.
@@ -369,9 +364,9 @@ func (pk *pack) hold() {
 		pk.entry.Batches = append(pk.entry.Batches, in.batch)
 		pk.units += in.batch.Units
 	}
-	for _, f := range pk.flights {
-		pk.entry.Batches = append(pk.entry.Batches, f.batch)
-		pk.units += f.batch.Units
+	for _, f := range pk.inFlight {
+		pk.entry.Batches = append(pk.entry.Batches, f.Batch)
+		pk.units += f.Batch.Units
 	}
 }
 
@@ -380,15 +375,15 @@ func (pk *pack) refuse(which func(*fsm.Batch) bool) {
 	pk.remote = slices.DeleteFunc(pk.remote, func(in *incoming) bool {
 		no := which(&in.batch)
 		if no {
-			in.err = errFull
+			in.err = session.ErrFull
 			close(in.done)
 		}
 		return no
 	})
-	pk.flights = slices.DeleteFunc(pk.flights, func(f *flight) bool {
-		no := which(&f.batch)
+	pk.inFlight = slices.DeleteFunc(pk.inFlight, func(f *session.InFlight) bool {
+		no := which(&f.Batch)
 		if no {
-			pk.g.origin.refuse(f, errFull)
+			pk.g.session.Refuse(f, session.ErrFull)
 		}
 		return no
 	})
@@ -413,12 +408,12 @@ func (p *packer) collect() *pack {
 		p.queued.Add(-int64(in.batch.Units))
 	}
 	for room > 0 {
-		f := p.g.origin.take(room)
+		f := p.g.session.Take(room)
 		if f == nil {
 			break
 		}
-		pk.flights = append(pk.flights, f)
-		room -= f.batch.Size()
+		pk.inFlight = append(pk.inFlight, f)
+		room -= f.Batch.Size()
 	}
 	settings := p.g.settingsToPropose()
 	if p.audit.Swap(false) {
@@ -471,7 +466,7 @@ func (p *packer) fill(pk *pack) {
 func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
 	if err := plausibleEntry(&pk.entry, p.g.clock.WallMillis()); err != nil {
 		p.g.opt.Fatal(fmt.Errorf("shard %d: an entry that must not reach the log: %w", p.g.id, err))
-		return nil, errNotServing
+		return nil, session.ErrNotServing
 	}
 	rest := cut.Bytes()
 	defer func() { p.g.node.answered(rest) }()
@@ -480,11 +475,11 @@ func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
 	for !cut.Done() {
 		// Without its last fragment an entry is never applied.
 		if pk.withdrawn() {
-			return nil, errNotServing
+			return nil, session.ErrNotServing
 		}
 		for len(window) >= p.window() {
 			if err := p.g.await(window[0]); err != nil {
-				return nil, errNotServing
+				return nil, session.ErrNotServing
 			}
 			unread = unread || refusedBy(window[0])
 			window = window[1:]
@@ -505,7 +500,7 @@ func (p *packer) log(pk *pack, cut *fsm.Cutter) ([]fsm.BatchResult, error) {
 	}
 	results, ok := window[len(window)-1].Response().([]fsm.BatchResult)
 	if !ok || len(results) != len(pk.entry.Batches) {
-		return nil, errDoubt // the fragments were interrupted by another leader's
+		return nil, session.ErrDoubt // the fragments were interrupted by another leader's
 	}
 	return results, nil
 }
@@ -536,7 +531,7 @@ func (pk *pack) withdrawn() bool {
 			return true
 		}
 	}
-	return len(pk.flights) == 1 && pk.flights[0].withdrawn.Load()
+	return len(pk.inFlight) == 1 && pk.inFlight[0].Withdrawn()
 }
 
 // outcome waits for the last fragments of an entry, or all of it. If one of them was not
@@ -547,7 +542,7 @@ func (p *packer) outcome(window []raft.ApplyFuture) (outcome error) {
 		if err == nil {
 			continue
 		}
-		if outcome = classify(err); errors.Is(outcome, errNotServing) {
+		if outcome = classify(err); errors.Is(outcome, session.ErrNotServing) {
 			return outcome
 		}
 	}
@@ -558,9 +553,9 @@ func (p *packer) outcome(window []raft.ApplyFuture) (outcome error) {
 func classify(err error) error {
 	if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipTransferInProgress) ||
 		errors.Is(err, raft.ErrEnqueueTimeout) {
-		return errNotServing
+		return session.ErrNotServing
 	}
-	return errDoubt
+	return session.ErrDoubt
 }
 
 // deliver gives every batch its result.
@@ -572,11 +567,11 @@ func (pk *pack) deliver(results []fsm.BatchResult, err error) {
 		in.err = err
 		close(in.done)
 	}
-	for i, f := range pk.flights {
+	for i, f := range pk.inFlight {
 		if err == nil {
-			pk.g.origin.resolve(f, results[len(pk.remote)+i])
+			pk.g.session.Resolve(f, results[len(pk.remote)+i])
 		} else {
-			pk.g.origin.fail(f, err == errDoubt)
+			pk.g.session.Fail(f, err == session.ErrDoubt)
 		}
 	}
 }
@@ -591,7 +586,7 @@ func (p *packer) refuse() {
 		p.queued.Add(-int64(in.batch.Units))
 	}
 	for _, in := range append(queue, bulk...) {
-		in.err = errNotServing
+		in.err = session.ErrNotServing
 		close(in.done)
 	}
 }

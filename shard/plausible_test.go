@@ -95,13 +95,10 @@ func TestALeaderLogsNoImplausibleStart(t *testing.T) {
 	c.want("n1", "SET k v", "+OK\r\n")
 	g := c.group("n1")
 	known := g.fsm.BootOf("n1")
-	g.origin.mu.Lock()
-	g.origin.boot = math.MaxUint64
-	g.origin.mu.Unlock()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_, _ = c.run("n1", "SET k w")
+		_, _ = g.packer.submit(t.Context(), fsm.Batch{Node: "n1", Boot: math.MaxUint64, Seq: 1})
 	}()
 	select {
 	case err := <-fatal:

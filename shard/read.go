@@ -12,8 +12,10 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/failpoint"
 	"github.com/lockstepkv/lockstep/internal/mutant"
+	"github.com/lockstepkv/lockstep/shard/session"
 )
 
 // hedgeDelay is how long a confirmation round waits for the peers that it asked
@@ -108,7 +110,7 @@ func (g *Group) linearizable(ctx context.Context, take func(need uint64, at fsm.
 		if errors.Is(err, errStopped) {
 			return fmt.Errorf("%w: %w", command.ErrUnavailable, err)
 		}
-		pause(ctx, retryPause)
+		clock.Pause(ctx, session.RetryPause)
 	}
 }
 
@@ -224,7 +226,7 @@ func (g *Group) awaitReached(ctx context.Context, index uint64) (need uint64, er
 func (g *Group) confirm(ctx context.Context) (noted, error) {
 	term := g.serving.Load()
 	if term == 0 || !g.leads(term) {
-		return noted{}, errNotServing
+		return noted{}, session.ErrNotServing
 	}
 	started := g.clock.Mono()
 	begin := time.Now()
@@ -241,7 +243,7 @@ func (g *Group) confirm(ctx context.Context) (noted, error) {
 	// This node counts itself, as a voter like the others: by its term after what
 	// was noted.
 	if g.raft.CurrentTerm() != term {
-		return noted{}, errNotServing
+		return noted{}, session.ErrNotServing
 	}
 	g.metrics.round(time.Since(begin))
 	if mutant.On(mutant.LeaseFromEnd) {
@@ -342,7 +344,7 @@ func (g *Group) askIndex(ctx context.Context) (noted, error) {
 func (g *Group) callReadIndex(ctx context.Context) (n noted, last uint64, err error) {
 	leader := g.Leader()
 	if leader == "" || leader == g.self {
-		return noted{}, 0, errNotServing
+		return noted{}, 0, session.ErrNotServing
 	}
 	reply, err := g.net.Call(ctx, leader, methodReadIndex, appendReads(appendGroup(nil, g.id), g.fsm.ReadLog()))
 	if err != nil {
@@ -358,7 +360,7 @@ func (g *Group) callReadIndex(ctx context.Context) (n noted, last uint64, err er
 func (g *Group) answerReadIndex(ctx context.Context) (noted, error) {
 	term := g.serving.Load()
 	if term == 0 {
-		return noted{}, errNotServing
+		return noted{}, session.ErrNotServing
 	}
 	if mono, ok := g.leaseValid(term); ok {
 		return g.noteAt(mono, term), nil

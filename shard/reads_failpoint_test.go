@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/failpoint"
 )
 
@@ -96,7 +97,7 @@ func (c *cluster) awayAndBack(leader string) error {
 	for _, move := range [][2]string{{leader, c.others(leader)[0]}, {c.others(leader)[0], leader}} {
 		for ctx.Err() == nil && !c.group(move[1]).Serving() {
 			_ = c.group(move[0]).TransferLeadership(ctx, move[1])
-			pause(ctx, 5*time.Millisecond)
+			clock.Pause(ctx, 5*time.Millisecond)
 		}
 	}
 	return ctx.Err()

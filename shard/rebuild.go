@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"github.com/lockstepkv/lockstep/internal/clock"
+	"github.com/lockstepkv/lockstep/shard/session"
 )
 
 // A replica whose state is wrong keeps its log and its vote. The log is taken to be right:
@@ -80,7 +82,7 @@ func (g *Group) rebuild(ctx context.Context, c *comparison) error {
 		g.unreads.keep(c.rebuilt) // what the old state could not read is in this one
 	}
 	for g.raft.CommitIndex() < g.fsm.Applied() {
-		if pause(ctx, retryPause); ctx.Err() != nil {
+		if clock.Pause(ctx, session.RetryPause); ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
@@ -163,7 +164,7 @@ func (g *Group) admit(ctx context.Context, n *Node) error {
 			return g.log.SetUint64([]byte("CurrentTerm"), term)
 		}
 		n.waitsForOthers(g.clock.Mono() - asked)
-		pause(ctx, admissionPoll)
+		clock.Pause(ctx, admissionPoll)
 		if ctx.Err() != nil {
 			return fmt.Errorf("the other nodes did not answer: %w", context.Cause(ctx))
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/disk"
+	"github.com/lockstepkv/lockstep/shard/session"
 )
 
 // A disk that gets full must not end the node. Below Options.DiskReserve what is left is
@@ -187,14 +188,12 @@ func (g *Group) room() roomLevel {
 // CountNoRoom counts a write that was refused for want of room.
 func (g *Group) CountNoRoom() { g.metrics.refused() }
 
-var errFull = fmt.Errorf("%w: the disk of the shard's leader, or of a majority, is full", command.ErrNoRoom)
-
 // NoRoom returns errors that wrap command.ErrNoRoom if writes are refused for want of room
 // on disks: those that grow, and the rest but for those that free.
 func (g *Group) NoRoom() (growth, rest error) {
 	switch g.room() {
 	case noneLeft:
-		return errFull, errFull
+		return session.ErrFull, session.ErrFull
 	case tight:
 		return command.ErrTight, nil
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"sync/atomic"
 
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/mutant"
+	"github.com/lockstepkv/lockstep/shard/session"
 )
 
 // told decides what this replica may tell its clients unasked: grants of locks,
@@ -70,7 +72,7 @@ func (g *Group) tell(ctx context.Context) {
 			if g.locks.tellHeld() {
 				break
 			}
-			pause(ctx, retryPause)
+			clock.Pause(ctx, session.RetryPause)
 			if ctx.Err() != nil {
 				return
 			}

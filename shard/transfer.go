@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/internal/mutant"
+	"github.com/lockstepkv/lockstep/shard/session"
 )
 
 // Errors of TransferLeadership: nothing was done.
@@ -67,7 +68,7 @@ func (t *transfers) end(node string, err error) {
 func (g *Group) TransferLeadership(ctx context.Context, node string) error {
 	term := g.serving.Load()
 	if term == 0 {
-		return errNotServing
+		return session.ErrNotServing
 	}
 	return g.transfer(ctx, term, node)
 }
@@ -76,7 +77,7 @@ func (g *Group) TransferLeadership(ctx context.Context, node string) error {
 func (g *Group) transfer(ctx context.Context, term uint64, node string) error {
 	switch {
 	case !g.leads(term):
-		return errNotServing
+		return session.ErrNotServing
 	case node == g.self:
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -158,7 +159,7 @@ func (g *Group) settleUnread(ctx context.Context) {
 				wait = unreadPause
 				continue
 			}
-			if pause(ctx, wait); ctx.Err() != nil {
+			if clock.Pause(ctx, wait); ctx.Err() != nil {
 				return
 			}
 		}
