@@ -70,8 +70,7 @@ func (g *Group) audit(ctx context.Context) {
 			return
 		case <-due:
 			if g.Serving() {
-				g.packer.audit.Store(true)
-				g.packer.kick()
+				g.packer.WantAudit()
 			}
 		case a := <-g.auditing:
 			g.walk(ctx, a)

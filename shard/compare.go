@@ -178,19 +178,19 @@ type noteWait struct {
 // keepNoted has a note made, while this node leads, when something has changed since the
 // newest one and none came for noteAfter: where little is written the next one that is made
 // anyway may be far. It asks once in noteAfter at most, and not when nothing has changed.
-func (g *Group) keepNoted(w *noteWait) {
+func (g *Group) keepNoted(w *noteWait) (asked bool) {
 	newest, due := g.fsm.Unnoted()
 	now := g.clock.Mono()
 	if due = due && g.Serving() && len(g.peers) > 0; !due || !w.on || newest != w.newest {
 		*w = noteWait{newest, now, due}
-		return
+		return false
 	}
 	if now-w.since < noteAfter {
-		return
+		return false
 	}
 	w.since = now
-	g.packer.note.Store(true)
-	g.packer.kick()
+	g.packer.WantNote()
+	return true
 }
 
 // look compares this replica's running notes of indexes above after, and those of its

@@ -17,6 +17,7 @@ import (
 	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/shard/batch"
 	"github.com/lockstepkv/lockstep/shard/logclock"
 	"github.com/lockstepkv/lockstep/shard/session"
 	"github.com/lockstepkv/lockstep/snapshot"
@@ -49,8 +50,8 @@ type Group struct {
 	memory    *atomic.Pointer[Memory]
 
 	session  *session.Session
-	lending  atomic.Pointer[session.Session] // session, for the state machine, which runs before there is one
-	packer   *packer
+	lending  atomic.Pointer[lenders] // for the state machine, which runs before there is one
+	packer   *batch.Packer
 	sender   *session.Sender
 	confirms *rounds
 	indexes  *rounds
@@ -124,7 +125,6 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	g.quorum = len(n.opt.Members)/2 + 1
 	g.life, g.stop = context.WithCancel(context.Background())
 	g.metrics = n.metrics.group(id)
-	g.packer = newPacker(g)
 	g.locks = newLockHub(g)
 	g.detector = newDetector(g)
 	g.confirms = &rounds{run: g.confirm}
@@ -138,11 +138,12 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 		Node: g.self, Boot: g.boot, MaxBytes: n.opt.MaxWaitingBytes, Queued: g.metrics.queueSeconds,
 		Kick: g.kick, Led: func() bool { return g.Leader() != "" }, Outlived: g.outlived, Disks: disksOf{g},
 	})
-	g.lending.Store(g.session)
+	g.packer = newPacker(g)
+	g.lending.Store(&lenders{g.session, g.packer})
 	g.sender = session.NewSender(g.self, g.session, route{g.id, g.net, g.Leader, &g.serving, g.packer})
 	loops := g.life
 	for _, loop := range []func(context.Context){
-		g.packer.run, g.sender.Run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, g.audit, g.compare, g.settleUnread, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },
+		g.packer.Run, g.sender.Run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, g.audit, g.compare, g.settleUnread, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },
 	} {
 		g.wg.Go(func() { loop(loops) })
 	}
@@ -194,17 +195,6 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	return nil
 }
 
-// lend tells where this node has the units of a large batch in memory.
-func (g *Group) lend(node string, boot, seq uint64) [][]byte {
-	if node != fsm.LargeBatches(g.self) {
-		return g.packer.lend(node, boot, seq)
-	}
-	if s := g.lending.Load(); s != nil { // nil while the log is read again at the start
-		return s.Lend(boot, seq)
-	}
-	return nil
-}
-
 // applied is told how long an entry took to apply.
 func (g *Group) applied(took time.Duration) {
 	g.appliedAt.Store(int64(g.clock.Mono()))
@@ -244,7 +234,7 @@ func (g *Group) bootstrap(cfg *raft.Config) error {
 // kick wakes whoever hands batches to a leader.
 func (g *Group) kick() {
 	if g.serving.Load() != 0 {
-		g.packer.kick()
+		g.packer.Kick()
 		return
 	}
 	g.sender.Kick()

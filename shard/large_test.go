@@ -7,11 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/raft"
-
-	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/shard/session"
 )
 
 // largeBatch stores a value that goes in fragments.
@@ -23,20 +19,12 @@ func largeBatch(key string) command.Batch {
 
 // holdLarge makes the leader behave as if a large entry were on its way, until release.
 func (c *cluster) holdLarge() (release func()) {
-	p := c.group(c.leader()).packer
-	p.large <- struct{}{}
-	return func() {
-		<-p.large
-		p.nudge()
-	}
+	return c.group(c.leader()).packer.HoldLarge()
 }
 
 // waitingLarge is how many large batches wait at the leader, or on node.
 func (c *cluster) waitingLarge(node string) int {
-	p := c.group(c.leader()).packer
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.bulk) + c.group(node).session.Figures().PendingLarge
+	return c.group(c.leader()).packer.LargeWaiting() + c.group(node).session.Figures().PendingLarge
 }
 
 // TestLargeValuesDoNotHoldUpOthers: while one is on its way others wait for it, and small
@@ -103,58 +91,6 @@ func TestLargeValueIsAppliedOrNot(t *testing.T) {
 			}
 			return nil
 		})
-	}
-}
-
-// TestWithdrawnInTheMidst: a leader stops between two fragments.
-func TestWithdrawnInTheMidst(t *testing.T) {
-	c := newCluster(t, 1, nil)
-	g := c.group("n1")
-	b := largeBatch("big")
-	in := &incoming{batch: fsm.Batch{Node: "n2", Boot: 1, Seq: 1, Units: 1, Parts: b.Parts, Body: b.Body}, until: time.Now()}
-	pk := &pack{g: g, entry: fsm.Entry{Batches: []fsm.Batch{in.batch}}, remote: []*incoming{in}}
-	cut := fsm.Cut(&pk.entry, 1)
-	if err := g.raft.Apply(cut.Next(), enqueueTimeout).Error(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := g.packer.log(pk, cut); !errors.Is(err, session.ErrNotServing) {
-		t.Errorf("%v, want that it was not logged", err)
-	}
-	c.want("n1", "EXISTS big", ":0\r\n")
-}
-
-type futures []error
-
-func (f futures) all() (out []raft.ApplyFuture) {
-	for _, err := range f {
-		out = append(out, fakeFuture{err})
-	}
-	return out
-}
-
-type fakeFuture struct{ err error }
-
-func (f fakeFuture) Error() error { return f.err }
-func (fakeFuture) Index() uint64  { return 0 }
-func (fakeFuture) Response() any  { return nil }
-
-// TestFragmentThatWasNotLogged: an entry that lacks a fragment is never applied, whatever
-// became of the others.
-func TestFragmentThatWasNotLogged(t *testing.T) {
-	p := &packer{g: &Group{raftDown: make(chan struct{})}}
-	for _, c := range []struct {
-		fragments futures
-		want      error
-	}{
-		{futures{nil, nil, nil}, nil},
-		{futures{nil, raft.ErrLeadershipLost}, session.ErrDoubt},
-		{futures{raft.ErrLeadershipLost, raft.ErrLeadershipLost, raft.ErrNotLeader}, session.ErrNotServing},
-		{futures{raft.ErrEnqueueTimeout, nil}, session.ErrNotServing},
-		{futures{raft.ErrRaftShutdown, nil}, session.ErrDoubt},
-	} {
-		if err := p.outcome(c.fragments.all()); !errors.Is(err, c.want) {
-			t.Errorf("%v: %v, want %v", c.fragments, err, c.want)
-		}
 	}
 }
 

@@ -27,7 +27,7 @@ func (g *Group) lead(ctx context.Context) {
 			withdraw()
 			g.serving.Store(0)
 			g.lease.drop()
-			g.packer.kick() // refuse what waits here
+			g.packer.Kick() // refuse what waits here
 			g.sender.Kick()
 			if leads {
 				withdraw = g.campaignWon(ctx)
@@ -129,8 +129,11 @@ func (g *Group) open(ctx context.Context, term uint64) {
 		g.logger.Info("the time of every held lock counts from this leader's first entry", "locks", held, "term", term)
 	}
 	// The first entry of a term lets the time of locks count anew.
-	g.packer.tick.Store(held > 0 || len(g.settingsToPropose()) > 0)
-	g.packer.kick()
+	if held > 0 || len(g.settingsToPropose()) > 0 {
+		g.packer.WantEntry()
+	} else {
+		g.packer.Kick()
+	}
 	g.sender.Kick()
 }
 
@@ -179,15 +182,10 @@ func (g *Group) watchLeader(ctx context.Context) {
 	}
 }
 
-// await waits for one of Raft's futures. A Raft that is shut down may never
-// answer one whose entry was committed but not applied.
-func (g *Group) await(f raft.Future) error {
-	done := make(chan error, 1)
-	go func() { done <- f.Error() }()
-	select {
-	case err := <-done:
-		return err
-	case <-g.raftDown:
-		return session.ErrDoubt
-	}
+// mayAcknowledge reports whether an entry that was packed in term, and is applied
+// now, may be acknowledged. If another term has come, the wait that its leader owes
+// to older leases may not be over; the batches are sent again and answered from
+// the session. The flag alone would not do: it is cleared late.
+func (g *Group) mayAcknowledge(term uint64) bool {
+	return g.serving.Load() == term && g.sound() && (g.raft.CurrentTerm() == term || mutant.On(mutant.AckTermUnseen))
 }

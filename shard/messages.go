@@ -87,7 +87,7 @@ func encodeResult(r fsm.BatchResult, err error) []byte {
 		return []byte{resultNoRoom}
 	case err != nil:
 		return []byte{resultDoubt}
-	case errors.Is(r.Err, errUnread):
+	case errors.Is(r.Err, session.ErrUnread):
 		return []byte{resultUnread}
 	case errors.Is(r.Err, fsm.ErrStaleBoot):
 		return []byte{resultStaleBoot}
@@ -121,7 +121,7 @@ func decodeResult(msg []byte) (fsm.BatchResult, error) {
 	case resultStale:
 		return fsm.BatchResult{Err: fsm.ErrStaleBatch}, nil
 	case resultUnread:
-		return fsm.BatchResult{Err: errUnread}, nil
+		return fsm.BatchResult{Err: session.ErrUnread}, nil
 	case resultStaleBoot:
 		return fsm.BatchResult{Err: fsm.ErrStaleBoot}, nil
 	case resultApplied:

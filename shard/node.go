@@ -283,7 +283,7 @@ func (n *Node) answerPropose(ctx context.Context, from string, req []byte) ([]by
 	if g.serving.Load() == 0 {
 		return encodeResult(fsm.BatchResult{}, session.ErrNotServing), nil
 	}
-	return encodeResult(g.packer.submit(ctx, batch)), nil
+	return encodeResult(g.packer.Submit(ctx, batch)), nil
 }
 
 // groupOf reads the group that a message is for.

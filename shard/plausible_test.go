@@ -98,7 +98,7 @@ func TestALeaderLogsNoImplausibleStart(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_, _ = g.packer.submit(t.Context(), fsm.Batch{Node: "n1", Boot: math.MaxUint64, Seq: 1})
+		_, _ = g.packer.Submit(t.Context(), fsm.Batch{Node: "n1", Boot: math.MaxUint64, Seq: 1})
 	}()
 	select {
 	case err := <-fatal:

@@ -40,13 +40,7 @@ func (c *cluster) doubtLarge(id string, b command.Batch) (answer chan error) {
 		s.Fail(f, true)
 		return answer
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, in := range p.bulk {
-		in.err = session.ErrDoubt
-		close(in.done)
-	}
-	p.bulk = nil
+	p.DropLarge(session.ErrDoubt)
 	return answer
 }
 

@@ -3,7 +3,6 @@ package shard
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,11 +37,6 @@ const (
 
 // settledKept is how many settled entries of a shard are written down.
 const settledKept = 64
-
-// errUnread is the outcome of batches in an entry that could not be read: whether they were
-// applied is told by what the others made of it. They are not proposed again, for what cannot
-// be read may be their own fault.
-var errUnread = errors.New("the log entry cannot be read")
 
 // unread is a refused entry that is not settled.
 type unread struct {
