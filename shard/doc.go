@@ -12,7 +12,7 @@
 // it from its session when it was applied before. A client of a surviving node
 // sees a leader's death as latency.
 //
-// A read (read.go) is answered from memory after a confirmation round: a quorum
+// A read (package readindex) is answered from memory after a confirmation round: a quorum
 // of voters, asked after the read arrived, still has the leader's term.
 //
 // Lock order: packer.mu, then that of session.Session. Neither is held while calling Raft, the

@@ -19,21 +19,19 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard/batch"
 	"github.com/lockstepkv/lockstep/shard/logclock"
+	"github.com/lockstepkv/lockstep/shard/readindex"
 	"github.com/lockstepkv/lockstep/shard/session"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
-var errStopped = errors.New("this node is stopping")
-
 // Group is this node's replica of one shard: a Raft group, its state machine,
 // and the request queues around them.
 type Group struct {
 	id     uint32
 	self   string
-	peers  []string // the other voters
-	quorum int
+	voters voters
 	boot   uint64 // number of this start of the node
 	opt    *Options
 	clock  clock.Clock
@@ -53,8 +51,7 @@ type Group struct {
 	lending  atomic.Pointer[lenders] // for the state machine, which runs before there is one
 	packer   *batch.Packer
 	sender   *session.Sender
-	confirms *rounds
-	indexes  *rounds
+	reader   *readindex.Reader
 	locks    *lockHub
 	detector *detector
 	told     told
@@ -62,10 +59,7 @@ type Group struct {
 
 	serving        atomic.Uint64 // the term in which this node answers as leader; 0 if it does not
 	servingFrom    atomic.Int64  // monotonic time at which it began to
-	lease          lease
 	transfers      transfers
-	preferred      atomic.Uint64
-	freshAt        atomic.Int64 // monotonic time; see age
 	quarantined    atomic.Bool
 	diverged       atomic.Bool   // the state is wrong; see compare.go
 	condemned      atomic.Uint64 // how often it was found to be
@@ -117,18 +111,11 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 		logger: n.opt.Logger.With("shard", id),
 		notify: make(chan bool, 16), raftDown: make(chan struct{}), lockNudge: make(chan struct{}, 1), auditing: make(chan audit, 1),
 	}
-	for _, m := range n.opt.Members {
-		if m.ID != g.self {
-			g.peers = append(g.peers, m.ID)
-		}
-	}
-	g.quorum = len(n.opt.Members)/2 + 1
+	g.voters.open(g.self, n.opt.Members)
 	g.life, g.stop = context.WithCancel(context.Background())
 	g.metrics = n.metrics.group(id)
 	g.locks = newLockHub(g)
 	g.detector = newDetector(g)
-	g.confirms = &rounds{run: g.confirm}
-	g.indexes = &rounds{run: g.askIndex}
 	if err := g.openRaft(ctx, n); err != nil {
 		return nil, fmt.Errorf("shard %d: %w", id, err)
 	}
@@ -139,6 +126,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 		Kick: g.kick, Led: func() bool { return g.Leader() != "" }, Outlived: g.outlived, Disks: disksOf{g},
 	})
 	g.packer = newPacker(g)
+	g.reader = newReader(g)
 	g.lending.Store(&lenders{g.session, g.packer})
 	g.sender = session.NewSender(g.self, g.session, route{g.id, g.net, g.Leader, &g.serving, g.packer})
 	loops := g.life
@@ -188,6 +176,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 		return errors.Join(err, g.log.Close())
 	}
 	g.raft, g.openedWith = r, r.LastIndex()
+	g.voters.started(r)
 	g.wire.Attach(r)
 	g.told.open(r.CurrentTerm)
 	g.noteSnapshot()
@@ -224,11 +213,7 @@ func (g *Group) bootstrap(cfg *raft.Config) error {
 	if err != nil || has {
 		return err
 	}
-	var servers []raft.Server
-	for _, m := range g.opt.Members {
-		servers = append(servers, raft.Server{ID: raft.ServerID(m.ID), Address: raft.ServerAddress(m.ID)})
-	}
-	return raft.BootstrapCluster(cfg, g.log, g.log, g.snapshots, g.wire, raft.Configuration{Servers: servers})
+	return raft.BootstrapCluster(cfg, g.log, g.log, g.snapshots, g.wire, raft.Configuration{Servers: founders(g.opt.Members)})
 }
 
 // kick wakes whoever hands batches to a leader.

@@ -11,6 +11,7 @@ import (
 	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/failpoint"
 	"github.com/lockstepkv/lockstep/internal/mutant"
+	"github.com/lockstepkv/lockstep/shard/readindex"
 	"github.com/lockstepkv/lockstep/shard/session"
 )
 
@@ -26,7 +27,7 @@ func (g *Group) lead(ctx context.Context) {
 		case leads := <-g.notify:
 			withdraw()
 			g.serving.Store(0)
-			g.lease.drop()
+			g.reader.DropLease()
 			g.packer.Kick() // refuse what waits here
 			g.sender.Kick()
 			if leads {
@@ -72,6 +73,11 @@ func (g *Group) establish(ctx context.Context) {
 	}
 }
 
+// leads reports whether Raft leads in term, whether this node serves yet or not.
+func (g *Group) leads(term uint64) bool {
+	return g.raft.State() == raft.Leader && g.raft.CurrentTerm() == term
+}
+
 // establishPause is how long a leader that could not begin to serve waits before
 // it tries again.
 const establishPause = 50 * time.Millisecond
@@ -102,7 +108,7 @@ func (g *Group) tryEstablish(ctx context.Context, term uint64, elected time.Dura
 		return session.ErrNotServing
 	}
 	if !g.sound() {
-		return errDiverged
+		return readindex.ErrDiverged
 	}
 	g.node.awaitClocks(ctx)
 	if g.node.clockOff() {
@@ -144,7 +150,7 @@ func (g *Group) resignAfter() time.Duration { return g.opt.raftTimeout() + time.
 // the others get no more messages from this leader, until it has noticed that it
 // has no quorum; by then they elect another one.
 func (g *Group) resign(ctx context.Context, term uint64) {
-	if len(g.peers) == 0 {
+	if g.voters.now().alone() {
 		return
 	}
 	g.wire.Mute(true)

@@ -12,6 +12,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/heapuse"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/shard/readindex"
 	"github.com/lockstepkv/lockstep/shard/session"
 )
 
@@ -56,9 +57,9 @@ func FuzzDecodeResult(f *testing.F) {
 }
 
 func FuzzDecodeNoted(f *testing.F) {
-	f.Add(appendNoted(nil, noted{term: 3, index: 9, stamp: fsm.Stamp{Wall: 5, Mono: 6}}, 12))
+	f.Add(appendNoted(nil, readindex.Noted{Term: 3, Index: 9, Stamp: fsm.Stamp{Wall: 5, Mono: 6}}, 12))
 	f.Fuzz(func(t *testing.T, msg []byte) {
-		var n noted
+		var n readindex.Noted
 		var last uint64
 		var err error
 		if used := heapuse.Exceeds(len(msg), 8, func() { n, last, err = decodeNoted(msg) }); used > 0 {

@@ -244,7 +244,7 @@ func (g *Group) observe() {
 	m.unsettled.WithLabelValues(l).Set(float64(g.unreads.count()))
 	m.term.WithLabelValues(l).Set(float64(g.raft.CurrentTerm()))
 	m.applied.WithLabelValues(l).Set(float64(g.fsm.Applied()))
-	m.ageSeconds.WithLabelValues(l).Set(g.age().Seconds())
+	m.ageSeconds.WithLabelValues(l).Set(g.reader.Age().Seconds())
 	g.fsm.Inspect(func(s *store.Store, _ int64) {
 		m.keys.WithLabelValues(l).Set(float64(s.Len()))
 		m.usedBytes.WithLabelValues(l).Set(float64(s.Used()))

@@ -172,7 +172,7 @@ func (n *Node) Ready() error {
 			return fmt.Errorf("shard %d: %s", g.id, g.unsettled())
 		case g.flushLasts.Load() > 0:
 			return fmt.Errorf("shard %d: the disk has not finished a write for %v", g.id, time.Duration(g.flushLasts.Load()).Round(time.Millisecond))
-		case !g.Serving() && g.age() > 2*time.Second:
+		case !g.Serving() && g.reader.Age() > 2*time.Second:
 			return fmt.Errorf("shard %d has no leader that serves%s", g.id, n.whoIsMissing())
 		}
 	}
@@ -217,7 +217,7 @@ func (n *Node) handle() {
 		if err != nil {
 			return nil, err
 		}
-		noted, err := g.answerReadIndex(ctx)
+		noted, err := g.reader.Answer(ctx)
 		g.countReads(reads)
 		if err != nil {
 			return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/lockstepkv/lockstep/internal/clock"
+	"github.com/lockstepkv/lockstep/shard/readindex"
 	"github.com/lockstepkv/lockstep/shard/session"
 )
 
@@ -95,7 +96,7 @@ var errNoSoundPeer = errors.New("no other replica can be reached that is sound")
 func (g *Group) stepAside(ctx context.Context) {
 	g.wire.SetCampaigning(false)
 	g.serving.Store(0)
-	g.lease.drop()
+	g.reader.DropLease()
 	if g.raft.State() != raft.Leader {
 		return
 	}
@@ -109,8 +110,9 @@ func (g *Group) stepAside(ctx context.Context) {
 // soundPeer chooses whom to ask for the state: one after the other, but none that says it
 // is wrong itself.
 func (g *Group) soundPeer(c *comparison) string {
-	for range g.peers {
-		peer := g.peers[c.tried%len(g.peers)]
+	others := g.voters.now().others
+	for range others {
+		peer := others[c.tried%len(others)]
 		c.tried++
 		if g.net.Health(peer).Connected && !g.node.peerDiverged(peer, g) {
 			return peer
@@ -220,7 +222,7 @@ func (g *Group) answerState(req []byte) ([]byte, error) {
 		return nil, errMalformedMessage
 	}
 	if !g.sound() || g.quarantined.Load() {
-		return nil, errDiverged
+		return nil, readindex.ErrDiverged
 	}
 	h := &g.handout
 	out, ticket, err := h.take(g, ticket)

@@ -156,8 +156,9 @@ func (r roomFor) Snapshot(bytes int64) bool {
 func (n *Node) tightest(g *Group, leader string) roomLevel {
 	own := roomLevel(n.disk.room.Load())
 	levels, leaders := []roomLevel{own}, own
+	voters := g.voters.lately()
 	n.mu.RLock()
-	for _, peer := range g.peers {
+	for _, peer := range voters.others {
 		level := n.levelOf(n.peers[peer].Disk)
 		levels = append(levels, level)
 		if peer == leader {
@@ -166,7 +167,7 @@ func (n *Node) tightest(g *Group, leader string) roomLevel {
 	}
 	n.mu.RUnlock()
 	slices.SortFunc(levels, cmp.Compare)
-	return max(leaders, levels[g.quorum-1])
+	return max(leaders, levels[voters.quorum-1])
 }
 
 // room returns the level that holds for this shard, as its leader has told or this node

@@ -66,7 +66,7 @@ func (g *Group) tell(ctx context.Context) {
 		for !g.locks.tellHeld() {
 			if g.serving.Load() == 0 {
 				ask, cancel := context.WithTimeout(ctx, refreshEvery)
-				_, _ = g.indexes.join(ask) // an answer says that its term serves
+				_ = g.reader.AskLeader(ask) // an answer says that its term serves
 				cancel()
 			}
 			if g.locks.tellHeld() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,7 +89,7 @@ func (g *Group) transfer(ctx context.Context, term uint64, node string) error {
 	if err == nil {
 		// Before the target can be elected. Whether it is or not, this node leases
 		// no more in this term.
-		g.lease.giveUp(term)
+		g.reader.GiveUpLease(term)
 		err = g.await(g.raft.LeadershipTransferToServer(raft.ServerID(node), raft.ServerAddress(node)))
 	}
 	g.transfers.end(node, err)
@@ -104,15 +105,7 @@ func (g *Group) canLead(ctx context.Context, term uint64, node string) error {
 	if mutant.On(mutant.TransferUnasked) {
 		return nil
 	}
-	future := g.raft.GetConfiguration()
-	if err := g.await(future); err != nil {
-		return err
-	}
-	voter := false
-	for _, s := range future.Configuration().Servers {
-		voter = voter || string(s.ID) == node && s.Suffrage == raft.Voter
-	}
-	if !voter {
+	if !slices.Contains(g.voters.now().others, node) {
 		return fmt.Errorf("%w: %s is no voter of the shard", ErrTransferRefused, node)
 	}
 	if g.node.peerDiverged(node, g) {
@@ -120,7 +113,7 @@ func (g *Group) canLead(ctx context.Context, term uint64, node string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, aliveTimeout)
 	defer cancel()
-	if !g.askPeer(ctx, node, confirmQuestion(g.id, term), term) {
+	if !(asking{g}).Confirm(ctx, node, term) {
 		return fmt.Errorf("%w: %s gives no sign of life, or follows somebody else", ErrTransferRefused, node)
 	}
 	return nil

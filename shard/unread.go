@@ -167,20 +167,21 @@ func (g *Group) settleOne(ctx context.Context, r fsm.Refusal) bool {
 	if g.diverged.Load() {
 		return false // it is being rebuilt
 	}
-	if len(g.peers) == 0 && r.Index <= g.openedWith {
+	others := g.voters.now().others
+	if len(others) == 0 && r.Index <= g.openedWith {
 		// It may have been read, and acknowledged, before the disk changed it.
 		g.unreads.ends.Do(func() {
 			g.opt.Fatal(fmt.Errorf("shard %d: log entry %d cannot be read, and there is no other replica to repair it from: restore a backup", g.id, r.Index))
 		})
 		return false
 	}
-	made := make(map[string]int, len(g.peers))
-	for _, peer := range g.peers {
+	made := make(map[string]int, len(others))
+	for _, peer := range others {
 		if m, err := g.askMade(ctx, peer, r); err == nil {
 			made[peer] = m
 		}
 	}
-	switch agreed, reader, missing := judgeUnread(made, g.peers); {
+	switch agreed, reader, missing := judgeUnread(made, others); {
 	case reader != "":
 		g.condemn(fmt.Sprintf("log entry %d cannot be read here, and %s has not refused it", r.Index, reader))
 		return false

@@ -61,7 +61,8 @@ func mayImport() map[string][]string {
 		"shard/notify":        {"fsm/wait"},
 		"shard/session":       {"fsm", "internal/clock"},
 		"shard/batch":         {"shard/session"},
-		"shard":               {"fsm", "fsm/commandset", "shard/raftlog", "shard/logclock", "shard/notify", "shard/batch", "snapshot", "transport", "internal/wire"},
+		"shard/readindex":     {"shard/session", "internal/failpoint"},
+		"shard":               {"fsm", "fsm/commandset", "shard/raftlog", "shard/logclock", "shard/notify", "shard/batch", "shard/readindex", "snapshot", "transport", "internal/wire"},
 		"shard/sim":           {"shard"}, // for tests alone
 		"api/clientmem":       {},
 		"api/waiting":         {"fsm/command", "fsm/command/locks", "resp"}, // LOCK's handler logs LS.LOCK
@@ -105,7 +106,7 @@ func roomOf(name string) string {
 
 // seesRaft lists who may import hashicorp/raft.
 func seesRaft() []string {
-	return []string{"shard", "shard/batch", "shard/raftlog", "shard/sim", "fsm", "snapshot", "transport"}
+	return []string{"shard", "shard/batch", "shard/readindex", "shard/raftlog", "shard/sim", "fsm", "snapshot", "transport"}
 }
 
 // pure lists the packages that run inside the replicated state machine: every
