@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -69,8 +70,7 @@ func (g *Group) audit(ctx context.Context) {
 			return
 		case <-due:
 			if g.Serving() {
-				g.packer.audit.Store(true)
-				g.packer.kick()
+				g.packer.WantAudit()
 			}
 		case a := <-g.auditing:
 			g.walk(ctx, a)
@@ -97,7 +97,7 @@ func (g *Group) walk(ctx context.Context, a audit) {
 		if time.Since(began) < auditWork {
 			return nil
 		}
-		pause(ctx, auditPause)
+		clock.Pause(ctx, auditPause)
 		began = time.Now()
 		return ctx.Err()
 	})

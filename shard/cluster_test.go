@@ -331,7 +331,7 @@ func TestLeaseReads(t *testing.T) {
 	c.eventually(func() error {
 		g := c.group(c.leader())
 		c.want(string(g.self), "GET k", "$-1\r\n")
-		if _, ok := g.leaseValid(g.serving.Load()); !ok {
+		if !g.reader.Leased() {
 			return errors.New("no lease")
 		}
 		return nil

@@ -121,11 +121,12 @@ func (g *Group) wouldFree() bool {
 // claimTurn reports whether this replica may write its snapshot now. It says that it does
 // before it asks the others, so that of two that want to at once at least one is told.
 func (g *Group) claimTurn(ctx context.Context) bool {
-	if len(g.peers) == 0 || g.log.BytesAfter(g.snapshotAt.Load()) >= g.threshold()*3/2 {
+	others := g.voters.now().others
+	if len(others) == 0 || g.log.BytesAfter(g.snapshotAt.Load()) >= g.threshold()*3/2 {
 		return true
 	}
 	at, _ := place(g.self, g.Leader(), g.opt.Members, g.id)
-	for _, peer := range g.peers { // as they were a moment ago; costs nothing
+	for _, peer := range others { // as they were a moment ago; costs nothing
 		g.node.mu.RLock()
 		info := g.node.peers[peer]
 		g.node.mu.RUnlock()
@@ -134,7 +135,7 @@ func (g *Group) claimTurn(ctx context.Context) bool {
 		}
 	}
 	g.compacting.Store(int32(claims))
-	for _, peer := range g.peers {
+	for _, peer := range others {
 		if !g.net.Health(peer).Connected {
 			continue
 		}

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/mutant"
+	"github.com/lockstepkv/lockstep/shard/readindex"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -177,19 +179,19 @@ type noteWait struct {
 // keepNoted has a note made, while this node leads, when something has changed since the
 // newest one and none came for noteAfter: where little is written the next one that is made
 // anyway may be far. It asks once in noteAfter at most, and not when nothing has changed.
-func (g *Group) keepNoted(w *noteWait) {
+func (g *Group) keepNoted(w *noteWait) (asked bool) {
 	newest, due := g.fsm.Unnoted()
 	now := g.clock.Mono()
-	if due = due && g.Serving() && len(g.peers) > 0; !due || !w.on || newest != w.newest {
+	if due = due && g.Serving() && !g.voters.lately().alone(); !due || !w.on || newest != w.newest {
 		*w = noteWait{newest, now, due}
-		return
+		return false
 	}
 	if now-w.since < noteAfter {
-		return
+		return false
 	}
 	w.since = now
-	g.packer.note.Store(true)
-	g.packer.kick()
+	g.packer.WantNote()
+	return true
 }
 
 // look compares this replica's running notes of indexes above after, and those of its
@@ -200,14 +202,15 @@ func (g *Group) look(ctx context.Context, after uint64) (running, audits verdict
 	if len(own.running)+len(own.audits) == 0 {
 		return verdict{}, verdict{}
 	}
+	voters := g.voters.now()
 	theirRunning, theirAudits := make(map[string][]fsm.Note), make(map[string][]fsm.Note)
-	for _, peer := range g.peers {
+	for _, peer := range voters.others {
 		if notes, err := g.askNotes(ctx, peer, own); err == nil {
 			theirRunning[peer], theirAudits[peer] = notes.running, notes.audits
 		}
 	}
-	running = judgeNotes(own.running, theirRunning, len(g.peers)+1)
-	audits = judgeNotes(own.audits, theirAudits, len(g.peers)+1)
+	running = judgeNotes(own.running, theirRunning, voters.size())
+	audits = judgeNotes(own.audits, theirAudits, voters.size())
 	for _, v := range []verdict{running, audits} {
 		if v.wrong && g.fsm.Restores() == restores {
 			g.condemn(fmt.Sprintf("this replica's state at index %d differs from that of a majority, %s", v.index, strings.Join(v.majority, ", ")))
@@ -229,27 +232,27 @@ var errUnverified = errors.New("no majority of the replicas has confirmed the st
 // at an index above the given one. A wrong state that was written would be restored by
 // this replica and, when it leads, by others: then the majority might be wrong.
 func (g *Group) verify(index uint64) error {
-	if len(g.peers) == 0 || g.opt.Unverified || mutant.On(mutant.SnapshotUnverified) {
+	if g.voters.now().alone() || g.opt.Unverified || mutant.On(mutant.SnapshotUnverified) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(g.life, verifyTimeout)
 	defer cancel()
 	for ctx.Err() == nil {
 		if g.unreads.first.Load() > 0 {
-			return errDiverged
+			return readindex.ErrDiverged
 		}
 		if notes := g.fsm.Notes(index); len(notes) == 0 {
 			_ = g.proposeNothing(ctx) // asks for a note; if not, one comes with the next entries
-			pause(ctx, verifyPause)
+			clock.Pause(ctx, verifyPause)
 			continue
 		}
 		switch v, audits := g.look(ctx, index); {
 		case v.wrong || audits.wrong:
-			return errDiverged
+			return readindex.ErrDiverged
 		case v.decided:
 			return nil
 		}
-		pause(ctx, verifyPause) // somebody is behind
+		clock.Pause(ctx, verifyPause) // somebody is behind
 	}
 	g.putOff.Store(true)
 	return errUnverified
@@ -279,7 +282,7 @@ func (g *Group) tellVerdict(v verdict, c *comparison) {
 
 // condemn takes this replica out of service: its state is wrong.
 func (g *Group) condemn(why string) {
-	if len(g.peers) == 0 {
+	if g.voters.now().alone() {
 		g.logger.Error("the data in memory are damaged; a restart reads them anew from the disk", "reason", why)
 		return
 	}
@@ -377,12 +380,10 @@ func (g *Group) wrong() bool { return g.diverged.Load() || g.unreads.first.Load(
 // sound reports whether this replica may answer.
 func (g *Group) sound() bool { return !g.wrong() || mutant.On(mutant.DivergedAnswers) }
 
-var errDiverged = errors.New("this replica differs from the others and is being rebuilt")
-
 // recallDiverged finds out whether this replica was wrong when the node stopped.
 func (g *Group) recallDiverged() error {
 	on, err := g.meta.Diverged(int(g.id))
-	if err != nil || !on || len(g.peers) == 0 {
+	if err != nil || !on || g.voters.now().alone() {
 		return err
 	}
 	g.condemn("it was wrong when the node stopped")

@@ -433,7 +433,7 @@ func TestDamageShowsOnAQuietShard(t *testing.T) {
 	last := g.raft.LastIndex()
 	newest, _ := g.fsm.Unnoted()
 	w := noteWait{newest, -time.Hour, true}
-	if g.keepNoted(&w); g.packer.note.Load() || w.on || g.raft.LastIndex() != last {
+	if asked := g.keepNoted(&w); asked || w.on || g.raft.LastIndex() != last {
 		t.Error("an idle shard logs notes")
 	}
 }

@@ -267,21 +267,22 @@ func (d *detector) callElection() {
 
 // agree reports whether more than half of the voters would vote for this replica now.
 func (g *Group) agree(c claim) bool {
-	needed := g.quorum - 1
-	if needed == 0 {
-		return true
+	voters := g.voters.now()
+	needed := voters.quorum - 1
+	if needed == 0 || !voters.self {
+		return voters.self
 	}
 	ctx, cancel := context.WithTimeout(g.life, g.opt.HeartbeatTimeout)
 	defer cancel()
 	req := appendClaim(appendGroup(nil, g.id), c)
-	answers := make(chan bool, len(g.peers))
-	for _, peer := range g.peers {
+	answers := make(chan bool, len(voters.others))
+	for _, peer := range voters.others {
 		go func() {
 			reply, err := g.net.Call(ctx, peer, methodElection, req)
 			answers <- err == nil && len(reply) == 1 && reply[0] == 1
 		}()
 	}
-	for range g.peers {
+	for range voters.others {
 		if <-answers {
 			if needed--; needed == 0 {
 				return true

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"github.com/lockstepkv/lockstep/internal/clock"
 )
 
 // A disk that is slow first costs the leadership, and only one that hangs the process.
@@ -136,7 +137,7 @@ func (n *Node) diskOf(node string) diskInfo {
 // whoever has applied most first. While this node's own disk hangs, all whose does not will do.
 func (g *Group) successors() []string {
 	n, hangs := g.node, g.flushLasts.Load() > 0
-	list := slices.DeleteFunc(slices.Clone(g.peers), func(id string) bool {
+	list := slices.DeleteFunc(slices.Clone(g.voters.now().others), func(id string) bool {
 		d := n.diskOf(id)
 		return !n.caughtUp(id, g) || d.Hangs || d.poor() && !hangs
 	})
@@ -151,7 +152,7 @@ func (g *Group) successors() []string {
 
 // dispensable reports whether the other nodes whose disks are better are a majority
 // without this one. Then one of them has whatever was committed, and can be elected.
-func (g *Group) dispensable() bool { return len(g.successors()) >= g.quorum }
+func (g *Group) dispensable() bool { return len(g.successors()) >= g.voters.now().quorum }
 
 // abdicate lets another node be elected while Raft's main loop waits for the disk: the
 // library's own transfer would wait with it. This node sends nothing as a leader until it
@@ -165,7 +166,7 @@ func (g *Group) abdicate(lasts time.Duration) {
 		term := g.raft.CurrentTerm()
 		g.logger.Warn("the disk is slow: giving the leadership away", "term", term, "flush_lasts", lasts.Round(time.Millisecond).String())
 		g.metrics.givenAway("slow_disk")
-		g.lease.giveUp(term) // whoever is elected may serve at once
+		g.reader.GiveUpLease(term) // whoever is elected may serve at once
 		g.wire.Mute(true)
 		defer g.wire.Mute(false)
 		g.callElection(g.life, term)
@@ -198,7 +199,7 @@ func (g *Group) awaitDeposed(ctx context.Context, term uint64) {
 		if g.flushLasts.Load() > 0 {
 			over = g.clock.Mono() + patience
 		}
-		pause(ctx, establishPause)
+		clock.Pause(ctx, establishPause)
 	}
 }
 

@@ -116,7 +116,7 @@ func (g *Group) observeForOperators() {
 	if at := g.snapshotMillis.Load(); at > 0 {
 		m.snapshotAge.WithLabelValues(l).Set(max(time.Since(time.UnixMilli(at)).Seconds(), 0))
 	}
-	for _, peer := range g.peers {
+	for _, peer := range g.voters.lately().others {
 		lag, known := g.node.lagOf(peer, g)
 		if !g.Serving() || !known {
 			m.followerLag.DeleteLabelValues(l, peer)

@@ -17,21 +17,21 @@ import (
 	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/shard/batch"
 	"github.com/lockstepkv/lockstep/shard/logclock"
+	"github.com/lockstepkv/lockstep/shard/readindex"
+	"github.com/lockstepkv/lockstep/shard/session"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
 )
-
-var errStopped = errors.New("this node is stopping")
 
 // Group is this node's replica of one shard: a Raft group, its state machine,
 // and the request queues around them.
 type Group struct {
 	id     uint32
 	self   string
-	peers  []string // the other voters
-	quorum int
+	voters voters
 	boot   uint64 // number of this start of the node
 	opt    *Options
 	clock  clock.Clock
@@ -47,12 +47,11 @@ type Group struct {
 	node      *Node
 	memory    *atomic.Pointer[Memory]
 
-	origin   *origin
-	lending  atomic.Pointer[origin] // origin, for the state machine, which runs before there is one
-	packer   *packer
-	sender   *sender
-	confirms *rounds
-	indexes  *rounds
+	session  *session.Session
+	lending  atomic.Pointer[lenders] // for the state machine, which runs before there is one
+	packer   *batch.Packer
+	sender   *session.Sender
+	reader   *readindex.Reader
 	locks    *lockHub
 	detector *detector
 	told     told
@@ -60,10 +59,7 @@ type Group struct {
 
 	serving        atomic.Uint64 // the term in which this node answers as leader; 0 if it does not
 	servingFrom    atomic.Int64  // monotonic time at which it began to
-	lease          lease
 	transfers      transfers
-	preferred      atomic.Uint64
-	freshAt        atomic.Int64 // monotonic time; see age
 	quarantined    atomic.Bool
 	diverged       atomic.Bool   // the state is wrong; see compare.go
 	condemned      atomic.Uint64 // how often it was found to be
@@ -115,32 +111,27 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 		logger: n.opt.Logger.With("shard", id),
 		notify: make(chan bool, 16), raftDown: make(chan struct{}), lockNudge: make(chan struct{}, 1), auditing: make(chan audit, 1),
 	}
-	for _, m := range n.opt.Members {
-		if m.ID != g.self {
-			g.peers = append(g.peers, m.ID)
-		}
-	}
-	g.quorum = len(n.opt.Members)/2 + 1
+	g.voters.open(g.self, n.opt.Members)
 	g.life, g.stop = context.WithCancel(context.Background())
 	g.metrics = n.metrics.group(id)
-	g.packer = newPacker(g)
-	g.sender = newSender(g)
 	g.locks = newLockHub(g)
 	g.detector = newDetector(g)
-	g.confirms = &rounds{run: g.confirm}
-	g.indexes = &rounds{run: g.askIndex}
 	if err := g.openRaft(ctx, n); err != nil {
 		return nil, fmt.Errorf("shard %d: %w", id, err)
 	}
 	// Only now: a replica that lost its data may have been given a higher number.
 	g.boot = n.opt.Boot
-	g.origin = newOrigin(g.self, g.boot, n.opt.MaxWaitingBytes, g.kick, g.outlived, g.metrics.queueSeconds)
-	g.lending.Store(g.origin)
-	g.origin.disks = g
-	g.origin.led = func() bool { return g.Leader() != "" }
+	g.session = session.New(session.Options{
+		Node: g.self, Boot: g.boot, MaxBytes: n.opt.MaxWaitingBytes, Queued: g.metrics.queueSeconds,
+		Kick: g.kick, Led: func() bool { return g.Leader() != "" }, Outlived: g.outlived, Disks: disksOf{g},
+	})
+	g.packer = newPacker(g)
+	g.reader = newReader(g)
+	g.lending.Store(&lenders{g.session, g.packer})
+	g.sender = session.NewSender(g.self, g.session, route{g.id, g.net, g.Leader, &g.serving, g.packer})
 	loops := g.life
 	for _, loop := range []func(context.Context){
-		g.packer.run, g.sender.run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, g.audit, g.compare, g.settleUnread, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },
+		g.packer.Run, g.sender.Run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, g.audit, g.compare, g.settleUnread, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },
 	} {
 		g.wg.Go(func() { loop(loops) })
 	}
@@ -185,21 +176,11 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 		return errors.Join(err, g.log.Close())
 	}
 	g.raft, g.openedWith = r, r.LastIndex()
+	g.voters.started(r)
 	g.wire.Attach(r)
 	g.told.open(r.CurrentTerm)
 	g.noteSnapshot()
 	g.snapshots.SetHooks(snapshot.Hooks{Pace: g.pace, Room: g.roomForSnapshot, Failed: g.snapshotFailed})
-	return nil
-}
-
-// lend tells where this node has the units of a large batch in memory.
-func (g *Group) lend(node string, boot, seq uint64) [][]byte {
-	if node != fsm.LargeBatches(g.self) {
-		return g.packer.lend(node, boot, seq)
-	}
-	if o := g.lending.Load(); o != nil { // nil while the log is read again at the start
-		return o.lend(boot, seq)
-	}
 	return nil
 }
 
@@ -232,20 +213,16 @@ func (g *Group) bootstrap(cfg *raft.Config) error {
 	if err != nil || has {
 		return err
 	}
-	var servers []raft.Server
-	for _, m := range g.opt.Members {
-		servers = append(servers, raft.Server{ID: raft.ServerID(m.ID), Address: raft.ServerAddress(m.ID)})
-	}
-	return raft.BootstrapCluster(cfg, g.log, g.log, g.snapshots, g.wire, raft.Configuration{Servers: servers})
+	return raft.BootstrapCluster(cfg, g.log, g.log, g.snapshots, g.wire, raft.Configuration{Servers: founders(g.opt.Members)})
 }
 
 // kick wakes whoever hands batches to a leader.
 func (g *Group) kick() {
 	if g.serving.Load() != 0 {
-		g.packer.kick()
+		g.packer.Kick()
 		return
 	}
-	g.sender.kick()
+	g.sender.Kick()
 }
 
 // Propose has the units of b logged and applied, and returns a reply for each.
@@ -253,9 +230,9 @@ func (g *Group) kick() {
 // command.ErrInDoubt.
 func (g *Group) Propose(ctx context.Context, b command.Batch) ([]resp.Value, error) {
 	if g.room() == noneLeft && !g.opt.Table.FreesAll(b.Parts, b.Body) {
-		return nil, errFull
+		return nil, session.ErrFull
 	}
-	return g.origin.propose(ctx, b)
+	return g.session.Propose(ctx, b)
 }
 
 // ID returns the shard's number.
@@ -310,7 +287,7 @@ func (g *Group) settingsToPropose() []fsm.SettingChange {
 func (g *Group) close() error {
 	g.stop()
 	g.handout.close()
-	g.origin.close()
+	g.session.Close()
 	err := g.raft.Shutdown().Error()
 	close(g.raftDown)
 	g.wg.Wait()

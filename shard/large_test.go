@@ -4,15 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"testing"
 	"time"
 
-	"github.com/hashicorp/raft"
-
-	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/resp"
 )
 
 // largeBatch stores a value that goes in fragments.
@@ -24,22 +19,12 @@ func largeBatch(key string) command.Batch {
 
 // holdLarge makes the leader behave as if a large entry were on its way, until release.
 func (c *cluster) holdLarge() (release func()) {
-	p := c.group(c.leader()).packer
-	p.large <- struct{}{}
-	return func() {
-		<-p.large
-		p.nudge()
-	}
+	return c.group(c.leader()).packer.HoldLarge()
 }
 
 // waitingLarge is how many large batches wait at the leader, or on node.
 func (c *cluster) waitingLarge(node string) int {
-	p, o := c.group(c.leader()).packer, c.group(node).origin
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return len(p.bulk) + len(o.large.pending)
+	return c.group(c.leader()).packer.LargeWaiting() + c.group(node).session.Figures().PendingLarge
 }
 
 // TestLargeValuesDoNotHoldUpOthers: while one is on its way others wait for it, and small
@@ -101,138 +86,11 @@ func TestLargeValueIsAppliedOrNot(t *testing.T) {
 		}
 		c.want(id, "EXISTS "+key+" "+key+"next", ":1\r\n")
 		c.eventually(func() error {
-			o := c.group(id).origin
-			o.mu.Lock()
-			defer o.mu.Unlock()
-			if o.bytes != 0 || len(o.large.flights)+len(o.large.pending) != 0 {
-				return fmt.Errorf("left over: %d bytes, %d batches", o.bytes, len(o.large.flights))
+			if left := c.group(id).session.Figures(); left.Bytes != 0 || left.InFlightLarge+left.PendingLarge != 0 {
+				return fmt.Errorf("left over: %+v", left)
 			}
 			return nil
 		})
-	}
-}
-
-// TestWithdrawnInTheMidst: a leader stops between two fragments.
-func TestWithdrawnInTheMidst(t *testing.T) {
-	c := newCluster(t, 1, nil)
-	g := c.group("n1")
-	b := largeBatch("big")
-	f := &flight{batch: fsm.Batch{Node: "n2", Boot: 1, Seq: 1, Units: 1, Parts: b.Parts, Body: b.Body}}
-	pk := &pack{g: g, entry: fsm.Entry{Batches: []fsm.Batch{f.batch}}, flights: []*flight{f}}
-	cut := fsm.Cut(&pk.entry, 1)
-	if err := g.raft.Apply(cut.Next(), enqueueTimeout).Error(); err != nil {
-		t.Fatal(err)
-	}
-	f.withdrawn.Store(true)
-	if _, err := g.packer.log(pk, cut); !errors.Is(err, errNotServing) {
-		t.Errorf("%v, want that it was not logged", err)
-	}
-	c.want("n1", "EXISTS big", ":0\r\n")
-}
-
-type futures []error
-
-func (f futures) all() (out []raft.ApplyFuture) {
-	for _, err := range f {
-		out = append(out, fakeFuture{err})
-	}
-	return out
-}
-
-type fakeFuture struct{ err error }
-
-func (f fakeFuture) Error() error { return f.err }
-func (fakeFuture) Index() uint64  { return 0 }
-func (fakeFuture) Response() any  { return nil }
-
-// TestFragmentThatWasNotLogged: an entry that lacks a fragment is never applied, whatever
-// became of the others.
-func TestFragmentThatWasNotLogged(t *testing.T) {
-	p := &packer{g: &Group{raftDown: make(chan struct{})}}
-	for _, c := range []struct {
-		fragments futures
-		want      error
-	}{
-		{futures{nil, nil, nil}, nil},
-		{futures{nil, raft.ErrLeadershipLost}, errDoubt},
-		{futures{raft.ErrLeadershipLost, raft.ErrLeadershipLost, raft.ErrNotLeader}, errNotServing},
-		{futures{raft.ErrEnqueueTimeout, nil}, errNotServing},
-		{futures{raft.ErrRaftShutdown, nil}, errDoubt},
-	} {
-		if err := p.outcome(c.fragments.all()); !errors.Is(err, c.want) {
-			t.Errorf("%v: %v, want %v", c.fragments, err, c.want)
-		}
-	}
-}
-
-// TestRepliesGoThoughALargeBatchIsOut: what a node has got its answers for is not remembered
-// until its large batch is answered too.
-func TestRepliesGoThoughALargeBatchIsOut(t *testing.T) {
-	o := testOrigin()
-	kicked := make(chan struct{}, 10)
-	o.kick = func() { kicked <- struct{}{} }
-	answers := make(chan error, 2)
-	propose := func(b command.Batch) {
-		go func() {
-			_, err := o.propose(t.Context(), b)
-			answers <- err
-		}()
-		<-kicked
-	}
-	o.maxBytes = 10 << 20
-	propose(largeBatch("big"))
-	big := o.takeLarge()
-	for seq := uint64(1); seq <= 3; seq++ {
-		propose(appendBatch("x"))
-		f := o.take(1000)
-		if f.batch.Node == big.batch.Node || f.batch.Seq != seq || f.batch.Acked != seq-1 {
-			t.Fatalf("batch %d of %q, resolved up to %d", f.batch.Seq, f.batch.Node, f.batch.Acked)
-		}
-		o.resolve(f, fsm.BatchResult{Replies: []resp.Value{resp.One}})
-		<-answers
-	}
-	o.resolve(big, fsm.BatchResult{Replies: []resp.Value{resp.OK}})
-	<-answers
-}
-
-// TestNoLeaderForALargeValue: it has more time than others, but not to wait for a leader.
-func TestNoLeaderForALargeValue(t *testing.T) {
-	o := testOrigin()
-	o.maxBytes = 10 << 20
-	o.led = func() bool { return false }
-	b := largeBatch("big")
-	b.Patience = 10 * time.Millisecond
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if _, err := o.propose(ctx, b); !errors.Is(err, command.ErrUnavailable) || ctx.Err() != nil {
-		t.Errorf("%v, %v", err, ctx.Err())
-	}
-}
-
-// TestWithdrawnInDoubt: a batch that was withdrawn too late is sent again until it is answered.
-func TestWithdrawnInDoubt(t *testing.T) {
-	o := testOrigin()
-	o.maxBytes = 10 << 20
-	kicked := make(chan struct{}, 10)
-	o.kick = func() { kicked <- struct{}{} }
-	ctx, cancel := context.WithCancel(t.Context())
-	answer := make(chan error, 1)
-	go func() {
-		_, err := o.propose(ctx, largeBatch("big"))
-		answer <- err
-	}()
-	<-kicked
-	f := o.takeLarge()
-	cancel()
-	for !f.withdrawn.Load() {
-		runtime.Gosched()
-	}
-	o.fail(f, true)
-	if err := <-answer; !errors.Is(err, command.ErrInDoubt) {
-		t.Errorf("%v", err)
-	}
-	if again := o.takeLarge(); again != f || again.withdrawn.Load() {
-		t.Error("the leader would not log it, and nobody would ever know")
 	}
 }
 
@@ -258,38 +116,5 @@ func TestLargeReplyIsNotKept(t *testing.T) {
 			}
 			return nil
 		})
-	}
-}
-
-// TestPatienceIsForOneSpell: a leader that comes and goes is not the lack of one.
-func TestPatienceIsForOneSpell(t *testing.T) {
-	o := testOrigin()
-	o.maxBytes = 10 << 20
-	looks := make(chan bool)
-	o.led = func() bool { return <-looks }
-	b := largeBatch("big")
-	b.Patience = leaderLooks * time.Millisecond
-	answer := make(chan error, 1)
-	go func() {
-		_, err := o.propose(t.Context(), b)
-		answer <- err
-	}()
-	for i := range 4 * leaderLooks {
-		select {
-		case looks <- i%leaderLooks == leaderLooks-1:
-		case err := <-answer:
-			t.Fatalf("given up after %d looks: %v", i, err)
-		}
-	}
-	for {
-		select {
-		case looks <- false:
-			continue
-		case err := <-answer:
-			if !errors.Is(err, command.ErrUnavailable) {
-				t.Error(err)
-			}
-		}
-		return
 	}
 }

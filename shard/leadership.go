@@ -8,8 +8,11 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/failpoint"
 	"github.com/lockstepkv/lockstep/internal/mutant"
+	"github.com/lockstepkv/lockstep/shard/readindex"
+	"github.com/lockstepkv/lockstep/shard/session"
 )
 
 // lead follows Raft's word on who leads and opens and closes the service.
@@ -24,9 +27,9 @@ func (g *Group) lead(ctx context.Context) {
 		case leads := <-g.notify:
 			withdraw()
 			g.serving.Store(0)
-			g.lease.drop()
-			g.packer.kick() // refuse what waits here
-			g.sender.kick()
+			g.reader.DropLease()
+			g.packer.Kick() // refuse what waits here
+			g.sender.Kick()
 			if leads {
 				withdraw = g.campaignWon(ctx)
 			}
@@ -66,8 +69,13 @@ func (g *Group) establish(ctx context.Context) {
 			g.resign(ctx, term)
 			elected = g.clock.Mono() // from now on, should nobody take it
 		}
-		pause(ctx, establishPause)
+		clock.Pause(ctx, establishPause)
 	}
+}
+
+// leads reports whether Raft leads in term, whether this node serves yet or not.
+func (g *Group) leads(term uint64) bool {
+	return g.raft.State() == raft.Leader && g.raft.CurrentTerm() == term
 }
 
 // establishPause is how long a leader that could not begin to serve waits before
@@ -95,12 +103,12 @@ func (g *Group) tryEstablish(ctx context.Context, term uint64, elected time.Dura
 	if mutant.On(mutant.LeaseWithoutSilence) {
 		silence = 0
 	}
-	pause(ctx, elected+time.Duration(silence)*time.Millisecond-g.clock.Mono())
+	clock.Pause(ctx, elected+time.Duration(silence)*time.Millisecond-g.clock.Mono())
 	if ctx.Err() != nil || !g.leads(term) {
-		return errNotServing
+		return session.ErrNotServing
 	}
 	if !g.sound() {
-		return errDiverged
+		return readindex.ErrDiverged
 	}
 	g.node.awaitClocks(ctx)
 	if g.node.clockOff() {
@@ -127,9 +135,12 @@ func (g *Group) open(ctx context.Context, term uint64) {
 		g.logger.Info("the time of every held lock counts from this leader's first entry", "locks", held, "term", term)
 	}
 	// The first entry of a term lets the time of locks count anew.
-	g.packer.tick.Store(held > 0 || len(g.settingsToPropose()) > 0)
-	g.packer.kick()
-	g.sender.kick()
+	if held > 0 || len(g.settingsToPropose()) > 0 {
+		g.packer.WantEntry()
+	} else {
+		g.packer.Kick()
+	}
+	g.sender.Kick()
 }
 
 // resignAfter is longer than any transfer of leadership takes that does not hang.
@@ -139,14 +150,14 @@ func (g *Group) resignAfter() time.Duration { return g.opt.raftTimeout() + time.
 // the others get no more messages from this leader, until it has noticed that it
 // has no quorum; by then they elect another one.
 func (g *Group) resign(ctx context.Context, term uint64) {
-	if len(g.peers) == 0 {
+	if g.voters.now().alone() {
 		return
 	}
 	g.wire.Mute(true)
 	defer g.wire.Mute(false)
 	over := g.clock.Mono() + 2*g.opt.raftTimeout() + time.Second
 	for g.leads(term) && ctx.Err() == nil && g.clock.Mono() < over {
-		pause(ctx, establishPause)
+		clock.Pause(ctx, establishPause)
 	}
 }
 
@@ -172,20 +183,15 @@ func (g *Group) watchLeader(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-changes:
-			g.sender.kick()
+			g.sender.Kick()
 		}
 	}
 }
 
-// await waits for one of Raft's futures. A Raft that is shut down may never
-// answer one whose entry was committed but not applied.
-func (g *Group) await(f raft.Future) error {
-	done := make(chan error, 1)
-	go func() { done <- f.Error() }()
-	select {
-	case err := <-done:
-		return err
-	case <-g.raftDown:
-		return errDoubt
-	}
+// mayAcknowledge reports whether an entry that was packed in term, and is applied
+// now, may be acknowledged. If another term has come, the wait that its leader owes
+// to older leases may not be over; the batches are sent again and answered from
+// the session. The flag alone would not do: it is cleared late.
+func (g *Group) mayAcknowledge(term uint64) bool {
+	return g.serving.Load() == term && g.sound() && (g.raft.CurrentTerm() == term || mutant.On(mutant.AckTermUnseen))
 }

@@ -56,18 +56,3 @@ func (c *cluster) keeps(node string, whole bool) bool {
 	}
 	return &got[0] == &value[0]
 }
-
-// TestLeaderLendsWhatIsOnItsWay: a batch of another node is lent while its entry is logged.
-func TestLeaderLendsWhatIsOnItsWay(t *testing.T) {
-	p := &packer{}
-	b := fsm.Batch{Node: fsm.LargeBatches("n2"), Boot: 2, Seq: 7, Units: 1, Body: []byte("units")}
-	p.lent.Store(&b)
-	if got := p.lend(b.Node, 2, 7); len(got) != 1 || &got[0][0] != &b.Body[0] {
-		t.Errorf("lent: %q", got)
-	}
-	for _, other := range []fsm.Batch{{Node: b.Node, Boot: 2, Seq: 8}, {Node: b.Node, Boot: 3, Seq: 7}, {Node: "n2", Boot: 2, Seq: 7}} {
-		if got := p.lend(other.Node, other.Boot, other.Seq); got != nil {
-			t.Errorf("batch %d of %q is lent another's units", other.Seq, other.Node)
-		}
-	}
-}

@@ -8,6 +8,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/fsm/wait"
+	"github.com/lockstepkv/lockstep/shard/session"
 )
 
 // lockTimerRest is the longest the lock timer sleeps.
@@ -51,7 +52,7 @@ func (g *Group) tickLocks(ctx context.Context) time.Duration {
 	tctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if _, err := g.Propose(tctx, command.Batch{}); err != nil {
-		return retryPause
+		return session.RetryPause
 	}
 	return time.Millisecond
 }

@@ -9,8 +9,10 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/shard/logclock"
+	"github.com/lockstepkv/lockstep/shard/session"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -57,7 +59,7 @@ func (n *Node) awaitClocks(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 2*clocksEvery)
 	defer cancel()
 	for n.clockMissing() && !n.agreement().Known && ctx.Err() == nil {
-		pause(ctx, retryPause)
+		clock.Pause(ctx, session.RetryPause)
 	}
 }
 

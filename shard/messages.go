@@ -9,6 +9,8 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/wire"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/shard/readindex"
+	"github.com/lockstepkv/lockstep/shard/session"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -46,24 +48,24 @@ func cutUvarint(msg []byte) (v uint64, rest []byte, err error) {
 }
 
 // appendNoted is the answer to methodReadIndex.
-func appendNoted(dst []byte, n noted, last uint64) []byte {
-	for _, v := range [...]uint64{n.term, n.index, uint64(n.stamp.Wall), uint64(n.stamp.Mono), last} {
+func appendNoted(dst []byte, n readindex.Noted, last uint64) []byte {
+	for _, v := range [...]uint64{n.Term, n.Index, uint64(n.Stamp.Wall), uint64(n.Stamp.Mono), last} {
 		dst = binary.AppendUvarint(dst, v)
 	}
 	return dst
 }
 
-func decodeNoted(msg []byte) (n noted, last uint64, err error) {
+func decodeNoted(msg []byte) (n readindex.Noted, last uint64, err error) {
 	var v [5]uint64
 	for i := range v {
 		if v[i], msg, err = cutUvarint(msg); err != nil {
-			return noted{}, 0, err
+			return readindex.Noted{}, 0, err
 		}
 	}
 	if len(msg) > 0 || max(v[0], v[1], v[4]) > transport.MaxNumber {
-		return noted{}, 0, errMalformedMessage
+		return readindex.Noted{}, 0, errMalformedMessage
 	}
-	return noted{term: v[0], index: v[1], stamp: fsm.Stamp{Wall: int64(v[2]), Mono: int64(v[3])}}, v[4], nil
+	return readindex.Noted{Term: v[0], Index: v[1], Stamp: fsm.Stamp{Wall: int64(v[2]), Mono: int64(v[3])}}, v[4], nil
 }
 
 // Outcomes of methodPropose. 1 was resultApplied without an index.
@@ -77,16 +79,16 @@ const (
 	resultUnread
 )
 
-// encodeResult encodes the outcome of a batch for its origin.
+// encodeResult encodes the outcome of a batch for its session.
 func encodeResult(r fsm.BatchResult, err error) []byte {
 	switch {
-	case errors.Is(err, errNotServing):
+	case errors.Is(err, session.ErrNotServing):
 		return []byte{resultNotServing}
 	case errors.Is(err, command.ErrNoRoom):
 		return []byte{resultNoRoom}
 	case err != nil:
 		return []byte{resultDoubt}
-	case errors.Is(r.Err, errUnread):
+	case errors.Is(r.Err, session.ErrUnread):
 		return []byte{resultUnread}
 	case errors.Is(r.Err, fsm.ErrStaleBoot):
 		return []byte{resultStaleBoot}
@@ -112,15 +114,15 @@ func decodeResult(msg []byte) (fsm.BatchResult, error) {
 	}
 	switch msg[0] {
 	case resultNotServing:
-		return fsm.BatchResult{}, errNotServing
+		return fsm.BatchResult{}, session.ErrNotServing
 	case resultNoRoom:
-		return fsm.BatchResult{}, errFull
+		return fsm.BatchResult{}, session.ErrFull
 	case resultDoubt:
-		return fsm.BatchResult{}, errDoubt
+		return fsm.BatchResult{}, session.ErrDoubt
 	case resultStale:
 		return fsm.BatchResult{Err: fsm.ErrStaleBatch}, nil
 	case resultUnread:
-		return fsm.BatchResult{Err: errUnread}, nil
+		return fsm.BatchResult{Err: session.ErrUnread}, nil
 	case resultStaleBoot:
 		return fsm.BatchResult{Err: fsm.ErrStaleBoot}, nil
 	case resultApplied:

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/heapuse"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/shard/readindex"
+	"github.com/lockstepkv/lockstep/shard/session"
 )
 
 // resultFactor is how many times its encoded size a result may take in memory: a reply
@@ -53,9 +57,9 @@ func FuzzDecodeResult(f *testing.F) {
 }
 
 func FuzzDecodeNoted(f *testing.F) {
-	f.Add(appendNoted(nil, noted{term: 3, index: 9, stamp: fsm.Stamp{Wall: 5, Mono: 6}}, 12))
+	f.Add(appendNoted(nil, readindex.Noted{Term: 3, Index: 9, Stamp: fsm.Stamp{Wall: 5, Mono: 6}}, 12))
 	f.Fuzz(func(t *testing.T, msg []byte) {
-		var n noted
+		var n readindex.Noted
 		var last uint64
 		var err error
 		if used := heapuse.Exceeds(len(msg), 8, func() { n, last, err = decodeNoted(msg) }); used > 0 {
@@ -68,4 +72,21 @@ func FuzzDecodeNoted(f *testing.F) {
 			t.Fatalf("%+v, %d became %+v, %d, %v", n, last, again, l, err)
 		}
 	})
+}
+
+func TestResultSurvivesTheWire(t *testing.T) {
+	want := fsm.BatchResult{Index: 1 << 40, Replies: []resp.Value{resp.OK, resp.Int(7), resp.Nil, resp.Array(resp.BulkString("a"), resp.NilArray)}}
+	got, err := decodeResult(encodeResult(want, nil))
+	if err != nil || got.Index != want.Index || fmt.Sprint(got.Replies) != fmt.Sprint(want.Replies) {
+		t.Fatalf("%v %v, want %v", got, err, want)
+	}
+	if _, err := decodeResult(encodeResult(fsm.BatchResult{}, session.ErrNotServing)); !errors.Is(err, session.ErrNotServing) {
+		t.Fatalf("%v, want not serving", err)
+	}
+	if _, err := decodeResult(encodeResult(fsm.BatchResult{}, session.ErrFull)); !errors.Is(err, command.ErrNoRoom) {
+		t.Fatalf("%v, want no room", err)
+	}
+	if _, err := decodeResult(encodeResult(fsm.BatchResult{}, errors.New("x"))); !errors.Is(err, session.ErrDoubt) {
+		t.Fatalf("%v, want doubt", err)
+	}
 }

@@ -127,7 +127,7 @@ type groupMetrics struct {
 	freeze, replicate                   prometheus.Observer
 	batches                             prometheus.Counter
 
-	// Of the newest entry; one is in flight at a time.
+	// Of the newest entry; one is on its way at a time.
 	lastDisk, lastApply atomic.Int64 // nanoseconds
 
 	// What the counters show already; touched by observe alone.
@@ -244,7 +244,7 @@ func (g *Group) observe() {
 	m.unsettled.WithLabelValues(l).Set(float64(g.unreads.count()))
 	m.term.WithLabelValues(l).Set(float64(g.raft.CurrentTerm()))
 	m.applied.WithLabelValues(l).Set(float64(g.fsm.Applied()))
-	m.ageSeconds.WithLabelValues(l).Set(g.age().Seconds())
+	m.ageSeconds.WithLabelValues(l).Set(g.reader.Age().Seconds())
 	g.fsm.Inspect(func(s *store.Store, _ int64) {
 		m.keys.WithLabelValues(l).Set(float64(s.Len()))
 		m.usedBytes.WithLabelValues(l).Set(float64(s.Used()))
@@ -256,7 +256,7 @@ func (g *Group) observe() {
 	held, waiters := g.LockCounts()
 	m.locksHeld.WithLabelValues(l).Set(float64(held))
 	m.lockWaiters.WithLabelValues(l).Set(float64(waiters))
-	m.resting.WithLabelValues(l).Set(float64(g.origin.resting()))
+	m.resting.WithLabelValues(l).Set(float64(g.session.Figures().Resting))
 	evicted, expired := g.fsm.Counters()
 	m.evicted.WithLabelValues(l).Add(float64(evicted - g.metrics.evictedShown))
 	m.expired.WithLabelValues(l).Add(float64(expired - g.metrics.expiredShown))

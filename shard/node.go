@@ -13,6 +13,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
+	"github.com/lockstepkv/lockstep/shard/session"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -171,7 +172,7 @@ func (n *Node) Ready() error {
 			return fmt.Errorf("shard %d: %s", g.id, g.unsettled())
 		case g.flushLasts.Load() > 0:
 			return fmt.Errorf("shard %d: the disk has not finished a write for %v", g.id, time.Duration(g.flushLasts.Load()).Round(time.Millisecond))
-		case !g.Serving() && g.age() > 2*time.Second:
+		case !g.Serving() && g.reader.Age() > 2*time.Second:
 			return fmt.Errorf("shard %d has no leader that serves%s", g.id, n.whoIsMissing())
 		}
 	}
@@ -207,7 +208,7 @@ func (n *Node) handle() {
 		}
 		term, ok := g.answerConfirm()
 		if !ok {
-			return nil, errNotServing
+			return nil, session.ErrNotServing
 		}
 		return appendUvarint(nil, term), nil
 	})
@@ -216,7 +217,7 @@ func (n *Node) handle() {
 		if err != nil {
 			return nil, err
 		}
-		noted, err := g.answerReadIndex(ctx)
+		noted, err := g.reader.Answer(ctx)
 		g.countReads(reads)
 		if err != nil {
 			return nil, err
@@ -267,7 +268,7 @@ func (n *Node) handle() {
 func (n *Node) answerPropose(ctx context.Context, from string, req []byte) ([]byte, error) {
 	g, rest, err := n.groupOf(req)
 	if err != nil {
-		return encodeResult(fsm.BatchResult{}, errNotServing), nil
+		return encodeResult(fsm.BatchResult{}, session.ErrNotServing), nil
 	}
 	batch, err := fsm.DecodeBatch(rest)
 	if err != nil {
@@ -280,9 +281,9 @@ func (n *Node) answerPropose(ctx context.Context, from string, req []byte) ([]by
 		return nil, err // once in the log it would stop every replica
 	}
 	if g.serving.Load() == 0 {
-		return encodeResult(fsm.BatchResult{}, errNotServing), nil
+		return encodeResult(fsm.BatchResult{}, session.ErrNotServing), nil
 	}
-	return encodeResult(g.packer.submit(ctx, batch)), nil
+	return encodeResult(g.packer.Submit(ctx, batch)), nil
 }
 
 // groupOf reads the group that a message is for.
@@ -293,7 +294,7 @@ func (n *Node) groupOf(req []byte) (*Group, []byte, error) {
 	}
 	groups := n.Groups()
 	if id >= uint64(len(groups)) {
-		return nil, nil, fmt.Errorf("shard %d: %w", id, errNotServing)
+		return nil, nil, fmt.Errorf("shard %d: %w", id, session.ErrNotServing)
 	}
 	return groups[id], rest, nil
 }
@@ -316,7 +317,7 @@ func (n *Node) TransferLeadership(ctx context.Context, shard int, node string) e
 	leader := g.Leader()
 	switch leader {
 	case "":
-		return fmt.Errorf("shard %d has no leader: %w", shard, errNotServing)
+		return fmt.Errorf("shard %d has no leader: %w", shard, session.ErrNotServing)
 	case n.opt.NodeID:
 		return g.TransferLeadership(ctx, node)
 	}

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"sync"
 	"time"
 )
@@ -71,11 +72,11 @@ func (g *Group) pace(busy time.Duration) {
 	if overdue {
 		slowest = 0
 	}
-	pause(g.life, g.rests.after(busy, slowest, usual))
+	clock.Pause(g.life, g.rests.after(busy, slowest, usual))
 	ctx, cancel := context.WithTimeout(g.life, waitForFlush)
 	defer cancel()
 	for !overdue && ctx.Err() == nil && g.node.flushing() > max(slowerThan*usual, leastSlowFlush) {
-		pause(ctx, hangPoll)
+		clock.Pause(ctx, hangPoll)
 	}
 	g.metrics.node.disk.paused.WithLabelValues(g.metrics.label).Add(time.Since(started).Seconds())
 }

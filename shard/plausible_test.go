@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/shard/readindex"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -34,7 +35,7 @@ func TestImplausibleBatchesAreRefused(t *testing.T) {
 }
 
 func TestImplausibleAnswersAreRefused(t *testing.T) {
-	for name, n := range map[string]noted{"index": {index: transport.MaxNumber + 1}, "term": {term: math.MaxUint64}} {
+	for name, n := range map[string]readindex.Noted{"index": {Index: transport.MaxNumber + 1}, "term": {Term: math.MaxUint64}} {
 		if _, _, err := decodeNoted(appendNoted(nil, n, 1)); !errors.Is(err, errMalformedMessage) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -95,13 +96,10 @@ func TestALeaderLogsNoImplausibleStart(t *testing.T) {
 	c.want("n1", "SET k v", "+OK\r\n")
 	g := c.group("n1")
 	known := g.fsm.BootOf("n1")
-	g.origin.mu.Lock()
-	g.origin.boot = math.MaxUint64
-	g.origin.mu.Unlock()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_, _ = c.run("n1", "SET k w")
+		_, _ = g.packer.Submit(t.Context(), fsm.Batch{Node: "n1", Boot: math.MaxUint64, Seq: 1})
 	}()
 	select {
 	case err := <-fatal:

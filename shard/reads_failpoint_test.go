@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/failpoint"
 )
 
@@ -96,7 +97,7 @@ func (c *cluster) awayAndBack(leader string) error {
 	for _, move := range [][2]string{{leader, c.others(leader)[0]}, {c.others(leader)[0], leader}} {
 		for ctx.Err() == nil && !c.group(move[1]).Serving() {
 			_ = c.group(move[0]).TransferLeadership(ctx, move[1])
-			pause(ctx, 5*time.Millisecond)
+			clock.Pause(ctx, 5*time.Millisecond)
 		}
 	}
 	return ctx.Err()
@@ -187,9 +188,9 @@ func TestRoundConfirmsTheTermThatItNoted(t *testing.T) {
 	defer disable()
 	term := c.group(leader).raft.CurrentTerm()
 	here.Store(true)
-	n, err := c.group(leader).confirm(t.Context())
-	if err == nil && n.term == term {
-		t.Errorf("term %d was confirmed in term %d", n.term, c.group(leader).raft.CurrentTerm())
+	n, err := c.group(leader).reader.Answer(t.Context())
+	if err == nil && n.Term == term {
+		t.Errorf("term %d was confirmed in term %d", n.Term, c.group(leader).raft.CurrentTerm())
 	}
 }
 
@@ -202,12 +203,12 @@ func TestReplicaWaitsForAnIndexThatItHasNotCommitted(t *testing.T) {
 	next := c.group(leader).raft.LastIndex() + 1
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if need, err := g.awaitReached(ctx, next); !errors.Is(err, context.DeadlineExceeded) {
+	if need, err := g.reader.AwaitReached(ctx, next); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("index %d counts as reached with need %d, %v", next, need, err)
 	}
 	done := make(chan error, 1)
 	go func() {
-		_, err := g.awaitReached(t.Context(), next)
+		_, err := g.reader.AwaitReached(t.Context(), next)
 		done <- err
 	}()
 	c.want(leader, "SET k w", "+OK\r\n")
@@ -228,40 +229,5 @@ func TestAcknowledgementTakesTheTerm(t *testing.T) {
 	defer g.serving.Store(term)
 	if g.mayAcknowledge(term - 1) {
 		t.Errorf("term %d acknowledges in term %d", term-1, term)
-	}
-}
-
-// TestLeaseCountsFromTheBeginningOfItsRound: a new leader may have been elected
-// right after the voter was asked.
-func TestLeaseCountsFromTheBeginningOfItsRound(t *testing.T) {
-	const duration = 300 * time.Millisecond
-	c := newCluster(t, 3, func(o *Options) { o.LeaseDuration = duration })
-	leader := c.leader()
-	g := c.group(leader)
-	c.want(leader, "SET k v", "+OK\r\n")
-	g.lease.drop()
-	var rounds atomic.Int32
-	looked := make(chan struct{}) // what comes after the first round waits for it
-	disable := failpoint.Enable("shard/confirm/noted/"+leader, func() error {
-		if rounds.Add(1) == 1 {
-			<-time.After(200 * time.Millisecond)
-			return nil
-		}
-		<-looked
-		return nil
-	})
-	defer disable()
-	defer close(looked)
-	began := g.clock.Mono()
-	if _, err := g.confirms.join(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	h := g.lease.held.Load()
-	if h == nil || rounds.Load() == 0 {
-		t.Fatalf("no lease after %d rounds", rounds.Load())
-	}
-	// The first round began within a moment of that time, or before it.
-	if h.until > began+duration-duration/10+50*time.Millisecond {
-		t.Errorf("a round that began at 0 and took 200ms leases until %v", h.until-began)
 	}
 }

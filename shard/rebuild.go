@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"github.com/lockstepkv/lockstep/internal/clock"
+	"github.com/lockstepkv/lockstep/shard/readindex"
+	"github.com/lockstepkv/lockstep/shard/session"
 )
 
 // A replica whose state is wrong keeps its log and its vote. The log is taken to be right:
@@ -80,7 +83,7 @@ func (g *Group) rebuild(ctx context.Context, c *comparison) error {
 		g.unreads.keep(c.rebuilt) // what the old state could not read is in this one
 	}
 	for g.raft.CommitIndex() < g.fsm.Applied() {
-		if pause(ctx, retryPause); ctx.Err() != nil {
+		if clock.Pause(ctx, session.RetryPause); ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
@@ -93,7 +96,7 @@ var errNoSoundPeer = errors.New("no other replica can be reached that is sound")
 func (g *Group) stepAside(ctx context.Context) {
 	g.wire.SetCampaigning(false)
 	g.serving.Store(0)
-	g.lease.drop()
+	g.reader.DropLease()
 	if g.raft.State() != raft.Leader {
 		return
 	}
@@ -107,8 +110,9 @@ func (g *Group) stepAside(ctx context.Context) {
 // soundPeer chooses whom to ask for the state: one after the other, but none that says it
 // is wrong itself.
 func (g *Group) soundPeer(c *comparison) string {
-	for range g.peers {
-		peer := g.peers[c.tried%len(g.peers)]
+	others := g.voters.now().others
+	for range others {
+		peer := others[c.tried%len(others)]
 		c.tried++
 		if g.net.Health(peer).Connected && !g.node.peerDiverged(peer, g) {
 			return peer
@@ -218,7 +222,7 @@ func (g *Group) answerState(req []byte) ([]byte, error) {
 		return nil, errMalformedMessage
 	}
 	if !g.sound() || g.quarantined.Load() {
-		return nil, errDiverged
+		return nil, readindex.ErrDiverged
 	}
 	h := &g.handout
 	out, ticket, err := h.take(g, ticket)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
@@ -52,7 +53,7 @@ var errNotOpen = errors.New("this node is still opening the shard")
 func (g *Group) openStores(ctx context.Context, n *Node, dir string) error {
 	err := g.tryStores(dir)
 	if err != nil && isCorrupt(err) {
-		if len(g.peers) == 0 {
+		if g.voters.now().alone() {
 			return fmt.Errorf("%w; there is no other replica to repair it from: restore a backup, or keep what is left of %s and start with an empty directory", err, dir)
 		}
 		g.logger.Error("this replica is damaged; it will be repaired from the others", "error", err)
@@ -138,7 +139,7 @@ func (g *Group) admit(ctx context.Context, n *Node) error {
 	g.quarantined.Store(on)
 	g.wire.SetVoting(!on)
 	has, err := raft.HasExistingState(g.log, g.log, g.snapshots)
-	if err != nil || has || len(g.peers) == 0 {
+	if err != nil || has || g.voters.now().alone() {
 		return err
 	}
 	n.admitting(g.id, on)
@@ -148,7 +149,7 @@ func (g *Group) admit(ctx context.Context, n *Node) error {
 		if err != nil {
 			return err
 		}
-		if len(known) == len(g.peers) {
+		if len(known) == len(g.voters.now().others) {
 			if err := n.outnumber(known); err != nil {
 				return err
 			}
@@ -163,7 +164,7 @@ func (g *Group) admit(ctx context.Context, n *Node) error {
 			return g.log.SetUint64([]byte("CurrentTerm"), term)
 		}
 		n.waitsForOthers(g.clock.Mono() - asked)
-		pause(ctx, admissionPoll)
+		clock.Pause(ctx, admissionPoll)
 		if ctx.Err() != nil {
 			return fmt.Errorf("the other nodes did not answer: %w", context.Cause(ctx))
 		}
@@ -217,7 +218,7 @@ func (g *Group) outlived() {
 // poll asks the other voters what they know of the group.
 func (g *Group) poll(ctx context.Context) ([]seniority, error) {
 	var known []seniority
-	for _, peer := range g.peers {
+	for _, peer := range g.voters.now().others {
 		cctx, cancel := context.WithTimeout(ctx, time.Second)
 		reply, err := g.net.Call(cctx, peer, methodAdmission, appendGroup(nil, g.id))
 		cancel()

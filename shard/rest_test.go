@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/shard/session"
 )
 
 // appendLarge appends so many bytes to a key.
@@ -37,18 +35,12 @@ func (c *cluster) doubtLarge(id string, b command.Batch) (answer chan error) {
 		}
 		return nil
 	})
-	p, o := c.group(c.leader()).packer, c.group(id).origin
-	if f := o.takeLarge(); f != nil { // it waits on this node
-		o.fail(f, true)
+	p, s := c.group(c.leader()).packer, c.group(id).session
+	if f := s.TakeLarge(); f != nil { // it waits on this node
+		s.Fail(f, true)
 		return answer
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, in := range p.bulk {
-		in.err = errDoubt
-		close(in.done)
-	}
-	p.bulk = nil
+	p.DropLarge(session.ErrDoubt)
 	return answer
 }
 
@@ -72,7 +64,7 @@ func TestInDoubtWithoutRoom(t *testing.T) {
 		})
 		answer := c.doubtLarge(id, appendLarge(big, 16<<20))
 		c.eventually(func() error {
-			if g.origin.resting() != 1 {
+			if g.session.Figures().Resting != 1 {
 				return errors.New("it does not rest")
 			}
 			return nil
@@ -84,11 +76,7 @@ func TestInDoubtWithoutRoom(t *testing.T) {
 			c.want(id, "SET small x", "+OK\r\n")
 		}
 		c.want(id, "STRLEN "+other, fmt.Sprintf(":%d\r\n", 9<<19))
-		o := g.origin
-		o.mu.Lock()
-		tries := o.large.flights[0].refused
-		o.mu.Unlock()
-		if tries > 2 {
+		if tries := g.session.Figures().Tries; tries > 2 {
 			t.Errorf("%s tried %d times, though it was told that there is no room", id, tries)
 		}
 		c.eventually(func() error {
@@ -105,73 +93,9 @@ func TestInDoubtWithoutRoom(t *testing.T) {
 			t.Error(err)
 		}
 		c.want(id, "STRLEN "+big, fmt.Sprintf(":%d\r\n", 16<<20))
-		if g.origin.resting() != 0 || o.bytes != 0 {
-			t.Errorf("left over: %d batches, %d bytes", g.origin.resting(), o.bytes)
+		if left := g.session.Figures(); left.Resting != 0 || left.Bytes != 0 {
+			t.Errorf("left over: %+v", left)
 		}
 	}
 	c.agree()
-}
-
-// roomToldBy is what a test says about room.
-type roomToldBy struct{ fit, asked, told chan bool }
-
-func (r roomToldBy) fits(*fsm.Batch) bool {
-	r.asked <- true
-	return <-r.fit
-}
-
-func (r roomToldBy) restsNow(_ *fsm.Batch, first bool) { r.told <- first }
-
-// TestRestedBatchIsPassed: up to a bound, by batches that do not claim that it is resolved.
-func TestRestedBatchIsPassed(t *testing.T) {
-	o := testOrigin()
-	kicked := make(chan struct{}, 100)
-	o.kick = func() { kicked <- struct{}{} }
-	room := roomToldBy{make(chan bool, 1), make(chan bool, 9), make(chan bool, 9)}
-	o.disks = room
-	done := make(chan error, 9)
-	propose := func() {
-		_, err := o.propose(t.Context(), appendBatch("x"))
-		done <- err
-	}
-	next := func() *flight {
-		go propose()
-		<-kicked
-		return o.take(1 << 20)
-	}
-	f := next()
-	o.fail(f, true)
-	<-kicked
-	if o.take(1<<20) != f {
-		t.Fatal("a batch in doubt has to go again")
-	}
-	o.refuse(f, errFull)
-	<-kicked
-	if first := <-room.told; !first || !o.idle() {
-		t.Errorf("first %v, idle %v", first, o.idle())
-	}
-	g := next()
-	if g == nil || g == f || g.batch.Acked >= f.batch.Seq {
-		t.Fatalf("%+v went instead of the next one", g)
-	}
-	o.resolve(g, fsm.BatchResult{Replies: []resp.Value{resp.BulkString(string(make([]byte, passedBytes)))}})
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	if propose(); !errors.Is(<-done, command.ErrNoRoom) {
-		t.Error("more passed than replies may be kept of")
-	}
-	<-room.asked
-	room.fit <- true
-	<-kicked
-	if o.take(1<<20) != f || o.resting() != 1 {
-		t.Fatal("there is room, and it was not sent")
-	}
-	o.resolve(f, fsm.BatchResult{Replies: []resp.Value{resp.OK}})
-	if err := <-done; err != nil || o.resting() != 0 {
-		t.Errorf("%v, %d rest", err, o.resting())
-	}
-	if f := next(); f == nil || f.batch.Acked != 2 || !slices.Equal(o.small.flights, []*flight{f}) {
-		t.Error("the next one is kept back")
-	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/disk"
+	"github.com/lockstepkv/lockstep/shard/session"
 )
 
 // A disk that gets full must not end the node. Below Options.DiskReserve what is left is
@@ -155,8 +156,9 @@ func (r roomFor) Snapshot(bytes int64) bool {
 func (n *Node) tightest(g *Group, leader string) roomLevel {
 	own := roomLevel(n.disk.room.Load())
 	levels, leaders := []roomLevel{own}, own
+	voters := g.voters.lately()
 	n.mu.RLock()
-	for _, peer := range g.peers {
+	for _, peer := range voters.others {
 		level := n.levelOf(n.peers[peer].Disk)
 		levels = append(levels, level)
 		if peer == leader {
@@ -165,7 +167,7 @@ func (n *Node) tightest(g *Group, leader string) roomLevel {
 	}
 	n.mu.RUnlock()
 	slices.SortFunc(levels, cmp.Compare)
-	return max(leaders, levels[g.quorum-1])
+	return max(leaders, levels[voters.quorum-1])
 }
 
 // room returns the level that holds for this shard, as its leader has told or this node
@@ -187,14 +189,12 @@ func (g *Group) room() roomLevel {
 // CountNoRoom counts a write that was refused for want of room.
 func (g *Group) CountNoRoom() { g.metrics.refused() }
 
-var errFull = fmt.Errorf("%w: the disk of the shard's leader, or of a majority, is full", command.ErrNoRoom)
-
 // NoRoom returns errors that wrap command.ErrNoRoom if writes are refused for want of room
 // on disks: those that grow, and the rest but for those that free.
 func (g *Group) NoRoom() (growth, rest error) {
 	switch g.room() {
 	case noneLeft:
-		return errFull, errFull
+		return session.ErrFull, session.ErrFull
 	case tight:
 		return command.ErrTight, nil
 	}

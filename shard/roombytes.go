@@ -109,8 +109,9 @@ func (g *Group) spare(leader string, part int64) int64 {
 	n := g.node
 	all := []int64{spare(n.disk.bytes.left(), n.opt.DiskReserve, part)}
 	leaders := all[0]
+	voters := g.voters.lately()
 	n.mu.RLock()
-	for _, peer := range g.peers {
+	for _, peer := range voters.others {
 		d := n.peers[peer].Disk
 		all = append(all, spare(n.left(d), d.Reserve, part))
 		if peer == leader {
@@ -119,7 +120,7 @@ func (g *Group) spare(leader string, part int64) int64 {
 	}
 	n.mu.RUnlock()
 	slices.Sort(all)
-	return min(leaders, all[len(all)-g.quorum])
+	return min(leaders, all[len(all)-voters.quorum])
 }
 
 // left is what is free on another node's disk, as far as this one knows.

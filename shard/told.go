@@ -4,7 +4,9 @@ import (
 	"context"
 	"sync/atomic"
 
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/mutant"
+	"github.com/lockstepkv/lockstep/shard/session"
 )
 
 // told decides what this replica may tell its clients unasked: grants of locks,
@@ -64,13 +66,13 @@ func (g *Group) tell(ctx context.Context) {
 		for !g.locks.tellHeld() {
 			if g.serving.Load() == 0 {
 				ask, cancel := context.WithTimeout(ctx, refreshEvery)
-				_, _ = g.indexes.join(ask) // an answer says that its term serves
+				_ = g.reader.AskLeader(ask) // an answer says that its term serves
 				cancel()
 			}
 			if g.locks.tellHeld() {
 				break
 			}
-			pause(ctx, retryPause)
+			clock.Pause(ctx, session.RetryPause)
 			if ctx.Err() != nil {
 				return
 			}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/internal/mutant"
+	"github.com/lockstepkv/lockstep/shard/session"
 )
 
 // Errors of TransferLeadership: nothing was done.
@@ -67,7 +69,7 @@ func (t *transfers) end(node string, err error) {
 func (g *Group) TransferLeadership(ctx context.Context, node string) error {
 	term := g.serving.Load()
 	if term == 0 {
-		return errNotServing
+		return session.ErrNotServing
 	}
 	return g.transfer(ctx, term, node)
 }
@@ -76,7 +78,7 @@ func (g *Group) TransferLeadership(ctx context.Context, node string) error {
 func (g *Group) transfer(ctx context.Context, term uint64, node string) error {
 	switch {
 	case !g.leads(term):
-		return errNotServing
+		return session.ErrNotServing
 	case node == g.self:
 		return nil
 	}
@@ -87,7 +89,7 @@ func (g *Group) transfer(ctx context.Context, term uint64, node string) error {
 	if err == nil {
 		// Before the target can be elected. Whether it is or not, this node leases
 		// no more in this term.
-		g.lease.giveUp(term)
+		g.reader.GiveUpLease(term)
 		err = g.await(g.raft.LeadershipTransferToServer(raft.ServerID(node), raft.ServerAddress(node)))
 	}
 	g.transfers.end(node, err)
@@ -103,15 +105,7 @@ func (g *Group) canLead(ctx context.Context, term uint64, node string) error {
 	if mutant.On(mutant.TransferUnasked) {
 		return nil
 	}
-	future := g.raft.GetConfiguration()
-	if err := g.await(future); err != nil {
-		return err
-	}
-	voter := false
-	for _, s := range future.Configuration().Servers {
-		voter = voter || string(s.ID) == node && s.Suffrage == raft.Voter
-	}
-	if !voter {
+	if !slices.Contains(g.voters.now().others, node) {
 		return fmt.Errorf("%w: %s is no voter of the shard", ErrTransferRefused, node)
 	}
 	if g.node.peerDiverged(node, g) {
@@ -119,7 +113,7 @@ func (g *Group) canLead(ctx context.Context, term uint64, node string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, aliveTimeout)
 	defer cancel()
-	if !g.askPeer(ctx, node, confirmQuestion(g.id, term), term) {
+	if !(asking{g}).Confirm(ctx, node, term) {
 		return fmt.Errorf("%w: %s gives no sign of life, or follows somebody else", ErrTransferRefused, node)
 	}
 	return nil

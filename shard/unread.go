@@ -3,7 +3,6 @@ package shard
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -37,11 +37,6 @@ const (
 
 // settledKept is how many settled entries of a shard are written down.
 const settledKept = 64
-
-// errUnread is the outcome of batches in an entry that could not be read: whether they were
-// applied is told by what the others made of it. They are not proposed again, for what cannot
-// be read may be their own fault.
-var errUnread = errors.New("the log entry cannot be read")
 
 // unread is a refused entry that is not settled.
 type unread struct {
@@ -158,7 +153,7 @@ func (g *Group) settleUnread(ctx context.Context) {
 				wait = unreadPause
 				continue
 			}
-			if pause(ctx, wait); ctx.Err() != nil {
+			if clock.Pause(ctx, wait); ctx.Err() != nil {
 				return
 			}
 		}
@@ -172,20 +167,21 @@ func (g *Group) settleOne(ctx context.Context, r fsm.Refusal) bool {
 	if g.diverged.Load() {
 		return false // it is being rebuilt
 	}
-	if len(g.peers) == 0 && r.Index <= g.openedWith {
+	others := g.voters.now().others
+	if len(others) == 0 && r.Index <= g.openedWith {
 		// It may have been read, and acknowledged, before the disk changed it.
 		g.unreads.ends.Do(func() {
 			g.opt.Fatal(fmt.Errorf("shard %d: log entry %d cannot be read, and there is no other replica to repair it from: restore a backup", g.id, r.Index))
 		})
 		return false
 	}
-	made := make(map[string]int, len(g.peers))
-	for _, peer := range g.peers {
+	made := make(map[string]int, len(others))
+	for _, peer := range others {
 		if m, err := g.askMade(ctx, peer, r); err == nil {
 			made[peer] = m
 		}
 	}
-	switch agreed, reader, missing := judgeUnread(made, g.peers); {
+	switch agreed, reader, missing := judgeUnread(made, others); {
 	case reader != "":
 		g.condemn(fmt.Sprintf("log entry %d cannot be read here, and %s has not refused it", r.Index, reader))
 		return false

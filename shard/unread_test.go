@@ -17,6 +17,7 @@ import (
 	"github.com/lockstepkv/lockstep/internal/heapuse"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
+	"github.com/lockstepkv/lockstep/shard/readindex"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -231,10 +232,10 @@ func TestUnreadableEntryWaitsForWhoIsAway(t *testing.T) {
 	if c.group(leader).compactionDue() {
 		t.Error("it would take a snapshot")
 	}
-	if err := c.group(leader).verify(0); !errors.Is(err, errDiverged) {
+	if err := c.group(leader).verify(0); !errors.Is(err, readindex.ErrDiverged) {
 		t.Errorf("it would write its state: %v", err)
 	}
-	if _, err := c.group(leader).answerState([]byte{0}); !errors.Is(err, errDiverged) {
+	if _, err := c.group(leader).answerState([]byte{0}); !errors.Is(err, readindex.ErrDiverged) {
 		t.Errorf("it would hand its state out: %v", err)
 	}
 	c.start(away)

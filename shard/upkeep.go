@@ -33,7 +33,7 @@ func (g *Group) upkeep(ctx context.Context) {
 		if now := g.clock.Mono(); now-lastRefresh >= refreshEvery {
 			lastRefresh = now
 			rctx, cancel := context.WithTimeout(ctx, refreshEvery)
-			g.refresh(rctx)
+			g.reader.Refresh(rctx)
 			cancel()
 			g.observe()
 		}
@@ -144,13 +144,13 @@ func (g *Group) endQuarantine(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	if _, err := g.awaitReached(qctx, n.index); err != nil || g.raft.LastIndex() < last ||
-		g.raft.CommitIndex() < n.index || g.raft.CurrentTerm() != n.term {
+	if _, err := g.reader.AwaitReached(qctx, n.Index); err != nil || g.raft.LastIndex() < last ||
+		g.raft.CommitIndex() < n.Index || g.raft.CurrentTerm() != n.Term {
 		return
 	}
 	if err := g.setQuarantine(false); err != nil {
 		g.logger.Error("could not end the quarantine", "error", err)
 		return
 	}
-	g.logger.Info("replica repaired: it holds everything that was committed", "index", n.index)
+	g.logger.Info("replica repaired: it holds everything that was committed", "index", n.Index)
 }

@@ -59,7 +59,10 @@ func mayImport() map[string][]string {
 		"fsm":                 {"fsm/command", "store", "snapshot", "internal/failpoint", "internal/bulk", "internal/wire"},
 		"shard/logclock":      {},
 		"shard/notify":        {"fsm/wait"},
-		"shard":               {"fsm", "fsm/commandset", "shard/raftlog", "shard/logclock", "shard/notify", "snapshot", "transport", "internal/wire"},
+		"shard/session":       {"fsm", "internal/clock"},
+		"shard/batch":         {"shard/session"},
+		"shard/readindex":     {"shard/session", "internal/failpoint"},
+		"shard":               {"fsm", "fsm/commandset", "shard/raftlog", "shard/logclock", "shard/notify", "shard/batch", "shard/readindex", "snapshot", "transport", "internal/wire"},
 		"shard/sim":           {"shard"}, // for tests alone
 		"api/clientmem":       {},
 		"api/waiting":         {"fsm/command", "fsm/command/locks", "resp"}, // LOCK's handler logs LS.LOCK
@@ -103,7 +106,7 @@ func roomOf(name string) string {
 
 // seesRaft lists who may import hashicorp/raft.
 func seesRaft() []string {
-	return []string{"shard", "shard/raftlog", "shard/sim", "fsm", "snapshot", "transport"}
+	return []string{"shard", "shard/batch", "shard/readindex", "shard/raftlog", "shard/sim", "fsm", "snapshot", "transport"}
 }
 
 // pure lists the packages that run inside the replicated state machine: every

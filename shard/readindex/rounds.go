@@ -1,4 +1,4 @@
-package shard
+package readindex
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 // most one more is waited for. The first caller of a waiting round runs it, on
 // its own goroutine, when the running one ends.
 type rounds struct {
-	run func(ctx context.Context) (noted, error)
+	run func(ctx context.Context) (Noted, error)
 
 	mu      sync.Mutex
 	running bool
@@ -25,7 +25,7 @@ type round struct {
 	lead    chan struct{} // holds one token when the round may start
 	done    chan struct{}
 	callers int // guarded by rounds.mu
-	value   noted
+	value   Noted
 	err     error
 }
 
@@ -34,7 +34,7 @@ func newRound() *round {
 }
 
 // join waits for a round that starts after the call and returns its result.
-func (r *rounds) join(ctx context.Context) (noted, error) {
+func (r *rounds) join(ctx context.Context) (Noted, error) {
 	r.mu.Lock()
 	if !r.running {
 		r.running = true
@@ -61,7 +61,7 @@ func (r *rounds) join(ctx context.Context) (noted, error) {
 		return r.lead(ctx, rd)
 	case <-ctx.Done():
 		r.leave(rd)
-		return noted{}, ctx.Err()
+		return Noted{}, ctx.Err()
 	}
 }
 
@@ -83,7 +83,7 @@ func (r *rounds) leave(rd *round) {
 }
 
 // lead runs rd and then lets the next round start.
-func (r *rounds) lead(ctx context.Context, rd *round) (noted, error) {
+func (r *rounds) lead(ctx context.Context, rd *round) (Noted, error) {
 	runtime.Gosched() // those who are about to join may as well share this round
 	r.mu.Lock()
 	r.next = nil // whoever comes from now on is too late for rd

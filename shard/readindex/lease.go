@@ -1,4 +1,4 @@
-package shard
+package readindex
 
 import (
 	"sync"
@@ -16,7 +16,7 @@ type lease struct {
 	mu sync.Mutex
 	// given is the newest term in which the lease was given up: whoever was told
 	// so may serve at once, so this node takes none again in that term, whatever
-	// became of the hand-over, and rounds in flight extend nothing. Guarded by mu.
+	// became of the hand-over, and rounds under way extend nothing. Guarded by mu.
 	given uint64
 }
 
@@ -70,20 +70,32 @@ func (l *lease) drop() {
 // outlasts the silence of the next leader, also when the duration is lowered: the
 // leader that proposes that is bound by its own setting already, and leases of
 // earlier leaders were over before it began to serve.
-func (g *Group) leaseDuration() time.Duration {
-	if g.opt.LeaseDuration == 0 {
+func (r *Reader) leaseDuration() time.Duration {
+	if r.opt.Lease == 0 {
 		return 0
 	}
-	agreed, _, _ := g.fsm.Settings()
-	return min(g.opt.LeaseDuration, time.Duration(agreed)*time.Millisecond)
+	agreed, _, _ := r.opt.State.Settings()
+	return min(r.opt.Lease, time.Duration(agreed)*time.Millisecond)
 }
 
 // leaseValid reports whether the leader of term may answer without a round, and
 // the monotonic time at which that was so.
-func (g *Group) leaseValid(term uint64) (mono time.Duration, ok bool) {
-	if g.opt.LeaseDuration == 0 {
+func (r *Reader) leaseValid(term uint64) (mono time.Duration, ok bool) {
+	if r.opt.Lease == 0 {
 		return 0, false
 	}
-	mono = g.clock.Mono()
-	return mono, g.lease.valid(term, mono)
+	mono = r.opt.Shard.Mono()
+	return mono, r.lease.valid(term, mono)
+}
+
+// GiveUpLease ends the lease of term for good: before somebody else may lead without a silence.
+func (r *Reader) GiveUpLease(term uint64) { r.lease.giveUp(term) }
+
+// DropLease ends the lease; a later round may take it again.
+func (r *Reader) DropLease() { r.lease.drop() }
+
+// Leased reports whether this node, if it leads, may answer without a round now.
+func (r *Reader) Leased() bool {
+	_, ok := r.leaseValid(r.opt.Shard.Serving())
+	return ok
 }

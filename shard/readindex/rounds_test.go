@@ -1,4 +1,4 @@
-package shard
+package readindex
 
 import (
 	"context"
@@ -13,12 +13,12 @@ import (
 // caller never gets the result of a round that began before it called.
 func TestRoundStartsAfterItsCallers(t *testing.T) {
 	var begun atomic.Uint64
-	r := &rounds{run: func(context.Context) (noted, error) {
+	r := &rounds{run: func(context.Context) (Noted, error) {
 		n := begun.Add(1)
 		for range 100 { // let callers pile up
 			runtime.Gosched()
 		}
-		return noted{index: n}, nil
+		return Noted{Index: n}, nil
 	}}
 	var wg sync.WaitGroup
 	for range 16 {
@@ -26,8 +26,8 @@ func TestRoundStartsAfterItsCallers(t *testing.T) {
 			for range 500 {
 				before := begun.Load()
 				n, err := r.join(context.Background())
-				if err != nil || n.index <= before {
-					t.Errorf("round %d (%v) had begun before the call (%d)", n.index, err, before)
+				if err != nil || n.Index <= before {
+					t.Errorf("round %d (%v) had begun before the call (%d)", n.Index, err, before)
 					return
 				}
 			}
@@ -44,12 +44,12 @@ func TestRoundStartsAfterItsCallers(t *testing.T) {
 func TestRoundGoesOnWithoutACallerThatLeft(t *testing.T) {
 	release := make(chan struct{})
 	first := true
-	r := &rounds{run: func(context.Context) (noted, error) {
+	r := &rounds{run: func(context.Context) (Noted, error) {
 		if first {
 			first = false
 			<-release
 		}
-		return noted{}, nil
+		return Noted{}, nil
 	}}
 	running := make(chan struct{})
 	go func() { close(running); r.join(context.Background()) }()

@@ -1,4 +1,4 @@
-package shard
+package readindex
 
 import (
 	"testing"

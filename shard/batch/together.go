@@ -1,6 +1,8 @@
-package shard
+package batch
 
-import "time"
+import (
+	"time"
+)
 
 // A large entry must not leave followers behind: a majority is enough for it to go on, and a
 // follower that it has left is sent many fragments at once, behind which small entries wait,
@@ -16,13 +18,8 @@ const (
 	togetherLook = time.Millisecond
 )
 
-// follow is what keepTogether asks of package transport.
-type follow interface {
-	Behind(index uint64, since time.Time) bool
-}
-
 // keepTogether waits until the followers have come near last, the newest entry of the log.
-func keepTogether(f follow, last uint64) (waited time.Duration) {
+func keepTogether(f Followers, last uint64) (waited time.Duration) {
 	if last <= togetherWindow {
 		return 0
 	}

@@ -1,4 +1,4 @@
-package shard
+package session
 
 import (
 	"context"
@@ -20,8 +20,11 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 )
 
-func testOrigin() *origin {
-	return newOrigin("n1", 1, 1<<20, func() {}, func() {}, prometheus.NewHistogram(prometheus.HistogramOpts{Name: "x"}))
+func testSession() *Session {
+	return New(Options{
+		Node: "n1", Boot: 1, MaxBytes: 1 << 20, Kick: func() {}, Outlived: func() {},
+		Queued: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "x"}),
+	})
 }
 
 func appendBatch(word string) command.Batch {
@@ -31,24 +34,24 @@ func appendBatch(word string) command.Batch {
 }
 
 // wakeAll lets the batches that rest be sent again.
-func wakeAll(o *origin) {
-	o.mu.Lock()
-	flights := slices.Clone(o.small.flights)
-	o.mu.Unlock()
-	for _, f := range flights {
-		o.wakeRested(f, time.Time{})
+func wakeAll(s *Session) {
+	s.mu.Lock()
+	inFlight := slices.Clone(s.small.inFlight)
+	s.mu.Unlock()
+	for _, f := range inFlight {
+		s.wakeRested(f, time.Time{})
 	}
 }
 
-// TestEveryProposalHappensOnce runs an origin against leaders that log batches
+// TestEveryProposalHappensOnce runs a session against leaders that log batches
 // or not, answer or not, log late, and log twice. Whatever happens, an answered
 // proposal is in the data exactly once, one that failed for certain is not, and
 // one in doubt at most once.
 func TestEveryProposalHappensOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		o := testOrigin()
+		s := testSession()
 		var kicks atomic.Int64
-		o.kick = func() { kicks.Add(1) }
+		s.opt.Kick = func() { kicks.Add(1) }
 		machine := fsm.New(fsm.Options{Table: commandset.New()})
 		index := uint64(0)
 		apply := func(b fsm.Batch) fsm.BatchResult {
@@ -62,7 +65,7 @@ func TestEveryProposalHappensOnce(t *testing.T) {
 		}
 		outcomes := make(chan outcome, 1000)
 		var late []fsm.Batch // copies in some log that will still be applied
-		var out []*flight
+		var out []*InFlight
 		proposed, abandon := 0, map[int]context.CancelFunc{}
 		propose := func() {
 			word := fmt.Sprintf("<%d>", proposed)
@@ -71,15 +74,15 @@ func TestEveryProposalHappensOnce(t *testing.T) {
 			proposed++
 			before := kicks.Load()
 			go func() {
-				_, err := o.propose(ctx, appendBatch(word))
+				_, err := s.Propose(ctx, appendBatch(word))
 				outcomes <- outcome{word, err}
 			}()
 			for kicks.Load() == before {
 				runtime.Gosched()
 			}
 		}
-		pick := func() *flight {
-			i := rapid.IntRange(0, len(out)-1).Draw(t, "flight")
+		pick := func() *InFlight {
+			i := rapid.IntRange(0, len(out)-1).Draw(t, "which")
 			f := out[i]
 			out = append(out[:i], out[i+1:]...)
 			return f
@@ -91,28 +94,28 @@ func TestEveryProposalHappensOnce(t *testing.T) {
 			case 0, 1:
 				propose()
 			case 2, 3:
-				if f := o.take(rapid.IntRange(1, 64).Draw(t, "room")); f != nil {
+				if f := s.Take(rapid.IntRange(1, 64).Draw(t, "room")); f != nil {
 					out = append(out, f)
 				}
 			case 4: // logged and answered
 				if len(out) > 0 {
 					f := pick()
-					o.resolve(f, apply(f.batch))
+					s.Resolve(f, apply(f.Batch))
 				}
 			case 5: // the answer is lost; the batch is logged now, later or never
 				if len(out) > 0 {
 					f := pick()
 					switch rapid.IntRange(0, 2).Draw(t, "fate") {
 					case 0:
-						apply(f.batch)
+						apply(f.Batch)
 					case 1:
-						late = append(late, f.batch)
+						late = append(late, f.Batch)
 					}
-					o.fail(f, true)
+					s.Fail(f, true)
 				}
 			case 6: // refused for certain
 				if len(out) > 0 {
-					o.fail(pick(), false)
+					s.Fail(pick(), false)
 				}
 			case 7:
 				if len(late) > 0 {
@@ -123,15 +126,15 @@ func TestEveryProposalHappensOnce(t *testing.T) {
 				}
 			case 8: // there is no room for it
 				if len(out) > 0 {
-					o.refuse(pick(), errFull)
+					s.Refuse(pick(), ErrFull)
 				}
 			case 9:
-				wakeAll(o)
+				wakeAll(s)
 			}
 		}
 		for {
-			wakeAll(o)
-			if f := o.take(1 << 20); f != nil {
+			wakeAll(s)
+			if f := s.Take(1 << 20); f != nil {
 				out = append(out, f)
 			} else if len(out) == 0 {
 				break
@@ -139,7 +142,7 @@ func TestEveryProposalHappensOnce(t *testing.T) {
 			for len(out) > 0 {
 				f := out[0]
 				out = out[1:]
-				o.resolve(f, apply(f.batch))
+				s.Resolve(f, apply(f.Batch))
 			}
 		}
 		for _, b := range late {
@@ -166,15 +169,15 @@ func TestEveryProposalHappensOnce(t *testing.T) {
 				t.Fatalf("%s failed for certain and is there: %s", word, log)
 			}
 		}
-		if o.bytes != 0 || o.waiting.Load() != 0 || len(o.small.flights) != 0 {
-			t.Fatalf("left over: %d bytes, %d units, %d flights", o.bytes, o.waiting.Load(), len(o.small.flights))
+		if s.bytes != 0 || s.waiting.Load() != 0 || len(s.small.inFlight) != 0 {
+			t.Fatalf("left over: %d bytes, %d units, %d batches", s.bytes, s.waiting.Load(), len(s.small.inFlight))
 		}
 	})
 }
 
-func count(s, word string) (n int) {
-	for i := 0; i+len(word) <= len(s); i++ {
-		if s[i:i+len(word)] == word {
+func count(in, word string) (n int) {
+	for i := 0; i+len(word) <= len(in); i++ {
+		if in[i:i+len(word)] == word {
 			n++
 		}
 	}
@@ -182,115 +185,98 @@ func count(s, word string) (n int) {
 }
 
 func TestOverloadIsRefusedForCertain(t *testing.T) {
-	o := testOrigin()
+	s := testSession()
 	ctx, cancel := context.WithCancel(t.Context()) // not a time, which might be over before it is seen to wait
 	defer cancel()
 	big := command.Batch{N: 1, Body: make([]byte, 2<<20)}
-	go o.propose(t.Context(), big)
+	go s.Propose(t.Context(), big)
 	for held := int64(0); held == 0; runtime.Gosched() {
-		o.mu.Lock()
-		held = o.bytes
-		o.mu.Unlock()
+		s.mu.Lock()
+		held = s.bytes
+		s.mu.Unlock()
 	}
-	if _, err := o.propose(ctx, appendBatch("x")); !errors.Is(err, command.ErrOverloaded) {
+	if _, err := s.Propose(ctx, appendBatch("x")); !errors.Is(err, command.ErrOverloaded) {
 		t.Fatalf("error %v, want overloaded", err)
-	}
-}
-
-func TestResultSurvivesTheWire(t *testing.T) {
-	want := fsm.BatchResult{Index: 1 << 40, Replies: []resp.Value{resp.OK, resp.Int(7), resp.Nil, resp.Array(resp.BulkString("a"), resp.NilArray)}}
-	got, err := decodeResult(encodeResult(want, nil))
-	if err != nil || got.Index != want.Index || fmt.Sprint(got.Replies) != fmt.Sprint(want.Replies) {
-		t.Fatalf("%v %v, want %v", got, err, want)
-	}
-	if _, err := decodeResult(encodeResult(fsm.BatchResult{}, errNotServing)); !errors.Is(err, errNotServing) {
-		t.Fatalf("%v, want not serving", err)
-	}
-	if _, err := decodeResult(encodeResult(fsm.BatchResult{}, errFull)); !errors.Is(err, command.ErrNoRoom) {
-		t.Fatalf("%v, want no room", err)
-	}
-	if _, err := decodeResult(encodeResult(fsm.BatchResult{}, errors.New("x"))); !errors.Is(err, errDoubt) {
-		t.Fatalf("%v, want doubt", err)
 	}
 }
 
 // TestNoRoomIsDefinite unless an earlier leader left the batch in doubt: then it is tried again.
 func TestNoRoomIsDefinite(t *testing.T) {
-	o := testOrigin()
+	s := testSession()
 	type outcome struct {
 		replies []resp.Value
 		err     error
 	}
 	done := make(chan outcome, 2)
-	take := func() (f *flight) {
+	take := func() (f *InFlight) {
 		for f == nil {
 			runtime.Gosched()
-			f = o.take(1 << 20)
+			f = s.Take(1 << 20)
 		}
 		return f
 	}
-	propose := func() *flight {
+	propose := func() *InFlight {
 		go func() {
-			replies, err := o.propose(t.Context(), appendBatch("x"))
+			replies, err := s.Propose(t.Context(), appendBatch("x"))
 			done <- outcome{replies, err}
 		}()
 		return take()
 	}
-	o.refuse(propose(), errFull)
+	s.Refuse(propose(), ErrFull)
 	if got := <-done; !errors.Is(got.err, command.ErrNoRoom) {
 		t.Fatalf("%v, want no room", got.err)
 	}
 	f := propose()
-	o.fail(f, true)
+	s.Fail(f, true)
 	if again := take(); again != f {
 		t.Fatal("another batch")
 	}
-	o.refuse(f, errFull)
+	s.Refuse(f, ErrFull)
 	if again := take(); again != f || len(done) > 0 {
 		t.Fatal("a batch in doubt was given up")
 	}
-	o.resolve(f, fsm.BatchResult{Replies: []resp.Value{resp.OK}})
+	s.Resolve(f, fsm.BatchResult{Replies: []resp.Value{resp.OK}})
 	if got := <-done; got.err != nil || len(got.replies) != 1 {
 		t.Fatalf("%v", got)
 	}
-	if o.bytes != 0 || o.waiting.Load() != 0 || len(o.small.flights) != 0 {
-		t.Errorf("left over: %d bytes, %d units, %d flights", o.bytes, o.waiting.Load(), len(o.small.flights))
+	if s.bytes != 0 || s.waiting.Load() != 0 || len(s.small.inFlight) != 0 {
+		t.Errorf("left over: %d bytes, %d units, %d batches", s.bytes, s.waiting.Load(), len(s.small.inFlight))
 	}
 }
 
 // TestLateOutcome: who gave up in doubt is told what came of it.
 func TestLateOutcome(t *testing.T) {
 	for name, end := range map[string]struct {
-		do   func(o *origin, f *flight)
+		do   func(s *Session, f *InFlight)
 		want error
 	}{
-		"applied": {func(o *origin, f *flight) {
-			o.fail(f, true)
-			o.resolve(o.take(1000), fsm.BatchResult{Replies: []resp.Value{resp.One}})
+		"applied": {func(s *Session, f *InFlight) {
+			s.Fail(f, true)
+			s.Resolve(s.Take(1000), fsm.BatchResult{Replies: []resp.Value{resp.One}})
 		}, nil},
-		"refused":          {func(o *origin, f *flight) { o.fail(f, false) }, command.ErrUnavailable},
-		"unknown for ever": {func(o *origin, f *flight) { o.finish(f, fsm.BatchResult{}, command.ErrInDoubt) }, command.ErrInDoubt},
+		"refused":          {func(s *Session, f *InFlight) { s.Fail(f, false) }, command.ErrUnavailable},
+		"unknown for ever": {func(s *Session, f *InFlight) { s.Finish(f, fsm.BatchResult{}, command.ErrInDoubt) }, command.ErrInDoubt},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := testOrigin()
+			s := testSession()
 			late := make(chan error, 2)
 			b := appendBatch("x")
 			b.Late = func(_ []resp.Value, err error) { late <- err }
 			ctx, cancel := context.WithCancel(context.Background())
 			kicked := make(chan struct{}, 10)
-			o.kick = func() { kicked <- struct{}{} }
+			s.opt.Kick = func() { kicked <- struct{}{} }
 			answer := make(chan error, 1)
 			go func() {
-				_, err := o.propose(ctx, b)
+				_, err := s.Propose(ctx, b)
 				answer <- err
 			}()
 			<-kicked
-			f := o.take(1000)
+			f := s.Take(1000)
 			cancel()
 			if err := <-answer; !errors.Is(err, command.ErrInDoubt) {
 				t.Fatalf("the caller got %v", err)
 			}
-			end.do(o, f)
+			end.do(s, f)
 			if err := <-late; !errors.Is(err, end.want) {
 				t.Errorf("late outcome %v, want %v", err, end.want)
 			}
