@@ -126,9 +126,9 @@ type OnceTable interface {
 	// Room tells whether a reply of so many bytes can be remembered for a new id:
 	// OnceNew, OnceFull or OnceShare.
 	Room(id, owner []byte, bytes int) OnceState
-	// Finish remembers the reply of id and the fingerprint of its command. It
-	// copies id and owner; reply is immutable.
-	Finish(id, owner []byte, now int64, print uint64, reply resp.Value)
+	// Finish remembers the reply of id, the slot of the keys of its command and its
+	// fingerprint. It copies id and owner; reply is immutable.
+	Finish(id, owner []byte, slot uint16, now int64, print uint64, reply resp.Value)
 	// Forget lets id be used again, as if it had not been.
 	Forget(id []byte)
 }

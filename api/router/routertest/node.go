@@ -356,6 +356,6 @@ func (t onceTable) Room(_, _ []byte, _ int) command.OnceState { return command.O
 func (t onceTable) Forget(id []byte) { delete(t, string(id)) }
 
 // Finish implements command.OnceTable.
-func (t onceTable) Finish(id, _ []byte, _ int64, print uint64, reply resp.Value) {
+func (t onceTable) Finish(id, _ []byte, _ uint16, _ int64, print uint64, reply resp.Value) {
 	t[string(id)] = onceRecord{print, reply}
 }
