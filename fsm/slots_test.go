@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/keyslot"
@@ -133,5 +134,129 @@ func TestStatesThatAreCutAreRefused(t *testing.T) {
 	}
 	if err := newTestFSM().decodeState(append(whole, 0)); err == nil {
 		t.Error("a byte too many is no error")
+	}
+}
+
+// setOf is the set of the slots of the given keys.
+func setOf(keys ...string) *keyslot.Set {
+	set := new(keyslot.Set)
+	for _, key := range keys {
+		set.Add(keyslot.OfString(key))
+	}
+	return set
+}
+
+// TestCommandsOnForeignSlotsAreRefused when they are applied and when they read, whoever sent
+// them here: with all of a transaction, and without a trace.
+func TestCommandsOnForeignSlotsAreRefused(t *testing.T) {
+	r := &replica{f: New(Options{Table: commandset.New(), Slots: setOf("a", "b")})}
+	r.apply(entryOf(1, batch("n1", 1, 1, 0, "MSET a 1 b 2")))
+	before, versions := r.f.Digest().Sum, r.f.store.Revision()
+	multi := func(watch string, cmds ...string) Batch {
+		var b command.Batch
+		var watches []command.Watch
+		if watch != "" {
+			watches = append(watches, command.Watch{Key: []byte(watch), Version: 1 << 63})
+		}
+		var list []command.Args
+		for _, c := range cmds {
+			list = append(list, bytes.Fields([]byte(c)))
+		}
+		b.AddMulti(watches, list)
+		return Batch{Node: "n1", Boot: 1, Seq: 3, Acked: 2, Units: b.N, Body: b.Body}
+	}
+	for i, b := range []Batch{
+		batch("n1", 1, 2, 1, "SET c v"),
+		batch("n1", 1, 2, 1, "GET c"),
+		batch("n1", 1, 2, 1, "MSET a 5 c 5"),
+		batch("n1", 1, 2, 1, "RENAME a c"),
+		batch("n1", 1, 2, 1, "FENCED a 1 SET c v"), // not the lock counts, but the key
+		batch("n1", 1, 2, 1, "LS.LOCK c 60000 owner 0 t n1 1"),
+		batch("n1", 1, 2, 1, "LS.TXN IF 1 c EXISTS 0 THEN 1 3 SET a v ELSE 0"),
+		ownedBatch(2, "owner", "ONCE id SET c v"),
+		ownedBatch(2, "owner", "ONCE id FENCED a 1 SET c v"),
+		multi("", "SET a 7", "GET c"),
+		multi("c", "SET a 7"),
+	} {
+		b.Seq, b.Acked = uint64(i)+2, uint64(i)+1
+		replies := r.apply(entryOf(int64(i)+2, b))[0].Replies
+		if len(replies) != 1 || replies[0].Class() != resp.ClassElsewhere || codeOf(replies[0]) != "TRYAGAIN" {
+			t.Errorf("batch %d: %+v", i, replies)
+		}
+	}
+	if f := r.f.OnceFigures(); r.f.Digest().Sum != before || r.f.store.Revision() != versions || f.Replies != 0 || r.f.locks.Len() != 0 {
+		t.Errorf("something was changed: %+v", f)
+	}
+	r.f.View(Stamp{}, func(ctx *command.Ctx) {
+		for key, want := range map[string]resp.Class{"a": resp.ClassNone, "c": resp.ClassElsewhere} {
+			args := command.Args{[]byte("GET"), []byte(key)}
+			sp, op := parsed(t, ctx.Table, args)
+			if got := sp.Answer(ctx, args, op).Class(); got != want {
+				t.Errorf("reading %s answers class %d", key, got)
+			}
+		}
+	})
+	if got := r.apply(entryOf(1_700_000_000_000, ownedBatch(20, "owner", "ONCE id SET b v", "FENCED elsewhere 1 SET a v")))[0].Replies; got[0].IsError() || got[1].IsError() {
+		t.Errorf("on its own slots: %+v", got)
+	}
+}
+
+func parsed(t *testing.T, table *command.Table, args command.Args) (*command.Spec, command.Op) {
+	t.Helper()
+	sp, err := table.CheckData(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	op, err := sp.Parse(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sp, op
+}
+
+// TestOwnedSlotsAreRestored: a state has its own, one of a former version those that the
+// replica was made with.
+func TestOwnedSlotsAreRestored(t *testing.T) {
+	f := New(Options{Table: commandset.New(), Slots: setOf("a", "b", "{a}c")})
+	var state bytes.Buffer
+	if _, err := f.WriteState(&state); err != nil {
+		t.Fatal(err)
+	}
+	back := newTestFSM()
+	if err := back.RestoreFrom(&state); err != nil {
+		t.Fatal(err)
+	}
+	if got := back.Slots(); got.Len() != 2 || !got.Has(keyslot.OfString("a")) || !got.Has(keyslot.OfString("b")) || back.Digest() != f.Digest() {
+		t.Errorf("%v", got.Ranges())
+	}
+	file, err := os.Open("testdata/state-4.rdb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := f.RestoreFrom(file); err != nil || f.Slots().Len() != 2 {
+		t.Errorf("%v, %v", f.Slots().Ranges(), err)
+	}
+}
+
+// TestSlotsCostNoAllocation in SET and GET.
+func TestSlotsCostNoAllocation(t *testing.T) {
+	whole, part := New(Options{Table: commandset.New()}), New(Options{Table: commandset.New(), Slots: setOf("key")})
+	run := func(f *FSM, words ...string) float64 {
+		var args command.Args
+		for _, w := range words {
+			args = append(args, []byte(w))
+		}
+		ctx := command.Ctx{Table: f.opt.Table, Store: f.store, Slots: f.slots, Locks: f.locks, InLog: true}
+		return testing.AllocsPerRun(200, func() {
+			if v := f.opt.Table.Exec(&ctx, args); v.IsError() {
+				t.Fatalf("%q", v.Str)
+			}
+		})
+	}
+	for _, words := range [][]string{{"SET", "key", "value"}, {"GET", "key"}, {"MSET", "key", "1", "{key}2", "2"}} {
+		if a, b := run(whole, words...), run(part, words...); b > a {
+			t.Errorf("%q takes %v allocations, %v where slots are looked at", words, a, b)
+		}
 	}
 }

@@ -32,7 +32,7 @@ const FenceAux = "lockstep-fence"
 const sumAux = "lockstep-sum"
 
 // stateVersion is the format of stateAux. Of the formats that were written before, the one
-// with refused entries has those before everything else, and neither has what appendSlots adds.
+// with refused entries has those before everything else, and neither has slots.
 const (
 	stateVersion         = 6
 	formerVersion        = 4
@@ -176,6 +176,7 @@ func (f *FSM) become(next *FSM) {
 	next.store.Reconfigure(f.store.Options()) // the policy may have changed meanwhile
 	f.store, f.clock, f.index, f.term, f.lease = next.store, next.clock, next.index, next.term, next.lease
 	f.noteUsed()
+	f.slots = next.slots
 	f.mono, f.restored, f.notes = next.mono, next.restored, next.notes
 	f.sessions, f.once, f.partial = next.sessions, next.once, next.partial
 	f.refused = next.refused
@@ -208,7 +209,7 @@ func (f *FSM) encodeState() [][]byte {
 	b = binary.AppendUvarint(b, f.partial.id)
 	b = binary.AppendUvarint(b, f.partial.total)
 	b = binary.AppendUvarint(b, f.partial.come())
-	tail := f.locks.AppendSlots(once.appendSlots(f.locks.AppendTo(nil)))
+	tail := appendOwned(f.locks.AppendSlots(once.appendSlots(f.locks.AppendTo(nil))), f.slots)
 	return append(append([][]byte{b}, f.partial.parts()...), tail)
 }
 
@@ -287,6 +288,7 @@ func (d *decoder) slots(f *FSM) error {
 		}
 		d.rest = rest
 	}
+	f.slots = d.owned()
 	return d.finish()
 }
 

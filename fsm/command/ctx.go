@@ -6,12 +6,16 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
 // Ctx is all that a command may know of the world.
 type Ctx struct {
 	Table *Table
 	Store *store.Store
+
+	// Slots are those that this shard owns. Nil: all.
+	Slots *keyslot.Set
 
 	// Now is the log clock in Unix milliseconds: the stamp of the newest
 	// applied log entry. Whether a key exists is judged by it alone.
