@@ -71,7 +71,7 @@ func TestEntriesTakeMemoryForWhatIsThere(t *testing.T) {
 func TestStatesTakeMemoryForWhatIsThere(t *testing.T) {
 	const n = 8 << 20
 	// One session, with one batch that has n replies.
-	b := append([]byte{stateVersion}, make([]byte, 8)...)
+	b := append([]byte{formerVersion}, make([]byte, 8)...)
 	b = append(b, 1, 1, 'n', 1, 0, 1, 1)
 	b = append(binary.AppendUvarint(b, n), bytes.Repeat([]byte{0xff}, n)...)
 	fresh := newTestFSM()

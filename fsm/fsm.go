@@ -18,6 +18,7 @@ import (
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
 // reapPerEntry bounds how many expired keys one entry deletes, so that a
@@ -36,6 +37,7 @@ type BatchResult struct {
 type Options struct {
 	Table  *command.Table
 	Store  store.Options
+	Slots  *keyslot.Set // those that the shard is made with; nil: all. A restored state may have others
 	Logger *slog.Logger
 	Node   string // this replica's node, for failpoints
 
@@ -80,10 +82,11 @@ type FSM struct {
 	// writing, View for reading.
 	mu       sync.RWMutex
 	store    *store.Store
-	clock    int64  // the log's wall clock, Unix milliseconds
-	mono     int64  // the log's monotonic time, milliseconds
-	index    uint64 // of the newest command applied
-	restored uint64 // Raft's index of the snapshot that was restored last
+	slots    *keyslot.Set // those that the shard owns, nil for all; never changed in place
+	clock    int64        // the log's wall clock, Unix milliseconds
+	mono     int64        // the log's monotonic time, milliseconds
+	index    uint64       // of the newest command applied
+	restored uint64       // Raft's index of the snapshot that was restored last
 	term     uint64
 	lease    uint64 // SettingLeaseMillis
 	sessions sessions
@@ -117,6 +120,7 @@ func New(o Options) *FSM {
 	return &FSM{
 		opt:      o,
 		store:    store.New(o.Store),
+		slots:    o.Slots,
 		sessions: make(sessions),
 		once:     newOnceTable(),
 		locks:    lock.NewTable(o.OnLocks != nil),
@@ -291,7 +295,7 @@ func (f *FSM) applyBatch(e *Entry, position int) BatchResult {
 			panic(err) // decode has read them all
 		}
 		f.cmdCtx = command.Ctx{
-			Table: f.opt.Table, Store: f.store, Once: f.once, Locks: f.locks,
+			Table: f.opt.Table, Store: f.store, Slots: f.slots, Once: f.once, Locks: f.locks,
 			Now: f.clock, Wall: f.clock, Mono: f.mono, MonoAhead: f.mono, InLog: true, Owner: f.unit.Owner,
 			OOMLimit: e.OOMLimit, ValueLimit: e.ValueLimit, ReplyBytes: s.held, Seed: f.index<<24 ^ uint64(position)<<20 ^ n,
 		}
@@ -337,7 +341,7 @@ func (f *FSM) ViewAt(need uint64, at Stamp, fn func(*command.Ctx)) (index uint64
 		return 0, false, false
 	}
 	ctx := command.Ctx{
-		Table: f.opt.Table, Store: f.store, Records: f.once, Locks: f.locks,
+		Table: f.opt.Table, Store: f.store, Slots: f.slots, Records: f.once, Locks: f.locks,
 		Now: f.clock, Wall: max(at.Wall, f.clock), Mono: f.mono, MonoAhead: max(at.Mono, f.mono),
 	}
 	if f.reads.On() {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cespare/xxhash/v2"
 	"pgregory.net/rapid"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
@@ -165,7 +166,7 @@ func TestOnceTableAgreesWithAList(t *testing.T) {
 			case !known && (is == command.OnceDone || is == command.OnceForgotten):
 				t.Fatalf("an id that never ran is %d", is)
 			case is == command.OnceNew:
-				tab.Finish([]byte(id), []byte(owner), now, 1, resp.BulkString("reply"))
+				tab.Finish([]byte(id), []byte(owner), slotOfID(id), now, 1, resp.BulkString("reply"))
 				ran[id] = now
 			}
 			if tab.bytes > tab.budget+100 {
@@ -180,15 +181,42 @@ func TestOnceTableAgreesWithAList(t *testing.T) {
 			}
 			if rapid.IntRange(0, 9).Draw(t, "snapshot") == 0 {
 				again := newOnceTable()
-				d := decoder{rest: tab.appendTo(nil)}
+				d := decoder{rest: tab.appendSlots(tab.appendTo(nil))}
 				d.once(again)
+				d.slotsOfIDs(again)
 				if again.budget = tab.budget; d.finish() != nil || again.bytes != tab.bytes {
 					t.Fatalf("a snapshot has %d bytes, not %d", again.bytes, tab.bytes)
 				}
 				tab = again
 			}
+			checkSlots(t, tab, ran, now)
 		}
 	})
+}
+
+func slotOfID(id string) uint16 { return uint16(len(id)*7 + int(id[0])) }
+
+// checkSlots asks for what belongs to each slot: every id that is known, and nothing else.
+func checkSlots(t *rapid.T, tab *onceTable, ran map[string]int64, now int64) {
+	byHash := map[uint64]string{}
+	for id := range ran {
+		byHash[xxhash.Sum64String(id)] = id
+	}
+	found := map[string]bool{}
+	for slot := range uint16(256) {
+		note := func(id string) {
+			if slotOfID(id) != slot || found[id] {
+				t.Fatalf("slot %d has the id %q", slot, id)
+			}
+			found[id] = true
+		}
+		tab.ofSlot(slot, func(r *onceRecord) { note(r.id) }, func(hash uint64, _ *grave) { note(byHash[hash]) })
+	}
+	for id, at := range ran {
+		if now-at < DefaultOnceMillis+rememberMillis && !found[id] {
+			t.Fatalf("no slot has the id %q", id)
+		}
+	}
 }
 
 // TestOnceArithmeticIsNoLessThanTheMemory that ids and hashes really take.
@@ -197,7 +225,7 @@ func TestOnceArithmeticIsNoLessThanTheMemory(t *testing.T) {
 	tab := newOnceTable()
 	before := heap()
 	for i := range n {
-		tab.Finish(fmt.Appendf(nil, "%036d", i), []byte("127.0.0.1"), 1, 1, resp.BulkString(strings.Repeat("r", 36)))
+		tab.Finish(fmt.Appendf(nil, "%036d", i), []byte("127.0.0.1"), 7, 1, 1, resp.BulkString(strings.Repeat("r", 36)))
 	}
 	took, counted := heap()-before, tab.bytes
 	if took > counted*11/10 {
@@ -208,7 +236,7 @@ func TestOnceArithmeticIsNoLessThanTheMemory(t *testing.T) {
 	tab = newOnceTable()
 	before = heap()
 	for i := range n {
-		tab.bury(uint64(i)*0x9e3779b97f4a7c15, "127.0.0.1", 1)
+		tab.bury(uint64(i)*0x9e3779b97f4a7c15, 7, "127.0.0.1", 1)
 	}
 	took, counted = heap()-before, tab.bytes
 	if took > counted*11/10 {

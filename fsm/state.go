@@ -31,11 +31,12 @@ const FenceAux = "lockstep-fence"
 // that is restored must come to the same.
 const sumAux = "lockstep-sum"
 
-// stateVersion is the format of stateAux. The state of a replica that has refused an entry
-// is of refusedVersion: older nodes must not take it for one without.
+// stateVersion is the format of stateAux. Of the formats that were written before, the one
+// with refused entries has those before everything else, and neither has slots.
 const (
-	stateVersion   = 4
-	refusedVersion = 5
+	stateVersion         = 6
+	formerVersion        = 4
+	formerVersionRefused = 5
 )
 
 // frozen is a point in time of a state machine.
@@ -175,6 +176,7 @@ func (f *FSM) become(next *FSM) {
 	next.store.Reconfigure(f.store.Options()) // the policy may have changed meanwhile
 	f.store, f.clock, f.index, f.term, f.lease = next.store, next.clock, next.index, next.term, next.lease
 	f.noteUsed()
+	f.slots = next.slots
 	f.mono, f.restored, f.notes = next.mono, next.restored, next.notes
 	f.sessions, f.once, f.partial = next.sessions, next.once, next.partial
 	f.refused = next.refused
@@ -189,10 +191,7 @@ func (f *FSM) become(next *FSM) {
 // that replicas in the same state write the same bytes. It comes in parts: what there is of
 // an unfinished entry, which only grows, is not copied.
 func (f *FSM) encodeState() [][]byte {
-	b := []byte{stateVersion}
-	if f.refused.count > 0 {
-		b = f.refused.appendTo([]byte{refusedVersion})
-	}
+	b := f.refused.appendTo([]byte{stateVersion})
 	for _, n := range []uint64{f.index, f.term, f.leading, uint64(f.clock), uint64(f.mono), f.lease, uint64(f.once.keepMillis), uint64(f.once.budget)} {
 		b = binary.AppendUvarint(b, n)
 	}
@@ -200,17 +199,18 @@ func (f *FSM) encodeState() [][]byte {
 	for _, node := range slices.Sorted(maps.Keys(f.sessions)) {
 		b = f.sessions[node].appendTo(appendString(b, node))
 	}
+	once := f.once
 	if mutant.On(mutant.OnceNotInSnapshot) {
-		b = newOnceTable().appendTo(b)
-	} else {
-		b = f.once.appendTo(b)
+		once = newOnceTable()
 	}
+	b = once.appendTo(b)
 	b = f.appendRemovals(b)
 	b = binary.AppendUvarint(b, f.partial.term)
 	b = binary.AppendUvarint(b, f.partial.id)
 	b = binary.AppendUvarint(b, f.partial.total)
 	b = binary.AppendUvarint(b, f.partial.come())
-	return append(append([][]byte{b}, f.partial.parts()...), f.locks.AppendTo(nil))
+	tail := appendOwned(f.locks.AppendSlots(once.appendSlots(f.locks.AppendTo(nil))), f.slots)
+	return append(append([][]byte{b}, f.partial.parts()...), tail)
 }
 
 func (f *FSM) appendRemovals(b []byte) []byte {
@@ -239,11 +239,11 @@ func (s *session) appendTo(b []byte) []byte {
 }
 
 func (f *FSM) decodeState(b []byte) error {
-	if len(b) == 0 || b[0] != stateVersion && b[0] != refusedVersion {
-		return fmt.Errorf("%w: engine state of a format version other than %d and %d", ErrMalformedEntry, stateVersion, refusedVersion)
+	if len(b) == 0 || b[0] < formerVersion || b[0] > stateVersion {
+		return fmt.Errorf("%w: engine state of a format version other than %d to %d", ErrMalformedEntry, formerVersion, stateVersion)
 	}
-	d := decoder{rest: b[1:]}
-	if b[0] == refusedVersion {
+	version, d := b[0], decoder{rest: b[1:]}
+	if version >= formerVersionRefused {
 		f.refused = d.refusals()
 	}
 	f.index, f.term, f.leading, f.clock = d.uvarint(), d.uvarint(), d.uvarint(), int64(d.uvarint())
@@ -265,19 +265,30 @@ func (f *FSM) decodeState(b []byte) error {
 	}
 	f.partial = assembly{term: d.uvarint(), id: d.uvarint(), total: d.uvarint()}
 	f.partial.data = bulk.Append(nil, d.bytes())
-	return d.locks(f)
-}
-
-// locks reads the locks, which end the state.
-func (d *decoder) locks(f *FSM) error {
-	if d.failed {
+	if !d.failed {
+		locks, rest, err := lock.Decode(d.rest, f.opt.OnLocks != nil)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrMalformedEntry, err)
+		}
+		f.locks, d.rest = locks, rest
+	}
+	if version < stateVersion {
 		return d.finish()
 	}
-	locks, rest, err := lock.Decode(d.rest, f.opt.OnLocks != nil)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformedEntry, err)
+	return d.slots(f)
+}
+
+// slots reads the slots of what was read before, which end the state.
+func (d *decoder) slots(f *FSM) error {
+	d.slotsOfIDs(f.once)
+	if !d.failed {
+		rest, err := f.locks.DecodeSlots(d.rest)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrMalformedEntry, err)
+		}
+		d.rest = rest
 	}
-	f.locks, d.rest = locks, rest
+	f.slots = d.owned()
 	return d.finish()
 }
 

@@ -77,6 +77,7 @@ const (
 	ClassTooStale              // a stale read asked for younger data than there are
 	ClassMemory                // memory is full
 	ClassDisk                  // disks are full
+	ClassElsewhere             // a key is on another shard
 	classCount
 )
 

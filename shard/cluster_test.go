@@ -15,6 +15,7 @@ import (
 	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/store/keyslot"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -444,4 +445,43 @@ func TestOwnPeerAddressIsTheOneTold(t *testing.T) {
 	if r := c.node("n1").Replicas()[0]; r.Peer != "cache.example:9001" {
 		t.Errorf("%+v", r)
 	}
+}
+
+// TestCommandsPastTheRouter: a shard takes no command on a slot of another one, whoever
+// proposes it, and none is read from it, also after a start with the log of before.
+func TestCommandsPastTheRouter(t *testing.T) {
+	c := newCluster(t, 1, func(o *Options) { o.Shards = 2 })
+	check := func() {
+		for shard, g := range c.node("n1").Groups() {
+			for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
+				class := resp.ClassElsewhere
+				if c.node("n1").Ring().ShardOf(keyslot.OfString(key)) == shard {
+					class = resp.ClassNone
+				}
+				var b command.Batch
+				b.Add(command.Args{[]byte("SET"), []byte(key), []byte("v")})
+				replies, err := g.Propose(t.Context(), b)
+				if err != nil || len(replies) != 1 || replies[0].Class() != class {
+					t.Errorf("shard %d, SET %s: %+v, %v", shard, key, replies, err)
+				}
+				_, err = g.Read(t.Context(), command.ReadOptions{}, func(ctx *command.Ctx) {
+					if there := ctx.Lookup([]byte(key)) != nil; there != (class == resp.ClassNone) {
+						t.Errorf("shard %d has %s: %v", shard, key, there)
+					}
+					if _, elsewhere := ctx.SlotElsewhere(keyslot.OfString(key)); elsewhere != (class == resp.ClassElsewhere) {
+						t.Errorf("shard %d, reading %s: %v", shard, key, elsewhere)
+					}
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+	c.eventually(func() error { return c.node("n1").Ready() })
+	check()
+	c.stop("n1")
+	c.start("n1")
+	c.eventually(func() error { return c.node("n1").Ready() })
+	check()
 }

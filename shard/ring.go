@@ -125,19 +125,17 @@ func (r *Ring) ShardOf(slot uint16) int { return int(r.slots[slot]) }
 // Shards lists the shards in ascending order. The caller must not change it.
 func (r *Ring) Shards() []int { return r.shards }
 
+// SlotsOf returns the slots of a shard.
+func (r *Ring) SlotsOf(shard int) *keyslot.Set {
+	set := new(keyslot.Set)
+	for slot, of := range r.slots {
+		if int(of) == shard {
+			set.Add(uint16(slot))
+		}
+	}
+	return set
+}
+
 // Ranges lists the slots of a shard as inclusive [first, last] pairs in
 // ascending order, as CLUSTER SLOTS and GET /v1/cluster show them.
-func (r *Ring) Ranges(shard int) [][2]uint16 {
-	var ranges [][2]uint16
-	for slot := 0; slot < keyslot.Count; slot++ {
-		if int(r.slots[slot]) != shard {
-			continue
-		}
-		first := slot
-		for slot+1 < keyslot.Count && int(r.slots[slot+1]) == shard {
-			slot++
-		}
-		ranges = append(ranges, [2]uint16{uint16(first), uint16(slot)})
-	}
-	return ranges
-}
+func (r *Ring) Ranges(shard int) [][2]uint16 { return r.SlotsOf(shard).Ranges() }

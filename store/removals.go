@@ -36,6 +36,14 @@ func (s *Store) RemovedSince(key []byte, revision uint64) bool {
 	return s.removals.bySlot != nil && s.removals.bySlot[Slot(key)] > revision
 }
 
+// RemovedAt returns the revision at which a key of the slot was last removed, 0 if none was.
+func (s *Store) RemovedAt(slot uint16) uint64 {
+	if int(slot) >= len(s.removals.bySlot) {
+		return s.removals.cleared
+	}
+	return max(s.removals.cleared, s.removals.bySlot[slot])
+}
+
 // Removals calls fn for each slot that has lost a key, with the revision of the
 // newest loss. At revision cleared everything was removed, if that is not 0.
 func (s *Store) Removals(fn func(slot uint16, revision uint64)) (cleared uint64) {

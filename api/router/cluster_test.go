@@ -18,6 +18,7 @@ import (
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/commandset"
+	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
 // halves is a cluster of four shards of which n1 leads the first two.
@@ -308,4 +309,20 @@ func TestRedisCLI(t *testing.T) {
 	if got := cli("INFO", "all"); !strings.Contains(got, "cluster_enabled:1") || !strings.Contains(got, "cmdstat_get:") || !strings.Contains(got, "shard3:leader=n1") {
 		t.Errorf("INFO: %s", got)
 	}
+}
+
+// TestSlotsThatAreElsewhere: where the shard says that a slot is not its own, though the router
+// sent the command there, clients are redirected by what the router knows by then, or try again.
+func TestSlotsThatAreElsewhere(t *testing.T) {
+	r, node, s := newRouter(t, halves(), router.Config{})
+	script(t, r, s, "SET b 1 => +OK\n")
+	node.Shard(0).SetSlots(new(keyslot.Set))
+	const again = "-TRYAGAIN slot 3300 is on another shard, nothing was applied"
+	for _, line := range []string{
+		"SET b 2", "GET b", "WATCH b", "ONCE id SET b 2", "CLUSTER COUNTKEYSINSLOT 3300", "MULTI => +OK\nSET b 2 => +QUEUED\nEXEC",
+	} {
+		script(t, r, s, line+" => "+again+"\n")
+	}
+	node.Shard(0).SetSlots(nil)
+	script(t, r, s, "GET b => 1\nONCE id SET b 2 => +OK\n")
 }

@@ -253,6 +253,14 @@ func doClusterGetKeysInSlot(r *Router, ctx context.Context, s *Session, args com
 func (r *Router) readSlot(ctx context.Context, s *Session, slot uint16, fn func(*command.Ctx)) error {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.RequestTimeout)
 	defer cancel()
-	_, err := r.shards[r.slots[slot]].Read(ctx, s.read, fn)
+	var foreign resp.Value
+	_, err := r.shards[r.slots[slot]].Read(ctx, s.read, func(c *command.Ctx) {
+		if foreign, _ = c.SlotElsewhere(slot); !foreign.IsError() {
+			fn(c)
+		}
+	})
+	if err == nil && foreign.IsError() {
+		err = resp.Error(foreign.Str)
+	}
 	return err
 }

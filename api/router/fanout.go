@@ -109,7 +109,7 @@ func (r *Router) runPart(ctx context.Context, s *Session, p *plan, pt *part) {
 	}
 	if pt.info, err = shard.Read(ctx, s.read, func(c *command.Ctx) {
 		c.BoundReplies, c.ReplyBytes = s.kind == KindHTTP, int(s.replyBytes.Load())
-		pt.Reply = p.spec.Run(c, op)
+		pt.Reply = p.spec.Answer(c, pt.args, op)
 		pt.Size = c.Store.Len()
 	}); err != nil {
 		pt.Reply = readError(err)

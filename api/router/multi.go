@@ -127,13 +127,20 @@ func doWatch(r *Router, ctx context.Context, s *Session, args command.Args) resp
 	versions := make([]uint64, len(args)-1)
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.RequestTimeout)
 	defer cancel()
+	var foreign resp.Value
 	_, err := r.shards[t.shard].Read(ctx, command.ReadOptions{}, func(c *command.Ctx) {
+		if foreign, _ = c.SlotElsewhere(uint16(slot)); foreign.IsError() {
+			return
+		}
 		for i, k := range args[1:] {
 			versions[i] = c.WatchVersion(k)
 		}
 	})
 	if err != nil {
 		return readError(err)
+	}
+	if foreign.IsError() {
+		return foreign
 	}
 	for i, k := range args[1:] {
 		s.watch(k, versions[i])

@@ -18,7 +18,11 @@ func (r *Router) failOnce(ctx context.Context, s *Session, sh Shard, args comman
 	if p := lookup(r.plans, args[0]); errors.Is(err, command.ErrNoRoom) && p != nil && p.spec.Recall != nil {
 		var v resp.Value
 		var ran bool
-		info, unread := sh.Read(ctx, command.ReadOptions{}, func(c *command.Ctx) { v, ran = p.spec.Recall(c, args) })
+		info, unread := sh.Read(ctx, command.ReadOptions{}, func(c *command.Ctx) {
+			if _, foreign := c.Elsewhere(p.spec, args); !foreign {
+				v, ran = p.spec.Recall(c, args)
+			}
+		})
 		if unread == nil && ran {
 			s.noteWrite(info.Index)
 			return v

@@ -66,6 +66,36 @@ func (r *Router) moved(slot uint16, shard int) resp.Value {
 	return movedTo(slot, leader.RESP)
 }
 
+// redirect answers those of items[from:to] whose slot is on another shard by now as they would
+// have been if that had been known before: clients that are not redirected are to try again.
+func (ru *run) redirect(s *Session, from, to int) {
+	for i := from; i < to; i++ {
+		it := &ru.items[i]
+		if v := &ru.out[it.out]; v.Class() == resp.ClassElsewhere && !s.forward {
+			if slot := it.slot(); slot >= 0 && int(ru.r.slots[slot]) != ru.shard.ID() {
+				*v = ru.r.moved(uint16(slot), int(ru.r.slots[slot]))
+			}
+		}
+	}
+}
+
+// slot is that of the keys, -1 without any.
+func (it *item) slot() int {
+	if it.tx == nil {
+		slot, _, _ := slotOf(it.p.spec, it.args)
+		return slot
+	}
+	for _, w := range it.tx.unit.Watches {
+		return int(store.Slot(w.Key))
+	}
+	for _, c := range it.tx.cmds {
+		if slot, _, err := slotOf(c.p.spec, c.args); err == nil && slot >= 0 {
+			return slot
+		}
+	}
+	return -1
+}
+
 // slotOf returns the slot of all keys of a command, -1 when it has none, and
 // whether its keys are in different slots. It does not allocate for commands
 // with fixed key positions.

@@ -181,6 +181,7 @@ func (ru *run) readSome(ctx context.Context, s *Session, from, to int) bool {
 			ru.failReads(err)
 		} else {
 			s.replyBytes.Add(int64(ru.made - ru.held))
+			ru.redirect(s, from, to)
 			ru.r.counters.hits.Add(int64(ru.hits))
 			ru.r.counters.misses.Add(int64(ru.misses))
 		}
@@ -229,7 +230,7 @@ func (ru *run) answer(ctx *command.Ctx) {
 		case it.tx != nil:
 			ru.out[it.out] = ru.r.table.RunUnit(ctx, &it.tx.unit)
 		case it.op != nil:
-			ru.out[it.out] = it.p.spec.Run(ctx, it.op)
+			ru.out[it.out] = it.p.spec.Answer(ctx, it.args, it.op)
 		}
 	}
 	ru.made = ctx.ReplyBytes
@@ -328,6 +329,7 @@ func (ru *run) propose(ctx context.Context, s *Session, b command.Batch, from, t
 		for i := from; i < to; i++ {
 			ru.out[ru.items[i].out] = replies[i-from]
 		}
+		ru.redirect(s, from, to)
 	}
 	ru.observe(s, from, to, start)
 	return err == nil || errors.Is(err, command.ErrNoRoom) // as if each had been refused; see refuse

@@ -13,6 +13,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/fsm/wait"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
 var (
@@ -125,13 +126,14 @@ func (l *lockRequest) look(ctx context.Context) (over, sure bool) {
 	defer cancel()
 	var at lock.Status
 	var g lock.Grant
+	elsewhere := false
 	_, err := l.shard.Read(rctx, command.ReadOptions{}, func(c *command.Ctx) {
-		if c.Locks != nil {
+		if _, elsewhere = c.SlotElsewhere(keyslot.OfString(l.req.Name)); c.Locks != nil {
 			at, g = c.Locks.Stands(l.req.Name, l.req.Token)
 		}
 	})
 	switch {
-	case err != nil:
+	case err != nil, elsewhere:
 		return false, false
 	case at == lock.Queued:
 		return false, true

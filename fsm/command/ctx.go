@@ -6,12 +6,16 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
 // Ctx is all that a command may know of the world.
 type Ctx struct {
 	Table *Table
 	Store *store.Store
+
+	// Slots are those that this shard owns. Nil: all.
+	Slots *keyslot.Set
 
 	// Now is the log clock in Unix milliseconds: the stamp of the newest
 	// applied log entry. Whether a key exists is judged by it alone.
@@ -126,9 +130,9 @@ type OnceTable interface {
 	// Room tells whether a reply of so many bytes can be remembered for a new id:
 	// OnceNew, OnceFull or OnceShare.
 	Room(id, owner []byte, bytes int) OnceState
-	// Finish remembers the reply of id and the fingerprint of its command. It
-	// copies id and owner; reply is immutable.
-	Finish(id, owner []byte, now int64, print uint64, reply resp.Value)
+	// Finish remembers the reply of id, the slot of the keys of its command and its
+	// fingerprint. It copies id and owner; reply is immutable.
+	Finish(id, owner []byte, slot uint16, now int64, print uint64, reply resp.Value)
 	// Forget lets id be used again, as if it had not been.
 	Forget(id []byte)
 }

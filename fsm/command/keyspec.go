@@ -1,5 +1,7 @@
 package command
 
+import "github.com/lockstepkv/lockstep/store/keyslot"
+
 // KeySpec says where keys of a command are: the index of the first, of the last
 // (negative: from the end) and the step, as in COMMAND INFO; and what becomes of them.
 type KeySpec struct {
@@ -92,6 +94,41 @@ func (sp *Spec) KeysOf(args Args) ([][]byte, error) {
 		keys = append(keys, args[i])
 	}
 	return keys, nil
+}
+
+// Slots goes over the slots of the keys among args, which passed Check, in their order, until
+// fn returns false. It does not allocate for commands with fixed key positions.
+func (sp *Spec) Slots(args Args, fn func(slot uint16) bool) error {
+	if sp.FindKeys != nil {
+		keys, err := sp.FindKeys(args)
+		for _, key := range keys {
+			if !fn(keyslot.Of(key)) {
+				break
+			}
+		}
+		return err
+	}
+	k := sp.KeyRange()
+	last := k.Last
+	if last < 0 {
+		last += len(args)
+	}
+	for i := k.First; k.First > 0 && i <= last && i < len(args); i += max(k.Step, 1) {
+		if !fn(keyslot.Of(args[i])) {
+			break
+		}
+	}
+	return nil
+}
+
+// SlotOf returns the slot that what is remembered of args belongs to: that of their first key.
+func (sp *Spec) SlotOf(args Args) uint16 {
+	slot := uint16(keyslot.None)
+	_ = sp.Slots(args, func(of uint16) bool {
+		slot = of
+		return false
+	})
+	return slot
 }
 
 // KeyUse returns what args do with the key at place i among theirs.

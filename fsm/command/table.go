@@ -110,12 +110,15 @@ func (t *Table) find(args Args) *Spec {
 	return sp
 }
 
-// Exec runs one command against ctx: lookup, arity, memory limit, Parse, Run.
+// Exec runs one command against ctx: lookup, arity, slots, memory limit, Parse, Run.
 // Every failure is a reply; it never depends on anything but ctx and args.
 func (t *Table) Exec(ctx *Ctx, args Args) resp.Value {
 	sp, err := t.CheckData(args)
 	if err != nil {
 		return resp.ErrorReply(err)
+	}
+	if v, no := ctx.Elsewhere(sp, args); no {
+		return v
 	}
 	if err := ctx.Growth(); err != nil && sp.Flags.Has(DenyOOM) {
 		return resp.ErrorReply(err)
@@ -137,6 +140,14 @@ func (t *Table) CheckData(args Args) (*Spec, error) {
 		return nil, errNotData(sp)
 	}
 	return sp, nil
+}
+
+// Answer is Run of a command that was parsed from args, if this shard has its keys.
+func (sp *Spec) Answer(ctx *Ctx, args Args, op Op) resp.Value {
+	if v, no := ctx.Elsewhere(sp, args); no {
+		return v
+	}
+	return sp.Run(ctx, op)
 }
 
 // Run runs a parsed command, if there is room for its reply.

@@ -338,6 +338,9 @@ func (t *Table) RunUnit(ctx *Ctx, u *Unit) resp.Value {
 		}
 		return t.Exec(ctx, u.Cmds[0])
 	}
+	if v, no := t.unitElsewhere(ctx, u); no {
+		return v
+	}
 	// As Redis does it: a transaction with a command that needs memory is
 	// refused as a whole, before its watches are looked at; once it runs, its
 	// commands are not held to the limit any more.

@@ -8,12 +8,14 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/wait"
 	"github.com/lockstepkv/lockstep/internal/mutant"
+	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
 // ErrMalformed means that encoded locks are damaged or of another version.
 var ErrMalformed = errors.New("malformed locks")
 
-// AppendTo encodes the table: the same bytes for the same state.
+// AppendTo encodes the table without the slots of marks: the same bytes for the same state,
+// as all versions have written it.
 //
 //	table  = uvarint(lastFence) uvarint(floor) uvarint(locks) lock* marks
 //	lock   = bytes(name) bytes(token) bytes(owner) uvarint(ttl) uvarint(fence)
@@ -87,12 +89,53 @@ func Decode(b []byte, collectEvents bool) (t *Table, rest []byte, err error) {
 		if d.failed {
 			break
 		}
-		t.marks.put(int64(used>>1), key, fence).granted = used&1 != 0
+		m := t.marks.put(int64(used>>1), key, fence)
+		m.granted, m.slots.every = used&1 != 0, true // see DecodeSlots
 	}
 	if d.failed {
 		return nil, nil, ErrMalformed
 	}
 	return t, d.rest, nil
+}
+
+// everySlot stands for the number of a mark's slots when it belongs to all.
+const everySlot = maxSlotsSeen + 1
+
+// AppendSlots encodes the slots of the marks, in the order of AppendTo.
+//
+//	slots = (uvarint(home) uvarint(n) uvarint(slot)*)*
+func (t *Table) AppendSlots(b []byte) []byte {
+	for m := t.marks.oldest; m != nil; m = m.next {
+		n := uint64(m.slots.n)
+		if m.slots.every {
+			n = everySlot
+		}
+		b = appendUvarints(b, uint64(m.home), n)
+		for _, slot := range m.slots.list[:m.slots.n] {
+			b = appendUvarints(b, uint64(slot))
+		}
+	}
+	return b
+}
+
+// DecodeSlots reads the slots of the marks that Decode has read, from the beginning of b, and
+// returns what follows them. Older versions have not written any; such marks belong to every slot.
+func (t *Table) DecodeSlots(b []byte) (rest []byte, err error) {
+	d := decoder{rest: b}
+	for m := t.marks.oldest; m != nil && !d.failed; m = m.next {
+		home, n := d.uvarint(), d.uvarint()
+		m.slots = slotsSeen{every: n == everySlot}
+		d.failed = d.failed || home > keyslot.None || n > everySlot
+		for m.home = uint16(home); n > 0 && !m.slots.every && !d.failed; n-- {
+			slot := d.uvarint()
+			d.failed = d.failed || slot >= keyslot.Count
+			m.slots.add([]uint16{uint16(slot)})
+		}
+	}
+	if d.failed {
+		return nil, ErrMalformed
+	}
+	return d.rest, nil
 }
 
 func (t *Table) decodeLock(d *decoder) {

@@ -2,8 +2,11 @@ package lock
 
 import (
 	"crypto/sha256"
+	"maps"
+	"slices"
 
 	"github.com/lockstepkv/lockstep/internal/mutant"
+	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
 // fenceEpoch is 2020-01-01 in Unix milliseconds. Fences count 4096ths of a
@@ -65,19 +68,24 @@ const (
 	FenceFuture              // nobody was granted the lock with it
 )
 
-// CheckFence judges a fence that comes with a command, and remembers it. seen is
+// CheckFence judges a fence that comes with a command on keys of the given slots, and
+// remembers it. seen is
 // the highest fence of that lock known before; for a lock that was forgotten, the
 // highest of all those forgotten. A fence is refused when it is lower.
 //
 // A fence that was never given out is refused too: remembered, it would lock out
 // the holder and those who come next. The shard that grants a lock knows its
 // fences; any other can only tell what no clock can have reached.
-func (t *Table) CheckFence(now int64, name []byte, fence uint64) (seen uint64, v FenceVerdict) {
-	if l := t.locks[string(name)]; l != nil {
-		return l.fence, verdict(fence, l.fence, true)
-	}
+func (t *Table) CheckFence(now int64, name []byte, fence uint64, slots ...uint16) (seen uint64, v FenceVerdict) {
 	key := markKey(string(name))
-	switch m := t.marks.byKey[key]; {
+	m := t.marks.byKey[key]
+	if l := t.locks[string(name)]; l != nil {
+		if v = verdict(fence, l.fence, true); v == FenceOK && m != nil {
+			m.slots.add(slots)
+		}
+		return l.fence, v
+	}
+	switch {
 	case m != nil:
 		seen, v = m.fence, verdict(fence, m.fence, m.granted)
 	case fence <= t.marks.forgotten:
@@ -89,7 +97,9 @@ func (t *Table) CheckFence(now int64, name []byte, fence uint64) (seen uint64, v
 		return seen, FenceFuture
 	}
 	if v == FenceOK {
-		t.marks.put(now, key, fence)
+		m = t.marks.put(now, key, fence)
+		m.home = keyslot.Of(name)
+		m.slots.add(slots)
 	}
 	return seen, v
 }
@@ -114,12 +124,65 @@ const (
 
 // mark is the highest fence seen of one lock. Locks are told apart by a hash, for
 // names may be long and marks outlive them.
+//
+// It belongs to the slots of all keys that have seen a fence of the lock: each takes it along
+// when it goes elsewhere, and others keep it. One that was granted here belongs to the slot of
+// the lock's name as well. A lock that is held and has no mark any more belongs to every slot.
 type mark struct {
 	key        [16]byte
 	fence      uint64
-	granted    bool // the lock was granted by this shard
 	usedAt     int64
 	prev, next *mark // by last use
+	granted    bool  // the lock was granted by this shard
+	slots      slotsSeen
+	home       uint16 // slot of the lock's name, keyslot.None where it is not known
+}
+
+// maxSlotsSeen is of how many slots a mark knows that it belongs to them. More are every
+// slot: to remember a fence where it was not seen refuses nobody who holds a lock.
+const maxSlotsSeen = 6
+
+// slotsSeen are the slots of a mark, in ascending order.
+type slotsSeen struct {
+	every bool
+	n     uint8
+	list  [maxSlotsSeen]uint16
+}
+
+func (s *slotsSeen) add(slots []uint16) {
+	for _, slot := range slots {
+		at, there := slices.BinarySearch(s.list[:s.n], slot)
+		switch {
+		case s.every || there:
+		case s.n == maxSlotsSeen:
+			*s = slotsSeen{every: true}
+		default:
+			copy(s.list[at+1:], s.list[at:s.n])
+			s.list[at] = slot
+			s.n++
+		}
+	}
+}
+
+// belongs reports whether m goes where the slot goes.
+func (m *mark) belongs(slot uint16) bool {
+	_, seen := slices.BinarySearch(m.slots.list[:m.slots.n], slot)
+	return seen || m.slots.every || m.granted && (m.home == slot || m.home == keyslot.None)
+}
+
+// FencesOf calls fn with what a slot takes along of locks that others may have granted: the
+// hash of each name and the highest fence seen, in the order of their last use.
+func (t *Table) FencesOf(slot uint16, fn func(lock [16]byte, fence uint64, granted bool)) {
+	for m := t.marks.oldest; m != nil; m = m.next {
+		if m.belongs(slot) {
+			fn(m.key, m.fence, m.granted && (m.home == slot || m.home == keyslot.None))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.locks)) {
+		if key := markKey(name); t.marks.byKey[key] == nil {
+			fn(key, t.locks[name].fence, keyslot.OfString(name) == slot)
+		}
+	}
 }
 
 func markKey(name string) (key [16]byte) {
@@ -138,11 +201,17 @@ type marks struct {
 
 func newMarks() marks { return marks{byKey: make(map[[16]byte]*mark)} }
 
+// grant notes that a lock was granted here.
+func (ms *marks) grant(now int64, name string, key [16]byte, fence uint64) {
+	m := ms.put(now, key, fence)
+	m.granted, m.home = true, keyslot.OfString(name)
+}
+
 // put notes a use of fence; it never lowers a mark.
 func (ms *marks) put(now int64, key [16]byte, fence uint64) *mark {
 	m := ms.byKey[key]
 	if m == nil {
-		m = &mark{key: key}
+		m = &mark{key: key, home: keyslot.None}
 		ms.byKey[key] = m
 	} else {
 		ms.unlink(m)

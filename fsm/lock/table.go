@@ -188,7 +188,7 @@ func (t *Table) give(l *held, now int64, token, owner string, ttl int64, to wait
 	}
 	l.fence = t.nextFence(now+t.wall, seen)
 	t.schedule(l, now+ttl)
-	t.marks.put(now, key, l.fence).granted = true
+	t.marks.grant(now, l.name, key, l.fence)
 	t.emit(Event{
 		Kind: EventGranted, Name: l.name, Owner: owner, Token: token,
 		Fence: l.fence, ExpiresAt: t.grant(l).ExpiresAt, Node: to.Node, Boot: to.Boot,
@@ -280,7 +280,7 @@ func (t *Table) Break(now int64, name []byte, fence uint64) (Info, bool) {
 	was := t.info(l)
 	t.lose(l, now, Forced)
 	if t.locks[l.name] == nil {
-		t.marks.put(now, markKey(l.name), t.nextFence(now+t.wall, was.Fence)).granted = true
+		t.marks.grant(now, l.name, markKey(l.name), t.nextFence(now+t.wall, was.Fence))
 	}
 	return was, true
 }

@@ -50,7 +50,7 @@ func mayImport() map[string][]string {
 		"internal/wire":       {},
 		"internal/readme":     {},
 		"fsm/wait":            {},
-		"fsm/lock":            {"fsm/wait", "internal/mutant"},
+		"fsm/lock":            {"fsm/wait", "internal/mutant", "store/keyslot"},
 		"fsm/command":         {"fsm/lock", "store", "resp", "internal/bulk", "internal/mutant"},
 		"snapshot":            {"internal/disk", "store", "internal/failpoint", "internal/mutant"},
 		"transport":           {"resp", "internal/clock", "internal/failpoint", "internal/hangup", "internal/bulk", "internal/mutant"},

@@ -177,9 +177,10 @@ type Shard struct {
 
 	watchers notify.Watchers
 
-	fail  error // guarded by mu
-	limit int64 // guarded by mu
-	no    error // of Propose alone; guarded by mu
+	slots *keyslot.Set // nil: all; guarded by mu
+	fail  error        // guarded by mu
+	limit int64        // guarded by mu
+	no    error        // of Propose alone; guarded by mu
 
 	noRoom  atomic.Bool
 	full    atomic.Bool
@@ -215,6 +216,13 @@ func (s *Shard) SetRefuses(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.no = err
+}
+
+// SetSlots says which slots the shard owns, whatever the node says of it.
+func (s *Shard) SetSlots(slots *keyslot.Set) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slots = slots
 }
 
 // SetLimit bounds the memory of the shard; 0 is no limit.
@@ -257,7 +265,7 @@ func (s *Shard) NoRoomRefused() int64 { return s.refused.Load() }
 func (s *Shard) ctx() *command.Ctx {
 	now := s.now().UnixMilli()
 	s.locks.Advance(now)
-	return &command.Ctx{Table: s.table, Store: s.store, Records: s.once, Locks: s.locks, Now: now, Wall: now, Mono: now, MonoAhead: now}
+	return &command.Ctx{Table: s.table, Store: s.store, Slots: s.slots, Records: s.once, Locks: s.locks, Now: now, Wall: now, Mono: now, MonoAhead: now}
 }
 
 // Propose implements router.Shard.
@@ -356,6 +364,6 @@ func (t onceTable) Room(_, _ []byte, _ int) command.OnceState { return command.O
 func (t onceTable) Forget(id []byte) { delete(t, string(id)) }
 
 // Finish implements command.OnceTable.
-func (t onceTable) Finish(id, _ []byte, _ int64, print uint64, reply resp.Value) {
+func (t onceTable) Finish(id, _ []byte, _ uint16, _ int64, print uint64, reply resp.Value) {
 	t[string(id)] = onceRecord{print, reply}
 }

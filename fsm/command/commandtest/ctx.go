@@ -86,6 +86,6 @@ func (m OnceMap) Forget(id []byte) { delete(m, string(id)) }
 func (m OnceMap) Room(_, _ []byte, _ int) command.OnceState { return command.OnceNew }
 
 // Finish implements command.OnceTable.
-func (m OnceMap) Finish(id, _ []byte, _ int64, print uint64, reply resp.Value) {
+func (m OnceMap) Finish(id, _ []byte, _ uint16, _ int64, print uint64, reply resp.Value) {
 	m[string(id)] = OnceRecord{Reply: reply, Print: print}
 }

@@ -89,7 +89,13 @@ func (op *fencedOp) Run(ctx *command.Ctx) resp.Value {
 	if err != nil {
 		return resp.ErrorReply(err)
 	}
-	switch seen, verdict := ctx.Locks.CheckFence(ctx.Mono, op.lock, op.fence); verdict {
+	var few [8]uint16
+	slots := few[:0]
+	_ = op.spec.Slots(op.inner, func(slot uint16) bool { // fails for none that may stand here
+		slots = append(slots, slot)
+		return true
+	})
+	switch seen, verdict := ctx.Locks.CheckFence(ctx.Mono, op.lock, op.fence, slots...); verdict {
 	case lock.FenceStale:
 		return resp.ErrorReply(staleFence(op, seen))
 	case lock.FenceFuture:

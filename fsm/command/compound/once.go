@@ -112,7 +112,7 @@ func (op *onceOp) Run(ctx *command.Ctx) resp.Value {
 	if unrun(reply) {
 		return reply // found out by a command within (FENCED, LS.TXN), which then did nothing
 	}
-	ctx.Once.Finish(op.id, ctx.Owner, ctx.Mono, print, reply)
+	ctx.Once.Finish(op.id, ctx.Owner, op.spec.SlotOf(op.inner), ctx.Mono, print, reply)
 	return reply
 }
 
