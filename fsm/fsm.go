@@ -18,6 +18,7 @@ import (
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/store/effect"
 	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
@@ -40,6 +41,10 @@ type Options struct {
 	Slots  *keyslot.Set // those that the shard is made with; nil: all. A restored state may have others
 	Logger *slog.Logger
 	Node   string // this replica's node, for failpoints
+
+	// Effects are told what entries change in the store: not what a state that is restored
+	// holds. Nil: nobody wants to know.
+	Effects *effect.Log
 
 	// Applied and Froze observe how long an entry took to apply and how long
 	// the beginning of a snapshot held up the log. Either may be nil.
@@ -243,16 +248,12 @@ func (f *FSM) begin(e *Entry, term uint64) {
 	}
 	f.locks.Advance(f.mono)
 	f.store.Advance(f.clock)
-	f.expired.Add(uint64(f.store.Reap(f.clock, reapPerEntry)))
+	f.expired.Add(uint64(f.reap()))
 	f.once.age(f.mono)
 	if mutant.On(mutant.EvictionPerReplica) {
 		f.chooseOwn(e)
 	}
-	for _, ev := range e.Evictions {
-		if f.store.Evict(ev.Key, ev.Version) {
-			f.evicted.Add(1)
-		}
-	}
+	f.evict(e.Evictions)
 	for _, s := range e.Settings {
 		switch s.Setting {
 		case SettingLeaseMillis:
@@ -267,6 +268,27 @@ func (f *FSM) begin(e *Entry, term uint64) {
 			}
 		}
 	}
+}
+
+// evict removes what the leader chose, if it is still what it chose.
+func (f *FSM) evict(victims []Eviction) {
+	for _, v := range victims {
+		if !f.store.Evict(v.Key, v.Version) {
+			continue
+		}
+		f.evicted.Add(1)
+		if f.opt.Effects != nil {
+			f.opt.Effects.Gone(string(v.Key), effect.Eviction)
+		}
+	}
+}
+
+// reap deletes keys whose time is up.
+func (f *FSM) reap() int {
+	if f.opt.Effects == nil {
+		return f.store.Reap(f.clock, reapPerEntry, nil)
+	}
+	return f.store.Reap(f.clock, reapPerEntry, func(e *store.Entry) { f.opt.Effects.Gone(e.Key(), effect.Expiry) })
 }
 
 func (f *FSM) applyBatch(e *Entry, position int) BatchResult {
@@ -295,7 +317,7 @@ func (f *FSM) applyBatch(e *Entry, position int) BatchResult {
 			panic(err) // decode has read them all
 		}
 		f.cmdCtx = command.Ctx{
-			Table: f.opt.Table, Store: f.store, Slots: f.slots, Once: f.once, Locks: f.locks,
+			Table: f.opt.Table, Store: f.store, Slots: f.slots, Once: f.once, Locks: f.locks, Effects: f.opt.Effects,
 			Now: f.clock, Wall: f.clock, Mono: f.mono, MonoAhead: f.mono, InLog: true, Owner: f.unit.Owner,
 			OOMLimit: e.OOMLimit, ValueLimit: e.ValueLimit, ReplyBytes: s.held, Seed: f.index<<24 ^ uint64(position)<<20 ^ n,
 		}

@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/lockstepkv/lockstep/fsm/commandset"
-	"github.com/lockstepkv/lockstep/snapshot"
+	"github.com/lockstepkv/lockstep/snapshot/rdb"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -177,10 +177,10 @@ func TestUnsoundDataAreNotWritten(t *testing.T) {
 	f := New(Options{Table: commandset.New(), OnUnsound: func(string) { told++ }})
 	f.Apply(&raft.Log{Type: raft.LogCommand, Index: 1, Term: 1, Data: entryOf(1, batch("n1", 1, 1, 0, "SET key value"))})
 	f.store.Get([]byte("key")).Bytes()[0] ^= 1
-	if _, err := f.WriteState(io.Discard); !errors.Is(err, snapshot.ErrUnsound) {
+	if _, err := f.WriteState(io.Discard); !errors.Is(err, rdb.ErrUnsound) {
 		t.Errorf("the state: %v", err)
 	}
-	if _, err := writeBackup(f, io.Discard); !errors.Is(err, snapshot.ErrUnsound) || told != 2 {
+	if _, err := writeBackup(f, io.Discard); !errors.Is(err, rdb.ErrUnsound) || told != 2 {
 		t.Errorf("a backup: %v; told %d times", err, told)
 	}
 }
@@ -252,7 +252,7 @@ func TestRestoreComparesTheSum(t *testing.T) {
 	z, _ := f.freeze()
 	defer z.Release()
 	var state bytes.Buffer
-	err := z.write(&state, snapshot.Aux{Key: stateAux, Value: slices.Concat(z.state...)}, snapshot.Aux{Key: sumAux, Value: []byte("abc")})
+	err := z.write(&state, rdb.Aux{Key: stateAux, Value: slices.Concat(z.state...)}, rdb.Aux{Key: sumAux, Value: []byte("abc")})
 	if err != nil {
 		t.Fatal(err)
 	}

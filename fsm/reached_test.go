@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/snapshot"
+	"github.com/lockstepkv/lockstep/snapshot/rdb"
 )
 
 // snapshotAt is what the store of snapshots hands out: a state, and the index that
@@ -27,7 +27,7 @@ func saved(t *testing.T, r *replica, index uint64) func() io.ReadCloser {
 	var buf bytes.Buffer
 	z, _ := r.f.freeze()
 	defer z.Release()
-	if err := z.write(&buf, snapshot.Aux{Key: stateAux, Value: slices.Concat(z.state...)}); err != nil {
+	if err := z.write(&buf, rdb.Aux{Key: stateAux, Value: slices.Concat(z.state...)}); err != nil {
 		t.Fatal(err)
 	}
 	return func() io.ReadCloser { return snapshotAt{io.NopCloser(bytes.NewReader(buf.Bytes())), index} }

@@ -16,6 +16,8 @@ import (
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/snapshot"
+	"github.com/lockstepkv/lockstep/snapshot/aof"
+	"github.com/lockstepkv/lockstep/snapshot/rdb"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -72,14 +74,14 @@ func (z *frozen) writeWhole(w io.Writer) error {
 			return errReplaced
 		}
 	}
-	return z.write(w, snapshot.Aux{Key: stateAux, Value: z.state[0], More: z.state[1:]}, snapshot.Aux{Key: sumAux, Value: strconv.AppendUint(nil, z.store.Sum(), 16)})
+	return z.write(w, rdb.Aux{Key: stateAux, Value: z.state[0], More: z.state[1:]}, rdb.Aux{Key: sumAux, Value: strconv.AppendUint(nil, z.store.Sum(), 16)})
 }
 
 // write writes the RDB file.
-func (z *frozen) write(w io.Writer, more ...snapshot.Aux) error {
-	aux := append([]snapshot.Aux{{Key: FenceAux, Value: strconv.AppendUint(nil, z.fence, 10)}}, more...)
-	err := snapshot.Write(w, z.store, aux, z.clock)
-	if errors.Is(err, snapshot.ErrUnsound) && z.fsm.opt.OnUnsound != nil && !z.replaced() {
+func (z *frozen) write(w io.Writer, more ...rdb.Aux) error {
+	aux := append([]rdb.Aux{{Key: FenceAux, Value: strconv.AppendUint(nil, z.fence, 10)}}, more...)
+	err := rdb.Write(w, z.store, aux, z.clock)
+	if errors.Is(err, rdb.ErrUnsound) && z.fsm.opt.OnUnsound != nil && !z.replaced() {
 		z.fsm.opt.OnUnsound(err.Error())
 	}
 	return err
@@ -149,7 +151,7 @@ func (f *FSM) read(r io.Reader) (next *FSM, sound bool, err error) {
 	opt := f.opt
 	opt.OnAudit, opt.OnRefused = nil, nil
 	f.Inspect(func(s *store.Store, _ int64) { opt.Store = s.Options() }) // the policy may have changed since New
-	st, aux, err := snapshot.Read(r, opt.Store)
+	st, aux, err := rdb.Read(r, opt.Store)
 	if err != nil {
 		return nil, false, fmt.Errorf("restore snapshot: %w", err)
 	}
@@ -341,8 +343,8 @@ func (d *decoder) value() resp.Value {
 
 // WriteBase writes the present data, without the engine's state, as the base of
 // an append-only file.
-func (f *FSM) WriteBase(aof *snapshot.AOFWriter) error {
+func (f *FSM) WriteBase(w *aof.Writer) error {
 	z, _ := f.freeze()
 	defer z.Release()
-	return aof.Base(z.store, z.clock)
+	return w.Base(z.store, z.clock)
 }

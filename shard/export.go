@@ -13,7 +13,8 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/snapshot"
-	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/snapshot/aof"
+	"github.com/lockstepkv/lockstep/store/effect"
 )
 
 // Export tells what ExportAOF wrote.
@@ -34,9 +35,9 @@ type Export struct {
 // writes, which is worse than holding one that is still in doubt.
 func ExportAOF(ctx context.Context, dataDir string, shard int, w io.Writer, logger *slog.Logger, progress func(done, of uint64)) (Export, error) {
 	dir := groupDir(dataDir, uint32(shard))
-	var recorder snapshot.Recorder
+	effects := new(effect.Log)
 	machine := fsm.New(fsm.Options{
-		Table: commandset.New(), Logger: logger, Store: store.Options{OnChange: recorder.OnChange},
+		Table: commandset.New(), Logger: logger, Effects: effects,
 	})
 	log, err := raftlog.OpenReader(filepath.Join(dir, "log"))
 	if err != nil {
@@ -47,9 +48,8 @@ func ExportAOF(ctx context.Context, dataDir string, shard int, w io.Writer, logg
 	if out.SnapshotIndex, err = restoreNewest(machine, filepath.Join(dir, "snapshots"), logger); err != nil {
 		return out, err
 	}
-	recorder.Start()
-	aof := snapshot.NewAOFWriter(w)
-	if err := machine.WriteBase(aof); err != nil {
+	file := aof.NewWriter(w)
+	if err := machine.WriteBase(file); err != nil {
 		return out, err
 	}
 	err = log.Each(out.SnapshotIndex+1, func(l *raft.Log) error {
@@ -61,10 +61,8 @@ func ExportAOF(ctx context.Context, dataDir string, shard int, w io.Writer, logg
 		}
 		out.Entries++
 		machine.Apply(l)
-		if effects := recorder.Take(); len(effects) > 0 {
-			if err := aof.Unit(effects); err != nil {
-				return err
-			}
+		if err := file.Unit(aof.Commands(effects.Take())); err != nil {
+			return err
 		}
 		return ctx.Err()
 	})
@@ -72,7 +70,7 @@ func ExportAOF(ctx context.Context, dataDir string, shard int, w io.Writer, logg
 		return out, err
 	}
 	out.Keys = machine.Digest().Keys
-	return out, aof.Flush()
+	return out, file.Flush()
 }
 
 // restoreNewest loads the newest snapshot in dir and returns its index, 0 without one.

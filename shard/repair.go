@@ -16,6 +16,7 @@ import (
 	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/snapshot"
+	"github.com/lockstepkv/lockstep/snapshot/rdb"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -99,7 +100,7 @@ func (g *Group) tryStores(dir string) error {
 // written by a newer version.
 func isCorrupt(err error) bool {
 	var inLog *raftlog.CorruptError
-	return errors.As(err, &inLog) || errors.Is(err, snapshot.ErrDamaged)
+	return errors.As(err, &inLog) || errors.Is(err, rdb.ErrDamaged)
 }
 
 // setAside moves a damaged replica out of the way; its files may still tell what

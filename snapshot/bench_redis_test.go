@@ -11,6 +11,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sys/unix"
 
+	"github.com/lockstepkv/lockstep/snapshot/rdb"
+	"github.com/lockstepkv/lockstep/snapshot/rdbtest"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -19,12 +21,12 @@ import (
 func BenchmarkMillionKeysBesideRedis(b *testing.B) {
 	ctx := context.Background()
 	dir := b.TempDir()
-	c, _ := startRedis(b, dir, "--rdbcompression", "no")
+	c, _ := rdbtest.StartRedis(b, dir, "--rdbcompression", "no")
 	if err := c.Do(ctx, "DEBUG", "POPULATE", 1_000_000, "key", 64).Err(); err != nil {
 		b.Fatal(err)
 	}
 	s := store.New(store.DefaultOptions())
-	fill(s, 1_000_000, 64)
+	rdbtest.Fill(s, 1_000_000, 64)
 	snaps, err := NewStore(filepath.Join(dir, "snapshots"), 1, nil)
 	if err != nil {
 		b.Fatal(err)
@@ -92,7 +94,7 @@ func saveTo(snaps *Store, s *store.Store, index uint64) error {
 	}
 	sn := s.Freeze()
 	defer sn.Release()
-	if err := Write(k, sn, nil, testNow); err != nil {
+	if err := rdb.Write(k, sn, nil, rdbtest.Now); err != nil {
 		return err
 	}
 	return k.Close()
@@ -108,6 +110,6 @@ func loadNewest(snaps *Store) error {
 		return err
 	}
 	defer r.Close()
-	_, _, err = Read(r, store.DefaultOptions())
+	_, _, err = rdb.Read(r, store.DefaultOptions())
 	return err
 }

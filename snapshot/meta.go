@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/snapshot/rdb"
 )
 
 // A snapshot is a directory <term>-<index>-<unix ms> with these files.
@@ -58,44 +60,44 @@ func encodeMeta(m *fileMeta) ([]byte, error) {
 func decodeMeta(b []byte, id string) (*fileMeta, error) {
 	var env envelope
 	if err := json.Unmarshal(b, &env); err != nil {
-		return nil, damaged("%w", err)
+		return nil, rdb.Damaged("%w", err)
 	}
 	if env.Format != metaName {
-		return nil, unsupported("format %q; known is %q", env.Format, metaName)
+		return nil, rdb.Unsupported("format %q; known is %q", env.Format, metaName)
 	}
 	if env.Version != metaVersion {
-		return nil, unsupported("%s version %d; known is %d", metaName, env.Version, metaVersion)
+		return nil, rdb.Unsupported("%s version %d; known is %d", metaName, env.Version, metaVersion)
 	}
 	if sum := castagnoli(env.Snapshot); sum != env.CRC32C {
-		return nil, damaged("checksum is %q, the content's is %q", env.CRC32C, sum)
+		return nil, rdb.Damaged("checksum is %q, the content's is %q", env.CRC32C, sum)
 	}
 	m := new(fileMeta)
 	if err := json.Unmarshal(env.Snapshot, m); err != nil {
-		return nil, damaged("%w", err)
+		return nil, rdb.Damaged("%w", err)
 	}
 	if m.ID != id {
-		return nil, damaged("it belongs to snapshot %q", m.ID)
+		return nil, rdb.Damaged("it belongs to snapshot %q", m.ID)
 	}
 	return m, nil
 }
 
 // readMeta returns what is known of the snapshot in dir/id. It fails with a
-// *CorruptError or, when there is no such snapshot, with os.ErrNotExist.
+// *rdb.CorruptError or, when there is no such snapshot, with os.ErrNotExist.
 func readMeta(dir, id string) (*fileMeta, error) {
 	path := filepath.Join(dir, id, metaFile)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		if _, dirErr := os.Stat(filepath.Join(dir, id)); dirErr == nil {
-			return nil, &CorruptError{File: path, Err: damaged("file is missing")}
+			return nil, &rdb.CorruptError{File: path, Err: rdb.Damaged("file is missing")}
 		}
 		return nil, err
 	}
 	if err != nil {
-		return nil, &CorruptError{File: path, Err: err}
+		return nil, &rdb.CorruptError{File: path, Err: err}
 	}
 	m, err := decodeMeta(b, id)
 	if err != nil {
-		return nil, &CorruptError{File: path, Err: err}
+		return nil, &rdb.CorruptError{File: path, Err: err}
 	}
 	return m, nil
 }

@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"encoding/binary"
 	"errors"
 	"io"
 	"log/slog"
@@ -10,14 +9,12 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/internal/disk"
+	"github.com/lockstepkv/lockstep/snapshot/rdb"
 )
 
-const (
-	trailerLen = 8 // the checksum at the end of an RDB file
-	// stepBytes is how much is written between two calls of step. Twice as much is dirty
-	// at most.
-	stepBytes = 4 << 20
-)
+// stepBytes is how much is written between two calls of step. Twice as much is dirty
+// at most.
+const stepBytes = 4 << 20
 
 // sink writes one snapshot. It implements raft.SnapshotSink.
 type sink struct {
@@ -26,60 +23,12 @@ type sink struct {
 	temp  string // directory while it is written
 	final string
 	file  *os.File
-	sum   tailSum
+	sum   rdb.TailSum
 	ahead int64         // offset up to which writeback was started
 	clean int64         // offset up to which it was waited for
 	busy  time.Duration // in this step
 	err   error         // the first error of Write; Close must not succeed after it
 	done  bool          // closed or canceled
-}
-
-// tailSum sums a stream except its last trailerLen bytes, which it keeps.
-type tailSum struct {
-	crc  uint64
-	last byte // the last one that is in crc
-	tail [trailerLen]byte
-	kept int
-	size int64
-}
-
-func (t *tailSum) add(p []byte) {
-	if len(p) > 0 {
-		t.crc = crc64Update(t.crc, p)
-		t.last = p[len(p)-1]
-	}
-}
-
-func (t *tailSum) write(p []byte) {
-	t.size += int64(len(p))
-	if len(p) >= trailerLen {
-		t.add(t.tail[:t.kept])
-		body := len(p) - trailerLen
-		t.add(p[:body])
-		t.kept = copy(t.tail[:], p[body:])
-		return
-	}
-	if over := t.kept + len(p) - trailerLen; over > 0 {
-		t.add(t.tail[:over])
-		t.kept = copy(t.tail[:], t.tail[over:t.kept])
-	}
-	t.kept += copy(t.tail[t.kept:], p)
-}
-
-// check says whether the stream ends with the EOF opcode and the sum of what
-// stands before. The sum alone does not notice zeros behind it: this CRC starts
-// at 0 and is not inverted, so it is its own continuation.
-func (t *tailSum) check() error {
-	if t.size < int64(rdbHeaderLen+1+trailerLen) {
-		return damaged("%d bytes are too few for an RDB file", t.size)
-	}
-	if got := binary.LittleEndian.Uint64(t.tail[:]); got != t.crc {
-		return damaged("checksum is %016x, the content's is %016x", got, t.crc)
-	}
-	if t.last != opEOF {
-		return damaged("no end of file before the checksum")
-	}
-	return nil
 }
 
 // ID returns the name by which Store.Open finds the snapshot after Close.
@@ -96,11 +45,11 @@ func (s *sink) Write(p []byte) (n int, err error) {
 	for len(p) > 0 && err == nil {
 		started := time.Now()
 		var m int
-		m, err = s.file.Write(p[:min(int64(len(p)), s.ahead+stepBytes-s.sum.size)])
+		m, err = s.file.Write(p[:min(int64(len(p)), s.ahead+stepBytes-s.sum.Size)])
 		s.busy += time.Since(started)
-		s.sum.write(p[:m])
+		s.sum.Add(p[:m])
 		n, p = n+m, p[m:]
-		if err == nil && s.sum.size-s.ahead >= stepBytes {
+		if err == nil && s.sum.Size-s.ahead >= stepBytes {
 			err = s.step()
 		}
 	}
@@ -113,10 +62,10 @@ func (s *sink) Write(p []byte) (n int, err error) {
 // hold up the fsyncs of the log. Then it lets others have the disk.
 func (s *sink) step() error {
 	started := time.Now()
-	if err := writeback(s.file, s.clean, s.ahead, s.sum.size); err != nil {
+	if err := writeback(s.file, s.clean, s.ahead, s.sum.Size); err != nil {
 		return err
 	}
-	s.clean, s.ahead = s.ahead, s.sum.size
+	s.clean, s.ahead = s.ahead, s.sum.Size
 	busy := s.busy + time.Since(started)
 	s.busy = 0
 	h := s.store.hooks.Load()
@@ -151,8 +100,8 @@ func (s *sink) Close() error {
 func (s *sink) publish() error {
 	err := s.err
 	if err == nil {
-		if err = s.sum.check(); err != nil {
-			err = &CorruptError{File: filepath.Join(s.temp, stateFile), Offset: s.sum.size, Err: err}
+		if err = s.sum.Check(); err != nil {
+			err = &rdb.CorruptError{File: filepath.Join(s.temp, stateFile), Offset: s.sum.Size, Err: err}
 		}
 	}
 	if err == nil {
@@ -161,12 +110,12 @@ func (s *sink) publish() error {
 	if err = errors.Join(err, s.file.Close()); err != nil {
 		return err
 	}
-	s.meta.Size, s.meta.CRC64 = s.sum.size, s.sum.crc
+	s.meta.Size, s.meta.CRC64 = s.sum.Size, s.sum.Sum
 	b, err := encodeMeta(&s.meta)
 	if err != nil {
 		return err
 	}
-	err = createSync(filepath.Join(s.temp, metaFile), 0o600, func(w io.Writer) error {
+	err = disk.CreateSync(filepath.Join(s.temp, metaFile), 0o600, func(w io.Writer) error {
 		_, err := w.Write(b)
 		return err
 	})

@@ -17,6 +17,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/internal/mutant"
+	"github.com/lockstepkv/lockstep/snapshot/rdb"
 )
 
 // ErrNewerDamaged is wrapped by the error of Open for a snapshot that is older
@@ -101,7 +102,7 @@ func (s *Store) removeTemp() error {
 func (s *Store) Create(version raft.SnapshotVersion, index, term uint64,
 	configuration raft.Configuration, configurationIndex uint64, _ raft.Transport) (raft.SnapshotSink, error) {
 	if version != raft.SnapshotVersionMax {
-		return nil, unsupported("Raft snapshot version %d; known is %d", version, raft.SnapshotVersionMax)
+		return nil, rdb.Unsupported("Raft snapshot version %d; known is %d", version, raft.SnapshotVersionMax)
 	}
 	pos := position{term: term, index: index, unixMs: uint64(time.Now().UnixMilli())}
 	for s.taken(pos) {
@@ -162,7 +163,7 @@ func (s *Store) positions() ([]position, error) {
 	return all, nil
 }
 
-// List returns the snapshots, newest first. It fails with a *CorruptError when
+// List returns the snapshots, newest first. It fails with a *rdb.CorruptError when
 // what is known of one of them is damaged or of an unknown version.
 func (s *Store) List() ([]*raft.SnapshotMeta, error) {
 	all, err := s.positions()
@@ -189,7 +190,7 @@ func (s *Store) List() ([]*raft.SnapshotMeta, error) {
 }
 
 // Open returns a snapshot after it has checked its size and its checksum. It
-// fails with a *CorruptError when they are wrong, with ErrNewerDamaged for a
+// fails with a *rdb.CorruptError when they are wrong, with ErrNewerDamaged for a
 // snapshot older than a damaged one, and with os.ErrNotExist.
 func (s *Store) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	p, ok := parseID(id)
@@ -204,7 +205,7 @@ func (s *Store) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	}
 	m, f, err := s.open(id)
 	if err != nil {
-		var corrupt *CorruptError
+		var corrupt *rdb.CorruptError
 		if errors.As(err, &corrupt) {
 			s.noteDamage(p)
 		}
@@ -249,10 +250,10 @@ func (s *Store) open(id string) (*fileMeta, *os.File, error) {
 		if _, err := readMeta(s.dir, id); errors.Is(err, os.ErrNotExist) {
 			return nil, nil, err // reaped meanwhile
 		}
-		err = damaged("file is missing")
+		err = rdb.Damaged("file is missing")
 	}
 	if err != nil {
-		return nil, nil, &CorruptError{File: path, Err: err}
+		return nil, nil, &rdb.CorruptError{File: path, Err: err}
 	}
 	if err := verifyState(f, path, m); err != nil {
 		return nil, nil, errors.Join(err, f.Close())
@@ -260,35 +261,38 @@ func (s *Store) open(id string) (*fileMeta, *os.File, error) {
 	return m, f, nil
 }
 
+// readBuffer is how much is read of a snapshot at a time to check it.
+const readBuffer = 256 << 10
+
 // verifyState checks a file against what is known of it, and rewinds it.
 func verifyState(f *os.File, path string, m *fileMeta) error {
-	var sum tailSum
-	buf := make([]byte, sourceBuffer)
+	var sum rdb.TailSum
+	buf := make([]byte, readBuffer)
 	for {
 		n, err := f.Read(buf)
-		sum.write(buf[:n])
+		sum.Add(buf[:n])
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return &CorruptError{File: path, Offset: sum.size, Err: err}
+			return &rdb.CorruptError{File: path, Offset: sum.Size, Err: err}
 		}
 	}
-	if sum.size != m.Size {
-		return &CorruptError{File: path, Offset: min(sum.size, m.Size), Err: damaged("%d bytes, %d were written", sum.size, m.Size)}
+	if sum.Size != m.Size {
+		return &rdb.CorruptError{File: path, Offset: min(sum.Size, m.Size), Err: rdb.Damaged("%d bytes, %d were written", sum.Size, m.Size)}
 	}
-	err := sum.check()
-	if err == nil && sum.crc != m.CRC64 {
-		err = damaged("checksum is %016x, %016x was written", sum.crc, m.CRC64)
+	err := sum.Check()
+	if err == nil && sum.Sum != m.CRC64 {
+		err = rdb.Damaged("checksum is %016x, %016x was written", sum.Sum, m.CRC64)
 	}
 	if err != nil && !mutant.On(mutant.SnapshotSumIgnored) {
-		return &CorruptError{File: path, Offset: sum.size - trailerLen, Err: err}
+		return &rdb.CorruptError{File: path, Offset: sum.Size - rdb.TrailerLen, Err: err}
 	}
 	_, err = f.Seek(0, io.SeekStart)
 	return err
 }
 
-// Verify checks every snapshot. The error joins a *CorruptError for each one that
+// Verify checks every snapshot. The error joins a *rdb.CorruptError for each one that
 // is damaged and not older than a sound one. Those that are make no difference, and
 // are removed.
 func (s *Store) Verify() error {

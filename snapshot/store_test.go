@@ -12,6 +12,8 @@ import (
 	"github.com/hashicorp/raft"
 	"pgregory.net/rapid"
 
+	"github.com/lockstepkv/lockstep/snapshot/rdb"
+	"github.com/lockstepkv/lockstep/snapshot/rdbtest"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -179,7 +181,7 @@ func TestCloseRefusesWhatIsNoWholeFile(t *testing.T) {
 		if _, err := k.Write(data); err != nil {
 			t.Fatal(err)
 		}
-		if err := k.Close(); !errors.Is(err, ErrDamaged) {
+		if err := k.Close(); !errors.Is(err, rdb.ErrDamaged) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -252,7 +254,7 @@ func TestDamageIsNeverHandedOut(t *testing.T) {
 			}
 			return
 		}
-		var corrupt *CorruptError
+		var corrupt *rdb.CorruptError
 		if !errors.As(err, &corrupt) || corrupt.File != path || !errors.As(verified, &corrupt) || corrupt.File != path {
 			rt.Fatalf("got %v and %v, want an error about %s", err, verified, path)
 		}
@@ -322,12 +324,12 @@ func TestUnknownFormatIsRefusedByName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeTestFile(t, path, bytes.Replace(data, []byte(`"version":1`), []byte(`"version":8`), 1))
+	rdbtest.WriteFile(t, path, bytes.Replace(data, []byte(`"version":1`), []byte(`"version":8`), 1))
 	_, err = openStore(t, dir, 1).List()
-	if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "lockstep-snapshot version 8") || !strings.Contains(err.Error(), path) {
+	if !errors.Is(err, rdb.ErrUnsupported) || !strings.Contains(err.Error(), "lockstep-snapshot version 8") || !strings.Contains(err.Error(), path) {
 		t.Fatalf("got %v", err)
 	}
-	if _, err := openStore(t, dir, 1).Create(0, 1, 1, servers(), 1, nil); !errors.Is(err, ErrUnsupported) {
+	if _, err := openStore(t, dir, 1).Create(0, 1, 1, servers(), 1, nil); !errors.Is(err, rdb.ErrUnsupported) {
 		t.Fatalf("Raft's old snapshot version: %v", err)
 	}
 }
@@ -336,23 +338,6 @@ func TestRetainMustBePositive(t *testing.T) {
 	if _, err := NewStore(t.TempDir(), 0, nil); err == nil {
 		t.Fatal("0 was accepted")
 	}
-}
-
-// The sum of a stream does not depend on how it is cut into writes.
-func TestTailSum(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		data := rapid.SliceOfN(rapid.Byte(), trailerLen, 200).Draw(t, "data")
-		var sum tailSum
-		for rest := data; len(rest) > 0; {
-			n := rapid.IntRange(0, len(rest)).Draw(t, "n")
-			sum.write(rest[:n])
-			rest = rest[n:]
-		}
-		body := data[:len(data)-trailerLen]
-		if sum.size != int64(len(data)) || sum.crc != crc64Update(0, body) || !bytes.Equal(sum.tail[:], data[len(body):]) {
-			t.Fatalf("%+v", sum)
-		}
-	})
 }
 
 // Raft itself stores and restores through the store.
@@ -422,7 +407,7 @@ func (m *machine) Apply(l *raft.Log) any {
 func (m *machine) Snapshot() (raft.FSMSnapshot, error) { return machineSnapshot{m.s.Freeze()}, nil }
 
 func (m *machine) Restore(r io.ReadCloser) error {
-	s, _, err := Read(r, store.DefaultOptions())
+	s, _, err := rdb.Read(r, store.DefaultOptions())
 	if err == nil {
 		m.s = s
 	}
@@ -431,5 +416,21 @@ func (m *machine) Restore(r io.ReadCloser) error {
 
 type machineSnapshot struct{ sn *store.Snapshot }
 
-func (z machineSnapshot) Persist(k raft.SnapshotSink) error { return Write(k, z.sn, nil, testNow) }
-func (z machineSnapshot) Release()                          { z.sn.Release() }
+func (z machineSnapshot) Persist(k raft.SnapshotSink) error {
+	return rdb.Write(k, z.sn, nil, rdbtest.Now)
+}
+func (z machineSnapshot) Release() { z.sn.Release() }
+
+// smallFile is an RDB file with a few keys.
+func smallFile(t testing.TB) []byte {
+	t.Helper()
+	s := store.New(store.DefaultOptions())
+	rdbtest.Fill(s, 10, 20)
+	var b bytes.Buffer
+	sn := s.Freeze()
+	defer sn.Release()
+	if err := rdb.Write(&b, sn, []rdb.Aux{{Key: "lockstep-state", Value: []byte("state")}}, rdbtest.Now); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}

@@ -128,15 +128,19 @@ func (s *Store) AverageTTL(nowMillis int64) int64 {
 }
 
 // Reap deletes up to max entries whose time is up at nowMillis, in the order
-// (ExpireAt, Version), and returns how many it deleted.
-func (s *Store) Reap(nowMillis int64, max int) int {
+// (ExpireAt, Version), and returns how many it deleted. gone, if not nil, is told of each.
+func (s *Store) Reap(nowMillis int64, max int, gone func(*Entry)) int {
 	n := 0
 	for n < max && s.expiry.len() > 0 {
 		first := s.expiry.items.at(0)
 		if first.at > nowMillis {
 			break
 		}
-		s.Delete(s.mem.at(first.ref))
+		e := s.mem.at(first.ref)
+		s.Delete(e)
+		if gone != nil {
+			gone(e)
+		}
 		n++
 	}
 	return n

@@ -20,30 +20,18 @@ type modelEntry struct {
 
 // machine compares a Store with a map under random operations.
 type machine struct {
-	s       *Store
-	model   map[string]modelEntry
-	frozen  []*Snapshot
-	views   []map[string]modelEntry
-	changes map[string]modelEntry // the model as OnChange tells it
+	s      *Store
+	model  map[string]modelEntry
+	frozen []*Snapshot
+	views  []map[string]modelEntry
 }
 
 func newMachine(t *rapid.T) *machine {
-	m := &machine{model: map[string]modelEntry{}, changes: map[string]modelEntry{}}
+	m := &machine{model: map[string]modelEntry{}}
 	policy := rapid.SampledFrom([]Policy{NoEviction, AllKeysSieve}).Draw(t, "policy")
-	m.s = New(Options{OnChange: m.onChange, Policy: policy})
+	m.s = New(Options{Policy: policy})
 	m.s.mem.tuning = tuning{limit: rapid.IntRange(2, 30).Draw(t, "segments"), least: 4096}
 	return m
-}
-
-func (m *machine) onChange(old, e *Entry) {
-	switch {
-	case old == nil && e == nil:
-		clear(m.changes)
-	case e == nil:
-		delete(m.changes, old.Key())
-	default:
-		m.changes[e.Key()] = of(e)
-	}
 }
 
 func of(e *Entry) modelEntry {
@@ -221,7 +209,7 @@ func (m *machine) reap(t *rapid.T, now int64, max int) {
 		return int(a.version) - int(b.version)
 	})
 	all = all[:min(len(all), max)]
-	if n := m.s.Reap(now, max); n != len(all) {
+	if n := m.s.Reap(now, max, nil); n != len(all) {
 		t.Fatalf("Reap deleted %d, want %d", n, len(all))
 	}
 	for _, d := range all {
@@ -279,9 +267,6 @@ func (m *machine) check(t *rapid.T) {
 	}
 	m.checkSums(t)
 	checkMemory(t, m.s)
-	if !mapsEqual(m.changes, m.model) {
-		t.Fatal("OnChange told another story")
-	}
 	for slot, n := range slots {
 		if got := m.s.KeysInSlot(slot, 1000); len(got) != n || m.s.CountInSlot(slot) != n {
 			t.Fatalf("slot %d: %d keys, count %d, want %d", slot, len(got), m.s.CountInSlot(slot), n)
@@ -354,7 +339,7 @@ func (m *machine) twin(t *rapid.T) {
 		}
 	}
 	for a.VolatileLen() > 0 {
-		if a.Reap(1<<40, 1) != b.Reap(1<<40, 1) || a.Digest() != b.Digest() {
+		if a.Reap(1<<40, 1, nil) != b.Reap(1<<40, 1, nil) || a.Digest() != b.Digest() {
 			t.Fatal("order of Reap differs")
 		}
 	}

@@ -44,14 +44,12 @@ func New(o Options) *Store {
 	s := &Store{frozen: new(atomic.Int64), slots: make([]uint32, SlotCount), sums: newSums()}
 	s.mem = newMemory(s, tuning{limit: segmentLimit, least: leastSegment, slack: deadSlack})
 	s.expiry.mem = &s.mem
-	s.opt.OnChange = o.OnChange
 	s.Reconfigure(o)
 	return s
 }
 
-// Reconfigure changes the eviction settings. OnChange stays what it was.
+// Reconfigure changes the eviction settings.
 func (s *Store) Reconfigure(o Options) {
-	o.OnChange = s.opt.OnChange
 	if o.Samples <= 0 {
 		o.Samples = DefaultSamples
 	}
@@ -159,9 +157,6 @@ func (s *Store) put(r ref) *Entry {
 	if found {
 		s.mem.free(oldRef, old)
 	}
-	if s.opt.OnChange != nil {
-		s.opt.OnChange(old, e)
-	}
 	s.tidy(cellOf(e) + cellOf(old))
 	return e
 }
@@ -229,9 +224,6 @@ func (s *Store) Delete(e *Entry) {
 		s.sieve.remove(e)
 	}
 	s.mem.free(r, e)
-	if s.opt.OnChange != nil {
-		s.opt.OnChange(e, nil)
-	}
 	s.tidy(cellOf(e))
 }
 
@@ -262,7 +254,4 @@ func (s *Store) Clear() {
 	s.expiry = expiryIndex{mem: &s.mem}
 	s.n, s.used = 0, 0
 	s.resetSieve()
-	if s.opt.OnChange != nil {
-		s.opt.OnChange(nil, nil)
-	}
 }

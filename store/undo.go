@@ -30,8 +30,7 @@ func (s *Store) Commit() { s.undo = nil }
 
 // Rollback gives every key the value, version, expiry time and access data that it had
 // at Begin. The revision goes on from where it is: no version is given twice, and whoever
-// asks RemovedSince may be told of removals that were taken back. OnChange is told of
-// each step.
+// asks RemovedSince may be told of removals that were taken back.
 func (s *Store) Rollback() {
 	u := s.undo
 	s.undo = nil

@@ -14,7 +14,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/client"
 	"github.com/lockstepkv/lockstep/internal/disk"
-	"github.com/lockstepkv/lockstep/snapshot"
+	"github.com/lockstepkv/lockstep/snapshot/rdb"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -124,7 +124,7 @@ func streamBackup(ctx context.Context, api *apiClient, shard int, out io.Writer)
 	shown := newProgress(fmt.Sprintf("shard %d", shard), 0)
 	defer shown.end()
 	body := io.TeeReader(shown.reader(data), out)
-	info, err := snapshot.Scan(body, snapshot.ReadOptions{File: "-"}, func(store.Item) error { return nil })
+	info, err := rdb.Scan(body, rdb.ReadOptions{File: "-"}, func(store.Item) error { return nil })
 	if err == nil {
 		_, err = io.Copy(io.Discard, body)
 	}
@@ -175,9 +175,9 @@ func backupShard(ctx context.Context, api *apiClient, shard int, path string, fo
 }
 
 // checkRDB reads an open file from its beginning to its checksum.
-func checkRDB(file *os.File, name string) (*snapshot.Info, error) {
+func checkRDB(file *os.File, name string) (*rdb.Info, error) {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	return snapshot.Scan(file, snapshot.ReadOptions{File: name}, func(store.Item) error { return nil })
+	return rdb.Scan(file, rdb.ReadOptions{File: name}, func(store.Item) error { return nil })
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lockstepkv/lockstep/fsm"
-	"github.com/lockstepkv/lockstep/snapshot"
+	"github.com/lockstepkv/lockstep/snapshot/rdb"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -97,9 +97,9 @@ func runRestore(ctx context.Context, o restoreOptions, out io.Writer) error {
 }
 
 // checkFile reads the whole file without loading anything.
-func checkFile(path string, largest *largestItem) (info *snapshot.Info, err error) {
+func checkFile(path string, largest *largestItem) (info *rdb.Info, err error) {
 	err = withFile(path, func(f *os.File) error {
-		info, err = snapshot.Scan(f, snapshot.ReadOptions{File: path}, func(item store.Item) error {
+		info, err = rdb.Scan(f, rdb.ReadOptions{File: path}, func(item store.Item) error {
 			largest.see(path, item)
 			return nil
 		})
@@ -110,7 +110,7 @@ func checkFile(path string, largest *largestItem) (info *snapshot.Info, err erro
 
 // fenceOf is the highest fence that the file's shard had given out, 0 for a file
 // of Redis.
-func fenceOf(info *snapshot.Info) uint64 {
+func fenceOf(info *rdb.Info) uint64 {
 	for _, aux := range info.Aux {
 		if fence, err := strconv.ParseUint(string(aux.Value), 10, 64); aux.Key == fsm.FenceAux && err == nil {
 			return fence

@@ -11,7 +11,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/client"
 	"github.com/lockstepkv/lockstep/resp"
-	"github.com/lockstepkv/lockstep/snapshot"
+	"github.com/lockstepkv/lockstep/snapshot/rdb"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -117,12 +117,12 @@ func (l *restoreLoader) prepare(ctx context.Context, o restoreOptions) (err erro
 	}
 }
 
-func (l *restoreLoader) load(ctx context.Context, path string) (*snapshot.Info, error) {
-	options := snapshot.ReadOptions{File: path, NowMillis: time.Now().UnixMilli(), DropExpired: true}
-	var info *snapshot.Info
+func (l *restoreLoader) load(ctx context.Context, path string) (*rdb.Info, error) {
+	options := rdb.ReadOptions{File: path, NowMillis: time.Now().UnixMilli(), DropExpired: true}
+	var info *rdb.Info
 	err := withFile(path, func(f *os.File) error {
 		var err error
-		info, err = snapshot.Scan(l.shown.reader(f), options, func(item store.Item) error { return l.add(ctx, item) })
+		info, err = rdb.Scan(l.shown.reader(f), options, func(item store.Item) error { return l.add(ctx, item) })
 		return err
 	})
 	if err != nil {

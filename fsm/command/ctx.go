@@ -6,6 +6,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/store/effect"
 	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
@@ -16,6 +17,9 @@ type Ctx struct {
 
 	// Slots are those that this shard owns. Nil: all.
 	Slots *keyslot.Set
+
+	// Effects are told what commands change. Nil where nobody wants to know.
+	Effects *effect.Log
 
 	// Now is the log clock in Unix milliseconds: the stamp of the newest
 	// applied log entry. Whether a key exists is judged by it alone.
@@ -81,6 +85,7 @@ type Ctx struct {
 	Hits, Misses int
 
 	inMulti bool // a transaction runs
+	begun   int  // mark of Effects: see Begin
 
 	// OnceID is the idempotency id under which a command runs, or nil: the memory for
 	// ids must have room for the reply.
@@ -203,20 +208,4 @@ func (c *Ctx) Live(e *store.Entry) bool {
 		c.Due = true
 	}
 	return true
-}
-
-// ExpireAt gives e a time to expire, or deletes it when that has come.
-func (c *Ctx) ExpireAt(e *store.Entry, at int64) {
-	if at <= c.Now {
-		c.Store.Delete(e)
-		return
-	}
-	c.Store.SetExpireAt(e, at)
-}
-
-// Remove drops whatever is stored under key, live or not.
-func (c *Ctx) Remove(key []byte) {
-	if e := c.Store.Get(key); e != nil {
-		c.Store.Delete(e)
-	}
 }

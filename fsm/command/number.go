@@ -105,5 +105,5 @@ func (c *Ctx) Increment(key []byte, by int64) (int64, *store.Entry, error) {
 	}
 	n += by
 	var buf [20]byte
-	return n, c.Store.Put(key, strconv.AppendInt(buf[:0], n, 10), at, false), nil
+	return n, c.Put(key, strconv.AppendInt(buf[:0], n, 10), at, false), nil
 }

@@ -31,6 +31,7 @@ func mayImport() map[string][]string {
 		"resp":                {"internal/bulk", "internal/wire"},
 		"internal/bulk":       {},
 		"store":               {"internal/invariant", "internal/bulk", "store/keyslot", "store/value/hash"},
+		"store/effect":        {"store"},
 		"store/keyslot":       {},
 		"store/value/hash":    {},
 		"internal/accept":     {},
@@ -51,18 +52,20 @@ func mayImport() map[string][]string {
 		"internal/readme":     {},
 		"fsm/wait":            {},
 		"fsm/lock":            {"fsm/wait", "internal/mutant", "store/keyslot"},
-		"fsm/command":         {"fsm/lock", "store", "resp", "internal/bulk", "internal/mutant"},
-		"snapshot":            {"internal/disk", "store", "internal/failpoint", "internal/mutant"},
+		"fsm/command":         {"fsm/lock", "store", "resp", "internal/bulk", "internal/mutant", "store/effect"},
+		"snapshot":            {"internal/disk", "store", "internal/failpoint", "internal/mutant", "snapshot/rdb"},
+		"snapshot/rdb":        {"store", "internal/mutant"},
+		"snapshot/aof":        {"snapshot/rdb", "store/effect", "internal/disk"},
 		"transport":           {"resp", "internal/clock", "internal/failpoint", "internal/hangup", "internal/bulk", "internal/mutant"},
 		"shard/raftlog":       {"internal/disk", "internal/failpoint", "internal/invariant", "internal/mutant"},
 		"fsm/commandset":      commandGroups(),
-		"fsm":                 {"fsm/command", "store", "snapshot", "internal/failpoint", "internal/bulk", "internal/wire"},
+		"fsm":                 {"fsm/command", "store", "snapshot", "snapshot/rdb", "snapshot/aof", "internal/failpoint", "internal/bulk", "internal/wire"},
 		"shard/logclock":      {},
 		"shard/notify":        {"fsm/wait"},
 		"shard/session":       {"fsm", "internal/clock"},
 		"shard/batch":         {"shard/session"},
 		"shard/readindex":     {"shard/session", "internal/failpoint"},
-		"shard":               {"fsm", "fsm/commandset", "shard/raftlog", "shard/logclock", "shard/notify", "shard/batch", "shard/readindex", "snapshot", "transport", "internal/wire"},
+		"shard":               {"fsm", "fsm/commandset", "shard/raftlog", "shard/logclock", "shard/notify", "shard/batch", "shard/readindex", "snapshot", "transport", "internal/wire", "snapshot/rdb", "snapshot/aof"},
 		"shard/sim":           {"shard"}, // for tests alone
 		"api/clientmem":       {},
 		"api/waiting":         {"fsm/command", "fsm/command/locks", "resp"}, // LOCK's handler logs LS.LOCK
@@ -112,7 +115,7 @@ func seesRaft() []string {
 // pure lists the packages that run inside the replicated state machine: every
 // replica must compute the same from the same log.
 func pure() []string {
-	return append(commandGroups(), "store", "store/keyslot", "store/value/hash", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait")
+	return append(commandGroups(), "snapshot/rdb", "store", "store/effect", "store/keyslot", "store/value/hash", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait")
 }
 
 type goPackage struct {

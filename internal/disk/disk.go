@@ -8,6 +8,7 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -72,4 +73,18 @@ func WriteFile(path string, b []byte, mode fs.FileMode) error {
 		return err
 	}
 	return Rename(tmp, path)
+}
+
+// CreateSync makes a new file of what write writes, and makes its bytes durable.
+// Its name is durable after SyncDir.
+func CreateSync(path string, mode fs.FileMode, write func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	err = write(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }

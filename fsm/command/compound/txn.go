@@ -277,7 +277,7 @@ func (c txnCommand) grows() bool { return c.spec.Flags.Has(command.DenyOOM) }
 // apply runs the commands. An error, of a command or for want of room for the replies,
 // takes back what they did.
 func (op *txnOp) apply(ctx *command.Ctx, branch []txnCommand) (replies []resp.Value, refused resp.Value) {
-	ctx.Store.Begin()
+	ctx.Begin()
 	replies, cost := make([]resp.Value, len(branch)), 0
 	for i := range branch {
 		replies[i] = branch[i].op.Run(ctx)
@@ -290,11 +290,11 @@ func (op *txnOp) apply(ctx *command.Ctx, branch []txnCommand) (replies []resp.Va
 			}
 		}
 		if refused.IsError() {
-			ctx.Store.Rollback()
+			ctx.Rollback()
 			return nil, refused
 		}
 	}
-	ctx.Store.Commit()
+	ctx.Commit()
 	return replies, resp.Value{}
 }
 

@@ -132,7 +132,7 @@ func (op persistOp) Run(ctx *command.Ctx) resp.Value {
 	if e == nil || e.ExpireAt() == 0 {
 		return resp.Zero
 	}
-	ctx.Store.SetExpireAt(e, 0)
+	ctx.SetExpireAt(e, 0)
 	return resp.One
 }
 

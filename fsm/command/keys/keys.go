@@ -49,7 +49,7 @@ func (op delOp) Run(ctx *command.Ctx) resp.Value {
 	var n int64
 	for _, k := range op.keys {
 		if e := ctx.Peek(k); e != nil {
-			ctx.Store.Delete(e)
+			ctx.Delete(e)
 			n++
 		}
 	}
@@ -156,8 +156,7 @@ func (op renameOp) Run(ctx *command.Ctx) resp.Value {
 	if op.nx && ctx.Lookup(op.to) != nil {
 		return resp.Zero
 	}
-	ctx.Remove(op.to)
-	ctx.Store.Rename(e, op.to)
+	ctx.Rename(e, op.to)
 	return done
 }
 
@@ -204,7 +203,6 @@ func (op *copyOp) Run(ctx *command.Ctx) resp.Value {
 	if e == nil || ctx.Lookup(op.to) != nil && !op.replace {
 		return resp.Zero
 	}
-	ctx.Remove(op.to)
-	ctx.Store.Copy(e, op.to)
+	ctx.Copy(e, op.to)
 	return resp.One
 }

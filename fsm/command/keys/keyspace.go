@@ -232,6 +232,6 @@ func parseFlush(args command.Args) (command.Op, error) {
 }
 
 func (flushOp) Run(ctx *command.Ctx) resp.Value {
-	ctx.Store.Clear()
+	ctx.Clear()
 	return resp.OK
 }

@@ -21,6 +21,6 @@ func (op delIfEqOp) Run(ctx *command.Ctx) resp.Value {
 	if !holds(e, op.value) {
 		return resp.Zero
 	}
-	ctx.Store.Delete(e)
+	ctx.Delete(e)
 	return resp.One
 }

@@ -19,14 +19,14 @@ type appendOp struct{ key, tail []byte }
 func (op appendOp) Run(ctx *command.Ctx) resp.Value {
 	e := ctx.Lookup(op.key)
 	if e == nil {
-		ctx.Store.Put(op.key, op.tail, 0, false)
+		ctx.Put(op.key, op.tail, 0, false)
 		return resp.Int(int64(len(op.tail)))
 	}
 	total := int64(len(e.Bytes())) + int64(len(op.tail))
 	if total > ctx.MaxValueBytes() {
 		return resp.ErrorReply(errTooLong)
 	}
-	ctx.Store.Append(e, op.tail)
+	ctx.Append(e, op.tail)
 	return resp.Int(total)
 }
 
@@ -66,12 +66,12 @@ func (op setrangeOp) Run(ctx *command.Ctx) resp.Value {
 		return resp.ErrorReply(errTooLong)
 	}
 	if e != nil && op.offset == int64(len(old)) {
-		ctx.Store.Append(e, op.value)
+		ctx.Append(e, op.value)
 		return resp.Int(op.offset + int64(len(op.value)))
 	}
 	changed := make([]byte, max(op.offset+int64(len(op.value)), int64(len(old))))
 	copy(changed, old)
 	copy(changed[op.offset:], op.value)
-	ctx.Store.Put(op.key, changed, at, true)
+	ctx.Put(op.key, changed, at, true)
 	return resp.Int(int64(len(changed)))
 }

@@ -49,7 +49,7 @@ func (op *getexOp) Run(ctx *command.Ctx) resp.Value {
 	}
 	reply := resp.Bulk(e.Bytes())
 	if op.persist && e.ExpireAt() != 0 {
-		ctx.Store.SetExpireAt(e, 0)
+		ctx.SetExpireAt(e, 0)
 	}
 	if op.lifetime.Given() {
 		at, err := op.lifetime.At(ctx.Now, "getex")
@@ -78,7 +78,7 @@ func (op getdelOp) Run(ctx *command.Ctx) resp.Value {
 		return resp.Nil
 	}
 	reply := resp.Bulk(e.Bytes())
-	ctx.Store.Delete(e)
+	ctx.Delete(e)
 	return reply
 }
 

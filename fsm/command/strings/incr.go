@@ -92,6 +92,6 @@ func (op incrbyfloatOp) Run(ctx *command.Ctx) resp.Value {
 	if err != nil {
 		return resp.ErrorReply(err)
 	}
-	ctx.Store.Put(op.key, sum, at, false)
+	ctx.Put(op.key, sum, at, false)
 	return resp.Bulk(sum)
 }

@@ -146,7 +146,7 @@ func (op *setOp) reply(done bool) resp.Value {
 type plainSetOp struct{ key, value []byte }
 
 func (op plainSetOp) Run(ctx *command.Ctx) resp.Value {
-	ctx.Store.Put(op.key, op.value, 0, false)
+	ctx.Put(op.key, op.value, 0, false)
 	return resp.OK
 }
 
@@ -160,7 +160,7 @@ func put(ctx *command.Ctx, key, value []byte, expireAt int64) {
 		ctx.Remove(key)
 		return
 	}
-	ctx.Store.Put(key, value, expireAt, false)
+	ctx.Put(key, value, expireAt, false)
 }
 
 // valueOrNil replies with e's value; nil stands for an absent key.
@@ -210,7 +210,7 @@ func (op msetOp) Run(ctx *command.Ctx) resp.Value {
 		}
 	}
 	for i := 0; i < len(op.pairs); i += 2 {
-		ctx.Store.Put(op.pairs[i], op.pairs[i+1], 0, false)
+		ctx.Put(op.pairs[i], op.pairs[i+1], 0, false)
 	}
 	if op.nx {
 		return resp.One

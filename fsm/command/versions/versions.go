@@ -89,7 +89,7 @@ func (op *lsPutOp) Run(ctx *command.Ctx) resp.Value {
 	if op.keepTTL && old != nil {
 		at = old.ExpireAt()
 	}
-	e := ctx.Store.Put(op.key, op.value, at, false)
+	e := ctx.Put(op.key, op.value, at, false)
 	return resp.Array(versionReply(e), resp.Int(at))
 }
 
@@ -144,7 +144,7 @@ func (op *lsDelOp) Run(ctx *command.Ctx) resp.Value {
 	if e == nil {
 		return resp.Zero
 	}
-	ctx.Store.Delete(e)
+	ctx.Delete(e)
 	return resp.One
 }
 

@@ -1,4 +1,4 @@
-package snapshot
+package rdb
 
 // The RDB format as far as Lockstep uses it. A file is
 //
@@ -6,12 +6,12 @@ package snapshot
 //	( opcode ... | value-type key value )*
 //	EOF-opcode crc64:8 bytes, little endian (0: not computed; absent before version 5)
 const (
-	rdbMagic          = "REDIS"
-	rdbMagicValkey    = "VALKEY" // since Valkey 9, version 80
-	rdbHeaderLen      = len(rdbMagic) + 4
-	rdbVersionWritten = 10 // what redis-server 7.0 writes and the oldest one that all of 7.x reads
-	rdbVersionKnown   = 11 // redis-server 7.2: what is unknown up to here is damage, later it is new
-	rdbVersionCRC     = 5  // the first version that ends with a checksum
+	magic          = "REDIS"
+	magicValkey    = "VALKEY" // since Valkey 9, version 80
+	headerLen      = len(magic) + 4
+	versionWritten = 10 // what redis-server 7.0 writes and the oldest one that all of 7.x reads
+	versionKnown   = 11 // redis-server 7.2: what is unknown up to here is damage, later it is new
+	versionCRC     = 5  // the first version that ends with a checksum
 )
 
 // Opcodes: bytes in place of a value type.

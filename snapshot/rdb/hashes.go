@@ -1,4 +1,4 @@
-package snapshot
+package rdb
 
 import "github.com/lockstepkv/lockstep/store/value/hash"
 
@@ -23,29 +23,38 @@ func (f *fileReader) hash(t byte, key []byte, large bool) (*hash.Hash, error) {
 	default:
 		h.lim = *f.opt.Hashes
 	}
-	err := f.fields(t, &h)
-	switch {
-	case err != nil:
+	if err := f.readHash(t, &h); err != nil {
 		return nil, err
-	case h.pending:
-		return nil, damaged("the last field of key %q has no value", key)
-	case h.h.Len() == 0:
-		return nil, damaged("key %q is a hash without fields", key)
-	case f.info.Lockstep && h.h.Packed() == large:
-		return nil, damaged("key %q is too large for the form that it has", key)
+	}
+	if f.info.Lockstep && h.h.Packed() == large {
+		return nil, Damaged("key %q is too large for the form that it has", key)
 	}
 	return h.h, nil
 }
 
-func (f *fileReader) fields(t byte, h *hashReader) error {
+// readHash reads a hash of one of the types for hashes into h.
+func (d *decoder) readHash(t byte, h *hashReader) error {
+	err := d.fields(t, h)
+	switch {
+	case err != nil:
+		return err
+	case h.pending:
+		return Damaged("the last field of key %q has no value", h.key)
+	case h.h.Len() == 0:
+		return Damaged("key %q is a hash without fields", h.key)
+	}
+	return nil
+}
+
+func (d *decoder) fields(t byte, h *hashReader) error {
 	if t == typeHash {
-		n, err := f.plainLength()
+		n, err := d.plainLength()
 		for ; n > 0 && err == nil; n-- {
-			err = f.fieldAndValue(h)
+			err = d.fieldAndValue(h)
 		}
 		return err
 	}
-	block, err := f.string(&f.valBuf)
+	block, err := d.string(&d.valBuf)
 	switch {
 	case err != nil:
 		return err
@@ -56,12 +65,12 @@ func (f *fileReader) fields(t byte, h *hashReader) error {
 	}
 }
 
-func (f *fileReader) fieldAndValue(h *hashReader) error {
-	field, err := f.held(&f.nameBuf)
+func (d *decoder) fieldAndValue(h *hashReader) error {
+	field, err := d.held(&d.nameBuf)
 	if err != nil {
 		return err
 	}
-	value, err := f.string(&f.valBuf)
+	value, err := d.string(&d.valBuf)
 	if err != nil {
 		return err
 	}
@@ -87,7 +96,7 @@ func (r *hashReader) take(p []byte) error {
 
 func (r *hashReader) set(field, value []byte) error {
 	if added, _ := r.h.Set(field, value, r.lim); !added {
-		return damaged("field %q of key %q comes twice", field[:min(len(field), 256)], r.key)
+		return Damaged("field %q of key %q comes twice", field[:min(len(field), 256)], r.key)
 	}
 	return nil
 }

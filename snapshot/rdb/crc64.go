@@ -1,4 +1,4 @@
-package snapshot
+package rdb
 
 import "encoding/binary"
 

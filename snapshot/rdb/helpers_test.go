@@ -1,16 +1,15 @@
-package snapshot
+package rdb
 
 import (
 	"bytes"
 	"fmt"
 	"testing"
 
+	"github.com/lockstepkv/lockstep/snapshot/rdbtest"
 	"github.com/lockstepkv/lockstep/store"
 )
 
-// testNow is the time of writing in tests, Unix milliseconds. It is in the
-// future, so that a real redis-server finds nothing expired.
-const testNow = int64(2_000_000_000_000)
+const testNow = rdbtest.Now
 
 // trickyStore holds what is hard to encode: numbers near the limits of the
 // integer encodings, binary and empty keys and values, lengths near the limits of
@@ -32,18 +31,6 @@ func trickyStore() *store.Store {
 	s.Append(s.Put([]byte("raw"), []byte("12"), 0, false), []byte("34"))
 	s.Put(bytes.Repeat([]byte("k"), 70_000), []byte("long key"), 0, false)
 	return s
-}
-
-// fill puts n keys of a typical size, every fourth with an expiry time.
-func fill(s *store.Store, n, valueLen int) {
-	val := bytes.Repeat([]byte("v"), valueLen)
-	for i := range n {
-		var at int64
-		if i%4 == 0 {
-			at = testNow + int64(i)
-		}
-		s.Put(fmt.Appendf(nil, "key:%012d", i), val, at, false)
-	}
 }
 
 func encode(t testing.TB, s *store.Store, aux []Aux, o WriteOptions) []byte {

@@ -1,4 +1,4 @@
-package snapshot
+package rdb
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/lockstepkv/lockstep/snapshot/rdbtest"
 	"github.com/lockstepkv/lockstep/store"
 	"pgregory.net/rapid"
 )
@@ -18,7 +19,7 @@ import (
 func TestRoundTripKeepsEverything(t *testing.T) {
 	s := trickyStore()
 	s.Touch(s.Get([]byte("v:1")), testNow+5000)
-	fill(s, 3*keysPerRun+1, 10)
+	rdbtest.Fill(s, 3*keysPerRun+1, 10)
 	aux := []Aux{
 		{Key: "lockstep-state", Value: bytes.Repeat([]byte{0, 1, 0xff}, 1<<20)},
 		{Key: "lockstep-state", Value: []byte("again")},

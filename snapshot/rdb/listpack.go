@@ -1,4 +1,4 @@
-package snapshot
+package rdb
 
 import (
 	"encoding/binary"
@@ -25,7 +25,7 @@ type packReader struct {
 // take returns the next n bytes.
 func (r *packReader) take(n uint64) ([]byte, error) {
 	if n > uint64(len(r.rest)) {
-		return nil, damaged("an element is longer than its block")
+		return nil, Damaged("an element is longer than its block")
 	}
 	p := r.rest[:n]
 	r.rest = r.rest[n:]
@@ -57,11 +57,11 @@ func (r *packReader) each(count int, next func() ([]byte, error), fn func([]byte
 	for {
 		switch {
 		case len(r.rest) == 0:
-			return damaged("a block without its end")
+			return Damaged("a block without its end")
 		case r.rest[0] == packEnd && len(r.rest) > 1:
-			return damaged("%d bytes after the end of a block", len(r.rest)-1)
+			return Damaged("%d bytes after the end of a block", len(r.rest)-1)
 		case r.rest[0] == packEnd && count != n && count != countUnknown:
-			return damaged("a block speaks of %d elements, and has %d", count, n)
+			return Damaged("a block speaks of %d elements, and has %d", count, n)
 		case r.rest[0] == packEnd:
 			return nil
 		}
@@ -83,7 +83,7 @@ func (r *packReader) each(count int, next func() ([]byte, error), fn func([]byte
 //	element = encoding data length-of-both-backwards
 func eachInListpack(block []byte, fn func([]byte) error) error {
 	if len(block) < listpackHeader+1 || uint64(binary.LittleEndian.Uint32(block)) != uint64(len(block)) {
-		return damaged("a listpack of %d bytes does not have the length that it says", len(block))
+		return Damaged("a listpack of %d bytes does not have the length that it says", len(block))
 	}
 	r := packReader{rest: block[listpackHeader:]}
 	return r.each(int(binary.LittleEndian.Uint16(block[4:])), r.listpackElement, fn)
@@ -103,12 +103,12 @@ func (r *packReader) listpackElement() ([]byte, error) {
 	var says uint64
 	for i, b := range back {
 		if i > 0 != (b&0x80 != 0) {
-			return nil, damaged("an element of a listpack ends in bytes that are no length")
+			return nil, Damaged("an element of a listpack ends in bytes that are no length")
 		}
 		says = says<<7 | uint64(b&0x7f)
 	}
 	if says != size {
-		return nil, damaged("an element of a listpack has %d bytes, and says %d at its end", size, says)
+		return nil, Damaged("an element of a listpack has %d bytes, and says %d at its end", size, says)
 	}
 	return p, nil
 }
@@ -165,7 +165,7 @@ func (r *packReader) listpackData() ([]byte, error) {
 	case 0xf4:
 		return r.number(8)
 	}
-	return nil, damaged("unknown encoding 0x%02x in a listpack", b)
+	return nil, Damaged("unknown encoding 0x%02x in a listpack", b)
 }
 
 // eachInZiplist calls fn for the elements of a ziplist, as eachInListpack.
@@ -174,7 +174,7 @@ func (r *packReader) listpackData() ([]byte, error) {
 //	entry = length-of-the-entry-before encoding data
 func eachInZiplist(block []byte, fn func([]byte) error) error {
 	if len(block) < ziplistHeader+1 || uint64(binary.LittleEndian.Uint32(block)) != uint64(len(block)) {
-		return damaged("a ziplist of %d bytes does not have the length that it says", len(block))
+		return Damaged("a ziplist of %d bytes does not have the length that it says", len(block))
 	}
 	r := packReader{rest: block[ziplistHeader:]}
 	before := 0
@@ -205,7 +205,7 @@ func (r *packReader) ziplistBefore(want int) error {
 		says = uint64(binary.LittleEndian.Uint32(p))
 	}
 	if says != uint64(want) {
-		return damaged("an entry of a ziplist has %d bytes, the next one says %d", want, says)
+		return Damaged("an entry of a ziplist has %d bytes, the next one says %d", want, says)
 	}
 	return nil
 }
@@ -246,5 +246,5 @@ func (r *packReader) ziplistData() ([]byte, error) {
 	case b > 0xf0 && b < 0xfe:
 		return r.int(int64(b&0x0f) - 1), nil
 	}
-	return nil, damaged("unknown encoding 0x%02x in a ziplist", b)
+	return nil, Damaged("unknown encoding 0x%02x in a ziplist", b)
 }

@@ -1,4 +1,4 @@
-package snapshot
+package rdb
 
 import (
 	"errors"
@@ -34,11 +34,13 @@ func (e *CorruptError) Error() string {
 
 func (e *CorruptError) Unwrap() error { return e.Err }
 
-func damaged(format string, args ...any) error {
+// Damaged returns an error that wraps ErrDamaged.
+func Damaged(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrDamaged}, args...)...)
 }
 
-func unsupported(format string, args ...any) error {
+// Unsupported returns an error that wraps ErrUnsupported.
+func Unsupported(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrUnsupported}, args...)...)
 }
 

@@ -1,10 +1,11 @@
-package snapshot
+package rdb
 
 import (
 	"bytes"
 	"io"
 	"testing"
 
+	"github.com/lockstepkv/lockstep/snapshot/rdbtest"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -21,7 +22,7 @@ func BenchmarkCRC64(b *testing.B) {
 // One operation is a million keys of 16 bytes with values of 64.
 func BenchmarkWriteMillionKeys(b *testing.B) {
 	s := store.New(store.DefaultOptions())
-	fill(s, 1_000_000, 64)
+	rdbtest.Fill(s, 1_000_000, 64)
 	b.SetBytes(int64(len(encode(b, s, nil, WriteOptions{}))))
 	for b.Loop() {
 		sn := s.Freeze()
@@ -34,7 +35,7 @@ func BenchmarkWriteMillionKeys(b *testing.B) {
 
 func BenchmarkReadMillionKeys(b *testing.B) {
 	s := store.New(store.DefaultOptions())
-	fill(s, 1_000_000, 64)
+	rdbtest.Fill(s, 1_000_000, 64)
 	file := encode(b, s, nil, WriteOptions{})
 	b.SetBytes(int64(len(file)))
 	for b.Loop() {

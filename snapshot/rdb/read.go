@@ -1,4 +1,4 @@
-package snapshot
+package rdb
 
 import (
 	"io"
@@ -67,7 +67,7 @@ func ReadWith(r io.Reader, o store.Options, ro ReadOptions) (*store.Store, *Info
 		before := s.Len()
 		s.Restore(it)
 		if s.Len() == before {
-			return damaged("key %q comes twice", it.Key)
+			return Damaged("key %q comes twice", it.Key)
 		}
 		return nil
 	})
@@ -165,9 +165,9 @@ func (f *fileReader) part(op byte) error {
 	case opKeyMeta:
 		return f.unknown("opcode %d (metadata of a key, or an import of slots)", op)
 	case opFunction2, opFunctionRC:
-		return unsupported("a function library")
+		return Unsupported("a function library")
 	case opModuleAux:
-		return unsupported("data of a module")
+		return Unsupported("data of a module")
 	default:
 		return f.otherType(op)
 	}
@@ -196,7 +196,7 @@ func (f *fileReader) entry(t byte) (err error) {
 		return err
 	}
 	if m.raw && it.Hash != nil || m.large && it.Hash == nil {
-		return damaged("key %q has the flags of another type", it.Key)
+		return Damaged("key %q has the flags of another type", it.Key)
 	}
 	if f.opt.DropExpired && it.ExpireAt != 0 && it.ExpireAt < f.opt.NowMillis {
 		f.info.Expired++
@@ -210,7 +210,7 @@ func (f *fileReader) entry(t byte) (err error) {
 func (f *fileReader) meta(key []byte) (keyMeta, error) {
 	m, err := f.chunk.next()
 	if err == nil && (m.version == 0 || m.version > f.info.Revision) {
-		err = damaged("key %q has version %d, the store %d", key, m.version, f.info.Revision)
+		err = Damaged("key %q has version %d, the store %d", key, m.version, f.info.Revision)
 	}
 	return m, err
 }
@@ -229,7 +229,7 @@ func (f *fileReader) idle() error {
 func (f *fileReader) selectDB() error {
 	n, err := f.plainLength()
 	if err == nil && n != 0 {
-		err = unsupported("database %d; there is only database 0", n)
+		err = Unsupported("database %d; there is only database 0", n)
 	}
 	return err
 }
@@ -266,10 +266,10 @@ func (f *fileReader) format() error {
 		return err
 	}
 	if n != formatVersion {
-		return unsupported("Lockstep snapshot format %d; known is %d", n, formatVersion)
+		return Unsupported("Lockstep snapshot format %d; known is %d", n, formatVersion)
 	}
 	if f.info.Lockstep || f.info.Keys+f.info.Expired > 0 {
-		return damaged("field %s is out of place", auxFormat)
+		return Damaged("field %s is out of place", auxFormat)
 	}
 	f.info.Lockstep = true
 	f.info.Aux = nil
@@ -278,7 +278,7 @@ func (f *fileReader) format() error {
 
 func (f *fileReader) versions() error {
 	if !f.info.Lockstep {
-		return damaged("field %s is out of place", auxVersions)
+		return Damaged("field %s is out of place", auxVersions)
 	}
 	if err := f.chunk.end(); err != nil {
 		return err
@@ -297,7 +297,7 @@ func (f *fileReader) auxNumber(name string) (uint64, error) {
 	}
 	n, err := strconv.ParseUint(string(p[:min(len(p), 32)]), 10, 64)
 	if err != nil {
-		return 0, damaged("field %s is not a number", name)
+		return 0, Damaged("field %s is not a number", name)
 	}
 	return n, nil
 }
@@ -311,12 +311,12 @@ func (f *fileReader) otherType(t byte) error {
 	if err != nil {
 		return err
 	}
-	return unsupported("key %q is %s (RDB type %d); only strings are known", key[:min(len(key), 256)], typeName(t), t)
+	return Unsupported("key %q is %s (RDB type %d); only strings are known", key[:min(len(key), 256)], typeName(t), t)
 }
 
 func (f *fileReader) end() error {
 	if f.item.ExpireAt != 0 {
-		return damaged("an expiry time without a key")
+		return Damaged("an expiry time without a key")
 	}
 	if err := f.chunk.end(); err != nil {
 		return err
@@ -326,7 +326,7 @@ func (f *fileReader) end() error {
 	}
 	atEnd, err := f.atEnd()
 	if err == nil && !atEnd {
-		err = damaged("more bytes after the end")
+		err = Damaged("more bytes after the end")
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package snapshot
+package rdb
 
 import (
 	"encoding/binary"
@@ -62,20 +62,20 @@ type chunkReader struct {
 // reset starts r on a chunk and keeps a copy of it.
 func (r *chunkReader) reset(chunk []byte) error {
 	if len(chunk) == 0 {
-		return damaged("empty field %s", auxVersions)
+		return Damaged("empty field %s", auxVersions)
 	}
 	if chunk[0] != chunkFormat {
-		return unsupported("format %d of field %s; known is %d", chunk[0], auxVersions, chunkFormat)
+		return Unsupported("format %d of field %s; known is %d", chunk[0], auxVersions, chunkFormat)
 	}
 	chunk = chunk[1:]
 	base, n := binary.Varint(chunk)
 	if n <= 0 {
-		return damaged("bad time in field %s", auxVersions)
+		return Damaged("bad time in field %s", auxVersions)
 	}
 	chunk = chunk[n:]
 	count, n := binary.Uvarint(chunk)
 	if n <= 0 || count > uint64(len(chunk)-n)/minEntryBytes {
-		return damaged("bad count in field %s", auxVersions)
+		return Damaged("bad count in field %s", auxVersions)
 	}
 	r.rest = append(r.rest[:0], chunk[n:]...)
 	r.base, r.left = base, count
@@ -84,22 +84,22 @@ func (r *chunkReader) reset(chunk []byte) error {
 
 func (r *chunkReader) next() (m keyMeta, err error) {
 	if r.left == 0 {
-		return m, damaged("a key without its part of field %s", auxVersions)
+		return m, Damaged("a key without its part of field %s", auxVersions)
 	}
 	version, n := binary.Uvarint(r.rest)
 	if n <= 0 || len(r.rest) < n+2 {
-		return m, damaged("field %s is short", auxVersions)
+		return m, Damaged("field %s is short", auxVersions)
 	}
 	flags, freq := r.rest[n], r.rest[n+1]
 	r.rest = r.rest[n+2:]
 	ago, n := binary.Varint(r.rest)
 	if n <= 0 {
-		return m, damaged("field %s is short", auxVersions)
+		return m, Damaged("field %s is short", auxVersions)
 	}
 	r.rest = r.rest[n:]
 	r.left--
 	if flags&^(flagRaw|flagLarge) != 0 {
-		return m, unsupported("flags 0x%02x in field %s", flags, auxVersions)
+		return m, Unsupported("flags 0x%02x in field %s", flags, auxVersions)
 	}
 	return keyMeta{
 		version: version,
@@ -112,7 +112,7 @@ func (r *chunkReader) next() (m keyMeta, err error) {
 // end checks that every entry was taken.
 func (r *chunkReader) end() error {
 	if r.left != 0 || len(r.rest) != 0 {
-		return damaged("field %s speaks of %d more keys than there are", auxVersions, r.left)
+		return Damaged("field %s speaks of %d more keys than there are", auxVersions, r.left)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package snapshot
+package rdb
 
 import (
 	"encoding/binary"
@@ -15,7 +15,8 @@ const (
 )
 
 // encoder writes the primitives of RDB, buffered, and sums what it wrote. The
-// first error sticks; it is asked for where it matters.
+// first error sticks; it is asked for where it matters. Without a writer the buffer
+// grows instead, and holds everything.
 type encoder struct {
 	w       io.Writer
 	buf     []byte // not yet summed, not yet written
@@ -30,6 +31,9 @@ func newEncoder(w io.Writer) *encoder {
 
 // flush hands the buffer to the writer.
 func (e *encoder) flush() error {
+	if e.w == nil {
+		return e.err
+	}
 	e.send(e.buf)
 	e.buf = e.buf[:0]
 	return e.err
@@ -82,7 +86,7 @@ func (e *encoder) uint64(n uint64) {
 
 // raw writes p as it is.
 func (e *encoder) raw(p []byte) {
-	if len(p) >= directWrite {
+	if len(p) >= directWrite && e.w != nil {
 		e.flush() // the error sticks
 		e.send(p)
 		return

@@ -1,4 +1,4 @@
-package snapshot
+package rdb
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/lockstepkv/lockstep/snapshot/rdbtest"
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/value/hash"
 )
@@ -63,7 +64,7 @@ func hashMemory(b *testing.B, fields, value int) {
 	if err := os.WriteFile(filepath.Join(dir, "dump.rdb"), encode(b, s, nil, WriteOptions{}), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	redis, stop := startRedis(b, dir)
+	redis, stop := rdbtest.StartRedis(b, dir)
 	defer stop()
 	used, err := redis.Do(ctx, "MEMORY", "USAGE", key, "SAMPLES", 0).Int64()
 	if err != nil {

@@ -1,4 +1,4 @@
-package snapshot
+package rdb
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lockstepkv/lockstep/snapshot/rdbtest"
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/value/hash"
 	"pgregory.net/rapid"
@@ -66,7 +67,7 @@ func TestEveryCutAndTailIsFound(t *testing.T) {
 
 func TestDamagePropertyOfLargeFiles(t *testing.T) {
 	s := trickyStore()
-	fill(s, keysPerRun, 10)
+	rdbtest.Fill(s, keysPerRun, 10)
 	file := encode(t, s, nil, WriteOptions{})
 	rapid.Check(t, func(t *rapid.T) {
 		bad := bytes.Clone(file)
@@ -215,8 +216,8 @@ func FuzzRead(f *testing.F) {
 	lim := hash.DefaultLimits()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		// A sum that fits lets the fuzzer reach what comes after it.
-		if len(data) > rdbHeaderLen+trailerLen {
-			body := data[:len(data)-trailerLen]
+		if len(data) > headerLen+TrailerLen {
+			body := data[:len(data)-TrailerLen]
 			data = binary.LittleEndian.AppendUint64(bytes.Clone(body), crc64Update(0, body))
 		}
 		s, info, err := ReadWith(bytes.NewReader(data), store.DefaultOptions(), ReadOptions{NowMillis: testNow, Hashes: &lim})

@@ -1,4 +1,4 @@
-package snapshot
+package rdb
 
 import (
 	"errors"
@@ -12,7 +12,8 @@ const (
 	growStep = 1 << 20
 )
 
-// source is a buffered reader that sums what is consumed and knows where it is.
+// source is a buffered reader that sums what is consumed and knows where it is. One
+// whose reader is at its end from the start reads the buffer alone, and changes nothing in it.
 type source struct {
 	r       io.Reader
 	buf     []byte
@@ -42,6 +43,9 @@ func (s *source) fill(n int) error {
 	if s.end-s.pos >= n {
 		return nil
 	}
+	if s.readErr != nil { // there is no more; what is here stays where it is
+		return s.short()
+	}
 	s.sum()
 	copy(s.buf, s.buf[s.pos:s.end])
 	s.base += int64(s.pos)
@@ -67,7 +71,7 @@ func (s *source) fill(n int) error {
 // short turns the reader's end into an error: it came too early.
 func (s *source) short() error {
 	if errors.Is(s.readErr, io.EOF) {
-		return damaged("%w", io.ErrUnexpectedEOF)
+		return Damaged("%w", io.ErrUnexpectedEOF)
 	}
 	return s.readErr
 }
@@ -96,6 +100,9 @@ func (s *source) byte() (byte, error) {
 func (s *source) bytes(scratch *[]byte, n uint64) ([]byte, error) {
 	if n <= uint64(len(s.buf)) {
 		return s.next(int(n))
+	}
+	if s.readErr != nil && n > uint64(s.end-s.pos) {
+		return nil, s.short()
 	}
 	dst := (*scratch)[:0]
 	for n > 0 {

@@ -1,4 +1,4 @@
-package snapshot
+package rdb
 
 import (
 	"fmt"
@@ -102,7 +102,7 @@ func writeTo(e *encoder, sn *store.Snapshot, aux []Aux, o WriteOptions) error {
 }
 
 func writeHead(e *encoder, sn *store.Snapshot, aux []Aux, o WriteOptions) error {
-	e.raw([]byte(fmt.Sprintf("%s%04d", rdbMagic, rdbVersionWritten)))
+	e.raw([]byte(fmt.Sprintf("%s%04d", magic, versionWritten)))
 	e.aux(auxRedisVersion, []byte(writtenFor))
 	e.auxInt(auxRedisBits, strconv.IntSize)
 	e.auxInt(auxCreated, o.NowMillis/1000)
@@ -178,19 +178,34 @@ func (k *keyWriter) entry(e *store.Entry) error {
 		k.uint64(uint64(at))
 	}
 	k.access(e)
+	t, ok := typeOf(e)
+	if !ok {
+		return Unsupported("key %q is a %v", e.Key(), e.Type())
+	}
+	k.byte(t)
+	k.key(e.Key())
+	k.value(e)
+	return k.err
+}
+
+// typeOf returns the RDB type as which e is written.
+func typeOf(e *store.Entry) (t byte, ok bool) {
 	switch e.Type() {
 	case store.String:
-		k.byte(typeString)
-		k.key(e.Key())
-		k.string(e.Bytes())
+		return typeString, true
 	case store.Hash:
-		k.byte(typeHash)
-		k.key(e.Key())
-		k.hash(e.Hash())
-	default:
-		return unsupported("key %q is a %v", e.Key(), e.Type())
+		return typeHash, true
 	}
-	return k.err
+	return 0, false
+}
+
+// value writes the value of e, without its type.
+func (e *encoder) value(of *store.Entry) {
+	if h := of.Hash(); h != nil {
+		e.hash(h)
+		return
+	}
+	e.string(of.Bytes())
 }
 
 // access writes the idle time or the frequency, by Redis's rule for its policy.

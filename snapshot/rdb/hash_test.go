@@ -1,112 +1,31 @@
-package snapshot
+package rdb
 
 import (
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/lockstepkv/lockstep/snapshot/rdbtest"
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/value/hash"
 	"github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 )
 
-// putHash puts a hash with fields f0, f1 and so on.
-func putHash(s *store.Store, key string, lim hash.Limits, expireAt int64, values ...string) {
-	h := hash.New()
-	for i, v := range values {
-		h.Set(fmt.Appendf(nil, "f%d", i), []byte(v), lim)
-	}
-	s.PutHash([]byte(key), h, expireAt)
-}
-
-// fillHashes puts hashes of both forms, and strings between them.
-func fillHashes(s *store.Store) {
-	s.Advance(testNow)
-	lim := hash.DefaultLimits()
-	tricky := []string{"", "0", "-0", "00", "-1", "127", "-128", "128", "4095", "4096", "-4096", "-4097", "32768", "-32769", "8388607", "8388608",
-		"-8388609", "2147483648", "-2147483649", "9223372036854775807", "9223372036854775808", "\x00\xff", "é", strings.Repeat("a", 63), strings.Repeat("b", 64)}
-	putHash(s, "packed", lim, 0, tricky...)
-	putHash(s, "large by length", lim, testNow+1000, append(tricky, strings.Repeat("c", 65), strings.Repeat("long", 20_000))...)
-	putHash(s, "large by number", lim, 0, strings.Split(strings.Repeat("7 value ", 5000), " ")...)
-	putHash(s, "large, later small", lim, 0, strings.Split(strings.Repeat("x ", 400), " ")...)
-	s.UpdateHash(s.Get([]byte("large, later small")), func(h *hash.Hash) bool {
-		for i := range 390 {
-			h.Delete(fmt.Appendf(nil, "f%d", i))
-		}
-		return true
-	})
-	putHash(s, "packed by other limits", hash.Limits{Fields: 512, Bytes: 30_000}, 0, append(strings.Split(strings.Repeat("y ", 400), " "),
-		strings.Repeat("z", 20_000))...)
-	names := hash.New()
-	for _, name := range append(tricky, strings.Repeat("name", 100)) {
-		names.Set([]byte(name), []byte("value of "+name), lim)
-	}
-	s.PutHash([]byte("names"), names, 0)
-	fill(s, 10, 20)
-}
-
-// hashesOf has the hashes of a store.
-func hashesOf(s *store.Store) map[string]map[string]string {
-	all := map[string]map[string]string{}
-	s.Each(func(e *store.Entry) bool {
-		if h := e.Hash(); h != nil {
-			fields := map[string]string{}
-			h.Each(func(field, value []byte) bool {
-				fields[string(field)] = string(value)
-				return true
-			})
-			all[strings.Clone(e.Key())] = fields
-		}
-		return true
-	})
-	return all
-}
-
-func sameHashes(t *testing.T, got, want map[string]map[string]string) {
-	t.Helper()
-	if len(got) != len(want) {
-		t.Errorf("%d hashes, want %d", len(got), len(want))
-	}
-	for k, w := range want {
-		if !maps.Equal(got[k], w) {
-			t.Errorf("hash %q: %d fields differ from %d", k, len(got[k]), len(w))
-		}
-	}
-}
-
-// redisHashes reads all hashes of a server.
-func redisHashes(t *testing.T, c *redis.Client) map[string]map[string]string {
-	t.Helper()
-	ctx := context.Background()
-	all := map[string]map[string]string{}
-	for _, key := range c.Keys(ctx, "*").Val() {
-		if c.Type(ctx, key).Val() == "hash" {
-			fields, err := c.HGetAll(ctx, key).Result()
-			if err != nil {
-				t.Fatal(err)
-			}
-			all[key] = fields
-		}
-	}
-	return all
-}
-
 func TestHashesRoundTrip(t *testing.T) {
 	s := store.New(store.DefaultOptions())
-	fillHashes(s)
+	rdbtest.FillHashes(s)
 	got, _, err := Read(bytes.NewReader(encode(t, s, nil, WriteOptions{})), store.DefaultOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
 	sameStore(t, got, s)
-	sameHashes(t, hashesOf(got), hashesOf(s))
+	rdbtest.SameHashes(t, rdbtest.HashesOf(got), rdbtest.HashesOf(s))
 	if got.Sum() != s.Sum() {
 		t.Error("the sums differ")
 	}
@@ -120,7 +39,7 @@ func TestHashesRoundTrip(t *testing.T) {
 // TestScanGivesNoHashUnasked: who knows strings only would take it for an empty one.
 func TestScanGivesNoHashUnasked(t *testing.T) {
 	s := store.New(store.DefaultOptions())
-	fillHashes(s)
+	rdbtest.FillHashes(s)
 	file := encode(t, s, nil, WriteOptions{})
 	hashes := func(ro ReadOptions) (n int, err error) {
 		_, err = Scan(bytes.NewReader(file), ro, func(it store.Item) error {
@@ -134,54 +53,9 @@ func TestScanGivesNoHashUnasked(t *testing.T) {
 	if n, err := hashes(ReadOptions{}); n != 0 || !errors.Is(err, ErrUnsupported) {
 		t.Errorf("%d hashes, %v", n, err)
 	}
-	if n, err := hashes(ReadOptions{Hashes: new(hash.Limits)}); n != len(hashesOf(s)) || err != nil {
+	if n, err := hashes(ReadOptions{Hashes: new(hash.Limits)}); n != len(rdbtest.HashesOf(s)) || err != nil {
 		t.Errorf("%d hashes, %v", n, err)
 	}
-}
-
-// TestEffectsOfHashes: what the recorder writes brings Redis to where the store is.
-func TestEffectsOfHashes(t *testing.T) {
-	ctx := context.Background()
-	var rec Recorder
-	s := store.New(store.Options{OnChange: rec.OnChange})
-	rec.Start()
-	c, _ := startRedis(t, t.TempDir())
-	replay := func() {
-		t.Helper()
-		for _, cmd := range rec.Take() {
-			args := make([]any, len(cmd))
-			for i := range cmd {
-				args[i] = cmd[i]
-			}
-			if err := c.Do(ctx, args...).Err(); err != nil {
-				t.Fatalf("%s: %v", cmd[0], err)
-			}
-		}
-		sameHashes(t, redisHashes(t, c), hashesOf(s))
-		if n := c.DBSize(ctx).Val(); n != int64(s.Len()) {
-			t.Errorf("%d keys, want %d", n, s.Len())
-		}
-	}
-	set := func(key, field, value string) *store.Entry {
-		return s.UpdateHash(s.Get([]byte(key)), func(h *hash.Hash) bool {
-			h.Set([]byte(field), []byte(value), hash.DefaultLimits())
-			return true
-		})
-	}
-	fillHashes(s)
-	replay()
-	set("packed", "f1", "other")
-	set("large by number", "new", "value")
-	s.SetExpireAt(set("packed", "f1", "once more"), testNow+5)
-	replay()
-	if at := c.PExpireTime(ctx, "packed").Val().Milliseconds(); at != testNow+5 {
-		t.Errorf("expires at %d", at)
-	}
-	s.Put([]byte("packed"), []byte("a string"), 0, false)
-	putHash(s, "key:000000000001", hash.DefaultLimits(), 0, "a hash over a string")
-	s.Rename(s.Get([]byte("names")), []byte("large by length"))
-	s.Delete(s.Get([]byte("large by number")))
-	replay()
 }
 
 func TestRoundTripPropertyOfHashes(t *testing.T) {
@@ -215,15 +89,15 @@ func TestRoundTripPropertyOfHashes(t *testing.T) {
 
 func TestRedisLoadsOurHashes(t *testing.T) {
 	s := store.New(store.DefaultOptions())
-	fillHashes(s)
+	rdbtest.FillHashes(s)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "dump.rdb")
-	writeTestFile(t, file, encode(t, s, nil, WriteOptions{NowMillis: testNow}))
-	if out := check(t, "redis-check-rdb", file); !strings.Contains(out, "RDB looks OK") || !strings.Contains(out, "Checksum OK") {
+	rdbtest.WriteFile(t, file, encode(t, s, nil, WriteOptions{NowMillis: testNow}))
+	if out := rdbtest.Check(t, "redis-check-rdb", file); !strings.Contains(out, "RDB looks OK") || !strings.Contains(out, "Checksum OK") {
 		t.Errorf("redis-check-rdb says:\n%s", out)
 	}
-	c, _ := startRedis(t, dir, "--sanitize-dump-payload", "yes")
-	sameHashes(t, redisHashes(t, c), hashesOf(s))
+	c, _ := rdbtest.StartRedis(t, dir, "--sanitize-dump-payload", "yes")
+	rdbtest.SameHashes(t, rdbtest.RedisHashes(t, c), rdbtest.HashesOf(s))
 	ctx := context.Background()
 	if at := c.PExpireTime(ctx, "large by length").Val().Milliseconds(); at != testNow+1000 {
 		t.Errorf("expires at %d", at)
@@ -236,7 +110,7 @@ func TestRedisLoadsOurHashes(t *testing.T) {
 		want[key] = debugDigest(t, c, key)
 	}
 	c.FlushAll(ctx)
-	for key, fields := range hashesOf(s) {
+	for key, fields := range rdbtest.HashesOf(s) {
 		for field, value := range fields {
 			c.HSet(ctx, key, field, value)
 		}
@@ -265,10 +139,10 @@ func TestReadsHashesOfRedis(t *testing.T) {
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			ours := store.New(store.DefaultOptions())
-			fillHashes(ours)
+			rdbtest.FillHashes(ours)
 			dir := t.TempDir()
-			c, stop := startRedis(t, dir, args...)
-			for key, fields := range hashesOf(ours) {
+			c, stop := rdbtest.StartRedis(t, dir, args...)
+			for key, fields := range rdbtest.HashesOf(ours) {
 				for field, value := range fields {
 					c.HSet(ctx, key, field, value)
 				}
@@ -281,7 +155,7 @@ func TestReadsHashesOfRedis(t *testing.T) {
 			for _, key := range c.Keys(ctx, "*").Val() {
 				encoding[key] = c.ObjectEncoding(ctx, key).Val()
 			}
-			want := redisHashes(t, c)
+			want := rdbtest.RedisHashes(t, c)
 			if err := c.Save(ctx).Err(); err != nil {
 				t.Fatal(err)
 			}
@@ -298,7 +172,7 @@ func TestReadsHashesOfRedis(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			sameHashes(t, hashesOf(got), want)
+			rdbtest.SameHashes(t, rdbtest.HashesOf(got), want)
 			if len(args) == 2 && args[0] == "--rdbcompression" { // Redis had our limits
 				for key, e := range encoding {
 					if packed := got.Get([]byte(key)).Hash().Packed(); packed != (e == "listpack") && key != "large, later small" {
@@ -398,13 +272,13 @@ func TestReadsZiplistsOfRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	writeTestFile(t, filepath.Join(dir, "dump.rdb"), file)
-	c, _ := startRedis(t, dir, "--sanitize-dump-payload", "yes")
-	want := redisHashes(t, c)
+	rdbtest.WriteFile(t, filepath.Join(dir, "dump.rdb"), file)
+	c, _ := rdbtest.StartRedis(t, dir, "--sanitize-dump-payload", "yes")
+	want := rdbtest.RedisHashes(t, c)
 	if len(want["h"]) != len(elements)/2 {
 		t.Fatalf("Redis reads %d fields", len(want["h"]))
 	}
-	sameHashes(t, hashesOf(s), want)
+	rdbtest.SameHashes(t, rdbtest.HashesOf(s), want)
 }
 
 func TestDamagedHashes(t *testing.T) {
@@ -431,8 +305,8 @@ func TestDamagedHashes(t *testing.T) {
 
 func TestEveryFlippedBitOfHashesIsFound(t *testing.T) {
 	s := store.New(store.DefaultOptions())
-	putHash(s, "packed", hash.DefaultLimits(), 0, "1", "two", "")
-	putHash(s, "large", hash.Limits{}, 5, "1", "two")
+	rdbtest.PutHash(s, "packed", hash.DefaultLimits(), 0, "1", "two", "")
+	rdbtest.PutHash(s, "large", hash.Limits{}, 5, "1", "two")
 	file := encode(t, s, nil, WriteOptions{})
 	for i := range file {
 		for bit := range 8 {
@@ -446,7 +320,7 @@ func TestEveryFlippedBitOfHashesIsFound(t *testing.T) {
 
 func TestUnsoundHashIsNotWritten(t *testing.T) {
 	s := store.New(store.DefaultOptions())
-	putHash(s, "k", hash.DefaultLimits(), 0, "value")
+	rdbtest.PutHash(s, "k", hash.DefaultLimits(), 0, "value")
 	value, _ := s.Get([]byte("k")).Hash().Get([]byte("f0"))
 	value[2] ^= 4 // memory that changes by itself
 	sn := s.Freeze()

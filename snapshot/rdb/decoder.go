@@ -1,4 +1,4 @@
-package snapshot
+package rdb
 
 import (
 	"bytes"
@@ -23,35 +23,35 @@ func newDecoder(r io.Reader) *decoder { return &decoder{source: newSource(r)} }
 
 // header reads the magic and the version.
 func (d *decoder) header() error {
-	p, err := d.next(rdbHeaderLen)
+	p, err := d.next(headerLen)
 	if err != nil {
 		return err
 	}
-	digits, ok := bytes.CutPrefix(p, []byte(rdbMagic))
+	digits, ok := bytes.CutPrefix(p, []byte(magic))
 	if !ok {
-		digits, ok = bytes.CutPrefix(p, []byte(rdbMagicValkey))
+		digits, ok = bytes.CutPrefix(p, []byte(magicValkey))
 	}
 	if !ok {
-		return damaged("not an RDB file: it begins with %q", p)
+		return Damaged("not an RDB file: it begins with %q", p)
 	}
 	for _, c := range digits {
 		if c < '0' || c > '9' {
-			return damaged("not an RDB file: its version is %q", digits)
+			return Damaged("not an RDB file: its version is %q", digits)
 		}
 		d.version = d.version*10 + int(c-'0')
 	}
 	if d.version < 1 {
-		return unsupported("RDB version %d", d.version)
+		return Unsupported("RDB version %d", d.version)
 	}
 	return nil
 }
 
 // unknown is the error for a code that is not known: the file is newer, or damaged.
 func (d *decoder) unknown(format string, args ...any) error {
-	if d.version > rdbVersionKnown {
-		return unsupported(format+" in a file of RDB version %d", append(args, d.version)...)
+	if d.version > versionKnown {
+		return Unsupported(format+" in a file of RDB version %d", append(args, d.version)...)
 	}
-	return damaged(format, args...)
+	return Damaged(format, args...)
 }
 
 // length reads a length, or with encoded true how a string is encoded.
@@ -90,7 +90,7 @@ func (d *decoder) length() (n uint64, encoded bool, err error) {
 func (d *decoder) plainLength() (uint64, error) {
 	n, encoded, err := d.length()
 	if err == nil && encoded {
-		err = damaged("a string encoding where a length belongs")
+		err = Damaged("a string encoding where a length belongs")
 	}
 	return n, err
 }
@@ -141,7 +141,7 @@ func (d *decoder) lzfString(scratch *[]byte) ([]byte, error) {
 		return nil, err
 	}
 	if packed > 1<<40 || size > packed*lzfMaxRatio {
-		return nil, damaged("%d compressed bytes cannot stand for %d", packed, size)
+		return nil, Damaged("%d compressed bytes cannot stand for %d", packed, size)
 	}
 	p, err := d.bytes(&d.lzfBuf, packed)
 	if err != nil {
@@ -152,7 +152,7 @@ func (d *decoder) lzfString(scratch *[]byte) ([]byte, error) {
 		dst = make([]byte, 0, size)
 	}
 	if dst, err = lzfDecompress(dst, p, int(size)); err != nil {
-		return nil, damaged("%w", err)
+		return nil, Damaged("%w", err)
 	}
 	*scratch = dst
 	return dst, nil
@@ -201,7 +201,7 @@ func (d *decoder) uint64() (uint64, error) {
 // checksum reads the end of the file after the EOF opcode. Files of Redis may
 // leave the sum out by writing zero; mayOmit says whether this one may.
 func (d *decoder) checksum(mayOmit bool) error {
-	if d.version < rdbVersionCRC {
+	if d.version < versionCRC {
 		return nil
 	}
 	want := d.sum()
@@ -215,5 +215,5 @@ func (d *decoder) checksum(mayOmit bool) error {
 	if mutant.On(mutant.SnapshotSumIgnored) {
 		return nil
 	}
-	return damaged("checksum is %016x, the content's is %016x", got, want)
+	return Damaged("checksum is %016x, the content's is %016x", got, want)
 }

@@ -1,4 +1,4 @@
-package snapshot
+package aof
 
 import (
 	"bufio"
@@ -10,35 +10,38 @@ import (
 	"strconv"
 
 	"github.com/lockstepkv/lockstep/internal/disk"
+	"github.com/lockstepkv/lockstep/snapshot/rdb"
 	"github.com/lockstepkv/lockstep/store"
 )
 
-// AOFWriter writes a Redis append-only file: an RDB file as its beginning
+const writeBuffer = 256 << 10
+
+// Writer writes a Redis append-only file: an RDB file as its beginning
 // (aof-use-rdb-preamble), then commands as clients send them. As one file named
 // appendonly.aof in the directory of a redis-server with "appendonly yes" it is
 // loaded by every version since 4; since 7 the server moves it into its
 // appendonlydir at that start. ExportRedisDir writes the layout of 7 itself.
-type AOFWriter struct {
+type Writer struct {
 	w       *bufio.Writer
 	num     []byte
 	started bool // the database was selected
 }
 
-// NewAOFWriter returns a writer of an append-only file to w.
-func NewAOFWriter(w io.Writer) *AOFWriter {
-	return &AOFWriter{w: bufio.NewWriterSize(w, encoderBuffer)}
+// NewWriter returns a writer of an append-only file to w.
+func NewWriter(w io.Writer) *Writer {
+	return &Writer{w: bufio.NewWriterSize(w, writeBuffer)}
 }
 
 // Base writes the RDB preamble. It comes first or not at all.
-func (a *AOFWriter) Base(sn *store.Snapshot, now int64) error {
+func (a *Writer) Base(sn *store.Snapshot, now int64) error {
 	if a.started {
 		return errors.New("the base of an append-only file stands at its beginning")
 	}
-	return WriteWith(a.w, sn, nil, WriteOptions{NowMillis: now, AOFBase: true})
+	return rdb.WriteWith(a.w, sn, nil, rdb.WriteOptions{NowMillis: now, AOFBase: true})
 }
 
 // Unit writes commands that take effect together. No command is no effect.
-func (a *AOFWriter) Unit(cmds []Command) error {
+func (a *Writer) Unit(cmds []Command) error {
 	if len(cmds) == 0 {
 		return nil
 	}
@@ -58,7 +61,7 @@ func (a *AOFWriter) Unit(cmds []Command) error {
 
 // command writes one command. The writer's first error sticks, so it is enough
 // to look at that of the last one.
-func (a *AOFWriter) command(c Command) error {
+func (a *Writer) command(c Command) error {
 	err := a.header('*', len(c))
 	for _, arg := range c {
 		a.header('$', len(arg))
@@ -68,14 +71,14 @@ func (a *AOFWriter) command(c Command) error {
 	return err
 }
 
-func (a *AOFWriter) header(kind byte, n int) error {
+func (a *Writer) header(kind byte, n int) error {
 	a.num = append(strconv.AppendInt(append(a.num[:0], kind), int64(n), 10), '\r', '\n')
 	_, err := a.w.Write(a.num)
 	return err
 }
 
 // Flush writes what is buffered.
-func (a *AOFWriter) Flush() error { return a.w.Flush() }
+func (a *Writer) Flush() error { return a.w.Flush() }
 
 // The names that redis-server 7 expects by default.
 const (
@@ -89,7 +92,7 @@ const (
 // of version 7 loads: appendonlydir with a base, the commands that log writes,
 // and the manifest, which comes last. Everything is synced. It refuses to
 // replace an appendonlydir. After an error what was written is removed.
-func ExportRedisDir(dir string, sn *store.Snapshot, now int64, log func(*AOFWriter) error) (err error) {
+func ExportRedisDir(dir string, sn *store.Snapshot, now int64, log func(*Writer) error) (err error) {
 	if err := disk.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -103,10 +106,10 @@ func ExportRedisDir(dir string, sn *store.Snapshot, now int64, log func(*AOFWrit
 		}
 	}()
 	base := func(w io.Writer) error {
-		return WriteWith(w, sn, nil, WriteOptions{NowMillis: now, AOFBase: true})
+		return rdb.WriteWith(w, sn, nil, rdb.WriteOptions{NowMillis: now, AOFBase: true})
 	}
 	incr := func(w io.Writer) error {
-		a := NewAOFWriter(w)
+		a := NewWriter(w)
 		if err := log(a); err != nil {
 			return err
 		}
@@ -120,7 +123,7 @@ func ExportRedisDir(dir string, sn *store.Snapshot, now int64, log func(*AOFWrit
 		name  string
 		write func(io.Writer) error
 	}{{redisBase, base}, {redisIncr, incr}, {redisManifest, manifest}} {
-		if err := createSync(filepath.Join(sub, part.name), 0o600, part.write); err != nil {
+		if err := disk.CreateSync(filepath.Join(sub, part.name), 0o600, part.write); err != nil {
 			return err
 		}
 	}

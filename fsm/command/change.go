@@ -1,0 +1,107 @@
+package command
+
+import (
+	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/store/effect"
+)
+
+// This file has all the ways in which a command changes the store. Each says what it did
+// to Effects, if anybody wants to know: who adds a command cannot forget it.
+
+// Put sets key to a copy of value, with an expiry time (0 for none), and returns the new
+// entry. raw as in store.Put.
+func (c *Ctx) Put(key, value []byte, at int64, raw bool) *store.Entry {
+	if c.Effects == nil {
+		return c.Store.Put(key, value, at, raw)
+	}
+	fresh := c.Store.Get(key) == nil
+	return c.wasPut(c.Store.Put(key, value, at, raw), fresh)
+}
+
+func (c *Ctx) wasPut(e *store.Entry, fresh bool) *store.Entry {
+	c.Effects.Add(effect.Effect{Kind: effect.Put, New: fresh, Key: e.Key(), Entry: e})
+	return e
+}
+
+// Append makes e's value longer by tail.
+func (c *Ctx) Append(e *store.Entry, tail []byte) {
+	e = c.Store.Append(e, tail)
+	if c.Effects != nil {
+		c.Effects.Add(effect.Effect{Kind: effect.Append, Tail: len(tail), Key: e.Key(), Entry: e})
+	}
+}
+
+// SetExpireAt gives e another expiry time, 0 for none.
+func (c *Ctx) SetExpireAt(e *store.Entry, at int64) {
+	e = c.Store.SetExpireAt(e, at)
+	if c.Effects != nil {
+		c.Effects.Add(effect.Effect{Kind: effect.Expire, Key: e.Key(), Entry: e})
+	}
+}
+
+// ExpireAt gives e a time to expire, or deletes it when that has come.
+func (c *Ctx) ExpireAt(e *store.Entry, at int64) {
+	if at <= c.Now {
+		c.Delete(e)
+		return
+	}
+	c.SetExpireAt(e, at)
+}
+
+// Delete removes e.
+func (c *Ctx) Delete(e *store.Entry) {
+	c.Store.Delete(e)
+	if c.Effects != nil {
+		c.Effects.Gone(e.Key(), effect.Command)
+	}
+}
+
+// Remove drops whatever is stored under key, live or not.
+func (c *Ctx) Remove(key []byte) {
+	if e := c.Store.Get(key); e != nil {
+		c.Delete(e)
+	}
+}
+
+// Rename moves e to another key, over whatever is there.
+func (c *Ctx) Rename(e *store.Entry, to []byte) {
+	c.Remove(to)
+	moved := c.Store.Rename(e, to)
+	if c.Effects != nil {
+		c.Effects.Gone(e.Key(), effect.Command)
+		c.wasPut(moved, true)
+	}
+}
+
+// Copy puts e's value and expiry time under another key too, over whatever is there.
+func (c *Ctx) Copy(e *store.Entry, to []byte) {
+	c.Remove(to)
+	copied := c.Store.Copy(e, to)
+	if c.Effects != nil {
+		c.wasPut(copied, true)
+	}
+}
+
+// Clear removes everything.
+func (c *Ctx) Clear() {
+	c.Store.Clear()
+	if c.Effects != nil {
+		c.Effects.Add(effect.Effect{Kind: effect.Flush})
+	}
+}
+
+// Begin makes the changes that follow such that Rollback takes them back, and what was said
+// of them. Commit or Rollback ends that. It does not nest.
+func (c *Ctx) Begin() {
+	c.Store.Begin()
+	c.begun = c.Effects.Mark()
+}
+
+// Commit keeps the changes since Begin.
+func (c *Ctx) Commit() { c.Store.Commit() }
+
+// Rollback takes back the changes since Begin.
+func (c *Ctx) Rollback() {
+	c.Store.Rollback()
+	c.Effects.Back(c.begun)
+}

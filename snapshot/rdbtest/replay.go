@@ -1,0 +1,41 @@
+package rdbtest
+
+import (
+	"fmt"
+	"testing"
+)
+
+// Replay runs the commands of effects on plain values: the model of what redis-server does.
+func Replay(t *testing.T, m map[string]Key, cmds [][][]byte) {
+	t.Helper()
+	for _, c := range cmds {
+		switch name := string(c[0]); name {
+		case "FLUSHALL":
+			clear(m)
+		case "DEL":
+			delete(m, string(c[1]))
+		case "SET":
+			k := Key{Value: string(c[2])}
+			if len(c) == 5 && string(c[3]) == "PXAT" {
+				fmt.Sscan(string(c[4]), &k.ExpireAt)
+			}
+			m[string(c[1])] = k
+		case "APPEND", "PERSIST", "PEXPIREAT":
+			k, ok := m[string(c[1])]
+			if !ok {
+				t.Fatalf("%s of a key that does not exist", name)
+			}
+			switch name {
+			case "APPEND":
+				k.Value += string(c[2])
+			case "PERSIST":
+				k.ExpireAt = 0
+			default:
+				fmt.Sscan(string(c[2]), &k.ExpireAt)
+			}
+			m[string(c[1])] = k
+		default:
+			t.Fatalf("unexpected %s", name)
+		}
+	}
+}
