@@ -39,10 +39,15 @@ func policyNames() [policyCount]string {
 	}
 }
 
-// PolicyNames are what ParsePolicy takes: Redis's names in its order, then ours.
+// Policies are all policies: Redis's in its order, then ours.
+func Policies() []Policy {
+	return []Policy{VolatileLRU, VolatileLFU, VolatileRandom, VolatileTTL, AllKeysLRU, AllKeysLFU, AllKeysRandom, NoEviction, AllKeysSieve}
+}
+
+// PolicyNames are what ParsePolicy takes, in the order of Policies.
 func PolicyNames() []string {
 	var list []string
-	for _, p := range []Policy{VolatileLRU, VolatileLFU, VolatileRandom, VolatileTTL, AllKeysLRU, AllKeysLFU, AllKeysRandom, NoEviction, AllKeysSieve} {
+	for _, p := range Policies() {
 		list = append(list, p.String())
 	}
 	return list

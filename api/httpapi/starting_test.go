@@ -15,18 +15,19 @@ import (
 
 func TestStartingAnswersProbesOnly(t *testing.T) {
 	var s Starting
-	get := func(path string) int {
+	checked := document(t).Handler(&s, func(err error) { t.Error(err) })
+	get := func(h http.Handler, path string) int {
 		w := httptest.NewRecorder()
-		s.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 		return w.Code
 	}
-	for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, "/v1/keys/k": 503, "/metrics": 503} {
-		if got := get(path); got != want {
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, "/v1/keys/k": 503, "/metrics": 503, "/v1/cluster": 503, "/openapi.json": 503} {
+		if got := get(checked, path); got != want {
 			t.Errorf("%s while starting: %d, want %d", path, got, want)
 		}
 	}
 	s.Open(http.NotFoundHandler())
-	if got := get("/readyz"); got != 404 {
+	if got := get(&s, "/readyz"); got != 404 {
 		t.Errorf("after Open: %d from the starting handler", got)
 	}
 }

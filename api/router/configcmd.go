@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/bytesize"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -31,13 +32,13 @@ func params() []param {
 		{name: "client-output-buffer-limit", get: outputLimits, set: setOutputLimits},
 		{
 			name: "maxmemory-policy",
-			get:  func(s *Settings) string { return s.MaxMemoryPolicy },
+			get:  func(s *Settings) string { return s.MaxMemoryPolicy.String() },
 			set: func(s *Settings, v string) string {
-				v = strings.ToLower(v)
-				if !slices.Contains(store.PolicyNames(), v) {
+				policy, err := store.ParsePolicy(strings.ToLower(v))
+				if err != nil {
 					return "argument(s) must be one of the following: " + strings.Join(store.PolicyNames(), ", ")
 				}
-				s.MaxMemoryPolicy = v
+				s.MaxMemoryPolicy = policy
 				return ""
 			},
 		},
@@ -84,26 +85,10 @@ func intParam[T int | int64](name string, field func(*Settings) *T) param {
 	}
 }
 
-// parseMemory parses a size as Redis does: k, m, g are powers of ten, kb, mb,
-// gb powers of two.
+// parseMemory reads a size that can be added to another one.
 func parseMemory(s string) (int64, bool) {
-	s = strings.ToLower(s)
-	units := []struct {
-		suffix string
-		factor int64
-	}{{"kb", 1 << 10}, {"mb", 1 << 20}, {"gb", 1 << 30}, {"k", 1e3}, {"m", 1e6}, {"g", 1e9}, {"b", 1}}
-	factor := int64(1)
-	for _, u := range units {
-		if rest, ok := strings.CutSuffix(s, u.suffix); ok {
-			s, factor = rest, u.factor
-			break
-		}
-	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < 0 || n > (1<<62)/factor {
-		return 0, false
-	}
-	return n * factor, true
+	n, err := bytesize.Parse(s)
+	return n, err == nil && n <= 1<<62
 }
 
 // static returns the parameters that cannot change while the node runs. Those

@@ -174,7 +174,7 @@ func infoMemory(t *infoText) {
 	t.line("used_memory_dataset", used)
 	t.line("maxmemory", set.MaxMemory)
 	t.line("maxmemory_human", humanBytes(set.MaxMemory))
-	t.line("maxmemory_policy", set.MaxMemoryPolicy)
+	t.line("maxmemory_policy", set.MaxMemoryPolicy.String())
 	t.line("mem_fragmentation_ratio", fmt.Sprintf("%.2f", float64(rss)/float64(max(used, 1))))
 	t.line("mem_allocator", "go")
 	t.line("mem_log_cache", t.cluster.LogCache)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
+	"github.com/lockstepkv/lockstep/store"
 )
 
 func TestPassword(t *testing.T) {
@@ -129,7 +130,7 @@ func TestConfigSetReloads(t *testing.T) {
 	l := new(reloader)
 	r, _, s := newRouter(t, routertest.Options{}, router.Config{Reloader: l})
 	script(t, r, s, "CONFIG SET maxmemory 1mb maxmemory-policy allkeys-sieve => +OK\n")
-	if len(l.seen) != 1 || l.seen[0].MaxMemory != 1<<20 || l.seen[0].MaxMemoryPolicy != "allkeys-sieve" {
+	if len(l.seen) != 1 || l.seen[0].MaxMemory != 1<<20 || l.seen[0].MaxMemoryPolicy != store.AllKeysSieve {
 		t.Errorf("the reloader saw %+v", l.seen)
 	}
 	l.refuse = errors.New("no")

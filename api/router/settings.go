@@ -3,7 +3,6 @@ package router
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -11,8 +10,8 @@ import (
 // Settings is the reloadable part of the configuration, under the names of
 // Redis's parameters. A Settings value is never changed, only replaced.
 type Settings struct {
-	MaxMemory               int64  // bytes of all shards of a node; 0: no limit
-	MaxMemoryPolicy         string // noeviction, allkeys-lru, ...
+	MaxMemory               int64 // bytes of all shards of a node; 0: no limit
+	MaxMemoryPolicy         store.Policy
 	MaxMemorySamples        int
 	LFULogFactor            int
 	LFUDecayTime            int   // minutes
@@ -34,7 +33,7 @@ const MinClientOutputLimit = 1 << 20
 // is none for Redis, one of ours.
 func DefaultSettings() Settings {
 	return Settings{
-		MaxMemoryPolicy:      "noeviction",
+		MaxMemoryPolicy:      store.NoEviction,
 		MaxMemorySamples:     5,
 		LFULogFactor:         10,
 		LFUDecayTime:         1,
@@ -95,9 +94,6 @@ func (s Settings) Validate() error {
 		if b.val < b.min || b.val > b.max {
 			return fmt.Errorf("%w: %s must be between %d and %d inclusive", ErrBadSetting, b.name, b.min, b.max)
 		}
-	}
-	if !slices.Contains(store.PolicyNames(), s.MaxMemoryPolicy) {
-		return fmt.Errorf("%w: maxmemory-policy %q", ErrBadSetting, s.MaxMemoryPolicy)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lockstepkv/lockstep/client"
+	"github.com/lockstepkv/lockstep/internal/config"
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/snapshot/rdb"
 	"github.com/lockstepkv/lockstep/store"
@@ -107,7 +108,7 @@ func (o backupOptions) shardsOf(c clusterStatus) ([]int, error) {
 	case len(c.Shards) == 0:
 		return nil, errors.New("the cluster names no shards")
 	case len(list) == 0:
-		return nil, withCode(exitUsage, mistake("shard", "%d: the cluster has shards 0 to %d", o.shard, len(c.Shards)-1))
+		return nil, withCode(exitUsage, config.Mistake("shard", "%d: the cluster has shards 0 to %d", o.shard, len(c.Shards)-1))
 	case o.output == "-" && len(list) > 1:
 		return nil, withCode(exitUsage, fmt.Errorf("standard output takes one shard, and there are %d: say which with --shard", len(list)))
 	}

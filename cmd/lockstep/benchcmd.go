@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lockstepkv/lockstep/internal/config"
 	"github.com/lockstepkv/lockstep/internal/histogram"
 )
 
@@ -70,19 +71,19 @@ and so on and stay behind.`,
 func (o benchOptions) check() error {
 	switch {
 	case o.connections < 1 || o.connections > 100_000:
-		return mistake("connections", "%d is not within 1 to 100000", o.connections)
+		return config.Mistake("connections", "%d is not within 1 to 100000", o.connections)
 	case o.pipeline < 1 || o.pipeline > 100_000:
-		return mistake("pipeline", "%d is not within 1 to 100000", o.pipeline)
+		return config.Mistake("pipeline", "%d is not within 1 to 100000", o.pipeline)
 	case o.duration <= 0:
-		return mistake("duration", "%v must be positive", o.duration)
+		return config.Mistake("duration", "%v must be positive", o.duration)
 	case !(o.getShare >= 0 && o.getShare <= 1):
-		return mistake("get-share", "%v is not within 0 to 1", o.getShare)
-	case o.valueBytes < 0 || o.valueBytes > maxMaxValueBytes:
-		return mistake("value-size", "%d is not within 0 to 512 MiB", o.valueBytes)
+		return config.Mistake("get-share", "%v is not within 0 to 1", o.getShare)
+	case o.valueBytes < 0 || o.valueBytes > config.MaxMaxValueBytes:
+		return config.Mistake("value-size", "%d is not within 0 to 512 MiB", o.valueBytes)
 	case o.keys < 1:
-		return mistake("keys", "%d is less than 1", o.keys)
+		return config.Mistake("keys", "%d is less than 1", o.keys)
 	case len(o.resp.addrs) == 0:
-		return mistake("resp", "needs an address")
+		return config.Mistake("resp", "needs an address")
 	}
 	return nil
 }

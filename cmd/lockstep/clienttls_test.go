@@ -17,6 +17,7 @@ import (
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/client"
 	"github.com/lockstepkv/lockstep/fsm/commandset"
+	"github.com/lockstepkv/lockstep/internal/config"
 )
 
 // A node whose certificate --cacert does not vouch for, or that speaks no TLS, has read
@@ -31,7 +32,7 @@ func TestCertificatesThatDoNotFit(t *testing.T) {
 	t.Cleanup(plain.Close)
 	dir := t.TempDir()
 	other := filepath.Join(dir, "ca.pem")
-	selfSigned(t, TLSFiles{Cert: other, Key: filepath.Join(dir, "ca.key")}, 1, time.Now().Add(time.Hour))
+	selfSigned(t, config.TLSFiles{Cert: other, Key: filepath.Join(dir, "ca.key")}, 1, time.Now().Add(time.Hour))
 	secureAddr, plainAddr := secure.Listener.Addr().String(), plain.Listener.Addr().String()
 	for _, test := range []struct{ addr, cacert, want string }{
 		{secureAddr, other, "--cacert: " + other + " has not the authority that signed the certificate of " + secureAddr},

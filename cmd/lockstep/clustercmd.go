@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lockstepkv/lockstep/client"
+	"github.com/lockstepkv/lockstep/internal/config"
 )
 
 // statusPollInterval is how often `cluster status --wait` asks again.
@@ -128,7 +129,7 @@ ends with exit code 5 when that takes longer.`,
 	}
 	o.register(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the server's JSON answer")
-	cmd.Flags().Var((*spanValue)(&wait), "wait", "wait this long for the cluster to be whole")
+	cmd.Flags().Var(config.Span(&wait, wait), "wait", "wait this long for the cluster to be whole")
 	return cmd
 }
 

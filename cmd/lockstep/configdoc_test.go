@@ -1,11 +1,15 @@
 package main
 
 import (
+	"flag"
 	"fmt"
+	"os"
 	"strings"
+	"testing"
 
 	"github.com/spf13/pflag"
 
+	"github.com/lockstepkv/lockstep/internal/config"
 	"github.com/lockstepkv/lockstep/internal/prose"
 )
 
@@ -23,16 +27,16 @@ variable that begins with ` + "`LOCKSTEP_`" + ` a warning in the node's log.
 
 Sizes are as in redis.conf: ` + "`1kb`" + ` is 1024 bytes, ` + "`1k`" + ` is 1000, likewise ` + "`mb` `m` `gb` `g`" + `. Durations carry a unit: ` + "`250ms` `2s` `10m`" + `.
 `)
-	for _, section := range newSettings().sections {
-		fmt.Fprintf(&b, "\n## %s\n\n| flag | default | meaning |\n|---|---|---|\n", section.title)
-		section.flags.VisitAll(func(f *pflag.Flag) {
+	for _, section := range config.New().Sections {
+		fmt.Fprintf(&b, "\n## %s\n\n| flag | default | meaning |\n|---|---|---|\n", section.Title)
+		section.Flags.VisitAll(func(f *pflag.Flag) {
 			value := "none"
 			if f.DefValue != "" {
 				value = "`" + f.DefValue + "`"
 			}
 			meaning := f.Usage
-			if choices, ok := f.Value.(*choiceValue); ok {
-				meaning += ": `" + strings.Join(choices.choices, "` `") + "`"
+			if choices, ok := f.Value.(interface{ Choices() []string }); ok {
+				meaning += ": `" + strings.Join(choices.Choices(), "` `") + "`"
 			}
 			fmt.Fprintf(&b, "| `--%s` | %s | %s |\n", f.Name, value, meaning)
 		})
@@ -77,4 +81,23 @@ again when it changes and on SIGHUP; what cannot be used is refused in the log, 
 Connections that were made with the old secret stay: if it has become known, restart the nodes, one after the other.
 `)
 	return prose.Wrap(b.String())
+}
+
+var update = flag.Bool("update", false, "write docs/configuration.md anew")
+
+func TestConfigurationDoc(t *testing.T) {
+	const path = "../../docs/configuration.md"
+	want := configurationDoc()
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s does not fit the flags; run: go test ./cmd/lockstep -run TestConfigurationDoc -update", path)
+	}
 }

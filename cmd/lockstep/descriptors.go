@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lockstepkv/lockstep/api/httpapi"
+	"github.com/lockstepkv/lockstep/internal/config"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/transport"
 )
@@ -31,7 +32,7 @@ const (
 )
 
 // reservedFiles is how many descriptors must be left to what is not for clients.
-func (c Config) reservedFiles() int {
+func reservedFiles(c config.Config) int {
 	segments := int(2*c.Raft.SnapshotLogBytes/raftlog.DefaultSegmentBytes) + 2
 	peers := len(c.Node.Members) - 1
 	n := ownFiles + transport.MaxStrangers + c.Node.Shards*(shardFiles+segments) +
@@ -44,8 +45,8 @@ func (c Config) reservedFiles() int {
 
 // fitOpenFiles lowers the limits of connections to what the system's limit of open files
 // leaves room for. It returns what to tell about that.
-func (c *Config) fitOpenFiles(limit int) (note string, err error) {
-	reserved, wanted := c.reservedFiles(), c.Requests.MaxClients+c.Requests.MaxHTTPConns
+func fitOpenFiles(c *config.Config, limit int) (note string, err error) {
+	reserved, wanted := reservedFiles(*c), c.Requests.MaxClients+c.Requests.MaxHTTPConns
 	left := limit - reserved
 	if left >= wanted {
 		return "", nil
@@ -65,8 +66,8 @@ func (c *Config) fitOpenFiles(limit int) (note string, err error) {
 }
 
 // mostClients is what CONFIG SET maxclients may go up to.
-func (c Config) mostClients(limit int) int {
-	return limit - c.reservedFiles() - c.Requests.MaxHTTPConns
+func mostClients(c config.Config, limit int) int {
+	return limit - reservedFiles(c) - c.Requests.MaxHTTPConns
 }
 
 // openFilesLimit raises the process's limit of open files to the highest that it may have,

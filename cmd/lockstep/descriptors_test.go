@@ -20,13 +20,13 @@ func TestConnectionsFitTheOpenFiles(t *testing.T) {
 	for _, args := range [][]string{nil, three, append([]string{"--shards", "4"}, three...), {"--maxclients", "1"}, {"--http-max-connections", "5"},
 		{"--snapshot-log-bytes", "10gb"}, {"--metrics-http", "127.0.0.1:5"}} {
 		for limit := 16; limit < 1<<20; limit = limit*5/4 + 1 {
-			cfg, err := load(t, args, nil, "")
+			cfg, err := load(t, args...)
 			if err != nil {
 				t.Fatal(err)
 			}
 			asked := cfg.Requests
-			note, err := cfg.fitOpenFiles(limit)
-			left := limit - cfg.reservedFiles()
+			note, err := fitOpenFiles(&cfg, limit)
+			left := limit - reservedFiles(cfg)
 			clients, conns := cfg.Requests.MaxClients, cfg.Requests.MaxHTTPConns
 			switch {
 			case err != nil:
@@ -46,11 +46,11 @@ func TestConnectionsFitTheOpenFiles(t *testing.T) {
 
 // CONFIG SET cannot take what the start has kept back.
 func TestMaxclientsStaysWithinTheOpenFiles(t *testing.T) {
-	cfg, err := load(t, nil, nil, "")
+	cfg, err := load(t)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cfg.fitOpenFiles(1000); err != nil {
+	if _, err := fitOpenFiles(&cfg, 1000); err != nil {
 		t.Fatal(err)
 	}
 	s := &server{cfg: cfg, openFiles: 1000}
@@ -67,7 +67,7 @@ func TestMaxclientsStaysWithinTheOpenFiles(t *testing.T) {
 
 // CONFIG SET cannot lock every client out, as a forgotten "mb" would.
 func TestClientMemoryHasALeast(t *testing.T) {
-	cfg, err := load(t, []string{"--max-value-size", "8mb"}, nil, "")
+	cfg, err := load(t, "--max-value-size", "8mb")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestTooFewOpenFiles(t *testing.T) {
 		t.Errorf("the limit is %d of %d, %v", system.Cur, system.Max, err)
 	}
 	dir := filepath.Join(t.TempDir(), "data")
-	cfg, err := load(t, []string{"--data-dir", dir, "--shards", "256", "--snapshot-log-bytes", "1000gb"}, nil, "")
+	cfg, err := load(t, "--data-dir", dir, "--shards", "256", "--snapshot-log-bytes", "1000gb")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lockstepkv/lockstep/internal/config"
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/shard"
 )
@@ -40,7 +41,7 @@ it is an error.`,
 		RunE: action(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 			o.output = args[0]
 			if o.shard < -1 {
-				return withCode(exitUsage, mistake("shard", "%d is not a shard", o.shard))
+				return withCode(exitUsage, config.Mistake("shard", "%d is not a shard", o.shard))
 			}
 			return runExportAOF(ctx, o, cmd.OutOrStdout())
 		}),
@@ -58,7 +59,7 @@ func runExportAOF(ctx context.Context, o exportAOFOptions, out io.Writer) error 
 		return err
 	}
 	if o.shard >= id.Shards {
-		return withCode(exitUsage, mistake("shard", "%d: the node has shards 0 to %d", o.shard, id.Shards-1))
+		return withCode(exitUsage, config.Mistake("shard", "%d: the node has shards 0 to %d", o.shard, id.Shards-1))
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	for s := range id.Shards {

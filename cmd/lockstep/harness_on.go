@@ -10,10 +10,6 @@ import (
 	"github.com/lockstepkv/lockstep/transport"
 )
 
-// minSnapshotBytes is small here, so that snapshots and truncations of the log can
-// be forced all the time.
-const minSnapshotBytes = 4 << 10
-
 // nodeClock is a clock that the fault-injection harness sets wrong: the file that
 // this variable names holds how wrong it is now. See clock.FromFile.
 func nodeClock(logger *slog.Logger) clock.Clock {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/lockstepkv/lockstep/client"
+	"github.com/lockstepkv/lockstep/internal/config"
 )
 
 const defaultEndpoint = "http://127.0.0.1:8001"
@@ -32,8 +33,7 @@ func (o *clientOptions) register(fs *pflag.FlagSet) {
 	fs.StringVar(&o.password, "password", "", "password of the cluster (better in LOCKSTEP_PASSWORD or a file)")
 	fs.StringVar(&o.passFile, "password-file", "", "file whose first line that is not empty is the password (LOCKSTEP_PASSWORD_FILE)")
 	o.tls.register(fs)
-	o.timeout = 10 * time.Second
-	fs.Var((*durationValue)(&o.timeout), "timeout", "how long to wait for an answer")
+	fs.Var(config.Duration(&o.timeout, 10*time.Second), "timeout", "how long to wait for an answer")
 }
 
 // apiClient is the client over HTTP whose errors have exit codes.

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lockstepkv/lockstep/client"
+	"github.com/lockstepkv/lockstep/internal/config"
 )
 
 func newKeyCommand() *cobra.Command {
@@ -119,13 +120,13 @@ type keySetOptions struct {
 	client    clientOptions
 	json      bool
 	ttl       time.Duration
-	condition choiceValue
+	condition string
 	ifVersion uint64
 	once      string
 }
 
 func newKeySetCommand() *cobra.Command {
-	o := keySetOptions{condition: choiceValue{"", []string{"absent", "present"}}}
+	var o keySetOptions
 	cmd := &cobra.Command{
 		Use:   "set KEY VALUE",
 		Short: "Set a key; the value \"-\" is read from standard input",
@@ -151,7 +152,7 @@ func newKeySetCommand() *cobra.Command {
 	o.client.register(cmd.Flags())
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the server's JSON answer")
 	cmd.Flags().DurationVar(&o.ttl, "ttl", 0, "let the key expire after this time")
-	cmd.Flags().Var(&o.condition, "if", "set only if the key is absent or present")
+	cmd.Flags().Var(config.Choice(&o.condition, "", "absent", "present"), "if", "set only if the key is absent or present")
 	cmd.Flags().Uint64Var(&o.ifVersion, "if-version", 0, "set only if the key has this version; 0: does not exist")
 	cmd.Flags().StringVar(&o.once, "once", "", "idempotency key: the same one again changes nothing")
 	cmd.MarkFlagsMutuallyExclusive("if", "if-version")
@@ -203,8 +204,8 @@ func setBody(o keySetOptions, value []byte, ifVersion *uint64) map[string]any {
 	if o.ttl > 0 {
 		body["ttl_ms"] = o.ttl.Milliseconds()
 	}
-	if o.condition.value != "" {
-		body["if"] = o.condition.value
+	if o.condition != "" {
+		body["if"] = o.condition
 	}
 	if ifVersion != nil {
 		body["if_version"] = *ifVersion

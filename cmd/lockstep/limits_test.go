@@ -18,18 +18,18 @@ import (
 func alone(t *testing.T, args ...string) (s *server, do func(words ...string) string) {
 	t.Helper()
 	dir := t.TempDir()
-	cfg, err := load(t, append([]string{"--data-dir", dir}, args...), nil, "")
+	cfg, err := load(t, append([]string{"--data-dir", dir}, args...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s = &server{cfg: cfg, logger: slog.New(slog.DiscardHandler), registry: prometheus.NewRegistry(), clients: clientmem.New(cfg.Requests.ClientBytes), openFiles: 1 << 20}
-	if s.secrets, err = openSecrets(cfg.Security, cfg.peerNames(), s.logger); err != nil {
+	s = &server{cfg: cfg, logger: slog.New(slog.DiscardHandler), registry: prometheus.NewRegistry(), clients: clientmem.New(cfg.Requests.ClientMemory.Bytes), openFiles: 1 << 20}
+	if s.secrets, err = openSecrets(cfg.Security, cfg.CertificateNames(), s.logger); err != nil {
 		t.Fatal(err)
 	}
 	if s.peerListener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	s.node = newNode(cfg.self(), cfg.Node.Members, cfg.Node.Shards)
+	s.node = newNode(self(cfg), cfg.Node.Members, cfg.Node.Shards)
 	s.node.limits = s.limits
 	r, err := router.New(s.node, commandset.New(), s.routerConfig())
 	if err != nil {

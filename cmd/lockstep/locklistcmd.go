@@ -19,6 +19,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/client"
 	"github.com/lockstepkv/lockstep/fsm/command/locks"
+	"github.com/lockstepkv/lockstep/internal/config"
 )
 
 // addLockOperations adds the commands for operators. With "--" in the arguments there is
@@ -165,7 +166,7 @@ not with --fence, ends with exit code 4.`,
 			case o.reason == "":
 				return withCode(exitUsage, errors.New("--reason is needed: the log tells it to whoever asks why the lock was lost"))
 			case !locks.ValidReason(o.reason):
-				return withCode(exitUsage, mistake("reason", "%q is not one line of 1 to %d bytes of text", o.reason, locks.MaxReasonBytes))
+				return withCode(exitUsage, config.Mistake("reason", "%q is not one line of 1 to %d bytes of text", o.reason, locks.MaxReasonBytes))
 			case cmd.Flags().Changed("fence") && o.fence == 0:
 				return withCode(exitUsage, errors.New("--fence: 0 is none"))
 			}

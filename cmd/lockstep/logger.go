@@ -9,10 +9,12 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+
+	"github.com/lockstepkv/lockstep/internal/config"
 )
 
 // newLogger writes the node's own log to standard error.
-func (l LogConfig) newLogger(w io.Writer) *slog.Logger {
+func newLogger(l config.Log, w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: l.Level}
 	if l.JSON {
 		return slog.New(tidyHandler{next: slog.NewJSONHandler(w, options)})

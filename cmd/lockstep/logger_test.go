@@ -8,6 +8,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/lockstepkv/lockstep/internal/config"
 )
 
 type hidden struct{ x int }
@@ -45,7 +47,7 @@ func keysOf(t *testing.T, line []byte) (keys []string) {
 
 func TestJSONLogIsValid(t *testing.T) {
 	var out bytes.Buffer
-	l := LogConfig{JSON: true}.newLogger(&out).With("node", "n1", "shard", 0)
+	l := newLogger(config.Log{JSON: true}, &out).With("node", "n1", "shard", 0)
 	l.Info("hello", "node", "n2", "time", "now", "node", "n3", "hidden", hidden{7}, "pointer", &named{}, "error", errors.New("broken"),
 		slog.Group("", slog.Int("shard", 3)), slog.Group("deep", slog.Int("node", 1), slog.Any("node", hidden{2})),
 		"addr", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 7})

@@ -11,6 +11,8 @@ import (
 
 	"github.com/lockstepkv/lockstep/api/httpapi"
 	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/internal/bytesize"
+	"github.com/lockstepkv/lockstep/internal/config"
 )
 
 // limits are the settings that a cluster's nodes ought to have in common, as
@@ -20,19 +22,19 @@ func (s *server) limits() map[string]string {
 	if r := s.router.Load(); r != nil {
 		set = r.Settings()
 	}
-	return s.cfg.limits(set)
+	return limitsOf(s.cfg, set)
 }
 
-func (c Config) limits(set router.Settings) map[string]string {
-	size := func(n int64) string { v := sizeValue(n); return v.String() }
+func limitsOf(c config.Config, set router.Settings) map[string]string {
+	size := bytesize.Format
 	return map[string]string{
 		"maxmemory-clients": size(set.MaxMemoryClients),
 		"maxclients":        strconv.Itoa(set.MaxClients), "http-max-connections": strconv.Itoa(c.Requests.MaxHTTPConns), "max-value-size": size(c.Requests.MaxValueBytes),
-		"once-memory": size(c.Requests.OnceBytes), "once-retention": formatDuration(c.Requests.OnceRetention),
-		"request-timeout": formatDuration(c.Requests.Timeout), "snapshot-log-bytes": size(c.Raft.SnapshotLogBytes), "log-cache": size(c.Raft.LogCacheBytes),
-		"max-clock-offset": formatDuration(c.Raft.MaxClockOffset), "heartbeat-timeout": formatDuration(c.Raft.HeartbeatTimeout),
-		"election-timeout": formatDuration(c.Raft.ElectionTimeout), "lease-reads": strconv.FormatBool(c.Raft.LeaseReads),
-		"lease-duration": formatDuration(c.Raft.LeaseDuration),
+		"once-memory": size(c.Requests.OnceBytes), "once-retention": config.FormatDuration(c.Requests.OnceRetention),
+		"request-timeout": config.FormatDuration(c.Requests.Timeout), "snapshot-log-bytes": size(c.Raft.SnapshotLogBytes), "log-cache": size(c.Raft.LogCacheBytes),
+		"max-clock-offset": config.FormatDuration(c.Raft.MaxClockOffset), "heartbeat-timeout": config.FormatDuration(c.Raft.HeartbeatTimeout),
+		"election-timeout": config.FormatDuration(c.Raft.ElectionTimeout), "lease-reads": strconv.FormatBool(c.Raft.LeaseReads),
+		"lease-duration": config.FormatDuration(c.Raft.LeaseDuration),
 	}
 }
 

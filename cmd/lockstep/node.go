@@ -8,6 +8,7 @@ import (
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/wait"
+	"github.com/lockstepkv/lockstep/internal/config"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard"
 )
@@ -18,7 +19,7 @@ type node struct {
 	self   router.NodeInfo
 	limits func() map[string]string // of this node; nil: none
 	ids    []string                 // of all nodes
-	peers  []Member                 // the same, with their addresses
+	peers  []config.Member          // the same, with their addresses
 	ring   *shard.Ring
 	shards []router.Shard
 	slots  [][][2]uint16 // by shard
@@ -32,7 +33,7 @@ type openNode struct {
 }
 
 // newNode describes a node that opens so many shards.
-func newNode(self router.NodeInfo, members []Member, shards int) *node {
+func newNode(self router.NodeInfo, members []config.Member, shards int) *node {
 	a := &node{self: self, peers: members, ring: shard.RingOf(shards)}
 	for _, m := range members {
 		a.ids = append(a.ids, m.ID)

@@ -4,16 +4,17 @@ import (
 	"testing"
 
 	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/internal/config"
 	"github.com/lockstepkv/lockstep/shard"
 )
 
 // A node says no more of others than it knows.
 func TestStatesOfNodes(t *testing.T) {
-	cfg, err := load(t, nil, nil, "")
+	cfg, err := load(t)
 	if err != nil {
 		t.Fatal(err)
 	}
-	opening := newNode(cfg.self(), []Member{{ID: cfg.Node.ID}, {ID: "other", PeerAddr: "h:3"}}, 1).Cluster()
+	opening := newNode(self(cfg), []config.Member{{ID: cfg.Node.ID}, {ID: "other", PeerAddr: "h:3"}}, 1).Cluster()
 	if got := opening.Nodes; got[0].State != router.StateStarting || got[1].State != router.StateUnknown || got[1].Peer != "h:3" {
 		t.Errorf("a node that opens its data says %+v", got)
 	}

@@ -7,13 +7,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
+
+	"github.com/lockstepkv/lockstep/internal/config"
 )
 
 const (
-	maxSecretFile     = 1 << 20
-	maxPasswords      = 2 // the new one, and the old one until every client has changed
-	maxPasswordLength = 512
+	maxSecretFile = 1 << 20
+	maxPasswords  = 2 // the new one, and the old one until every client has changed
 )
 
 // parsePasswords reads what a password file holds: a password on a line, the one
@@ -25,7 +25,7 @@ func parsePasswords(text []byte) ([]string, error) {
 		if p == "" {
 			continue
 		}
-		if err := checkPassword(p); err != nil {
+		if err := config.CheckPassword(p); err != nil {
 			return nil, err
 		}
 		list = append(list, p)
@@ -37,19 +37,6 @@ func parsePasswords(text []byte) ([]string, error) {
 		return nil, fmt.Errorf("holds %d passwords; at most %d are valid at a time", len(list), maxPasswords)
 	}
 	return list, nil
-}
-
-// checkPassword refuses what a client could not show over both protocols.
-func checkPassword(p string) error {
-	switch {
-	case len(p) > maxPasswordLength:
-		return fmt.Errorf("a password has %d bytes, more than %d", len(p), maxPasswordLength)
-	case strings.TrimSpace(p) != p:
-		return errors.New("a password begins or ends with a space")
-	case strings.ContainsFunc(p, func(c rune) bool { return c < ' ' || c == 0x7f }):
-		return errors.New("a password holds a control character")
-	}
-	return nil
 }
 
 // passwordOf is the password of a command line tool: that of the flag, of the

@@ -117,8 +117,8 @@ func startNode(t *testing.T) *roundClient {
 	t.Helper()
 	web, redis := closedAddr(t), closedAddr(t)
 	peer := closedAddr(t)
-	cfg, err := load(t, []string{"--data-dir", t.TempDir(), "--http", web, "--resp", redis, "--peer", peer,
-		"--initial-cluster", "n1=" + peer, "--log-cache", "0", "--maxmemory", "200mb", "--maxmemory-policy", "allkeys-lru"}, nil, "")
+	cfg, err := load(t, "--data-dir", t.TempDir(), "--http", web, "--resp", redis, "--peer", peer,
+		"--initial-cluster", "n1="+peer, "--log-cache", "0", "--maxmemory", "200mb", "--maxmemory-policy", "allkeys-lru")
 	if err != nil {
 		t.Fatal(err)
 	}

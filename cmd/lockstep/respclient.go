@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/lockstepkv/lockstep/client"
+	"github.com/lockstepkv/lockstep/internal/config"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -30,8 +31,7 @@ func (o *respOptions) register(fs *pflag.FlagSet) {
 	fs.StringVar(&o.passFile, "password-file", "", "file whose first line that is not empty is the password (LOCKSTEP_PASSWORD_FILE)")
 	fs.BoolVar(&o.tls, "tls", false, "connect with TLS, as --cacert, --cert and --key say")
 	o.pki.register(fs)
-	o.timeout = 10 * time.Second
-	fs.Var((*durationValue)(&o.timeout), "timeout", "how long to wait for a connection or a reply")
+	fs.Var(config.Duration(&o.timeout, 10*time.Second), "timeout", "how long to wait for a connection or a reply")
 }
 
 // resolve reads the files that the options name, as they are now.
@@ -59,7 +59,7 @@ type respConn struct {
 }
 
 func dialRESP(ctx context.Context, o respOptions, addr string) (*respConn, error) {
-	if err := checkAddr(addr); err != nil {
+	if err := config.CheckAddr(addr); err != nil {
 		return nil, withCode(exitUsage, fmt.Errorf("--resp: %w", err))
 	}
 	options, err := o.resolve()
@@ -100,7 +100,7 @@ func (c *respConn) slots(ctx context.Context, addrs []string) (*client.Slots, er
 // loadSlots asks the first node of o that answers.
 func loadSlots(ctx context.Context, o respOptions) (*client.Slots, error) {
 	for _, addr := range o.addrs {
-		if err := checkAddr(addr); err != nil {
+		if err := config.CheckAddr(addr); err != nil {
 			return nil, withCode(exitUsage, fmt.Errorf("--resp: %w", err))
 		}
 	}

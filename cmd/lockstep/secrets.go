@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/lockstepkv/lockstep/internal/config"
 )
 
 // secretsInterval is how often files of secrets are looked at.
@@ -49,7 +51,7 @@ type secretFile struct {
 
 // openSecrets reads all secrets for the first time: here a mistake is an error.
 // names are those of which this node's certificate must have one.
-func openSecrets(cfg SecurityConfig, names []string, logger *slog.Logger) (*secrets, error) {
+func openSecrets(cfg config.Security, names []string, logger *slog.Logger) (*secrets, error) {
 	s := &secrets{
 		log: logger,
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "lockstep_secret_reloads_total",
@@ -96,7 +98,7 @@ func (s *secrets) usePasswords(text [][]byte) error {
 	return nil
 }
 
-func (s *secrets) certificate(name, prefix string, f TLSFiles, build func(pemFiles, time.Time) (*tls.Config, error), to *atomic.Pointer[tls.Config]) *material {
+func (s *secrets) certificate(name, prefix string, f config.TLSFiles, build func(pemFiles, time.Time) (*tls.Config, error), to *atomic.Pointer[tls.Config]) *material {
 	m := &material{name: name, files: []secretFile{{prefix + "-cert", f.Cert, false}, {prefix + "-key", f.Key, true}}}
 	if f.CA != "" {
 		m.files = append(m.files, secretFile{prefix + "-ca", f.CA, false})

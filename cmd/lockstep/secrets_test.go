@@ -19,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lockstepkv/lockstep/internal/config"
 )
 
 func write(t *testing.T, path, text string) {
@@ -32,7 +34,7 @@ func TestPasswordFileIsReadAgain(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
 	write(t, file, "first\n")
 	var log strings.Builder
-	s, err := openSecrets(SecurityConfig{PasswordFile: file}, nil, slog.New(slog.NewTextHandler(&log, nil)))
+	s, err := openSecrets(config.Security{PasswordFile: file}, nil, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,15 +92,15 @@ func TestSecretsAtStart(t *testing.T) {
 	empty := filepath.Join(dir, "empty")
 	write(t, empty, "")
 	for path, want := range map[string]string{empty: "holds no password", filepath.Join(dir, "none"): "no such file"} {
-		_, err := openSecrets(SecurityConfig{PasswordFile: path}, nil, slog.New(slog.DiscardHandler))
+		_, err := openSecrets(config.Security{PasswordFile: path}, nil, slog.New(slog.DiscardHandler))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--requirepass-file") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	if _, err := load(t, strings.Fields("--requirepass x --requirepass-file y"), nil, ""); err == nil || !strings.Contains(err.Error(), "given both") {
+	if _, err := load(t, strings.Fields("--requirepass x --requirepass-file y")...); err == nil || !strings.Contains(err.Error(), "given both") {
 		t.Errorf("two sources: %v", err)
 	}
-	if cfg, err := load(t, strings.Fields("--http 0.0.0.0:8001 --requirepass-file y"), nil, ""); err != nil || !cfg.Security.hasPassword() {
+	if cfg, err := load(t, strings.Fields("--http 0.0.0.0:8001 --requirepass-file y")...); err != nil || !cfg.Security.HasPassword() {
 		t.Errorf("a file counts as a password: %v", err)
 	}
 }
@@ -107,10 +109,10 @@ func TestSecretsAtStart(t *testing.T) {
 // the moment between two files, or one that has expired leaves the old in use.
 func TestCertificateIsReadAgain(t *testing.T) {
 	dir := t.TempDir()
-	files := TLSFiles{Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key")}
+	files := config.TLSFiles{Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key")}
 	ends := time.Now().Add(time.Hour)
 	selfSigned(t, files, 1, ends)
-	s, err := openSecrets(SecurityConfig{ClientTLS: files}, nil, slog.New(slog.DiscardHandler))
+	s, err := openSecrets(config.Security{ClientTLS: files}, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +146,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	selfSigned(t, files, 2, ends)
 	s.reload(false)
 	expect("replaced", 2)
-	selfSigned(t, TLSFiles{Cert: files.Cert, Key: filepath.Join(dir, "other")}, 3, ends)
+	selfSigned(t, config.TLSFiles{Cert: files.Cert, Key: filepath.Join(dir, "other")}, 3, ends)
 	s.reload(false)
 	expect("without its key", 2)
 	selfSigned(t, files, 4, time.Now().Add(-time.Minute))
@@ -158,7 +160,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 // What the other nodes would refuse is refused here, where somebody sees it.
 func TestOwnPeerCertificateIsChecked(t *testing.T) {
 	dir := t.TempDir()
-	files := TLSFiles{Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key"), CA: filepath.Join(dir, "cert")}
+	files := config.TLSFiles{Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key"), CA: filepath.Join(dir, "cert")}
 	ends := time.Now().Add(time.Hour)
 	both := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	for _, c := range []struct {
@@ -174,12 +176,12 @@ func TestOwnPeerCertificateIsChecked(t *testing.T) {
 		{[]string{"n1"}, both[1:], "use as server"},
 	} {
 		signed(t, files, &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: ends, DNSNames: c.names, ExtKeyUsage: c.use})
-		cfg, err := load(t, []string{"--peer", "10.0.0.1:9001", "--tls-peer-allowed-names", "peers.internal",
-			"--tls-peer-cert", files.Cert, "--tls-peer-key", files.Key, "--tls-peer-ca", files.CA}, nil, "")
+		cfg, err := load(t, "--peer", "10.0.0.1:9001", "--tls-peer-allowed-names", "peers.internal",
+			"--tls-peer-cert", files.Cert, "--tls-peer-key", files.Key, "--tls-peer-ca", files.CA)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := openSecrets(cfg.Security, cfg.peerNames(), slog.New(slog.DiscardHandler))
+		s, err := openSecrets(cfg.Security, cfg.CertificateNames(), slog.New(slog.DiscardHandler))
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v", c, err)
 		}
@@ -189,12 +191,12 @@ func TestOwnPeerCertificateIsChecked(t *testing.T) {
 	}
 }
 
-func selfSigned(t *testing.T, f TLSFiles, serial int64, ends time.Time) {
+func selfSigned(t *testing.T, f config.TLSFiles, serial int64, ends time.Time) {
 	t.Helper()
 	signed(t, f, &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: ends})
 }
 
-func signed(t *testing.T, f TLSFiles, template *x509.Certificate) {
+func signed(t *testing.T, f config.TLSFiles, template *x509.Certificate) {
 	t.Helper()
 	template.NotBefore = time.Now().Add(-time.Hour)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -251,7 +253,7 @@ func TestPasswordAfterAnEmptyLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := passwordOf("", file, func(string) string { return "" }, io.Discard)
-	s, openErr := openSecrets(SecurityConfig{PasswordFile: file}, nil, slog.New(slog.DiscardHandler))
+	s, openErr := openSecrets(config.Security{PasswordFile: file}, nil, slog.New(slog.DiscardHandler))
 	if err := errors.Join(err, openErr); err != nil {
 		t.Fatal(err)
 	}
@@ -266,4 +268,76 @@ func TestExposed(t *testing.T) {
 			t.Errorf("%v: %q", mode, why)
 		}
 	}
+}
+
+func TestPeerSecretFile(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, size int, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, make([]byte, size), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	open := func(path string) error {
+		s, err := openSecrets(config.Security{PeerSecret: path}, nil, slog.New(slog.DiscardHandler))
+		if (err == nil) != (s.peerSecretList() != nil) {
+			t.Errorf("%s: %v, and there are secrets", path, err)
+		}
+		return err
+	}
+	if err := open(write("good", 32, 0o600)); err != nil {
+		t.Error(err)
+	}
+	for path, want := range map[string]string{
+		write("short", 31, 0o600):             "fewer than 32",
+		write("open", 32, 0o644):              "can be read or changed by every user",
+		write("huge", maxSecretFile+1, 0o600): "larger than",
+		filepath.Join(dir, "none"):            "no such file",
+	} {
+		if err := open(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+}
+
+// A secret is a line of text, or all bytes of what is no text.
+func TestPeerSecretsOfAFile(t *testing.T) {
+	a, b := strings.Repeat("a", 32), strings.Repeat("b", 44)
+	binary := "\x00\n" + a + "\n\xff"
+	for text, want := range map[string][]string{
+		a: {a}, a + "\n": {a}, a + "\r\n" + b + "\r\n": {a, b}, "\n" + b + "\n\n" + a: {b, a}, binary: {binary},
+	} {
+		got, err := parsePeerSecrets([]byte(text))
+		if err != nil || len(got) != len(want) {
+			t.Errorf("%q: %q, %v", text, got, err)
+			continue
+		}
+		for i := range want {
+			if string(got[i]) != want[i] {
+				t.Errorf("%q: %q, want %q", text, got, want)
+			}
+		}
+	}
+	for text, want := range map[string]string{
+		"": "holds no secret", "\n\n": "holds no secret", a[1:]: "fewer than 32", a + "\nshort\n": "a secret of 5 bytes",
+		a + "\n" + b + "\n" + a + "\n": "holds 3 secrets", "\xff": "fewer than 32",
+	} {
+		if _, err := parsePeerSecrets([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// load reads flags as `lockstep serve` does.
+func load(t testing.TB, args ...string) (config.Config, error) {
+	t.Helper()
+	s := config.New()
+	if err := s.Flags.Parse(args); err != nil {
+		return config.Config{}, err
+	}
+	return s.Load("", nil)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/internal/accept"
 	"github.com/lockstepkv/lockstep/internal/bulk"
+	"github.com/lockstepkv/lockstep/internal/config"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard"
 	"github.com/lockstepkv/lockstep/store"
@@ -33,16 +34,16 @@ import (
 const shutdownPatience = 5 * time.Second
 
 // runServe runs a node until ctx ends. On hup it reads its secrets again.
-func runServe(ctx context.Context, cfg Config, logger *slog.Logger, hup <-chan os.Signal) error {
-	s := &server{cfg: cfg, logger: logger.With("node", cfg.Node.ID), registry: prometheus.NewRegistry(), clients: clientmem.New(cfg.Requests.ClientBytes), failed: make(chan error, 8)}
+func runServe(ctx context.Context, cfg config.Config, logger *slog.Logger, hup <-chan os.Signal) error {
+	s := &server{cfg: cfg, logger: logger.With("node", cfg.Node.ID), registry: prometheus.NewRegistry(), clients: clientmem.New(cfg.Requests.ClientMemory.Bytes), failed: make(chan error, 8)}
 	var err error
-	if s.secrets, err = openSecrets(cfg.Security, cfg.peerNames(), s.logger); err != nil {
+	if s.secrets, err = openSecrets(cfg.Security, cfg.CertificateNames(), s.logger); err != nil {
 		return withCode(exitUsage, err)
 	}
 	if s.openFiles, err = openFilesLimit(); err != nil {
 		return err
 	}
-	note, err := s.cfg.fitOpenFiles(s.openFiles)
+	note, err := fitOpenFiles(&s.cfg, s.openFiles)
 	if err != nil {
 		return withCode(exitUsage, err)
 	}
@@ -75,7 +76,7 @@ func runServe(ctx context.Context, cfg Config, logger *slog.Logger, hup <-chan o
 
 // server is the wiring of a node: listeners, shards, router, protocols.
 type server struct {
-	cfg      Config
+	cfg      config.Config
 	logger   *slog.Logger
 	registry *prometheus.Registry
 	failed   chan error // the first thing that ended by itself
@@ -105,7 +106,7 @@ func (s *server) open(ctx context.Context) error {
 		return err
 	}
 	opt := s.shardOptions()
-	s.node = newNode(s.cfg.self(), s.cfg.Node.Members, s.cfg.Node.Shards)
+	s.node = newNode(self(s.cfg), s.cfg.Node.Members, s.cfg.Node.Shards)
 	s.node.limits = s.limits
 	starting := s.serveHTTP()
 	r, err := router.New(s.node, opt.Table, s.routerConfig())
@@ -161,7 +162,7 @@ func (s *server) listen() error {
 
 func (s *server) shardOptions() shard.Options {
 	c := s.cfg
-	told := c.advertised(localHost)
+	told := c.Advertised(config.LocalHost)
 	opt := shard.Options{
 		NodeID: c.Node.ID, ClusterName: c.Node.ClusterName, Shards: c.Node.Shards,
 		DataDir: c.Node.DataDir, LogEngine: c.Node.LogEngine,
@@ -198,31 +199,27 @@ func (s *server) settings() router.Settings {
 	set.MaxMemoryPolicy = s.cfg.Memory.Policy
 	set.MaxMemorySamples = s.cfg.Memory.Samples
 	set.MaxClients = s.cfg.Requests.MaxClients
-	set.MaxMemoryClients = s.cfg.Requests.ClientBytes
-	set.ClientsPercent = s.cfg.Requests.ClientPercent
+	set.MaxMemoryClients = s.cfg.Requests.ClientMemory.Bytes
+	set.ClientsPercent = s.cfg.Requests.ClientMemory.Percent
 	set.ClientOutputLimit = s.cfg.Requests.OutputBytes
 	set.SlowlogLogSlowerThan = s.cfg.Requests.SlowlogThreshold.Microseconds()
 	return set
 }
 
 func memoryOf(set router.Settings) shard.Memory {
-	policy, err := store.ParsePolicy(set.MaxMemoryPolicy)
-	if err != nil {
-		policy = store.NoEviction // Settings.Validate knows the same names
-	}
 	return shard.Memory{MaxBytes: set.MaxMemory, Eviction: store.Options{
-		Policy: policy, Samples: set.MaxMemorySamples, LFULogFactor: set.LFULogFactor, LFUDecayMinutes: set.LFUDecayTime,
+		Policy: set.MaxMemoryPolicy, Samples: set.MaxMemorySamples, LFULogFactor: set.LFULogFactor, LFUDecayMinutes: set.LFUDecayTime,
 	}}
 }
 
 // Reload implements router.Reloader for what the shards need to know; the
 // protocols ask the router themselves.
 func (s *server) Reload(_ context.Context, old, next router.Settings, names []string) error {
-	if most := s.cfg.mostClients(s.openFiles); next.MaxClients > max(most, old.MaxClients) {
+	if most := mostClients(s.cfg, s.openFiles); next.MaxClients > max(most, old.MaxClients) {
 		//lint:ignore ST1005 Redis's words
 		return fmt.Errorf("The operating system is not able to handle the specified number of clients, try with %d", max(most, old.MaxClients))
 	}
-	if least := s.cfg.Requests.leastClientBytes(); next.MaxMemoryClients != 0 && next.MaxMemoryClients < least {
+	if least := s.cfg.Requests.LeastClientBytes(); next.MaxMemoryClients != 0 && next.MaxMemoryClients < least {
 		return fmt.Errorf("maxmemory-clients must be 0 or at least %d, twice --max-value-size", least)
 	}
 	params := memoryParams(names)
@@ -274,7 +271,7 @@ func (s *server) adoptMemory(current func() shard.Memory) {
 	r.AdoptMemory(func() router.Settings {
 		m := current()
 		return router.Settings{
-			MaxMemory: m.MaxBytes, MaxMemoryPolicy: m.Eviction.Policy.String(), MaxMemorySamples: m.Eviction.Samples,
+			MaxMemory: m.MaxBytes, MaxMemoryPolicy: m.Eviction.Policy, MaxMemorySamples: m.Eviction.Samples,
 			LFULogFactor: m.Eviction.LFULogFactor, LFUDecayTime: m.Eviction.LFUDecayMinutes,
 		}
 	})
@@ -287,11 +284,11 @@ func (s *server) routerConfig() router.Config {
 	}
 	return router.Config{
 		Redirect: redirect, Cluster: router.ClusterProtocol(s.cfg.Requests.ClusterProtocol), SpanShards: s.cfg.Requests.AllowCrossShard, RequestTimeout: s.cfg.Requests.Timeout,
-		Loading: true, MinClientMemory: s.cfg.Requests.leastClientBytes(),
+		Loading: true, MinClientMemory: s.cfg.Requests.LeastClientBytes(),
 		MaxQueuedBytes: int(max(512<<20, s.cfg.Requests.MaxValueBytes)),
 		Version:        version, Settings: s.settings(), Clients: s.clients, Passwords: *s.secrets.passwords.Load(), Reloader: s, Registerer: s.registry, Logger: s.logger,
 		Static: map[string]string{
-			"dir": s.cfg.Node.DataDir, "port": portOf(s.cfg.Listen.RESP), "bind": hostOf(s.cfg.Listen.RESP),
+			"dir": s.cfg.Node.DataDir, "port": config.PortOf(s.cfg.Listen.RESP), "bind": config.HostOf(s.cfg.Listen.RESP),
 			"appendonly": "yes", "appendfsync": "always", "save": "", "databases": "1",
 			"proto-max-bulk-len": fmt.Sprint(s.cfg.Requests.MaxValueBytes),
 		},
@@ -299,7 +296,6 @@ func (s *server) routerConfig() router.Config {
 }
 
 func portOf(addr string) string { _, port, _ := net.SplitHostPort(addr); return port }
-func hostOf(addr string) string { host, _, _ := net.SplitHostPort(addr); return host }
 
 func (s *server) newRESP(r *router.Router) *respapi.Server {
 	return respapi.New(respapi.Options{

@@ -10,10 +10,12 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/lockstepkv/lockstep/internal/config"
 )
 
 func newServeCommand() *cobra.Command {
-	s := newSettings()
+	s := config.New()
 	var configPath string
 	var printConfig bool
 	cmd := &cobra.Command{
@@ -34,32 +36,32 @@ redis.conf: 1kb is 1024 bytes, 1k is 1000.`,
 			// Whoever reads the log may end before the node does.
 			signal.Ignore(syscall.SIGPIPE)
 			if configPath == "" {
-				configPath = os.Getenv(envName("config"))
+				configPath = os.Getenv(config.EnvName("config"))
 			}
-			cfg, err := loadConfig(s, configPath, os.Getenv)
+			cfg, err := s.Load(configPath, os.Environ())
 			if err != nil {
 				return withCode(exitUsage, indentLines(err))
 			}
 			if printConfig {
-				text, err := effectiveConfig(s)
+				text, err := s.YAML()
 				if err != nil {
 					return err
 				}
 				_, err = fmt.Fprint(cmd.OutOrStdout(), text)
 				return err
 			}
-			logger := cfg.Log.newLogger(os.Stderr)
-			for _, name := range unknownVariables(s.flags, os.Environ()) {
+			logger := newLogger(cfg.Log, os.Stderr)
+			for _, name := range s.Unknown {
 				logger.Warn("an environment variable looks like a setting and is none", "variable", name)
 			}
-			if cfg.Requests.crossShardOverHTTPOnly(cfg.Node.Shards) {
+			if cfg.CrossShardOverHTTPOnly() {
 				logger.Warn("--allow-cross-shard has an effect over HTTP only: over the Redis protocol it needs --redirect forward")
 			}
-			if cfg.Raft.leaseOutlastsElection() {
+			if cfg.Raft.LeaseOutlastsElection() {
 				logger.Warn("--lease-duration is longer than an election takes: after a leader's death nobody is served until it is over",
 					"lease", cfg.Raft.LeaseDuration, "heartbeat_timeout", cfg.Raft.HeartbeatTimeout, "election_timeout", cfg.Raft.ElectionTimeout)
 			}
-			if s.passwordIsInFile(os.Getenv) {
+			if s.PasswordIsIn(configPath) {
 				warnOfExposure(logger, configPath)
 			}
 			return runServe(ctx, cfg, logger, hup)
@@ -68,13 +70,8 @@ redis.conf: 1kb is 1024 bytes, 1k is 1000.`,
 	cmd.Flags().SortFlags = false
 	cmd.Flags().StringVar(&configPath, "config", "", "YAML file with settings")
 	cmd.Flags().BoolVar(&printConfig, "print-config", false, "print the settings as they would be used, as YAML, and end")
-	cmd.Flags().AddFlagSet(s.flags)
+	cmd.Flags().AddFlagSet(s.Flags)
 	return cmd
-}
-
-// passwordIsInFile: the password itself stands in the file of --config.
-func (s *settings) passwordIsInFile(getenv func(string) string) bool {
-	return s.security.password != "" && !s.flags.Changed("requirepass") && getenv(envName("requirepass")) == ""
 }
 
 func warnOfExposure(logger *slog.Logger, path string) {

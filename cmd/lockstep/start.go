@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/internal/config"
 )
 
 // startup is what a node does until it serves for the first time. Until then its
@@ -55,7 +56,7 @@ func (p *startup) ready(s *server) error {
 	}
 	p.loaded.Do(func() {
 		s.router.Load().Loaded()
-		told := s.cfg.advertised(localHost)
+		told := s.cfg.Advertised(config.LocalHost)
 		s.logger.Info("ready for clients", "told_http", told.HTTP, "told_resp", told.RESP, "http", s.cfg.Listen.HTTP, "resp", s.cfg.Listen.RESP, "peer", s.cfg.Listen.Peer,
 			"shards", s.cfg.Node.Shards, "cluster", n.ClusterID(), "version", version, "go", runtime.Version())
 	})
@@ -63,7 +64,7 @@ func (p *startup) ready(s *server) error {
 }
 
 // self is this node as its clients reach it.
-func (c Config) self() router.NodeInfo {
-	told := c.advertised(localHost)
+func self(c config.Config) router.NodeInfo {
+	told := c.Advertised(config.LocalHost)
 	return router.NodeInfo{ID: c.Node.ID, HTTP: told.HTTP, RESP: told.RESP, Peer: told.Peer, State: router.StateStarting, Version: version}
 }

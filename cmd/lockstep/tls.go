@@ -12,7 +12,7 @@ import (
 	"github.com/lockstepkv/lockstep/transport"
 )
 
-// pemFiles are the contents of TLSFiles.
+// pemFiles are the contents of config.TLSFiles.
 type pemFiles struct{ cert, key, ca []byte }
 
 // clientTLS returns the configuration of the ports for clients. With a CA,

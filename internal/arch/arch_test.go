@@ -39,6 +39,8 @@ func mayImport() map[string][]string {
 		"internal/hangup":     {},
 		"internal/clock":      {},
 		"internal/heapuse":    {}, // for tests alone
+		"internal/bytesize":   {},
+		"internal/config":     {"api/router", "internal/bytesize", "store", "transport"},
 		"internal/disk":       {},
 		"internal/histogram":  {},
 		"internal/failpoint":  {},
@@ -69,12 +71,12 @@ func mayImport() map[string][]string {
 		"shard/sim":           {"shard"}, // for tests alone
 		"api/clientmem":       {},
 		"api/waiting":         {"fsm/command", "fsm/command/locks", "resp"}, // LOCK's handler logs LS.LOCK
-		"api/router":          {"api/clientmem", "api/waiting", "fsm/command", "internal/histogram", "resp"},
+		"api/router":          {"api/clientmem", "api/waiting", "fsm/command", "internal/bytesize", "internal/histogram", "resp"},
 		"api/httpapi":         {"api/router", "fsm/command", "fsm/command/locks", "resp", "internal/linger"},
 		"api/respapi":         {"api/router", "fsm/command", "resp", "internal/hangup", "internal/linger"},
 		"client":              {"resp", "store/keyslot"},
 		"jepsen":              {"client", "resp", "internal/mutant", "internal/procs"},
-		"cmd/lockstep":        {"client", "shard", "fsm/commandset", "api/httpapi", "api/respapi", "internal/accept", "internal/bulk"},
+		"cmd/lockstep":        {"client", "shard", "fsm/commandset", "api/httpapi", "api/respapi", "internal/accept", "internal/bulk", "internal/config"},
 		"cmd/lockstep-jepsen": {"jepsen"},
 
 		"cmd/lockstep-cluster": {"client", "internal/procs"},

@@ -1,29 +1,31 @@
-package main
+package config
 
 import (
-	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
+	"github.com/lockstepkv/lockstep/internal/bytesize"
+	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
 // Config is everything that `lockstep serve` was told, checked. It never changes
-// after loadConfig.
+// after Settings.Load.
 type Config struct {
-	Node      NodeConfig
-	Listen    ListenConfig
-	Metrics   string       // address of a listener for probes; empty: none
-	Advertise ListenConfig // what others are told; empty: see advertised
-	Memory    MemoryConfig
-	Raft      RaftConfig
-	Requests  RequestConfig
-	Security  SecurityConfig
-	Log       LogConfig
+	Node      Node
+	Listen    Listen
+	Metrics   string // address of a listener for probes; empty: none
+	Advertise Listen // what others are told; empty: see Advertised
+	Memory    Memory
+	Raft      Raft
+	Requests  Requests
+	Security  Security
+	Log       Log
 }
 
-// NodeConfig is who the node is. It is fixed at the first start on a data directory.
-type NodeConfig struct {
+// Node is who the node is. It is fixed at the first start on a data directory.
+type Node struct {
 	ID          string
 	DataDir     string
 	ClusterName string
@@ -38,22 +40,22 @@ type Member struct {
 	PeerAddr string
 }
 
-// ListenConfig holds the addresses that the node listens on, as host:port.
-type ListenConfig struct {
+// Listen holds the addresses that the node listens on, as host:port.
+type Listen struct {
 	HTTP string
 	RESP string
 	Peer string
 }
 
-// MemoryConfig bounds the data of the whole node; shards share it evenly.
-type MemoryConfig struct {
+// Memory bounds the data of the whole node; shards share it evenly.
+type Memory struct {
 	MaxBytes int64 // 0 is no limit
-	Policy   string
+	Policy   store.Policy
 	Samples  int
 }
 
-// RaftConfig is about the replication groups.
-type RaftConfig struct {
+// Raft is about the replication groups.
+type Raft struct {
 	HeartbeatTimeout time.Duration
 	ElectionTimeout  time.Duration
 	SnapshotLogBytes int64 // log bytes after which a shard takes a snapshot
@@ -66,8 +68,8 @@ type RaftConfig struct {
 	LeaseDuration    time.Duration
 }
 
-// RequestConfig is about what clients may ask for.
-type RequestConfig struct {
+// Requests is about what clients may ask for.
+type Requests struct {
 	Timeout          time.Duration
 	Drain            time.Duration // how long new requests are refused before the listeners close
 	MaxValueBytes    int64
@@ -75,8 +77,7 @@ type RequestConfig struct {
 	MaxHTTPConns     int
 	HTTPStall        time.Duration
 	OutputBytes      int64
-	ClientBytes      int64  // memory that all clients may hold; 0: no limit
-	ClientPercent    int    // ClientBytes is that many percent of maxmemory; 0: it is not
+	ClientMemory     Share  // that all clients may hold, of maxmemory; 0: no limit
 	RedirectMoved    bool   // --redirect moved; has an effect with more than one shard only
 	ClusterProtocol  string // "auto", "on" or "off"
 	AllowCrossShard  bool
@@ -85,8 +86,22 @@ type RequestConfig struct {
 	SlowlogThreshold time.Duration // negative: the slow log is off
 }
 
-// SecurityConfig holds secrets and where certificates are.
-type SecurityConfig struct {
+// Share is a number of bytes, given as such or as percent of something.
+type Share struct {
+	Bytes   int64
+	Percent int // Bytes is that many percent; 0: it is not
+}
+
+// String is the share as it was given.
+func (s Share) String() string {
+	if s.Percent > 0 {
+		return strconv.Itoa(s.Percent) + "%"
+	}
+	return bytesize.Format(s.Bytes)
+}
+
+// Security holds secrets and where certificates are.
+type Security struct {
 	Password      string
 	PasswordFile  string
 	AuthTimeout   time.Duration
@@ -104,14 +119,14 @@ type TLSFiles struct{ Cert, Key, CA string }
 // Enabled reports whether TLS was asked for.
 func (f TLSFiles) Enabled() bool { return f.Cert != "" }
 
-// LogConfig is how the node writes its own log.
-type LogConfig struct {
+// Log is how the node writes its own log.
+type Log struct {
 	Level slog.Level
 	JSON  bool
 }
 
 // MemberMap is Members as id -> peer address.
-func (n NodeConfig) MemberMap() map[string]string {
+func (n Node) MemberMap() map[string]string {
 	m := make(map[string]string, len(n.Members))
 	for _, member := range n.Members {
 		m[member.ID] = member.PeerAddr
@@ -119,17 +134,18 @@ func (n NodeConfig) MemberMap() map[string]string {
 	return m
 }
 
-func (s SecurityConfig) hasPassword() bool { return s.Password != "" || s.PasswordFile != "" }
+// HasPassword reports whether clients must show one.
+func (s Security) HasPassword() bool { return s.Password != "" || s.PasswordFile != "" }
 
-// peerNames are those of which this node's certificate must have one.
-func (c Config) peerNames() []string {
+// CertificateNames are those of which this node's certificate must have one.
+func (c Config) CertificateNames() []string {
 	return transport.CertificateNames(c.Node.ID, c.Node.MemberMap()[c.Node.ID], c.Security.PeerNames)
 }
 
 // LogValue keeps the password out of logs.
-func (s SecurityConfig) LogValue() slog.Value {
+func (s Security) LogValue() slog.Value {
 	return slog.GroupValue(
-		slog.Bool("password", s.hasPassword()),
+		slog.Bool("password", s.HasPassword()),
 		slog.Bool("client_tls", s.ClientTLS.Enabled()),
 		slog.Bool("peer_tls", s.PeerTLS.Enabled()),
 		slog.Bool("peer_secret", s.PeerSecret != ""),
@@ -137,7 +153,4 @@ func (s SecurityConfig) LogValue() slog.Value {
 }
 
 // String keeps the password out of %v.
-func (s SecurityConfig) String() string {
-	return fmt.Sprintf("{password:%t client_tls:%t peer_tls:%t peer_secret:%t}",
-		s.hasPassword(), s.ClientTLS.Enabled(), s.PeerTLS.Enabled(), s.PeerSecret != "")
-}
+func (s Security) String() string { return s.LogValue().String() }

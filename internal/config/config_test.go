@@ -1,32 +1,38 @@
-package main
+package config
 
 import (
-	"flag"
-	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 )
 
 // load reads settings as `lockstep serve` does.
 func load(t testing.TB, args []string, env map[string]string, file string) (Config, error) {
 	t.Helper()
-	path := ""
-	if file != "" {
+	s := New()
+	if err := s.Flags.Parse(args); err != nil {
+		return Config{}, err
+	}
+	var environ []string
+	for name, value := range env {
+		environ = append(environ, name+"="+value)
+	}
+	return s.Load(write(t, file), environ)
+}
+
+// write makes a file of text, if there is any.
+func write(t testing.TB, text string) (path string) {
+	t.Helper()
+	if text != "" {
 		path = filepath.Join(t.TempDir(), "lockstep.yaml")
-		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s := newSettings()
-	if err := s.flags.Parse(args); err != nil {
-		return Config{}, err
-	}
-	return loadConfig(s, path, func(name string) string { return env[name] })
+	return path
 }
 
 func TestConfigDefaults(t *testing.T) {
@@ -37,7 +43,7 @@ func TestConfigDefaults(t *testing.T) {
 	if got := cfg.Node.Members; len(got) != 1 || got[0] != (Member{"n1", "127.0.0.1:9001"}) {
 		t.Errorf("members %v", got)
 	}
-	if cfg.Listen != (ListenConfig{"127.0.0.1:8001", "127.0.0.1:7001", "127.0.0.1:9001"}) {
+	if cfg.Listen != (Listen{"127.0.0.1:8001", "127.0.0.1:7001", "127.0.0.1:9001"}) {
 		t.Errorf("addresses %+v", cfg.Listen)
 	}
 	if cfg.Requests.MaxValueBytes != 64<<20 || !cfg.Requests.RedirectMoved || cfg.Raft.LeaseReads {
@@ -150,11 +156,11 @@ func TestConfigMistakes(t *testing.T) {
 		}
 	}
 	for args, file := range map[string]string{"--maxmemory-clients 0%": "", "": "maxmemory-clients: 0%"} {
-		if cfg, err := load(t, strings.Fields(args), nil, file); err != nil || cfg.Requests.ClientBytes != 0 || cfg.Requests.ClientPercent != 0 {
+		if cfg, err := load(t, strings.Fields(args), nil, file); err != nil || cfg.Requests.ClientMemory.Bytes != 0 || cfg.Requests.ClientMemory.Percent != 0 {
 			t.Errorf("0%% by %q or %q: %+v, %v", args, file, cfg.Requests, err)
 		}
 	}
-	if cfg, err := load(t, nil, nil, "maxmemory-clients: 25%\nmaxmemory: 4gb"); err != nil || cfg.Requests.ClientBytes != 1<<30 || cfg.Requests.ClientPercent != 25 {
+	if cfg, err := load(t, nil, nil, "maxmemory-clients: 25%\nmaxmemory: 4gb"); err != nil || cfg.Requests.ClientMemory.Bytes != 1<<30 || cfg.Requests.ClientMemory.Percent != 25 {
 		t.Errorf("maxmemory-clients in percent: %+v, %v", cfg.Requests, err)
 	}
 	if cfg, err := load(t, nil, nil, "cluster-protocol: on"); err != nil || cfg.Requests.ClusterProtocol != "on" {
@@ -163,15 +169,15 @@ func TestConfigMistakes(t *testing.T) {
 }
 
 func TestConfigNeverShowsThePassword(t *testing.T) {
-	s := newSettings()
-	if err := s.flags.Parse([]string{"--requirepass", "sesame"}); err != nil {
+	s := New()
+	if err := s.Flags.Parse([]string{"--requirepass", "sesame"}); err != nil {
 		t.Fatal(err)
 	}
-	text, err := effectiveConfig(s)
+	text, err := s.YAML()
 	if err != nil || strings.Contains(text, "sesame") || !strings.Contains(text, "requirepass is set") {
 		t.Errorf("%v\n%s", err, text)
 	}
-	cfg, err := s.build()
+	cfg, err := s.Load("", nil)
 	if err != nil || strings.Contains(cfg.Security.String(), "sesame") || strings.Contains(cfg.Security.LogValue().String(), "sesame") {
 		t.Errorf("%v %v", err, cfg.Security)
 	}
@@ -187,24 +193,20 @@ func TestConfigRoundTrip(t *testing.T) {
 		{"--audit-interval", "0", "--cluster-name", "null", "--data-dir", "~", "--maxmemory", "4gb", "--maxmemory-clients", "5%"},
 		{"--cluster-name", " two: words # and\nlines", "--id", "1e3", "--data-dir", "yes"},
 	} {
-		s := newSettings()
-		if err := s.flags.Parse(args); err != nil {
+		s := New()
+		if err := s.Flags.Parse(args); err != nil {
 			t.Fatal(err)
 		}
-		text, err := effectiveConfig(s)
+		text, err := s.YAML()
 		if err != nil {
 			t.Fatal(err)
 		}
-		again := newSettings()
-		path := filepath.Join(t.TempDir(), "c.yaml")
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := loadConfig(again, path, func(string) string { return "" }); err != nil {
+		again := New()
+		if _, err := again.Load(write(t, text), nil); err != nil {
 			t.Errorf("%q: %v\n%s", args, err, text)
 			continue
 		}
-		if second, err := effectiveConfig(again); err != nil || second != text {
+		if second, err := again.YAML(); err != nil || second != text {
 			t.Errorf("%q: %v\n%s\n%s", args, err, text, second)
 		}
 	}
@@ -212,41 +214,22 @@ func TestConfigRoundTrip(t *testing.T) {
 
 func TestAllowedHosts(t *testing.T) {
 	for in, want := range map[string]string{"a.example": "a.example", " a.example, B ": "a.example,B", "": "", "a,,b": "a,b"} {
-		if got := new(hostsValue); got.Set(in) != nil || got.String() != want {
+		if got := names(new([]string), "", checkHost); got.Set(in) != nil || got.String() != want {
 			t.Errorf("%q: %q", in, got)
 		}
 	}
 	for _, in := range []string{"a:80", "http://a", "*.a", "a,b/c", "[::1]"} {
-		if got := new(hostsValue); got.Set(in) == nil {
+		if got := names(new([]string), "", checkHost); got.Set(in) == nil {
 			t.Errorf("%q: accepted as %q", in, got)
 		}
 	}
-	s := newSettings()
-	if err := s.flags.Parse([]string{"--http-allowed-hosts", "a,b"}); err != nil {
+	s := New()
+	if err := s.Flags.Parse([]string{"--http-allowed-hosts", "a,b"}); err != nil {
 		t.Fatal(err)
 	}
-	if cfg, err := s.build(); err != nil || strings.Join(cfg.Security.AllowedHosts, " ") != "a b" {
+	if cfg, err := s.Load("", nil); err != nil || strings.Join(cfg.Security.AllowedHosts, " ") != "a b" {
 		t.Errorf("%v %v", cfg.Security.AllowedHosts, err)
 	}
-}
-
-func TestParseSize(t *testing.T) {
-	for in, want := range map[string]int64{"0": 0, "100": 100, "1b": 1, "1k": 1000, "1kb": 1024, "2M": 2_000_000, "512MB": 512 << 20, "1g": 1_000_000_000, "3gb": 3 << 30} {
-		if got, err := parseSize(in); err != nil || got != want {
-			t.Errorf("%s: %d, %v", in, got, err)
-		}
-	}
-	for _, in := range []string{"", "mb", "-1", "1.5gb", "1 mb", "9223372036854775808", "9000000000gb"} {
-		if got, err := parseSize(in); err == nil {
-			t.Errorf("%q: accepted as %d", in, got)
-		}
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		size := sizeValue(rapid.Int64Range(0, 1<<62).Draw(t, "bytes"))
-		if got, err := parseSize(size.String()); err != nil || got != int64(size) {
-			t.Fatalf("%d is written %s and read %d, %v", int64(size), size.String(), got, err)
-		}
-	})
 }
 
 func FuzzConfigFile(f *testing.F) {
@@ -256,34 +239,15 @@ func FuzzConfigFile(f *testing.F) {
 	f.Add([]byte("initial-cluster: {a: {b: c}}\n"))
 	f.Add([]byte("[]"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s := newSettings()
-		values, err := parseConfigFile(data, s.flags)
+		s := New()
+		values, err := yamlFile{flags: s.Flags}.parse(data)
 		if err != nil {
 			return
 		}
 		for name, value := range values {
-			_ = s.flags.Lookup(name).Value.Set(value) // must not panic
+			_ = s.Flags.Lookup(name).Value.Set(value.(given).Text) // must not panic
 		}
 	})
-}
-
-var update = flag.Bool("update", false, "write docs/configuration.md anew")
-
-func TestConfigurationDoc(t *testing.T) {
-	const path = "../../docs/configuration.md"
-	want := configurationDoc()
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want {
-		t.Errorf("%s does not fit the flags; run: go test ./cmd/lockstep -run TestConfigurationDoc -update", path)
-	}
 }
 
 // Peers that know each other need nothing more, and a node that is alone takes none.
@@ -302,64 +266,34 @@ func TestPeersMustKnowEachOther(t *testing.T) {
 	}
 }
 
-func TestPeerSecretFile(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name string, size int, mode os.FileMode) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, make([]byte, size), mode); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(path, mode); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	open := func(path string) error {
-		s, err := openSecrets(SecurityConfig{PeerSecret: path}, nil, slog.New(slog.DiscardHandler))
-		if (err == nil) != (s.peerSecretList() != nil) {
-			t.Errorf("%s: %v, and there are secrets", path, err)
-		}
-		return err
-	}
-	if err := open(write("good", 32, 0o600)); err != nil {
-		t.Error(err)
-	}
-	for path, want := range map[string]string{
-		write("short", 31, 0o600):             "fewer than 32",
-		write("open", 32, 0o644):              "can be read or changed by every user",
-		write("huge", maxSecretFile+1, 0o600): "larger than",
-		filepath.Join(dir, "none"):            "no such file",
+func TestCrossShardOverHTTPOnly(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		want bool
+	}{
+		{"--shards 2 --allow-cross-shard", true},
+		{"--shards 2 --allow-cross-shard --redirect forward", false},
+		{"--shards 2", false},
+		{"--allow-cross-shard", false}, // one shard: nothing is crossed
 	} {
-		if err := open(path); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", path, err, want)
+		cfg, err := load(t, strings.Fields(c.args), nil, "")
+		if err != nil || cfg.CrossShardOverHTTPOnly() != c.want {
+			t.Errorf("%s: not %t (%v)", c.args, c.want, err)
 		}
 	}
 }
 
-// A secret is a line of text, or all bytes of what is no text.
-func TestPeerSecretsOfAFile(t *testing.T) {
-	a, b := strings.Repeat("a", 32), strings.Repeat("b", 44)
-	binary := "\x00\n" + a + "\n\xff"
-	for text, want := range map[string][]string{
-		a: {a}, a + "\n": {a}, a + "\r\n" + b + "\r\n": {a, b}, "\n" + b + "\n\n" + a: {b, a}, binary: {binary},
-	} {
-		got, err := parsePeerSecrets([]byte(text))
-		if err != nil || len(got) != len(want) {
-			t.Errorf("%q: %q, %v", text, got, err)
-			continue
-		}
-		for i := range want {
-			if string(got[i]) != want[i] {
-				t.Errorf("%q: %q, want %q", text, got, want)
-			}
-		}
-	}
-	for text, want := range map[string]string{
-		"": "holds no secret", "\n\n": "holds no secret", a[1:]: "fewer than 32", a + "\nshort\n": "a secret of 5 bytes",
-		a + "\n" + b + "\n" + a + "\n": "holds 3 secrets", "\xff": "fewer than 32",
-	} {
-		if _, err := parsePeerSecrets([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", text, err, want)
-		}
+func TestUnknownVariables(t *testing.T) {
+	s := New()
+	_, err := s.Load("", []string{
+		"LOCKSTEP_SHARDS=2", "LOCKSTEP_DATADIR=x", "LOCKSTEP_MAX_MEMORY=1gb", "PATH=/bin", "LOCKSTEPX=1",
+		"LOCKSTEP_CONFIG=f", "LOCKSTEP_ENDPOINT=e", "LOCKSTEP_PASSWORD=p", "LOCKSTEP_LOCK=l", "LOCKSTEP_FENCE=1",
+		"LOCKSTEP_CLUSTER_DIR=d", "LOCKSTEP_BASE_PORT_OFFSET=1", "LOCKSTEP_BIN=b", "LOCKSTEP_HARNESS_CLOCK=c",
+		"LOCKSTEP_TEST_LOG=1", "LOCKSTEP_FAILPOINTS=f", "LOCKSTEP_SERVICE_HOST=h",
+		"LOCKSTEP_PORT=tcp://h:1", "LOCKSTEP_PORT_7001_TCP=x", "LOCKSTEP_=1", "LOCKSTEP_BINARY=b",
+	})
+	want := []string{"LOCKSTEP_", "LOCKSTEP_BINARY", "LOCKSTEP_DATADIR", "LOCKSTEP_MAX_MEMORY"}
+	if got := s.Unknown; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, %v, want %q", got, err, want)
 	}
 }
