@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -96,7 +97,7 @@ func (s *settings) nodeFlags() *pflag.FlagSet {
 	fs.Var(&s.node.members, "initial-cluster", "every node's id and peer address, this node included; empty: this node alone")
 	s.node.shards = 1
 	fs.Var(&s.node.shards, "shards", "number of shards, fixed at the first start")
-	s.node.logEngine = choiceValue{"wal", []string{"wal", "bolt"}}
+	s.node.logEngine = choiceValue{raftlog.Engines()[0], raftlog.Engines()}
 	fs.Var(&s.node.logEngine, "log-engine", "how the Raft log is stored, fixed at this node's first start")
 	return fs
 }

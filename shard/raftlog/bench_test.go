@@ -75,7 +75,7 @@ func BenchmarkStoreWithoutDisk(b *testing.B) {
 
 // BenchmarkOpen is the price of a restart: every byte is read and verified.
 func BenchmarkOpen(b *testing.B) {
-	for _, engine := range engines {
+	for _, engine := range Engines() {
 		for _, size := range []int{200, 20 << 10} {
 			b.Run(fmt.Sprintf("%s/%d", engine, size), func(b *testing.B) {
 				o := Options{Dir: b.TempDir(), Engine: engine}
@@ -97,7 +97,7 @@ func BenchmarkOpen(b *testing.B) {
 
 func BenchmarkGetLog(b *testing.B) {
 	for _, cached := range []bool{true, false} {
-		for _, engine := range engines {
+		for _, engine := range Engines() {
 			for _, size := range []int{200, 20 << 10} {
 				b.Run(fmt.Sprintf("cached=%v/%s/%d", cached, engine, size), func(b *testing.B) {
 					o := Options{Dir: b.TempDir(), Engine: engine, CacheBytes: -1}

@@ -15,20 +15,24 @@ type walEngine struct {
 	codec *recordCodec
 }
 
-func openWALEngine(o Options, watermark uint64, rec *Recovery, onEntry func(uint64, raft.LogType, int64)) (engine, error) {
+// walRoom: a segment is taken in advance.
+func walRoom(segmentBytes int) int64 { return int64(segmentBytes) }
+
+// openWALEngine implements engineKind.open.
+func openWALEngine(o opening) (engine, error) {
 	meta, err := openWALMeta(o.Dir, false)
 	if err != nil {
 		return nil, err
 	}
-	e, err := recoverWAL(o, meta, watermark, rec, onEntry)
+	e, err := recoverWAL(o, meta)
 	if err != nil {
 		return nil, errors.Join(err, meta.Close())
 	}
 	return e, nil
 }
 
-func recoverWAL(o Options, meta *walMeta, watermark uint64, rec *Recovery, onEntry func(uint64, raft.LogType, int64)) (*walEngine, error) {
-	r := recovery{dir: o.Dir, meta: meta, watermark: watermark, onEntry: onEntry, scans: map[uint64]*segmentScan{}}
+func recoverWAL(o opening, meta *walMeta) (*walEngine, error) {
+	r := recovery{dir: o.Dir, meta: meta, watermark: o.watermark, onEntry: o.onEntry, scans: map[uint64]*segmentScan{}}
 	if err := r.run(); err != nil {
 		return nil, err
 	}
@@ -36,11 +40,11 @@ func recoverWAL(o Options, meta *walMeta, watermark uint64, rec *Recovery, onEnt
 		return nil, err
 	}
 	if r.torn != nil {
-		rec.TornFile, rec.TornOffset, rec.TornBytes = r.torn.path, r.torn.end, r.tornUntil-r.torn.end
+		o.recovery.TornFile, o.recovery.TornOffset, o.recovery.TornBytes = r.torn.path, r.torn.end, r.tornUntil-r.torn.end
 	}
 	e := &walEngine{
 		meta:  meta,
-		files: newWALFiles(o, meta.salt, r.scans),
+		files: newWALFiles(o.Options, meta.salt, r.scans),
 		codec: &recordCodec{salt: meta.salt},
 	}
 	e.files.vfs.tail = r.tailData()
@@ -69,7 +73,16 @@ func (e *walEngine) append(logs []*raft.Log) error {
 }
 
 // get implements engine.
-func (e *walEngine) get(index uint64, l *raft.Log) error { return e.wal.GetLog(index, l) }
+func (e *walEngine) get(index uint64, l *raft.Log) error {
+	// raft-wal still reads what a removed head has left in a segment.
+	switch first, err := e.wal.FirstIndex(); {
+	case err != nil:
+		return err
+	case index < first:
+		return raft.ErrLogNotFound
+	}
+	return e.wal.GetLog(index, l)
+}
 
 // deleteRange implements engine.
 func (e *walEngine) deleteRange(min, max uint64) error {
