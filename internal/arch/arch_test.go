@@ -388,3 +388,16 @@ func countLines(path string) (int, error) {
 	}
 	return n, scanner.Err()
 }
+
+// TestAbandonedModulesStayOut: what nobody mends any more, and scanners report.
+func TestAbandonedModulesStayOut(t *testing.T) {
+	for _, p := range listPackages(t) {
+		for _, path := range p.Deps {
+			for _, gone := range []string{"github.com/boltdb/bolt", "github.com/coreos/"} {
+				if strings.HasPrefix(path, gone) {
+					t.Errorf("%s depends on %s; shard/raftlog/DESIGN.md says how it was kept out", p.name(), path)
+				}
+			}
+		}
+	}
+}

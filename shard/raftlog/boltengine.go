@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
 
 	"github.com/lockstepkv/lockstep/internal/disk"
@@ -18,20 +17,13 @@ import (
 // boltFile holds entries and stable values of engine bolt.
 const boltFile = "raft.db"
 
-// Buckets of raft-boltdb.
-const (
-	boltLogs   = "logs"
-	boltStable = "conf"
-)
-
-// boltEngine stores entries with raft-boltdb. Each entry carries a checksum behind its extensions, each
-// stable value one in front.
+// boltEngine stores entries with bbolt, in the format of raft-boltdb. Each entry carries a checksum behind its
+// extensions, each stable value one in front.
 type boltEngine struct {
-	db   *raftboltdb.BoltStore
+	db   *boltStore
 	path string
 	// Scratch space of the single writer: the entries with their checksums.
 	logs []raft.Log
-	ptrs []*raft.Log
 	sums []byte
 }
 
@@ -46,16 +38,16 @@ func openBoltEngine(o opening) (engine, error) {
 	}
 	e := &boltEngine{path: path}
 	err := guard(path, func() (err error) {
-		e.db, err = raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bbolt.Options{
+		e.db, err = openBoltStore(path, &bbolt.Options{
 			Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType,
-		}})
+		})
 		return err
 	})
 	if err != nil {
 		return nil, boltOpenError(path, err)
 	}
 	if err := e.recover(o.watermark, o.onEntry); err != nil {
-		return nil, errors.Join(err, e.db.Close())
+		return nil, errors.Join(err, e.close())
 	}
 	return e, nil
 }
@@ -72,11 +64,11 @@ func prepareBolt(path string) error {
 	if err := os.RemoveAll(tmp); err != nil {
 		return err
 	}
-	db, err := raftboltdb.NewBoltStore(tmp)
+	s, err := openBoltStore(tmp, nil)
 	if err != nil {
 		return err
 	}
-	if err := db.Close(); err != nil {
+	if err := errors.Join(s.prepare(), s.db.Close()); err != nil {
 		return err
 	}
 	return disk.Rename(tmp, path)
@@ -84,9 +76,10 @@ func prepareBolt(path string) error {
 
 // recover makes what was read durable (a crash may have come between write and fsync) and reads every
 // entry: the only way to notice a damaged one before it is needed. What a failed fsync left in the page
-// cache is durable already: raftboltdb.New has committed a transaction, see settle.
+// cache is durable when prepare has committed a transaction, see settle.
 func (e *boltEngine) recover(watermark uint64, onEntry func(uint64, raft.LogType, int64)) error {
-	if err := e.db.Sync(); err != nil {
+	err := guard(e.path, func() error { return errors.Join(e.db.prepare(), e.db.db.Sync()) })
+	if err != nil {
 		return err
 	}
 	if err := e.checkStable(); err != nil {
@@ -156,10 +149,7 @@ func (e *boltEngine) scan(watermark uint64, fn func(*raft.Log) error) error {
 // bounds implements engine.
 func (e *boltEngine) bounds() (first, last uint64, err error) {
 	err = guard(e.path, func() error {
-		if first, err = e.db.FirstIndex(); err != nil {
-			return err
-		}
-		last, err = e.db.LastIndex()
+		first, last, err = e.db.bounds()
 		return err
 	})
 	return first, last, err
@@ -168,7 +158,7 @@ func (e *boltEngine) bounds() (first, last uint64, err error) {
 // append implements engine. The caller's entries are shared with other goroutines, so the checksum goes
 // into copies.
 func (e *boltEngine) append(logs []*raft.Log) error {
-	e.logs, e.ptrs, e.sums = e.logs[:0], e.ptrs[:0], e.sums[:0]
+	e.logs, e.sums = e.logs[:0], e.sums[:0]
 	need := 0
 	for _, l := range logs {
 		need += len(l.Extensions) + 4
@@ -186,13 +176,12 @@ func (e *boltEngine) append(logs []*raft.Log) error {
 		stored := *l
 		stored.Extensions = e.sums[from:len(e.sums):len(e.sums)]
 		e.logs = append(e.logs, stored)
-		e.ptrs = append(e.ptrs, &e.logs[len(e.logs)-1])
 	}
 	err := guard(e.path, func() error {
 		if err := failpoint.Inject("raftlog/sync"); err != nil {
 			return err
 		}
-		return e.db.StoreLogs(e.ptrs)
+		return e.db.append(e.logs)
 	})
 	clear(e.logs) // do not keep the data alive
 	return err
@@ -201,7 +190,7 @@ func (e *boltEngine) append(logs []*raft.Log) error {
 // get implements engine.
 func (e *boltEngine) get(index uint64, l *raft.Log) error {
 	var stored raft.Log
-	err := guard(e.path, func() error { return e.db.GetLog(index, &stored) })
+	err := guard(e.path, func() error { return e.db.get(index, &stored) })
 	switch {
 	case errors.Is(err, raft.ErrLogNotFound):
 		return err
@@ -235,7 +224,7 @@ func (e *boltEngine) corruptEntry(index uint64, err error) *CorruptError {
 // entryOffset returns where the entry at index lies in the file, or -1. What should follow an entry and is
 // not there is reported with the offset of that entry.
 func (e *boltEngine) entryOffset(index uint64) int64 {
-	return e.offset(boltLogs, binary.BigEndian.AppendUint64(nil, index))
+	return e.offset(boltLogs, boltKey(index))
 }
 
 // offset returns where the value of key lies in the file, or -1.
@@ -254,25 +243,22 @@ func (e *boltEngine) offset(bucket string, key []byte) int64 {
 
 // deleteRange implements engine.
 func (e *boltEngine) deleteRange(min, max uint64) error {
-	return guard(e.path, func() error { return e.db.DeleteRange(min, max) })
+	return guard(e.path, func() error { return e.db.deleteRange(min, max) })
 }
 
 // setStable implements engine.
 func (e *boltEngine) setStable(key, val []byte) error {
-	return guard(e.path, func() error { return e.db.Set(key, withSum(append(key[:len(key):len(key)], val...))) })
+	return guard(e.path, func() error { return e.db.setStable(key, withSum(append(key[:len(key):len(key)], val...))) })
 }
 
 // getStable implements engine.
 func (e *boltEngine) getStable(key []byte) ([]byte, error) {
 	var raw []byte
 	err := guard(e.path, func() (err error) {
-		raw, err = e.db.Get(key)
+		raw, err = e.db.getStable(key)
 		return err
 	})
-	if errors.Is(err, raftboltdb.ErrKeyNotFound) {
-		return nil, nil
-	}
-	if err != nil {
+	if err != nil || raw == nil {
 		return nil, err
 	}
 	val, ok := checkSum(raw)
@@ -283,4 +269,4 @@ func (e *boltEngine) getStable(key []byte) ([]byte, error) {
 }
 
 // close implements engine.
-func (e *boltEngine) close() error { return e.db.Close() }
+func (e *boltEngine) close() error { return e.db.db.Close() }

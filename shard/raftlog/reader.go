@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
 )
 
@@ -98,7 +97,7 @@ func eachWALEntry(check *recovery, from, last uint64, fn func(*raft.Log) error) 
 				return
 			}
 			l := new(raft.Log)
-			if failed = codec.Decode(record, l); failed == nil {
+			if failed = codec.decode(record, l); failed == nil {
 				failed = fn(l)
 			}
 		})
@@ -117,7 +116,7 @@ func openBoltReader(dir string, mark uint64) (*Reader, error) {
 	}
 	e := &boltEngine{path: path}
 	err := guard(path, func() (err error) {
-		e.db, err = raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bbolt.Options{Timeout: lockTimeout, ReadOnly: true}})
+		e.db, err = openBoltStore(path, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})
 		return err
 	})
 	if err != nil {

@@ -97,8 +97,8 @@ type Store struct {
 	failed  error    // first failed write; guarded by writeMu
 	sums    []uint32 // of what is being written; guarded by writeMu
 
-	// ioMu is held shared by reads from disk and exclusively while files go away: raft-wal may close a
-	// file under a reader that has just found it.
+	// ioMu is held shared by reads from disk and exclusively while files go away: an
+	// engine may close one that a reader has just found.
 	ioMu sync.RWMutex
 
 	mu       sync.RWMutex

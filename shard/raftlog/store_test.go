@@ -103,8 +103,8 @@ func TestClosedStoreRefusesEverything(t *testing.T) {
 	mustClose(t, s)
 }
 
-// raft-wal v0.4.0 seals the newest segment without an index when its end is truncated and then cannot
-// read it after a restart.
+// The newest segment is sealed without an index when its end is truncated, and must be readable after a
+// restart all the same.
 func truncatedTailReopened(t *testing.T, engine string) {
 	o := Options{Dir: t.TempDir(), Engine: engine, CacheBytes: -1}
 	s := mustOpen(t, o)
