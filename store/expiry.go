@@ -127,11 +127,11 @@ func (s *Store) AverageTTL(nowMillis int64) int64 {
 	return int64(sum / float64(seen))
 }
 
-// Reap deletes up to max entries whose time is up at nowMillis, in the order
-// (ExpireAt, Version), and returns how many it deleted.
-func (s *Store) Reap(nowMillis int64, max int) int {
+// Reap deletes entries whose time is up at nowMillis, in the order (ExpireAt,
+// Version), most of them at most, and returns how many it deleted.
+func (s *Store) Reap(nowMillis int64, most int) int {
 	n := 0
-	for n < max && s.expiry.len() > 0 {
+	for n < most && s.expiry.len() > 0 {
 		first := s.expiry.items.at(0)
 		if first.at > nowMillis {
 			break

@@ -100,11 +100,11 @@ type Options struct {
 	// counter. 0 means never.
 	LFUDecayMinutes int
 
-	// OnChange, if not nil, sees every change of a key after it was made: old
-	// is nil for a new key, new is nil for a removed one, both are nil after
+	// OnChange, if not nil, sees every change of a key after it was made: before
+	// is nil for a new key, after is nil for a removed one, both are nil after
 	// Clear. It runs in the writer and must not change the store. A collection
 	// that has changed may be the same in both.
-	OnChange func(old, new *Entry)
+	OnChange func(before, after *Entry)
 }
 
 // DefaultOptions returns Redis's defaults.

@@ -242,8 +242,8 @@ func (e *boltEngine) offset(bucket string, key []byte) int64 {
 }
 
 // deleteRange implements engine.
-func (e *boltEngine) deleteRange(min, max uint64) error {
-	return guard(e.path, func() error { return e.db.deleteRange(min, max) })
+func (e *boltEngine) deleteRange(low, high uint64) error {
+	return guard(e.path, func() error { return e.db.deleteRange(low, high) })
 }
 
 // setStable implements engine.

@@ -89,10 +89,10 @@ type engine interface {
 	// nothing of it. The entries belong to the caller: they are not changed, and no memory of theirs is kept.
 	append(logs []*raft.Log) error
 
-	// deleteRange removes min to max, both in the log: its head, its tail or all of it. What was removed never
+	// deleteRange removes low to high, both in the log: its head, its tail or all of it. What was removed never
 	// comes back, also when other entries get the same indexes. No get runs beside it, so files may go at
 	// once. Their room is free for the log's own use again, soon if not at once. Stable values stay.
-	deleteRange(min, max uint64) error
+	deleteRange(low, high uint64) error
 
 	// get fills l with the entry as it was appended: type, term, time to the nanosecond, extensions; an empty
 	// Data or Extensions is nil. The memory is the caller's. What is read is verified each time, and what is

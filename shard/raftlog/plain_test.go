@@ -143,9 +143,9 @@ func (e *plainEngine) append(logs []*raft.Log) error {
 	return e.write(c)
 }
 
-func (e *plainEngine) deleteRange(min, max uint64) error {
+func (e *plainEngine) deleteRange(low, high uint64) error {
 	c := e.read()
-	c.Logs = slices.DeleteFunc(slices.Clone(c.Logs), func(l raft.Log) bool { return l.Index >= min && l.Index <= max })
+	c.Logs = slices.DeleteFunc(slices.Clone(c.Logs), func(l raft.Log) bool { return l.Index >= low && l.Index <= high })
 	return e.write(c)
 }
 

@@ -70,7 +70,7 @@ func (e *walEngine) get(index uint64, l *raft.Log) error {
 }
 
 // deleteRange implements engine.
-func (e *walEngine) deleteRange(min, max uint64) error { return e.segments.deleteRange(min, max) }
+func (e *walEngine) deleteRange(low, high uint64) error { return e.segments.deleteRange(low, high) }
 
 // setStable implements engine.
 func (e *walEngine) setStable(key, val []byte) error { return e.meta.SetStable(key, val) }
