@@ -28,6 +28,8 @@ const (
 // Memory grows with the bytes that really came, never with an announced
 // length. Reading can be resumed after an error of the underlying reader
 // (such as a deadline); a ProtocolError is final.
+//
+// 22 fields: where a parser stands that can stop at any byte, and whose memory is lent; no part of it is used alone.
 type Reader struct {
 	src        io.Reader
 	srcErr     error // came together with data; returned by the next fill

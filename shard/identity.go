@@ -22,7 +22,7 @@ type Identity struct {
 	NodeID      string            `json:"node_id"`
 	Members     map[string]string `json:"members"` // node id -> peer address, this node included
 	Shards      int               `json:"shards"`
-	LogEngine   string            `json:"log_engine"` // "wal" or "bolt"; each node has its own
+	LogEngine   string            `json:"log_engine"` // one of raftlog.Engines; each node has its own
 }
 
 // ClusterID names the cluster: the first 16 hexadecimal digits of a SHA-256 over

@@ -44,7 +44,7 @@ type Options struct {
 	Members     []Member // this node included; the same list on every node
 	Shards      int
 	DataDir     string
-	LogEngine   string // raftlog.EngineWAL or raftlog.EngineBolt
+	LogEngine   string // one of raftlog.Engines
 
 	// Version and Limits are told to the other nodes, which show where they differ.
 	Version string

@@ -30,10 +30,7 @@ func (o *Options) newLogBytes() (bytes int64, shards int) {
 	if o.OpenLog != nil {
 		return 0, 0
 	}
-	each := int64(1 << 20)
-	if o.LogEngine == raftlog.EngineWAL {
-		each = int64(segmentBytes(o.Shards))
-	}
+	each := raftlog.NewLogBytes(o.LogEngine, segmentBytes(o.Shards))
 	for id := range o.Shards {
 		if _, err := os.Stat(filepath.Join(groupDir(o.DataDir, uint32(id)), "log")); errors.Is(err, fs.ErrNotExist) {
 			shards++

@@ -127,11 +127,12 @@ func (s *Store) AverageTTL(nowMillis int64) int64 {
 	return int64(sum / float64(seen))
 }
 
-// Reap deletes up to max entries whose time is up at nowMillis, in the order
-// (ExpireAt, Version), and returns how many it deleted. gone, if not nil, is told of each.
-func (s *Store) Reap(nowMillis int64, max int, gone func(*Entry)) int {
+// Reap deletes entries whose time is up at nowMillis, in the order (ExpireAt,
+// Version), most of them at most, and returns how many it deleted. gone, if not nil, is
+// told of each.
+func (s *Store) Reap(nowMillis int64, most int, gone func(*Entry)) int {
 	n := 0
-	for n < max && s.expiry.len() > 0 {
+	for n < most && s.expiry.len() > 0 {
 		first := s.expiry.items.at(0)
 		if first.at > nowMillis {
 			break

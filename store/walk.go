@@ -127,10 +127,10 @@ func (s *Store) CountInSlot(slot uint16) int {
 	return int(s.slots[slot])
 }
 
-// KeysInSlot returns up to max entries of a hash slot in hash order. It looks
+// KeysInSlot returns entries of a hash slot in hash order, most of them at most. It looks
 // through the store until it has found them.
-func (s *Store) KeysInSlot(slot uint16, max int) []*Entry {
-	want := min(max, s.CountInSlot(slot))
+func (s *Store) KeysInSlot(slot uint16, most int) []*Entry {
+	want := min(most, s.CountInSlot(slot))
 	if want <= 0 {
 		return nil
 	}

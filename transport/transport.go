@@ -15,6 +15,8 @@ import (
 )
 
 // Transport is a node's side of the connections to its peers.
+//
+// 27 fields: eleven are what New was given and never change; the others are one part each of what is open.
 type Transport struct {
 	id, cluster string
 	listener    net.Listener

@@ -2,8 +2,10 @@ package arch
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -11,10 +13,13 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -24,13 +29,13 @@ const (
 	maxFileLines = 700
 )
 
-// mayImport is the table of docs/architecture.md: what a package may import of
-// ours, besides what those may import in turn.
+// mayImport is the import table: what a package may import of ours, directly. docs/architecture.md
+// has the rooms in an order in which imports point down.
 func mayImport() map[string][]string {
 	table := map[string][]string{
 		"resp":                {"internal/bulk", "internal/wire"},
 		"internal/bulk":       {},
-		"store":               {"internal/invariant", "internal/bulk", "store/keyslot", "store/value/hash"},
+		"store":               {"internal/bulk", "internal/invariant", "store/keyslot", "store/value/hash"},
 		"store/effect":        {"store"},
 		"store/keyslot":       {},
 		"store/value/hash":    {},
@@ -54,37 +59,37 @@ func mayImport() map[string][]string {
 		"internal/readme":     {},
 		"fsm/wait":            {},
 		"fsm/lock":            {"fsm/wait", "internal/mutant", "store/keyslot"},
-		"fsm/command":         {"fsm/lock", "store", "resp", "internal/bulk", "internal/mutant", "store/effect"},
-		"snapshot":            {"internal/disk", "store", "internal/failpoint", "internal/mutant", "snapshot/rdb"},
-		"snapshot/rdb":        {"store", "internal/mutant"},
-		"snapshot/aof":        {"snapshot/rdb", "store/effect", "internal/disk"},
-		"transport":           {"resp", "internal/clock", "internal/failpoint", "internal/hangup", "internal/bulk", "internal/mutant"},
+		"fsm/command":         {"fsm/lock", "internal/bulk", "internal/mutant", "resp", "store", "store/effect"},
+		"snapshot":            {"internal/disk", "internal/failpoint", "internal/mutant", "snapshot/rdb", "store", "store/value/hash"},
+		"snapshot/rdb":        {"internal/mutant", "store"},
+		"snapshot/aof":        {"internal/disk", "snapshot/rdb", "store/effect"},
+		"transport":           {"internal/bulk", "internal/clock", "internal/failpoint", "internal/hangup", "internal/mutant", "resp"},
 		"shard/raftlog":       {"internal/disk", "internal/failpoint", "internal/invariant", "internal/mutant"},
-		"fsm/commandset":      commandGroups(),
-		"fsm":                 {"fsm/command", "store", "snapshot", "snapshot/rdb", "snapshot/aof", "internal/failpoint", "internal/bulk", "internal/wire"},
+		"fsm/commandset":      append(commandGroups(), "fsm/command"),
+		"fsm":                 {"fsm/command", "fsm/lock", "internal/bulk", "internal/failpoint", "internal/mutant", "internal/wire", "resp", "snapshot", "snapshot/aof", "snapshot/rdb", "store"},
 		"shard/logclock":      {},
 		"shard/notify":        {"fsm/wait"},
 		"shard/session":       {"fsm", "internal/clock"},
 		"shard/batch":         {"shard/session"},
-		"shard/readindex":     {"shard/session", "internal/failpoint"},
-		"shard":               {"fsm", "fsm/commandset", "shard/raftlog", "shard/logclock", "shard/notify", "shard/batch", "shard/readindex", "snapshot", "transport", "internal/wire", "snapshot/rdb", "snapshot/aof"},
-		"shard/sim":           {"shard"}, // for tests alone
+		"shard/readindex":     {"internal/failpoint", "shard/session"},
+		"shard":               {"fsm", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/invariant", "internal/mutant", "internal/wire", "resp", "shard/batch", "shard/logclock", "shard/notify", "shard/raftlog", "shard/readindex", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "store/keyslot", "transport"},
+		"shard/sim":           {"fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "resp", "shard", "shard/raftlog"}, // for tests alone
 		"api/clientmem":       {},
-		"api/waiting":         {"fsm/command", "fsm/command/locks", "resp"}, // LOCK's handler logs LS.LOCK
-		"api/router":          {"api/clientmem", "api/waiting", "fsm/command", "internal/bytesize", "internal/histogram", "resp"},
-		"api/httpapi":         {"api/router", "fsm/command", "fsm/command/locks", "resp", "internal/linger"},
-		"api/respapi":         {"api/router", "fsm/command", "resp", "internal/hangup", "internal/linger"},
+		"api/waiting":         {"fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "resp"}, // LOCK's handler logs LS.LOCK
+		"api/router":          {"api/clientmem", "api/waiting", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "internal/bulk", "internal/bytesize", "internal/histogram", "resp", "store", "store/keyslot"},
+		"api/httpapi":         {"api/clientmem", "api/router", "api/waiting", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "internal/bulk", "internal/linger", "resp"},
+		"api/respapi":         {"api/clientmem", "api/router", "fsm/command", "internal/hangup", "internal/linger", "resp"},
 		"client":              {"resp", "store/keyslot"},
-		"jepsen":              {"client", "resp", "internal/mutant", "internal/procs"},
-		"cmd/lockstep":        {"client", "shard", "fsm/commandset", "api/httpapi", "api/respapi", "internal/accept", "internal/bulk", "internal/config"},
+		"jepsen":              {"client", "internal/mutant", "internal/procs", "resp"},
+		"cmd/lockstep":        {"api/clientmem", "api/httpapi", "api/respapi", "api/router", "client", "fsm", "fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "fsm/wait", "internal/accept", "internal/bulk", "internal/clock", "internal/config", "internal/disk", "internal/histogram", "resp", "shard", "shard/raftlog", "snapshot", "store", "transport"},
 		"cmd/lockstep-jepsen": {"jepsen"},
 
 		"cmd/lockstep-cluster": {"client", "internal/procs"},
 
-		"internal/bench/locks": {"client"}, // a client like any other
+		"internal/bench/locks": {"client", "resp"}, // a client like any other
 	}
 	for _, group := range commandGroups() {
-		table[group] = []string{"fsm/command"} // never each other
+		table[group] = []string{"fsm/command", "fsm/lock", "resp", "store"} // never each other
 	}
 	return table
 }
@@ -152,26 +157,34 @@ func repositoryRoot(t *testing.T) string {
 	return root
 }
 
+// listPackages asks go list, once for all tests.
 func listPackages(t *testing.T) []goPackage {
 	t.Helper()
+	list, err := packages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+var packages = sync.OnceValues(func() (list []goPackage, err error) {
 	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,Imports,Deps,GoFiles", "./...")
-	cmd.Dir = repositoryRoot(t)
+	cmd.Dir = "../.."
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("go list: %v", err)
+		return nil, fmt.Errorf("go list: %w", err)
 	}
-	var list []goPackage
-	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p goPackage
 		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
-			return list
+			return list, nil
 		} else if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		list = append(list, p)
 	}
-}
+})
 
 // testOnly packages hold helpers for the tests of the room that they lie in.
 func testOnly(name string) bool { return strings.HasSuffix(name, "test") }
@@ -187,25 +200,68 @@ func TestImportsFollowTheTable(t *testing.T) {
 			t.Errorf("package %s is not in the table of this test and of docs/architecture.md", p.name())
 			continue
 		}
-		reach := closure(table, allowed)
 		for _, imported := range p.ours() {
-			if room := roomOf(imported); room != roomOf(p.name()) && !reach[room] {
-				t.Errorf("%s imports %s; it may import %v and what those may", p.name(), imported, allowed)
+			if room := roomOf(imported); room != roomOf(p.name()) && !slices.Contains(allowed, room) {
+				t.Errorf("%s imports %s; it may import %v", p.name(), imported, allowed)
 			}
 		}
 	}
 }
 
-// closure is everything that can be reached from the given packages.
-func closure(table map[string][]string, from []string) map[string]bool {
-	reach := map[string]bool{}
-	for queue := slices.Clone(from); len(queue) > 0; queue = queue[1:] {
-		if !reach[queue[0]] {
-			reach[queue[0]] = true
-			queue = append(queue, table[queue[0]]...)
+// TestImportsPointDown holds docs/architecture.md to its word: its first table has the rooms in an order
+// in which each imports only what stands below.
+func TestImportsPointDown(t *testing.T) {
+	rows := documentedRooms(t)
+	row := func(name string) int {
+		at := -1
+		for i, patterns := range rows {
+			for _, pattern := range patterns {
+				if ok, _ := path.Match(pattern, name); ok && (at < 0 || pattern == name) {
+					at = i
+				}
+			}
+		}
+		return at
+	}
+	for _, p := range listPackages(t) {
+		if testOnly(p.name()) {
+			continue
+		}
+		from := row(roomOf(p.name()))
+		if from < 0 {
+			t.Errorf("docs/architecture.md does not name %s", p.name())
+			continue
+		}
+		for _, imported := range p.ours() {
+			if to := row(roomOf(imported)); to < from {
+				t.Errorf("%s imports %s, which stands above it in docs/architecture.md", p.name(), imported)
+			}
 		}
 	}
-	return reach
+}
+
+// documentedRooms are the patterns of package names in the first column, row by row.
+func documentedRooms(t *testing.T) (rows [][]string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(repositoryRoot(t), "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := regexp.MustCompile("`([^`]+)`")
+	for line := range strings.Lines(string(text)) {
+		switch {
+		case strings.HasPrefix(line, "| `"):
+			var patterns []string
+			for _, m := range quoted.FindAllStringSubmatch(strings.Split(line, "|")[1], -1) {
+				patterns = append(patterns, m[1])
+			}
+			rows = append(rows, patterns)
+		case len(rows) > 0:
+			return rows
+		}
+	}
+	t.Fatal("docs/architecture.md has no table")
+	return nil
 }
 
 func TestOnlyReplicationSeesRaft(t *testing.T) {
@@ -395,4 +451,15 @@ func countLines(path string) (int, error) {
 		n++
 	}
 	return n, scanner.Err()
+}
+
+// TestAbandonedModulesStayOut: what nobody mends any more, and scanners report.
+func TestAbandonedModulesStayOut(t *testing.T) {
+	for _, p := range listPackages(t) {
+		for _, path := range p.Deps {
+			if strings.HasPrefix(path, "github.com/coreos/") {
+				t.Errorf("%s depends on %s; shard/raftlog/DESIGN.md says how it was kept out", p.name(), path)
+			}
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 
+	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -61,7 +62,7 @@ func nodeFlags(fs *pflag.FlagSet, n *Node) {
 	fs.StringVar(&n.ClusterName, "cluster-name", "lockstep", "name of the cluster; nodes of other clusters are refused")
 	fs.Var(members(&n.Members), "initial-cluster", "every node's id and peer address, this node included; empty: this node alone")
 	fs.Var(number(&n.Shards, 1), "shards", "number of shards, fixed at the first start")
-	fs.Var(Choice(&n.LogEngine, "wal", "wal", "bolt"), "log-engine", "how the Raft log is stored, fixed at this node's first start")
+	fs.Var(Choice(&n.LogEngine, raftlog.Engines()[0], raftlog.Engines()...), "log-engine", "how the Raft log is stored, fixed at this node's first start")
 }
 
 func addressFlags(fs *pflag.FlagSet, c *Config) {

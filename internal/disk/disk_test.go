@@ -44,3 +44,21 @@ func TestWriteFileReplaces(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+func TestPreallocateTakesRoom(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := disk.Preallocate(f, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	info, err := f.Stat()
+	if err != nil || info.Size() != 1<<20 {
+		t.Fatalf("%v, %v", info, err)
+	}
+	if err := disk.Preallocate(f, 1<<60); err == nil {
+		t.Error("an exabyte of room was given")
+	}
+}

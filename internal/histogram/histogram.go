@@ -33,7 +33,7 @@ func (s Scale) Buckets() int { return (64 - int(s) + 1) << s }
 
 // Quantile returns the bucket that holds the q-th part of what is counted, 0 < q <= 1, by the
 // nearest rank; false where nothing is.
-func Quantile[N int64 | uint64](counts []N, q float64) (bucket int, any bool) {
+func Quantile[N int64 | uint64](counts []N, q float64) (bucket int, found bool) {
 	var n N
 	for _, c := range counts {
 		n += c
@@ -99,8 +99,8 @@ func (h *Durations) Mean() time.Duration {
 
 // Quantile is the upper bound of the bucket that holds the q-th part, 0 < q <= 1.
 func (h *Durations) Quantile(q float64) time.Duration {
-	i, any := Quantile(h.counts[:], q)
-	if !any {
+	i, found := Quantile(h.counts[:], q)
+	if !found {
 		return 0
 	}
 	return min(time.Duration(durationScale.Upper(i)), h.max)

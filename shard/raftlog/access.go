@@ -213,30 +213,30 @@ func (s *Store) checkBatch(logs []*raft.Log) error {
 
 // DeleteRange implements raft.LogStore for a range that reaches the log's beginning or end. ErrGap leaves
 // the log as it was, any other error leaves the Store failed.
-func (s *Store) DeleteRange(min, max uint64) error {
+func (s *Store) DeleteRange(low, high uint64) error {
 	began := s.watch.begin(slotDelete)
 	s.writeMu.Lock()
-	err := s.deleteLocked(min, max)
+	err := s.deleteLocked(low, high)
 	s.writeMu.Unlock()
 	s.observe(OpDelete, s.watch.end(slotDelete, began), 0)
 	return err
 }
 
-func (s *Store) deleteLocked(min, max uint64) error {
+func (s *Store) deleteLocked(low, high uint64) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
 	first, last := s.bounds()
-	if last == 0 || min > max || max < first || min > last {
+	if last == 0 || low > high || high < first || low > last {
 		return nil
 	}
-	if min > first && max < last {
-		return fmt.Errorf("%w: cannot delete %d to %d from within %d to %d", ErrGap, min, max, first, last)
+	if low > first && high < last {
+		return fmt.Errorf("%w: cannot delete %d to %d from within %d to %d", ErrGap, low, high, first, last)
 	}
-	if max >= last {
+	if high >= last {
 		// The log is about to end earlier on purpose; the watermark must not call that a loss.
-		end := min - 1
-		if min <= first {
+		end := low - 1
+		if low <= first {
 			end = 0
 		}
 		s.mark.set(end)
@@ -244,11 +244,11 @@ func (s *Store) deleteLocked(min, max uint64) error {
 			return s.fail("lower watermark", err)
 		}
 	}
-	s.forget(min, max, first)
+	s.forget(low, high, first)
 	err := failpoint.Inject("raftlog/delete")
 	if err == nil {
 		s.ioMu.Lock()
-		err = s.engine.deleteRange(min, max)
+		err = s.engine.deleteRange(low, high)
 		s.ioMu.Unlock()
 	}
 	if err != nil {
@@ -258,18 +258,18 @@ func (s *Store) deleteLocked(min, max uint64) error {
 }
 
 // forget removes the range from memory before it goes from disk, so that readers get ErrLogNotFound.
-func (s *Store) forget(min, max, first uint64) {
+func (s *Store) forget(low, high, first uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if min <= first {
-		s.sizes.dropHead(max)
-		s.commands.dropHead(max)
-		s.cache.dropHead(max)
+	if low <= first {
+		s.sizes.dropHead(high)
+		s.commands.dropHead(high)
+		s.cache.dropHead(high)
 		return
 	}
-	s.sizes.dropTail(min)
-	s.commands.dropTail(min)
-	s.cache.dropTail(min)
+	s.sizes.dropTail(low)
+	s.commands.dropTail(low)
+	s.cache.dropTail(low)
 }
 
 // BytesAfter sums the bytes of the entries with an index greater than the given one.

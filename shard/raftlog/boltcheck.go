@@ -25,7 +25,7 @@ type boltCheck struct {
 	visit  func(bucket string, key []byte, at int64) // sees every key and the offset of its value; may be nil
 }
 
-// Layout of bbolt pages (bbolt internal/common): a header of id, flags, count, overflow; then elements.
+// Layout of bbolt pages (its package common): a header of id, flags, count, overflow; then elements.
 const (
 	boltPageHeaderLen = 16
 	boltMetaLen       = 56

@@ -35,7 +35,11 @@ type boltEngine struct {
 	sums []byte
 }
 
-func openBoltEngine(o Options, watermark uint64, onEntry func(uint64, raft.LogType, int64)) (engine, error) {
+// boltRoom: some pages, and it grows as it needs.
+func boltRoom(int) int64 { return 1 << 20 }
+
+// openBoltEngine implements engineKind.open. A transaction of bbolt is whole or not there, so nothing is torn.
+func openBoltEngine(o opening) (engine, error) {
 	path := filepath.Join(o.Dir, boltFile)
 	if err := prepareBolt(path); err != nil {
 		return nil, err
@@ -50,7 +54,7 @@ func openBoltEngine(o Options, watermark uint64, onEntry func(uint64, raft.LogTy
 	if err != nil {
 		return nil, boltOpenError(path, err)
 	}
-	if err := e.recover(watermark, onEntry); err != nil {
+	if err := e.recover(o.watermark, o.onEntry); err != nil {
 		return nil, errors.Join(err, e.db.Close())
 	}
 	return e, nil
@@ -249,8 +253,8 @@ func (e *boltEngine) offset(bucket string, key []byte) int64 {
 }
 
 // deleteRange implements engine.
-func (e *boltEngine) deleteRange(min, max uint64) error {
-	return guard(e.path, func() error { return e.db.DeleteRange(min, max) })
+func (e *boltEngine) deleteRange(low, high uint64) error {
+	return guard(e.path, func() error { return e.db.DeleteRange(low, high) })
 }
 
 // setStable implements engine.

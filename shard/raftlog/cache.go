@@ -199,18 +199,18 @@ func (c *entryCache) shrink(bytes int64) {
 	c.resize(c.ringFor(c.len()))
 }
 
-// dropHead forgets the entries up to and including max.
-func (c *entryCache) dropHead(max uint64) {
+// dropHead forgets the entries up to and including the given one.
+func (c *entryCache) dropHead(through uint64) {
 	defer c.settle()
-	for c.lo < c.hi && c.lo <= max {
+	for c.lo < c.hi && c.lo <= through {
 		c.dropOldest()
 	}
 }
 
-// dropTail forgets the entries from min on.
-func (c *entryCache) dropTail(min uint64) {
+// dropTail forgets the entries from the given one on.
+func (c *entryCache) dropTail(from uint64) {
 	defer c.settle()
-	for c.hi > c.lo && c.hi > min {
+	for c.hi > c.lo && c.hi > from {
 		c.hi--
 		s := c.slot(c.hi)
 		c.bytes -= cacheCost(&s.Log)

@@ -102,7 +102,7 @@ func TestNoCacheWithoutABudget(t *testing.T) {
 
 // Followers were sent a bit that had changed in the leader's memory, and stored it under a good checksum.
 func TestEntryChangedInMemoryIsReadFromDisk(t *testing.T) {
-	for _, engine := range engines {
+	for _, engine := range Engines() {
 		t.Run(engine, func(t *testing.T) {
 			s := mustOpen(t, Options{Dir: t.TempDir(), Engine: engine})
 			for i := range uint64(4) {

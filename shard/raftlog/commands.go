@@ -48,27 +48,27 @@ func (c *commandIndex) newest(index uint64) uint64 {
 	return index
 }
 
-// dropHead removes the entries up to and including max.
-func (c *commandIndex) dropHead(max uint64) {
-	if max >= c.last {
+// dropHead removes the entries up to and including the given one.
+func (c *commandIndex) dropHead(through uint64) {
+	if through >= c.last {
 		*c = commandIndex{}
 		return
 	}
-	c.floor = c.newest(max)
-	at, _ := slices.BinarySearch(c.others, max+1)
+	c.floor = c.newest(through)
+	at, _ := slices.BinarySearch(c.others, through+1)
 	c.others = slices.Clone(c.others[at:])
-	c.first = max + 1
+	c.first = through + 1
 }
 
-// dropTail removes the entries from min on.
-func (c *commandIndex) dropTail(min uint64) {
-	if min <= c.first {
+// dropTail removes the entries from the given one on.
+func (c *commandIndex) dropTail(from uint64) {
+	if from <= c.first {
 		*c = commandIndex{}
 		return
 	}
-	at, _ := slices.BinarySearch(c.others, min)
+	at, _ := slices.BinarySearch(c.others, from)
 	c.others = c.others[:at]
-	c.last = min - 1
+	c.last = from - 1
 }
 
 // NewestCommand returns the newest command at or below index, as far as the log knows: what it does not

@@ -67,7 +67,7 @@ func TestCommandIndexAgreesWithAList(t *testing.T) {
 }
 
 func TestNewestCommandSurvivesARestart(t *testing.T) {
-	for _, engine := range []string{EngineWAL, EngineBolt} {
+	for _, engine := range Engines() {
 		t.Run(engine, func(t *testing.T) {
 			o := Options{Dir: t.TempDir(), Engine: engine}
 			s, err := Open(o)

@@ -1,6 +1,7 @@
 // Package raftlog keeps one Raft group's log and its stable values (term, vote) on disk. A Store is a
-// raft.LogStore, raft.MonotonicLogStore and raft.StableStore over one of two engines: `wal`
-// (hashicorp/raft-wal) and `bolt` (hashicorp/raft-boltdb/v2).
+// raft.LogStore, raft.MonotonicLogStore and raft.StableStore over one of two engines: `wal` (segment files of
+// hashicorp/raft-wal) and `bolt` (hashicorp/raft-boltdb/v2). engine.go says what an engine owes, method by
+// method, and has the table of engines; TestContract holds each of them to it.
 //
 // What a Store adds to the engines:
 //

@@ -86,7 +86,7 @@ func TestFailedSetAndDeleteAreFinal(t *testing.T) {
 	})
 }
 
-// raft-wal only logs a failed rotation; the write that meets it must say why, and Close must not hang.
+// A rotation fails in the background; the write that meets it must say why, and Close must not hang.
 func TestFailedRotationIsReported(t *testing.T) {
 	for _, point := range []string{"raftlog/meta", "raftlog/create"} {
 		for _, call := range []string{"store", "delete", "close"} {

@@ -49,14 +49,6 @@ func (s *sink) Accept(_ string, said hclog.Level, msg string, args ...any) {
 	}
 }
 
-// quiet is for a library whose ordinary doings are no news.
-func quiet(_ string, said slog.Level) slog.Level {
-	if said < slog.LevelWarn {
-		return slog.LevelDebug
-	}
-	return said
-}
-
 // attrs are the key-value pairs of a message. What only says which node speaks is left
 // out, since every line tells that already.
 func (s *sink) attrs(args []any) (list []slog.Attr) {

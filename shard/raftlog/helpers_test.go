@@ -24,10 +24,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-var engines = []string{EngineWAL, EngineBolt}
-
 func forEngines(t *testing.T, fn func(t *testing.T, engine string)) {
-	for _, engine := range engines {
+	for _, engine := range Engines() {
 		t.Run(engine, func(t *testing.T) { fn(t, engine) })
 	}
 }

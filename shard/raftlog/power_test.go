@@ -139,35 +139,72 @@ func (m logModel) after(step string, life uint64) logModel {
 	return m
 }
 
-func TestPowerFailures(t *testing.T) {
+// powerFailures is a clause of the contract. Where there is no FUSE, processes are killed only.
+func powerFailures(t *testing.T, engine string) {
+	seeds := uint64(5)
+	if engine == enginePlain {
+		seeds = 1
+	}
+	for seed := range seeds {
+		powerHistory(t, engine, rand.New(rand.NewPCG(seed, 7)))
+	}
+}
+
+// lossyDir is a directory whose disk can fail and lose what was not synced.
+type lossyDir struct {
+	t     *testing.T
+	dir   string
+	disk  *faultfs.Disk
+	mount *faultfs.Mount // nil: an ordinary directory, which loses nothing
+}
+
+func newLossyDir(t *testing.T) *lossyDir {
+	d := &lossyDir{t: t, dir: t.TempDir(), disk: faultfs.NewDisk()}
+	d.on()
+	t.Cleanup(d.off)
+	return d
+}
+
+func (d *lossyDir) on() {
 	if !faultfs.Available() {
-		t.Log("no FUSE here: nothing is tested")
+		d.t.Log("no FUSE here: no power failures, no failing disks")
 		return
 	}
-	forEngines(t, func(t *testing.T, engine string) {
-		for seed := range uint64(5) {
-			powerHistory(t, engine, rand.New(rand.NewPCG(seed, 7)))
-		}
-	})
+	mount, err := d.disk.MountAt(d.dir)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.mount = mount
+}
+
+func (d *lossyDir) off() {
+	if d.mount == nil {
+		return
+	}
+	if err := d.mount.Unmount(); err != nil {
+		d.t.Error(err)
+	}
+	d.mount = nil
+}
+
+// powerFailure loses what was not synced.
+func (d *lossyDir) powerFailure(rng *rand.Rand) {
+	if d.mount == nil {
+		return
+	}
+	d.off()
+	d.disk.PowerOff(rng)
+	d.on()
 }
 
 // powerHistory is one log through many lives.
 func powerHistory(t *testing.T, engine string, rng *rand.Rand) {
 	const lives = 20
-	disk, dir := faultfs.NewDisk(), t.TempDir()
-	mount, err := disk.MountAt(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := mount.Unmount(); err != nil {
-			t.Error(err)
-		}
-	}()
+	d := newLossyDir(t)
 	var known logModel
 	var doubtful string // the step that was under way when the last life ended
 	for life := uint64(1); life <= lives; life++ {
-		l := startLife(t, engine, life, rng.IntN(2) == 0, dir)
+		l := startLife(t, engine, life, rng.IntN(2) == 0, d.dir)
 		found := l.next("found")
 		switch {
 		case found == known.String():
@@ -176,17 +213,10 @@ func powerHistory(t *testing.T, engine string, rng *rand.Rand) {
 		default:
 			t.Fatalf("%s, life %d found\n%s, want\n%s\nor the same after %q", engine, life, found, known, doubtful)
 		}
-		known, doubtful = l.watch(known, life, disk, rng)
-		disk.Set(faultfs.Trouble{})
-		if rng.IntN(2) > 0 {
-			continue
-		}
-		if err := mount.Unmount(); err != nil {
-			t.Fatal(err)
-		}
-		disk.PowerOff(rng)
-		if mount, err = disk.MountAt(dir); err != nil {
-			t.Fatal(err)
+		known, doubtful = l.watch(known, life, d, rng)
+		d.disk.Set(faultfs.Trouble{})
+		if rng.IntN(2) == 0 {
+			d.powerFailure(rng)
 		}
 	}
 }
@@ -232,15 +262,15 @@ func (p *process) next(word string) string {
 
 // watch follows the process through some steps, then kills it or lets its disk
 // fail. It returns what is acknowledged, and the step that is in doubt.
-func (p *process) watch(known logModel, life uint64, disk *faultfs.Disk, rng *rand.Rand) (logModel, string) {
+func (p *process) watch(known logModel, life uint64, d *lossyDir, rng *rand.Rand) (logModel, string) {
 	defer p.cmd.Wait() // its exit code says that it was killed, or that its disk failed
-	steps, kill := rng.IntN(40), rng.IntN(2) == 0
+	steps, kill := rng.IntN(40), rng.IntN(2) == 0 || d.mount == nil
 	var step string
 	for n := 0; p.lines.Scan(); n++ {
 		if n == steps && kill {
 			_ = p.cmd.Process.Kill()
 		} else if n == steps {
-			disk.Set(faultfs.Trouble{FsyncFails: true, FirstPass: rng.IntN(3)})
+			d.disk.Set(faultfs.Trouble{FsyncFails: true, FirstPass: rng.IntN(3)})
 		}
 		if rest, ok := strings.CutPrefix(p.lines.Text(), "do "); ok {
 			step = rest

@@ -25,11 +25,10 @@ func OpenReader(dir string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case checkEngine(dir, EngineBolt) != nil:
-		return openWALReader(dir, mark)
-	case checkEngine(dir, EngineWAL) != nil:
-		return openBoltReader(dir, mark)
+	for _, k := range engineKinds {
+		if k.in(dir) {
+			return k.read(dir, mark)
+		}
 	}
 	return nil, fmt.Errorf("no raft log in %s", dir)
 }
@@ -55,6 +54,7 @@ func (r *Reader) Get(key []byte) ([]byte, error) { return r.stable(key) }
 // Close releases the files.
 func (r *Reader) Close() error { return r.closeFn() }
 
+// openWALReader implements engineKind.read.
 func openWALReader(dir string, mark uint64) (*Reader, error) {
 	meta, err := openWALMeta(dir, true)
 	if err != nil {
@@ -98,7 +98,7 @@ func eachWALEntry(check *recovery, from, last uint64, fn func(*raft.Log) error) 
 				return
 			}
 			l := new(raft.Log)
-			if failed = codec.Decode(record, l); failed == nil {
+			if failed = codec.decode(record, l); failed == nil {
 				failed = fn(l)
 			}
 		})
@@ -109,6 +109,7 @@ func eachWALEntry(check *recovery, from, last uint64, fn func(*raft.Log) error) 
 	return nil
 }
 
+// openBoltReader implements engineKind.read.
 func openBoltReader(dir string, mark uint64) (*Reader, error) {
 	path := filepath.Join(dir, boltFile)
 	if err := checkBoltFile(path, true, lockTimeout); err != nil {

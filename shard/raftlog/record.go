@@ -1,12 +1,10 @@
 package raftlog
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"math"
 	"time"
 
@@ -36,7 +34,7 @@ const (
 	recordHeaderLen = 40
 	recordFormat    = 1
 
-	// codecID marks segment files with this record format; raft-wal refuses to open others.
+	// codecID marks segment files with this record format; others are refused.
 	codecID = 0x4c4b0001
 )
 
@@ -48,15 +46,13 @@ var (
 	errRecordFormat = errors.New("unknown record format")
 )
 
-// recordCodec implements wal.Codec. It is used by the single writer and by any number of readers;
-// batchFirst belongs to the writer.
+// recordCodec makes records of entries and entries of records. It is used by the single writer and by any
+// number of readers; batchFirst and memory belong to the writer.
 type recordCodec struct {
 	salt       uint32
 	batchFirst uint64 // index of the first entry of the batch being stored
 	memory     encodeMemory
 }
-
-func (c *recordCodec) ID() uint64 { return codecID }
 
 // begin readies c for the entries of a batch.
 func (c *recordCodec) begin(logs []*raft.Log) {
@@ -70,28 +66,15 @@ func (c *recordCodec) begin(logs []*raft.Log) {
 
 func recordLen(l *raft.Log) int { return recordHeaderLen + len(l.Extensions) + len(l.Data) }
 
-// Encode writes the record of l. raft-wal passes an empty bytes.Buffer per entry, whose contents it has
-// copied when the batch is stored: the memory is that of the batch before.
-func (c *recordCodec) Encode(l *raft.Log, w io.Writer) error {
-	if b, ok := w.(*bytes.Buffer); ok && b.Cap() == 0 {
-		*b = *bytes.NewBuffer(c.memory.take(recordLen(l)))
-	}
-	var h [recordHeaderLen]byte
-	putHeader(&h, l, uint32(l.Index-c.batchFirst))
-	sum := crc32.Update(c.salt, castagnoli, h[4:])
-	sum = crc32.Update(sum, castagnoli, l.Extensions)
-	sum = crc32.Update(sum, castagnoli, l.Data)
-	binary.LittleEndian.PutUint32(h[0:], sum)
-	if _, err := w.Write(h[:]); err != nil {
-		return err
-	}
-	if len(l.Extensions) > 0 {
-		if _, err := w.Write(l.Extensions); err != nil {
-			return err
-		}
-	}
-	_, err := w.Write(l.Data)
-	return err
+// encode returns the record of l, which the next begin takes back: its memory is that of the batch before.
+func (c *recordCodec) encode(l *raft.Log) []byte {
+	b := c.memory.take(recordLen(l))[:recordHeaderLen]
+	clear(b) // from the batch before
+	putHeader((*[recordHeaderLen]byte)(b), l, uint32(l.Index-c.batchFirst))
+	b = append(b, l.Extensions...)
+	b = append(b, l.Data...)
+	binary.LittleEndian.PutUint32(b, crc32.Update(c.salt, castagnoli, b[4:]))
+	return b
 }
 
 func putHeader(h *[recordHeaderLen]byte, l *raft.Log, batchPos uint32) {
@@ -108,8 +91,8 @@ func putHeader(h *[recordHeaderLen]byte, l *raft.Log, batchPos uint32) {
 	binary.LittleEndian.PutUint32(h[36:], uint32(len(l.Extensions)))
 }
 
-// Decode fills l from a record that the segment reader has verified. Nothing of b is kept.
-func (c *recordCodec) Decode(b []byte, l *raft.Log) error {
+// decode fills l from a record that the segment reader has verified. Nothing of b is kept.
+func (c *recordCodec) decode(b []byte, l *raft.Log) error {
 	if len(b) < recordHeaderLen {
 		return errShortRecord
 	}

@@ -52,27 +52,27 @@ func (s *sizeIndex) push(index uint64, bytes int64) {
 	s.last = index
 }
 
-// dropHead removes the entries up to and including max.
-func (s *sizeIndex) dropHead(max uint64) {
-	if max >= s.last {
+// dropHead removes the entries up to and including the given one.
+func (s *sizeIndex) dropHead(through uint64) {
+	if through >= s.last {
 		*s = sizeIndex{}
 		return
 	}
-	s.before = s.total(max)
-	s.first = max + 1
+	s.before = s.total(through)
+	s.first = through + 1
 	if gone := (s.first - s.base) / sizeChunkLen; gone > 0 {
 		s.chunks = append([]*sizeChunk(nil), s.chunks[gone:]...)
 		s.base += gone * sizeChunkLen
 	}
 }
 
-// dropTail removes the entries from min on.
-func (s *sizeIndex) dropTail(min uint64) {
-	if min <= s.first {
+// dropTail removes the entries from the given one on.
+func (s *sizeIndex) dropTail(from uint64) {
+	if from <= s.first {
 		*s = sizeIndex{}
 		return
 	}
-	s.last = min - 1
+	s.last = from - 1
 	keep := (s.last-s.base)/sizeChunkLen + 1
 	clear(s.chunks[keep:])
 	s.chunks = s.chunks[:keep]

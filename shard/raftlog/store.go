@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -14,12 +13,6 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/internal/disk"
-)
-
-// The engines.
-const (
-	EngineWAL  = "wal"
-	EngineBolt = "bolt"
 )
 
 // Defaults of Options.
@@ -34,7 +27,7 @@ const watermarkSyncEvery = time.Second
 // Options configure a Store. Only Dir is required.
 type Options struct {
 	Dir    string // created when missing; belongs to this Store alone
-	Engine string // EngineWAL (default) or EngineBolt
+	Engine string // one of Engines; default: the first of them
 	// CacheBytes bounds the memory for the newest entries; negative: no cache. With a CacheBudget, which is
 	// shared with other Stores, that is the bound instead.
 	CacheBytes  int64
@@ -57,7 +50,7 @@ func (o *Options) setDefaults() error {
 		return errors.New("raftlog: no directory given")
 	}
 	if o.Engine == "" {
-		o.Engine = EngineWAL
+		o.Engine = engineKinds[0].name
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = DefaultCacheBytes
@@ -75,18 +68,6 @@ func (o *Options) setDefaults() error {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return nil
-}
-
-// engine is what a Store needs of the library below. append, deleteRange and setStable come from one
-// goroutine at a time and are durable when they return; reads are concurrent.
-type engine interface {
-	append(logs []*raft.Log) error
-	deleteRange(min, max uint64) error
-	get(index uint64, l *raft.Log) error
-	bounds() (first, last uint64, err error)
-	setStable(key, val []byte) error
-	getStable(key []byte) ([]byte, error) // nil for a key that was never set
-	close() error
 }
 
 // Recovery tells what Open found.
@@ -116,8 +97,8 @@ type Store struct {
 	failed  error    // first failed write; guarded by writeMu
 	sums    []uint32 // of what is being written; guarded by writeMu
 
-	// ioMu is held shared by reads from disk and exclusively while files go away: raft-wal may close a
-	// file under a reader that has just found it.
+	// ioMu is held shared by reads from disk and exclusively while files go away: an
+	// engine may close one that a reader has just found.
 	ioMu sync.RWMutex
 
 	mu       sync.RWMutex
@@ -139,10 +120,14 @@ func Open(o Options) (*Store, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
 	}
+	kind, err := kindOf(o.Engine)
+	if err != nil {
+		return nil, err
+	}
 	if err := disk.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	if err := checkEngine(o.Dir, o.Engine); err != nil {
+	if err := kind.checkOwner(o.Dir); err != nil {
 		return nil, err
 	}
 	s := &Store{o: o, stop: make(chan struct{})}
@@ -150,7 +135,7 @@ func Open(o Options) (*Store, error) {
 	if o.CacheBudget != nil {
 		s.cache.maxBytes, s.cache.budget = o.CacheBudget.limit, o.CacheBudget
 	}
-	if err := s.open(); err != nil {
+	if err := s.open(kind); err != nil {
 		return nil, err
 	}
 	if o.CacheBudget != nil {
@@ -161,25 +146,8 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// checkEngine refuses a directory that the other engine has written.
-func checkEngine(dir, engine string) error {
-	var other string
-	switch engine {
-	case EngineWAL:
-		other = boltFile
-	case EngineBolt:
-		other = walMetaFile
-	default:
-		return fmt.Errorf("%w: %q is neither %q nor %q", ErrEngine, engine, EngineWAL, EngineBolt)
-	}
-	if _, err := os.Stat(filepath.Join(dir, other)); err == nil {
-		return fmt.Errorf("%w: %s holds %s, which engine %q did not write", ErrEngine, dir, other, engine)
-	}
-	return nil
-}
-
 // open recovers the engine and builds the byte accounting.
-func (s *Store) open() error {
+func (s *Store) open(kind engineKind) error {
 	began := time.Now()
 	noted, usable, err := readWatermark(filepath.Join(s.o.Dir, watermarkFile))
 	if err != nil {
@@ -189,11 +157,7 @@ func (s *Store) open() error {
 		s.sizes.push(index, bytes)
 		s.commands.push(index, typ)
 	}
-	if s.o.Engine == EngineWAL {
-		s.engine, err = openWALEngine(s.o, noted, &s.recovery, push)
-	} else {
-		s.engine, err = openBoltEngine(s.o, noted, push)
-	}
+	s.engine, err = kind.open(opening{Options: s.o, watermark: noted, recovery: &s.recovery, onEntry: push})
 	if err != nil {
 		return err
 	}

@@ -6,77 +6,45 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/raft"
 )
 
-func TestStoreAndReopen(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine string) {
-		o := Options{Dir: t.TempDir(), Engine: engine, CacheBytes: -1, SegmentBytes: 64 << 10}
-		s := mustOpen(t, o)
-		var all []*raft.Log
-		for i := range 100 {
-			logs := batch(uint64(7+i*3), 3, i*37)
-			mustStore(t, s, logs...)
-			all = append(all, logs...)
-		}
-		if err := s.Set([]byte("vote"), []byte("n1")); err != nil {
+func storeAndReopen(t *testing.T, engine string) {
+	o := Options{Dir: t.TempDir(), Engine: engine, CacheBytes: -1, SegmentBytes: 64 << 10}
+	s := mustOpen(t, o)
+	var all []*raft.Log
+	for i := range 100 {
+		logs := batch(uint64(7+i*3), 3, i*37)
+		mustStore(t, s, logs...)
+		all = append(all, logs...)
+	}
+	if err := s.Set([]byte("vote"), []byte("n1")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetUint64([]byte("term"), 42); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		checkEntries(t, s, all...)
+		if err := s.Verify(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.SetUint64([]byte("term"), 42); err != nil {
-			t.Fatal(err)
+		if v, err := s.Get([]byte("vote")); err != nil || string(v) != "n1" {
+			t.Fatalf("vote %q, %v", v, err)
 		}
-		for range 3 {
-			checkEntries(t, s, all...)
-			if err := s.Verify(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-			if v, err := s.Get([]byte("vote")); err != nil || string(v) != "n1" {
-				t.Fatalf("vote %q, %v", v, err)
-			}
-			if v, err := s.GetUint64([]byte("term")); err != nil || v != 42 {
-				t.Fatalf("term %d, %v", v, err)
-			}
-			if v, err := s.GetUint64([]byte("none")); err != nil || v != 0 {
-				t.Fatalf("unset number %d, %v", v, err)
-			}
-			if v, err := s.Get([]byte("none")); err != nil || v != nil {
-				t.Fatalf("unset value %q, %v", v, err)
-			}
-			mustClose(t, s)
-			s = mustOpen(t, o)
+		if v, err := s.GetUint64([]byte("term")); err != nil || v != 42 {
+			t.Fatalf("term %d, %v", v, err)
 		}
-	})
-}
-
-func TestAppendedAtSurvives(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine string) {
-		s := mustOpen(t, Options{Dir: t.TempDir(), Engine: engine, CacheBytes: -1})
-		want := batch(1, 4, 10)
-		for i, at := range []time.Time{{}, time.Now(), time.Now().UTC(), time.Unix(0, 1)} {
-			want[i].AppendedAt = at
+		if v, err := s.GetUint64([]byte("none")); err != nil || v != 0 {
+			t.Fatalf("unset number %d, %v", v, err)
 		}
-		mustStore(t, s, want...)
-		checkEntries(t, s, want...)
-	})
-}
-
-func TestStoreLogsLeavesCallersEntriesAlone(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine string) {
-		s := mustOpen(t, Options{Dir: t.TempDir(), Engine: engine})
-		for _, l := range []*raft.Log{entry(1, 1, 10), entry(5, 1, 10)} {
-			l.Index = 1
-			if l.Extensions != nil {
-				l.Index = 2
-			}
-			before := *l
-			mustStore(t, s, l)
-			if !sameEntry(&before, l) {
-				t.Fatalf("StoreLogs changed %+v to %+v", before, *l)
-			}
+		if v, err := s.Get([]byte("none")); err != nil || v != nil {
+			t.Fatalf("unset value %q, %v", v, err)
 		}
-	})
+		mustClose(t, s)
+		s = mustOpen(t, o)
+	}
 }
 
 func TestGapIsRefusedAndHarmless(t *testing.T) {
@@ -97,26 +65,24 @@ func TestGapIsRefusedAndHarmless(t *testing.T) {
 	})
 }
 
-func TestOpenRefusesSecondOwnerAndOtherEngine(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine string) {
-		dir := t.TempDir()
-		s := mustOpen(t, Options{Dir: dir, Engine: engine})
-		if _, err := Open(Options{Dir: dir, Engine: engine}); !errors.Is(err, ErrLocked) {
-			t.Fatalf("second open: %v", err)
+func othersRefused(t *testing.T, engine string) {
+	dir := t.TempDir()
+	s := mustOpen(t, Options{Dir: dir, Engine: engine})
+	if _, err := Open(Options{Dir: dir, Engine: engine}); !errors.Is(err, ErrLocked) {
+		t.Fatalf("second open: %v", err)
+	}
+	if _, err := OpenReader(dir); !errors.Is(err, ErrLocked) {
+		t.Fatalf("reader beside a store: %v", err)
+	}
+	mustClose(t, s)
+	for _, other := range append(Engines(), "paper") {
+		if other == engine {
+			continue
 		}
-		if _, err := OpenReader(dir); !errors.Is(err, ErrLocked) {
-			t.Fatalf("reader beside a store: %v", err)
+		if _, err := Open(Options{Dir: dir, Engine: other}); !errors.Is(err, ErrEngine) {
+			t.Fatalf("engine %s: %v", other, err)
 		}
-		mustClose(t, s)
-		for _, other := range append(engines, "paper") {
-			if other == engine {
-				continue
-			}
-			if _, err := Open(Options{Dir: dir, Engine: other}); !errors.Is(err, ErrEngine) {
-				t.Fatalf("engine %s: %v", other, err)
-			}
-		}
-	})
+	}
 }
 
 func TestClosedStoreRefusesEverything(t *testing.T) {
@@ -137,89 +103,67 @@ func TestClosedStoreRefusesEverything(t *testing.T) {
 	mustClose(t, s)
 }
 
-// raft-wal v0.4.0 seals the newest segment without an index when its end is truncated and then cannot
-// read it after a restart.
-func TestEntriesReadableAfterTailTruncationAndReopen(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine string) {
-		o := Options{Dir: t.TempDir(), Engine: engine, CacheBytes: -1}
-		s := mustOpen(t, o)
-		mustStore(t, s, batch(1, 10, 100)...)
-		if err := s.DeleteRange(6, 10); err != nil {
-			t.Fatal(err)
-		}
-		want := append(batch(1, 5, 100), entry(6, 2, 50), entry(7, 2, 50))
-		mustStore(t, s, want[5:]...)
-		for range 2 {
-			checkEntries(t, s, want...)
-			mustClose(t, s)
-			s = mustOpen(t, o)
-		}
-	})
-}
-
-func TestLogContinuesAnywhereAfterDeletingAll(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine string) {
-		o := Options{Dir: t.TempDir(), Engine: engine}
-		s := mustOpen(t, o)
-		mustStore(t, s, batch(1, 10, 100)...)
-		if err := s.DeleteRange(1, 10); err != nil {
-			t.Fatal(err)
-		}
+// The newest segment is sealed without an index when its end is truncated, and must be readable after a
+// restart all the same.
+func truncatedTailReopened(t *testing.T, engine string) {
+	o := Options{Dir: t.TempDir(), Engine: engine, CacheBytes: -1}
+	s := mustOpen(t, o)
+	mustStore(t, s, batch(1, 10, 100)...)
+	if err := s.DeleteRange(6, 10); err != nil {
+		t.Fatal(err)
+	}
+	want := append(batch(1, 5, 100), entry(6, 2, 50), entry(7, 2, 50))
+	mustStore(t, s, want[5:]...)
+	for range 2 {
+		checkEntries(t, s, want...)
 		mustClose(t, s)
 		s = mustOpen(t, o)
-		checkEntries(t, s)
-		mustStore(t, s, batch(500, 2, 10)...)
-		mustClose(t, s)
-		s = mustOpen(t, o)
-		checkEntries(t, s, batch(500, 2, 10)...)
-	})
+	}
 }
 
-func TestReaderSeesWhatTheStoreHeld(t *testing.T) {
-	forEngines(t, func(t *testing.T, engine string) {
-		o := Options{Dir: t.TempDir(), Engine: engine, SegmentBytes: 16 << 10}
-		s := mustOpen(t, o)
-		all := batch(3, 60, 900)
-		for _, l := range all {
-			mustStore(t, s, l)
+func readerSees(t *testing.T, engine string) {
+	o := Options{Dir: t.TempDir(), Engine: engine, SegmentBytes: 16 << 10}
+	s := mustOpen(t, o)
+	all := batch(3, 60, 900)
+	for _, l := range all {
+		mustStore(t, s, l)
+	}
+	if err := s.DeleteRange(3, 9); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.DeleteRange(50, 62); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Set([]byte("vote"), []byte("n1")); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	r, err := OpenReader(o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if r.FirstIndex() != 10 || r.LastIndex() != 49 {
+		t.Fatalf("%d to %d", r.FirstIndex(), r.LastIndex())
+	}
+	if v, err := r.Get([]byte("vote")); err != nil || string(v) != "n1" {
+		t.Fatalf("vote %q, %v", v, err)
+	}
+	next := uint64(20)
+	err = r.Each(next, func(l *raft.Log) error {
+		if !sameEntry(l, all[next-3]) {
+			t.Fatalf("got %+v at %d", l, next)
 		}
-		if err := s.DeleteRange(3, 9); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.DeleteRange(50, 62); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Set([]byte("vote"), []byte("n1")); err != nil {
-			t.Fatal(err)
-		}
-		mustClose(t, s)
-		r, err := OpenReader(o.Dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		if r.FirstIndex() != 10 || r.LastIndex() != 49 {
-			t.Fatalf("%d to %d", r.FirstIndex(), r.LastIndex())
-		}
-		if v, err := r.Get([]byte("vote")); err != nil || string(v) != "n1" {
-			t.Fatalf("vote %q, %v", v, err)
-		}
-		next := uint64(20)
-		err = r.Each(next, func(l *raft.Log) error {
-			if !sameEntry(l, all[next-3]) {
-				t.Fatalf("got %+v at %d", l, next)
-			}
-			next++
-			return nil
-		})
-		if err != nil || next != 50 {
-			t.Fatalf("stopped before %d: %v", next, err)
-		}
-		stop := errors.New("enough")
-		if err := r.Each(0, func(*raft.Log) error { return stop }); err != stop {
-			t.Fatal(err)
-		}
+		next++
+		return nil
 	})
+	if err != nil || next != 50 {
+		t.Fatalf("stopped before %d: %v", next, err)
+	}
+	stop := errors.New("enough")
+	if err := r.Each(0, func(*raft.Log) error { return stop }); err != stop {
+		t.Fatal(err)
+	}
 }
 
 // TestSegmentsLeaveRoom: what a segment takes in advance must not fill a disk that was just not full.

@@ -4,31 +4,35 @@ import (
 	"errors"
 
 	"github.com/hashicorp/raft"
-	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/types"
 )
 
-// walEngine stores entries with raft-wal.
+// walEngine stores entries in segment files, which raft-wal's package segment writes.
 type walEngine struct {
-	wal   *wal.WAL
-	meta  *walMeta
-	files *walFiles
-	codec *recordCodec
+	meta     *walMeta
+	segments *walSegments
+	codec    *recordCodec
+	encoded  []types.LogEntry // of the single writer
 }
 
-func openWALEngine(o Options, watermark uint64, rec *Recovery, onEntry func(uint64, raft.LogType, int64)) (engine, error) {
+// walRoom: a segment is taken in advance.
+func walRoom(segmentBytes int) int64 { return int64(segmentBytes) }
+
+// openWALEngine implements engineKind.open.
+func openWALEngine(o opening) (engine, error) {
 	meta, err := openWALMeta(o.Dir, false)
 	if err != nil {
 		return nil, err
 	}
-	e, err := recoverWAL(o, meta, watermark, rec, onEntry)
+	e, err := recoverWAL(o, meta)
 	if err != nil {
 		return nil, errors.Join(err, meta.Close())
 	}
 	return e, nil
 }
 
-func recoverWAL(o Options, meta *walMeta, watermark uint64, rec *Recovery, onEntry func(uint64, raft.LogType, int64)) (*walEngine, error) {
-	r := recovery{dir: o.Dir, meta: meta, watermark: watermark, onEntry: onEntry, scans: map[uint64]*segmentScan{}}
+func recoverWAL(o opening, meta *walMeta) (*walEngine, error) {
+	r := recovery{dir: o.Dir, meta: meta, watermark: o.watermark, onEntry: o.onEntry, scans: map[uint64]*segmentScan{}}
 	if err := r.run(); err != nil {
 		return nil, err
 	}
@@ -36,48 +40,37 @@ func recoverWAL(o Options, meta *walMeta, watermark uint64, rec *Recovery, onEnt
 		return nil, err
 	}
 	if r.torn != nil {
-		rec.TornFile, rec.TornOffset, rec.TornBytes = r.torn.path, r.torn.end, r.tornUntil-r.torn.end
+		o.recovery.TornFile, o.recovery.TornOffset, o.recovery.TornBytes = r.torn.path, r.torn.end, r.tornUntil-r.torn.end
 	}
-	e := &walEngine{
-		meta:  meta,
-		files: newWALFiles(o, meta.salt, r.scans),
-		codec: &recordCodec{salt: meta.salt},
+	files := newWALFiles(o.Options, meta.salt, r.scans)
+	files.vfs.tail = r.tailData()
+	segments, err := openWALSegments(files, meta, o.SegmentBytes, o.Logger)
+	if err != nil {
+		return nil, err
 	}
-	e.files.vfs.tail = r.tailData()
-	meta.onFailure = e.files.rotated
-	var err error
-	e.wal, err = wal.Open(o.Dir,
-		wal.WithCodec(e.codec),
-		wal.WithMetaStore(meta),
-		wal.WithSegmentFiler(e.files),
-		wal.WithSegmentSize(o.SegmentBytes),
-		wal.WithLogger(Hclog(o.Logger, "raft-wal", quiet)),
-	)
-	e.files.scans = nil
-	return e, err
+	files.scans = nil
+	return &walEngine{meta: meta, segments: segments, codec: &recordCodec{salt: meta.salt}}, nil
 }
 
 // append implements engine.
 func (e *walEngine) append(logs []*raft.Log) error {
 	e.codec.begin(logs)
-	err := e.wal.StoreLogs(logs)
-	if err != nil {
-		// A failed rotation shows only as a sealed segment; say what really happened.
-		return errors.Join(err, e.files.failed())
+	e.encoded = e.encoded[:0]
+	for _, l := range logs {
+		e.encoded = append(e.encoded, types.LogEntry{Index: l.Index, Data: e.codec.encode(l)})
 	}
-	return nil
+	err := e.segments.append(e.encoded)
+	clear(e.encoded) // do not keep large records alive
+	return err
 }
 
 // get implements engine.
-func (e *walEngine) get(index uint64, l *raft.Log) error { return e.wal.GetLog(index, l) }
+func (e *walEngine) get(index uint64, l *raft.Log) error {
+	return e.segments.read(index, func(record []byte) error { return e.codec.decode(record, l) })
+}
 
 // deleteRange implements engine.
-func (e *walEngine) deleteRange(min, max uint64) error {
-	if err := e.files.awaitRotation(); err != nil {
-		return err
-	}
-	return e.wal.DeleteRange(min, max)
-}
+func (e *walEngine) deleteRange(low, high uint64) error { return e.segments.deleteRange(low, high) }
 
 // setStable implements engine.
 func (e *walEngine) setStable(key, val []byte) error { return e.meta.SetStable(key, val) }
@@ -87,15 +80,9 @@ func (e *walEngine) getStable(key []byte) ([]byte, error) { return e.meta.GetSta
 
 // bounds implements engine.
 func (e *walEngine) bounds() (first, last uint64, err error) {
-	if first, err = e.wal.FirstIndex(); err != nil {
-		return 0, 0, err
-	}
-	last, err = e.wal.LastIndex()
-	return first, last, err
+	first, last = e.segments.bounds()
+	return first, last, nil
 }
 
 // close implements engine.
-func (e *walEngine) close() error {
-	_ = e.files.awaitRotation() // its failure was reported to a writer, or concerns nobody
-	return errors.Join(e.wal.Close(), e.meta.Close())
-}
+func (e *walEngine) close() error { return errors.Join(e.segments.close(), e.meta.Close()) }

@@ -29,16 +29,13 @@ var (
 	stableSumKey = []byte("stable-sum") // crc32c over all of the stable bucket
 )
 
-// walMeta implements raft-wal's types.MetaStore. raft-wal's own one never closes its file, waits for the
-// file lock without end and keeps the segment list without a checksum.
+// walMeta keeps the segment list, in the words of raft-wal's types.MetaStore, and the stable values.
 type walMeta struct {
 	path string
 	db   *bbolt.DB
 	salt uint32
-	// state is the segment list that Load hands out: what recovery made of the stored one.
+	// state is the segment list as it was stored, and then what recovery made of it.
 	state types.PersistentState
-	// onFailure hears of a commit that failed: raft-wal only logs it when it happens in the background.
-	onFailure func(error)
 }
 
 // openWALMeta opens or creates the file in dir.
@@ -60,7 +57,7 @@ func openWALMeta(dir string, readOnly bool) (*walMeta, error) {
 			return nil, errors.Join(err, db.Close())
 		}
 	}
-	m := &walMeta{path: path, db: db, onFailure: func(error) {}}
+	m := &walMeta{path: path, db: db}
 	if err := guard(path, m.read); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -156,26 +153,15 @@ func (m *walMeta) read() error {
 	})
 }
 
-// Load implements types.MetaStore.
-func (m *walMeta) Load(string) (types.PersistentState, error) { return m.state, nil }
-
-// CommitState implements types.MetaStore: one transaction, durable when it returns. raft-wal v0.4.0 marks
-// new segments with its own record format whatever codec it uses, and then refuses to open them.
+// CommitState stores a segment list: one transaction, durable when it returns.
 func (m *walMeta) CommitState(state types.PersistentState) error {
-	for i := range state.Segments {
-		state.Segments[i].Codec = codecID
-	}
-	err := m.update(func(tx *bbolt.Tx) error {
+	return m.update(func(tx *bbolt.Tx) error {
 		encoded, err := json.Marshal(state)
 		if err != nil {
 			return fmt.Errorf("encode segment list: %w", err)
 		}
 		return tx.Bucket(walBucket).Put(stateKey, withSum(encoded))
 	})
-	if err != nil {
-		m.onFailure(err)
-	}
-	return err
 }
 
 func (m *walMeta) update(fn func(*bbolt.Tx) error) error {
@@ -189,7 +175,7 @@ func (m *walMeta) update(fn func(*bbolt.Tx) error) error {
 	})
 }
 
-// GetStable implements types.MetaStore; nil without an error for a key that is not there.
+// GetStable is nil without an error for a key that is not there.
 func (m *walMeta) GetStable(key []byte) (val []byte, err error) {
 	err = guard(m.path, func() error {
 		return m.db.View(func(tx *bbolt.Tx) error {
@@ -202,7 +188,7 @@ func (m *walMeta) GetStable(key []byte) (val []byte, err error) {
 	return val, err
 }
 
-// SetStable implements types.MetaStore.
+// SetStable is durable when it returns.
 func (m *walMeta) SetStable(key, value []byte) error {
 	return m.update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(stableBucket)
@@ -213,5 +199,5 @@ func (m *walMeta) SetStable(key, value []byte) error {
 	})
 }
 
-// Close implements types.MetaStore.
+// Close gives up the lock.
 func (m *walMeta) Close() error { return m.db.Close() }

@@ -15,9 +15,9 @@ import (
 	"github.com/lockstepkv/lockstep/internal/disk"
 )
 
-// recovery checks a wal directory before raft-wal opens it, because raft-wal takes everything behind a
+// recovery checks a wal directory before its segments are opened, because raft-wal takes everything behind a
 // bad frame of the newest segment for an unfinished write and never looks at older segments. It also
-// completes a segment rotation that a crash cut short, which raft-wal leaves unusable.
+// completes a segment rotation that a crash cut short.
 type recovery struct {
 	dir       string
 	meta      *walMeta
@@ -62,7 +62,7 @@ func (r *recovery) run() error {
 }
 
 // checkFiles compares the directory with the segment list. Files that the list no longer names are left
-// from a truncation and raft-wal removes them; a file that the list does not name yet, or files without
+// from a truncation and are removed later; a file that the list does not name yet, or files without
 // any list, mean that the list itself was lost or is an old one.
 func (r *recovery) checkFiles(segs []types.SegmentInfo) error {
 	names, err := filepath.Glob(filepath.Join(r.dir, "*.wal"))
@@ -129,7 +129,7 @@ func (r *recovery) tail(info types.SegmentInfo) error {
 		if r.watermark >= info.BaseIndex {
 			return corrupt(path, -1, info.BaseIndex, "segment file is missing")
 		}
-		return nil // created in the list, not yet on disk; raft-wal creates it
+		return nil // created in the list, not yet on disk; walSegments creates it
 	}
 	if err != nil {
 		return err
@@ -157,7 +157,7 @@ func (r *recovery) tail(info types.SegmentInfo) error {
 	return nil
 }
 
-// repair makes the log's files what raft-wal may open: remains of an unfinished write are zeroed, what
+// repair makes the log's files what may be opened: remains of an unfinished write are zeroed, what
 // is left of the newest segment is durable (a crash may have come between write and fsync, and a failed
 // fsync leaves clean pages in memory that never reached the disk), and a sealed newest segment is
 // followed by an empty one.
