@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
@@ -205,7 +206,7 @@ func (r *Router) configSet(ctx context.Context, pairs command.Args) resp.Value {
 	}
 	if r.cfg.Reloader != nil {
 		if err := r.cfg.Reloader.Reload(ctx, old, next, names); err != nil {
-			return resp.Err("ERR CONFIG SET failed - " + oneLine(err.Error()))
+			return resp.Err("ERR CONFIG SET failed - " + request.OneLine(err.Error()))
 		}
 	}
 	r.settings.Store(&next)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -89,7 +90,7 @@ func doHello(r *Router, ctx context.Context, s *Session, args command.Args) resp
 		}
 	}
 	if !s.authed {
-		return resp.Err("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")
+		return request.CodeNoAuth.Reply("HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")
 	}
 	if h.setName {
 		s.setName(h.name)
@@ -124,7 +125,7 @@ func parseHello(args command.Args) (h helloArgs, refuse resp.Value) {
 	case err != nil:
 		return h, resp.Err("ERR Protocol version is not an integer or out of range")
 	case n != 2 && n != 3:
-		return h, resp.Err("NOPROTO unsupported protocol version")
+		return h, request.CodeNoProto.Reply("unsupported protocol version")
 	}
 	h.proto = int(n)
 	for i := 2; i < len(args); i++ {

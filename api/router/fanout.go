@@ -3,10 +3,10 @@ package router
 import (
 	"context"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
@@ -140,7 +140,7 @@ func firstError(parts []part, write bool) (resp.Value, bool) {
 	for i := range parts {
 		if v := parts[i].Reply; v.IsError() {
 			failed++
-			if first.Kind != resp.KindError || strings.HasPrefix(string(v.Str), "INDOUBT") {
+			if first.Kind != resp.KindError || request.OutcomeOf(v) == request.InDoubt {
 				first = v
 			}
 		}
@@ -149,7 +149,7 @@ func firstError(parts []part, write bool) (resp.Value, bool) {
 		return resp.Value{}, false
 	}
 	if write && failed < len(parts) {
-		return resp.Err("INDOUBT applied on " + strconv.Itoa(len(parts)-failed) + " of " +
+		return request.CodeInDoubt.Reply("applied on " + strconv.Itoa(len(parts)-failed) + " of " +
 			strconv.Itoa(len(parts)) + " shards: " + string(first.Str)), true
 	}
 	return first, true

@@ -34,7 +34,7 @@ type errorStats struct {
 
 func (e *errorStats) count(v resp.Value) {
 	e.total.Add(1)
-	code := errorCode(v)
+	code := resp.Error(v.Str).Code()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.codes == nil {
@@ -43,11 +43,6 @@ func (e *errorStats) count(v resp.Value) {
 	if _, known := e.codes[code]; known || len(e.codes) < maxErrorCodes {
 		e.codes[code]++
 	}
-}
-
-func errorCode(v resp.Value) string {
-	code, _, _ := strings.Cut(string(v.Str), " ")
-	return code
 }
 
 func (e *errorStats) reset() {

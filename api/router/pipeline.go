@@ -3,9 +3,9 @@ package router
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -172,7 +172,11 @@ func (p *plan) needsData(s *Session) bool {
 // all the same, and so are its watches.
 func (s *Session) abortExec(why resp.Value) resp.Value {
 	s.endTx()
-	return resp.Err("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(string(why.Str), "ERR "))
+	text, e := string(why.Str), request.OfReply(why)
+	if e.Code == request.CodeError {
+		text = e.Text
+	}
+	return request.CodeExecAbort.Reply("Transaction discarded because of: " + text)
 }
 
 // reject counts a command that was refused before it ran. Within MULTI it

@@ -62,10 +62,11 @@ func mayImport() map[string][]string {
 		"shard":               {"fsm", "fsm/commandset", "shard/raftlog", "shard/logclock", "shard/notify", "snapshot", "transport", "internal/wire"},
 		"shard/sim":           {"shard"}, // for tests alone
 		"api/clientmem":       {},
-		"api/waiting":         {"fsm/command", "fsm/command/locks", "resp"}, // LOCK's handler logs LS.LOCK
-		"api/router":          {"api/clientmem", "api/waiting", "fsm/command", "internal/histogram", "resp"},
-		"api/httpapi":         {"api/router", "fsm/command", "fsm/command/locks", "resp", "internal/linger"},
-		"api/respapi":         {"api/router", "fsm/command", "resp", "internal/hangup", "internal/linger"},
+		"api/request":         {"fsm/command", "resp"},
+		"api/waiting":         {"api/request", "fsm/command", "fsm/command/locks", "resp"}, // LOCK's handler logs LS.LOCK
+		"api/router":          {"api/clientmem", "api/request", "api/waiting", "fsm/command", "internal/histogram", "resp"},
+		"api/httpapi":         {"api/request", "api/router", "fsm/command", "fsm/command/locks", "resp", "internal/linger"},
+		"api/respapi":         {"api/request", "api/router", "fsm/command", "resp", "internal/hangup", "internal/linger"},
 		"client":              {"resp", "store/keyslot"},
 		"jepsen":              {"client", "resp", "internal/mutant", "internal/procs"},
 		"cmd/lockstep":        {"client", "shard", "fsm/commandset", "api/httpapi", "api/respapi", "internal/accept", "internal/bulk"},
