@@ -32,10 +32,7 @@ func newFixture(t testing.TB, ro routertest.Options, cfg router.Config, o Option
 	t.Helper()
 	table := commandset.New()
 	node := routertest.New(table, ro)
-	r, err := router.New(node, table, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := routertest.Open(t, node, table, cfg)
 	o.Router = r
 	h, err := New(o)
 	if err != nil {

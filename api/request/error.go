@@ -148,6 +148,9 @@ func ofWords(err error) (Error, bool) {
 
 func coded(c Code, text string) Error { return Error{Code: c, Text: OneLine(text)} }
 
+// Clip returns at most n bytes of b, on one line.
+func Clip(b []byte, n int) string { return OneLine(string(b[:min(n, len(b))])) }
+
 // OneLine keeps a text within one line of the protocol.
 func OneLine(s string) string {
 	if strings.ContainsAny(s, "\r\n") {

@@ -68,6 +68,9 @@ type Config struct {
 	// maxmemory that is.
 	MinClientMemory int64
 
+	// Rooms run the commands that are not the router's own.
+	Rooms []Room
+
 	Clients   *clientmem.Budget // of what clients hold; nil: one of its own
 	Passwords []string          // see SetPasswords
 	Settings  Settings          // what CONFIG SET may change, as it is at start

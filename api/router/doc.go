@@ -1,8 +1,9 @@
 // Package router stands between the protocols and the shards. It finds the
 // command's Spec, decides which shard holds its keys, and either runs the
-// command there or tells the client where to go (MOVED). It also runs all
-// commands that concern a connection or the server: MULTI, HELLO, CLIENT,
-// CONFIG, INFO, CLUSTER, COMMAND, SLOWLOG, ...
+// command there or tells the client where to go (MOVED). It also runs the
+// commands that decide how others run: MULTI, WATCH, HELLO, AUTH, READONLY,
+// CLUSTER, ... Those about the node and its clients (INFO, CONFIG, CLIENT, ...)
+// are run by rooms, see Room and package admin.
 //
 // # Order
 //

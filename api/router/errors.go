@@ -43,14 +43,6 @@ func errArity(name string) resp.Value {
 	return resp.Err("ERR wrong number of arguments for '" + name + "' command")
 }
 
-// clip returns at most n bytes of b, on one line.
-func clip(b []byte, n int) string {
-	if len(b) > n {
-		b = b[:n]
-	}
-	return request.OneLine(string(b))
-}
-
 func movedTo(slot uint16, addr string) resp.Value {
 	return request.CodeMoved.Reply("" + strconv.Itoa(int(slot)) + " " + addr)
 }

@@ -198,9 +198,9 @@ func (r *Router) observe(s *Session, p *plan, args command.Args, v resp.Value, e
 	var failed int64
 	if v.IsError() {
 		failed = 1
-		r.errs.count(v)
+		r.stats.Errors.Count(v)
 	}
-	p.stats.observe(1, failed, elapsed, elapsed)
-	r.ops.add(r.now().Unix(), 1)
+	p.stats.Observe(1, failed, elapsed, elapsed)
+	r.stats.Rate.Add(r.now().Unix(), 1)
 	r.slow(s, p, args, 1, elapsed)
 }

@@ -45,7 +45,7 @@ func doMulti(_ *Router, _ context.Context, s *Session, _ command.Args) resp.Valu
 		return resp.Err("ERR MULTI calls can not be nested")
 	}
 	s.tx = &txn{slot: -1}
-	s.queued.Store(0)
+	s.setQueued(0)
 	return resp.OK
 }
 
@@ -65,7 +65,7 @@ func (s *Session) endTx() {
 // freeTx forgets the queue.
 func (s *Session) freeTx() {
 	s.tx = nil
-	s.queued.Store(-1)
+	s.setQueued(-1)
 	s.mem.Set(clientmem.Queue, s.spent)
 }
 
@@ -204,7 +204,7 @@ func (r *Router) queue(s *Session, p *plan, args command.Args) resp.Value {
 	had := cap(t.cmds)
 	t.cmds = append(t.cmds, queuedCommand{p, copyArgs(args)})
 	t.memory += takes + queuedBytes*int64(cap(t.cmds)-had)
-	s.queued.Store(int64(len(t.cmds)))
+	s.setQueued(len(t.cmds))
 	s.mem.Set(clientmem.Queue, s.spent+t.memory)
 	return resp.Queued
 }
@@ -289,7 +289,7 @@ func (r *Router) exec(ctx context.Context, s *Session, i int, p *plan, out []res
 func (r *Router) execTarget(s *Session, t *txn, readonly bool) target {
 	switch {
 	case !r.sharded:
-		return target{stale: s.readonly && readonly && !r.node.IsLeader(0)}
+		return target{stale: s.view.Load().Readonly && readonly && !r.node.IsLeader(0)}
 	case t.cross:
 		return target{refuse: errCrossSlot}
 	case t.slot < 0:
@@ -322,10 +322,10 @@ func (tx *transaction) count(r *Router, v resp.Value) {
 		return
 	}
 	for i, c := range tx.cmds {
-		c.p.stats.calls.Add(1)
+		c.p.stats.Calls.Add(1)
 		if v.Elems[i].IsError() {
-			c.p.stats.failed.Add(1)
-			r.errs.count(v.Elems[i])
+			c.p.stats.Failed.Add(1)
+			r.stats.Errors.Count(v.Elems[i])
 		}
 	}
 }

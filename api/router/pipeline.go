@@ -40,11 +40,11 @@ func (r *Router) DoPipeline(ctx context.Context, s *Session, cmds [][][]byte, ou
 	out = slices.Grow(out, len(cmds))[:base+len(cmds)]
 	replies := out[base:]
 	clear(replies)
-	s.muted = s.replies != repliesOn
+	s.muted = s.replies != RepliesOn
 	n := 0
 	for n < len(cmds) {
 		p := r.find(cmds[n])
-		alone := (p != nil && p.h.alone) || s.replies == repliesSkipNext
+		alone := (p != nil && p.h.alone) || s.replies == RepliesSkipNext
 		if alone && n > 0 {
 			break
 		}
@@ -75,8 +75,8 @@ func (s *Session) freeSpent() {
 
 // skipped ends CLIENT REPLY SKIP after the command that it silenced.
 func (s *Session) skipped(p *plan) {
-	if s.replies == repliesSkipNext && (p == nil || !p.h.replies) {
-		s.replies = repliesOn
+	if s.replies == RepliesSkipNext && (p == nil || !p.h.replies) {
+		s.replies = RepliesOn
 	}
 }
 
@@ -186,9 +186,9 @@ func (r *Router) reject(s *Session, p *plan, v resp.Value) resp.Value {
 		s.tx.dirty = true
 	}
 	if p != nil {
-		p.stats.rejected.Add(1)
+		p.stats.Rejected.Add(1)
 	}
-	r.errs.count(v)
+	r.stats.Errors.Count(v)
 	return v
 }
 

@@ -19,7 +19,7 @@ type target struct {
 // route finds the shard of a command, or the reply that sends the client away.
 func (r *Router) route(s *Session, p *plan, args command.Args) target {
 	if !r.sharded {
-		return target{slot: -1, stale: s.readonly && !p.write && !r.node.IsLeader(0)}
+		return target{slot: -1, stale: s.view.Load().Readonly && !p.write && !r.node.IsLeader(0)}
 	}
 	if p.has(command.AllShards) {
 		return target{all: true, slot: -1}
@@ -41,11 +41,12 @@ func (r *Router) route(s *Session, p *plan, args command.Args) target {
 // onSlot routes a command, or a transaction, whose keys are all in one slot.
 func (r *Router) onSlot(s *Session, slot int, readOnly bool) target {
 	t := target{slot: slot, shard: int(r.slots[slot])}
-	if s.forward && !s.readonly || r.node.IsLeader(t.shard) {
+	readonly := s.view.Load().Readonly
+	if s.forward && !readonly || r.node.IsLeader(t.shard) {
 		return t
 	}
 	switch {
-	case s.readonly && readOnly:
+	case readonly && readOnly:
 		t.stale = true
 	case !s.forward:
 		t.refuse = r.moved(uint16(slot), t.shard)

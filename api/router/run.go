@@ -167,7 +167,7 @@ func (ru *run) together(from, to int) int {
 
 func (ru *run) readSome(ctx context.Context, s *Session, from, to int) bool {
 	ru.lo, ru.hi, ru.done = from, to, to
-	ru.noTouch = s.noTouch.Load()
+	ru.noTouch = s.view.Load().NoTouch
 	ru.bound, ru.held = s.kind == KindHTTP, int(s.replyBytes.Load())
 	ru.made = ru.held
 	start := ru.r.now()
@@ -181,8 +181,8 @@ func (ru *run) readSome(ctx context.Context, s *Session, from, to int) bool {
 			ru.failReads(err)
 		} else {
 			s.replyBytes.Add(int64(ru.made - ru.held))
-			ru.r.counters.hits.Add(int64(ru.hits))
-			ru.r.counters.misses.Add(int64(ru.misses))
+			ru.r.stats.Hits.Add(int64(ru.hits))
+			ru.r.stats.Misses.Add(int64(ru.misses))
 		}
 	}
 	ru.observe(s, from, to, start)
@@ -418,13 +418,13 @@ func (ru *run) count(i, j int, elapsed time.Duration, of int64) {
 	for k := i; k < j; k++ {
 		if v := &ru.out[ru.items[k].out]; v.Kind == resp.KindError {
 			failed++
-			ru.r.errs.count(*v)
+			ru.r.stats.Errors.Count(*v)
 		}
 		if tx := ru.items[k].tx; tx != nil {
 			tx.count(ru.r, ru.out[ru.items[k].out])
 		}
 	}
 	n := int64(j - i)
-	p.stats.observe(n, failed, elapsed, elapsed/time.Duration(of))
-	ru.r.ops.add(ru.r.now().Unix(), n)
+	p.stats.Observe(n, failed, elapsed, elapsed/time.Duration(of))
+	ru.r.stats.Rate.Add(ru.r.now().Unix(), n)
 }

@@ -64,12 +64,14 @@ func mayImport() map[string][]string {
 		"api/clientmem":       {},
 		"api/request":         {"fsm/command", "resp"},
 		"api/waiting":         {"api/request", "fsm/command", "fsm/command/locks", "resp"}, // LOCK's handler logs LS.LOCK
-		"api/router":          {"api/clientmem", "api/request", "api/waiting", "fsm/command", "internal/histogram", "resp"},
+		"api/stats":           {"fsm/command", "internal/histogram", "resp"},
+		"api/router":          {"api/clientmem", "api/request", "api/stats", "api/waiting", "fsm/command", "resp"},
+		"api/admin":           {"api/router"},
 		"api/httpapi":         {"api/request", "api/router", "fsm/command", "fsm/command/locks", "resp", "internal/linger"},
 		"api/respapi":         {"api/request", "api/router", "fsm/command", "resp", "internal/hangup", "internal/linger"},
 		"client":              {"resp", "store/keyslot"},
 		"jepsen":              {"client", "resp", "internal/mutant", "internal/procs"},
-		"cmd/lockstep":        {"client", "shard", "fsm/commandset", "api/httpapi", "api/respapi", "internal/accept", "internal/bulk"},
+		"cmd/lockstep":        {"client", "shard", "fsm/commandset", "api/admin", "api/httpapi", "api/respapi", "internal/accept", "internal/bulk"},
 		"cmd/lockstep-jepsen": {"jepsen"},
 
 		"cmd/lockstep-cluster": {"client", "internal/procs"},
@@ -199,6 +201,29 @@ func closure(table map[string][]string, from []string) map[string]bool {
 		}
 	}
 	return reach
+}
+
+// TestRoomsDoNotHoldTheRouter: a room of the router works with the narrow views that it is
+// given (router.Services).
+func TestRoomsDoNotHoldTheRouter(t *testing.T) {
+	for _, p := range listPackages(t) {
+		if p.name() != "api/admin" {
+			continue
+		}
+		for _, file := range p.GoFiles {
+			path := filepath.Join(p.Dir, file)
+			tree, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(tree, func(n ast.Node) bool {
+				if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "Router" {
+					t.Errorf("%s: %s holds a router", path, p.name())
+				}
+				return true
+			})
+		}
+	}
 }
 
 func TestOnlyReplicationSeesRaft(t *testing.T) {
