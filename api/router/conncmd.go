@@ -92,12 +92,14 @@ func doHello(r *Router, ctx context.Context, s *Session, args command.Args) resp
 	if !s.authed {
 		return request.CodeNoAuth.Reply("HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")
 	}
-	if h.setName {
-		s.SetName(h.name)
-	}
-	if h.proto != 0 {
-		s.change(func(v *View) { v.Proto = h.proto })
-	}
+	s.change(func(v *View) {
+		if h.setName {
+			v.Name = h.name
+		}
+		if h.proto != 0 {
+			v.Proto = h.proto
+		}
+	})
 	return resp.Map(
 		resp.BulkString("server"), resp.BulkString("redis"),
 		resp.BulkString("version"), resp.BulkString(RedisVersion),

@@ -7,7 +7,7 @@
 //
 // # Order
 //
-// A pipeline is cut into runs, one per shard. Within a run the order of the
+// A pipeline is cut into parts, one per shard. Within a part the order of the
 // client holds: leading reads share one linearizable read, everything from the
 // first write to the last travels as one batch through the log, trailing reads
 // share another read. Commands for different shards may run side by side; they
@@ -15,7 +15,7 @@
 // Redis Cluster. Commands of one key always have the same shard and so keep
 // their order.
 //
-// When a part of a run fails, the rest of that run is not tried: a later write
+// When some of a part fails, the rest of that part is not tried: a later write
 // must not overtake an earlier one whose outcome is unknown.
 //
 // # Errors

@@ -29,8 +29,8 @@ type queuedCommand struct {
 
 // transaction is what EXEC runs.
 type transaction struct {
-	unit command.Unit
-	cmds []queuedCommand // the commands of unit, in order
+	op   command.Unit
+	cmds []queuedCommand // those of op, in order
 	size int
 }
 
@@ -238,7 +238,7 @@ func copyArgs(args command.Args) command.Args {
 	return out
 }
 
-// exec is EXEC: the queued commands become one unit of the run of their shard.
+// exec is EXEC: the queued commands become one operation of the pipeline part of their shard.
 func (r *Router) exec(ctx context.Context, s *Session, i int, p *plan, out []resp.Value) {
 	t := s.tx
 	if t == nil {
@@ -251,15 +251,15 @@ func (r *Router) exec(ctx context.Context, s *Session, i int, p *plan, out []res
 		out[i] = r.reject(s, p, errExecAbort)
 		return
 	}
-	// The queue is there until the transaction has run, and the unit points into it.
+	// The queue is there until the transaction has run, and the operation points into it.
 	s.spent += t.memory + (queuedBytes+clientmem.SliceBytes)*int64(len(t.cmds)) + s.mem.Of(clientmem.Watch)
 	s.endTx()
-	tx := &transaction{size: t.size + 2*unitOverhead, cmds: make([]queuedCommand, 0, len(t.cmds))}
-	tx.unit.Cmds = make([]command.Args, 0, len(t.cmds))
+	tx := &transaction{size: t.size + 2*framing, cmds: make([]queuedCommand, 0, len(t.cmds))}
+	tx.op.Cmds = make([]command.Args, 0, len(t.cmds))
 	write, readonly, handlers := false, true, false
 	for _, w := range watches {
-		tx.unit.Watches = append(tx.unit.Watches, w.Watch)
-		tx.size += len(w.Key) + 2*unitOverhead
+		tx.op.Watches = append(tx.op.Watches, w.Watch)
+		tx.size += len(w.Key) + 2*framing
 		t.joinSlot(w.slot)
 	}
 	for _, c := range t.cmds {
@@ -269,17 +269,17 @@ func (r *Router) exec(ctx context.Context, s *Session, i int, p *plan, out []res
 		}
 		write = write || c.p.write
 		tx.cmds = append(tx.cmds, c)
-		tx.unit.Cmds = append(tx.unit.Cmds, c.args)
+		tx.op.Cmds = append(tx.op.Cmds, c.args)
 	}
 	readonly = !write && len(watches) == 0
-	tx.unit.Multi = true
+	tx.op.Multi = true
 	to := r.execTarget(s, t, readonly)
 	if to.refuse.IsError() {
 		out[i] = r.reject(s, p, to.refuse)
 		return
 	}
 	args := command.Args{[]byte("exec")}
-	s.run(to.shard).add(item{p: p, args: args, tx: tx, out: i, write: write}, to.stale)
+	s.part(to.shard).add(item{p: p, args: args, tx: tx, out: i, write: write}, to.stale)
 	if handlers {
 		r.flush(ctx, s, out)
 		out[i] = r.weave(ctx, s, t, out[i])
@@ -298,7 +298,7 @@ func (r *Router) execTarget(s *Session, t *txn, readonly bool) target {
 	return r.onSlot(s, t.slot, readonly)
 }
 
-// weave puts the replies of connection commands between those of the unit.
+// weave puts the replies of connection commands between those of the operation.
 func (r *Router) weave(ctx context.Context, s *Session, t *txn, v resp.Value) resp.Value {
 	if v.Kind != resp.KindArray {
 		return v

@@ -199,7 +199,7 @@ func (r *Router) runHandler(ctx context.Context, s *Session, p *plan, args comma
 	return v
 }
 
-// place puts a data command into the run of its shard.
+// place puts a data command into the pipeline part of its shard.
 func (r *Router) place(ctx context.Context, s *Session, i int, p *plan, args command.Args, out []resp.Value) {
 	t := r.route(s, p, args)
 	switch {
@@ -212,7 +212,7 @@ func (r *Router) place(ctx context.Context, s *Session, i int, p *plan, args com
 		r.flush(ctx, s, out)
 		out[i] = r.spread(ctx, s, p, args)
 	default:
-		s.run(t.shard).add(item{p: p, args: args, out: i, write: p.write}, t.stale)
+		s.part(t.shard).add(item{p: p, args: args, out: i, write: p.write}, t.stale)
 	}
 }
 
@@ -222,8 +222,8 @@ func (r *Router) flush(ctx context.Context, s *Session, out []resp.Value) {
 		return
 	}
 	size := 0
-	for _, run := range s.active {
-		size += run.size()
+	for _, pp := range s.active {
+		size += pp.size()
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.timeout(size))
 	defer cancel()
@@ -232,10 +232,10 @@ func (r *Router) flush(ctx context.Context, s *Session, out []resp.Value) {
 	} else {
 		runSideBySide(ctx, s, out)
 	}
-	for _, run := range s.active {
-		s.lastRead = run.info
-		run.clear()
-		s.countRun(run)
+	for _, pp := range s.active {
+		s.lastRead = pp.info
+		pp.clear()
+		s.countPart(pp)
 	}
 	s.active = s.active[:0]
 }

@@ -26,7 +26,7 @@ type Session struct {
 	peer
 	terms
 	transactions
-	parts
+	pipeline
 
 	mem     *clientmem.Account   // what the client holds; nil: not counted
 	view    atomic.Pointer[View] // what others see; see change
@@ -71,12 +71,12 @@ type transactions struct {
 	watchedKeys map[string]struct{} // those of watches
 }
 
-// parts is what a session keeps of one pipeline for the next.
-type parts struct {
-	runs   []*run // by shard; made when first needed
-	active []*run
-	one    [1][][]byte
-	oneOut [1]resp.Value
+// pipeline is what a session keeps of one pipeline for the next.
+type pipeline struct {
+	byShard []*pipelinePart // made when first needed
+	active  []*pipelinePart
+	one     [1][][]byte
+	oneOut  [1]resp.Value
 }
 
 // View is what a client has made of its session. It is published as a whole, and a View
