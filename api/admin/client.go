@@ -115,14 +115,14 @@ func (a *admin) describe(c router.ClientInfo) string {
 }
 
 func (a *admin) clientList(_ context.Context, _ *router.Session, args command.Args) resp.Value {
-	keep := func(id int64) bool { return true }
+	keep := func(int64) bool { return true }
 	switch {
 	case len(args) == 4 && command.IsWord(args[2], "TYPE"):
 		normal, ok := clientType(args[3])
 		if !ok {
 			return request.CodeError.Reply("Unknown client type '" + request.Clip(args[3], 128) + "'")
 		}
-		keep = func(id int64) bool { return normal }
+		keep = func(int64) bool { return normal }
 	case len(args) > 3 && command.IsWord(args[2], "ID"):
 		wanted := make(map[int64]bool)
 		for _, a := range args[3:] {

@@ -45,6 +45,7 @@ type shardFigures struct {
 
 func (t *infoText) line(name string, v any) { fmt.Fprintf(&t.Builder, "%s:%v\r\n", name, v) }
 
+// flag is a line of 0 or 1.
 func (t *infoText) flag(name string, on bool) {
 	n := 0
 	if on {

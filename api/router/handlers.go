@@ -10,9 +10,9 @@ import (
 type handlerFunc func(*Router, context.Context, *Session, command.Args) resp.Value
 
 // handlers returns what runs the commands that concern the connection and the way to the
-// shards, by full name; rooms run the rest.
-// Inline ones neither see nor change data, so they overtake what is before them
-// in a pipeline; alone ones change how replies are written.
+// shards, by full name; rooms run the rest. Inline ones neither see nor change data, so
+// they overtake what is before them in a pipeline; alone ones change how replies are
+// written.
 func handlers() map[string]handler {
 	hs := map[string]handler{"lock": {run: doLock, once: doOnceLock}}
 	inline := map[string]handlerFunc{
