@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/lockstepkv/lockstep/resp"
@@ -167,6 +169,21 @@ func neverSent(err error) bool {
 	return errors.Is(err, errNotSent) || errors.As(err, &op) && op.Op == "dial"
 }
 
+// certificateAlerts are those of TLS about a client's certificate (RFC 8446, RFC 5246).
+var certificateAlerts = []tls.AlertError{
+	42, // bad
+	43, // of a kind that is not supported
+	44, // revoked
+	45, // expired
+	46, // not acceptable
+	48, // of an authority that is not known
+	111, 113, 114,
+	116, // required
+}
+
+// codeInDoubt is the first word of an error reply to a request that may have happened.
+const codeInDoubt = "INDOUBT"
+
 // certificateRefused tells whether err is what a node says to a client whose certificate it
 // does not accept, or that shows none. It has read nothing of a request then.
 func certificateRefused(err error) bool {
@@ -174,7 +191,8 @@ func certificateRefused(err error) bool {
 	if !errors.As(err, &remote) || remote.Op != "remote error" || remote.Err == nil {
 		return false
 	}
-	return strings.Contains(remote.Err.Error(), "certificate")
+	alert := reflect.ValueOf(remote.Err) // crypto/tls has a type of its own for it, and does not export it
+	return alert.Kind() == reflect.Uint8 && slices.Contains(certificateAlerts, tls.AlertError(alert.Uint()))
 }
 
 // ofReply is the error that an error reply is, or nil.
@@ -184,7 +202,7 @@ func ofReply(node, command string, v resp.Value) error {
 		return nil
 	}
 	e := &Error{Code: err.(resp.Error).Code(), Outcome: NotApplied, Node: node, Err: fmt.Errorf("%s: %w", command, err)}
-	if e.Code == "INDOUBT" {
+	if e.Code == codeInDoubt {
 		e.Outcome = InDoubt
 	}
 	return e

@@ -63,6 +63,14 @@ func (e Error) Code() string {
 	return string(e)
 }
 
+// Text returns what follows the code.
+func (e Error) Text() string {
+	if n := len(e.Code()) + 1; n < len(e) {
+		return string(e[n:])
+	}
+	return ""
+}
+
 // Class tells what an error is about where its code, often just ERR, does not. It
 // travels between nodes and into snapshots with the reply, and is no part of RESP. The
 // numbers are part of the binary format.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
@@ -36,10 +37,7 @@ func newFixture(t testing.TB, ro routertest.Options, cfg router.Config, o Option
 	t.Helper()
 	table := commandset.New()
 	node := routertest.New(table, ro)
-	r, err := router.New(node, table, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := routertest.Open(t, node, table, cfg)
 	o.Router = r
 	h, err := New(o)
 	if err != nil {
@@ -91,7 +89,7 @@ func checkProblem(t testing.TB, w *httptest.ResponseRecorder) problem {
 	if strings.Contains(w.Body.String(), `\u003`) {
 		t.Fatalf("escaped as for HTML: %s", w.Body)
 	}
-	if p.Status != w.Code || p.Code == "" || p.Title == "" || (p.Outcome != notApplied && p.Outcome != inDoubt) {
+	if p.Status != w.Code || p.Code == "" || p.Title == "" || (p.Outcome != request.Refused && p.Outcome != request.InDoubt) {
 		t.Fatalf("status %d with an incomplete problem: %+v", w.Code, p)
 	}
 	return p
@@ -318,7 +316,7 @@ func TestBadRequests(t *testing.T) {
 			t.Errorf("%s %s %.60s %s: accepted: %s", c.method, c.path, c.body, c.header, w.Body)
 			continue
 		}
-		if p := checkProblem(t, w); w.Code != c.status || p.Code != c.code || p.Outcome != notApplied {
+		if p := checkProblem(t, w); w.Code != c.status || p.Code != c.code || p.Outcome != request.Refused {
 			t.Errorf("%s %s %.60s %s: got %d %s, want %d %s (%s)", c.method, c.path, c.body, c.header, w.Code, p.Code, c.status, c.code, p.Detail)
 		}
 	}
@@ -362,17 +360,19 @@ func TestErrorsOfArgumentsAndOfValues(t *testing.T) {
 func TestFailuresOfAShard(t *testing.T) {
 	f := newFixture(t, routertest.Options{}, router.Config{}, Options{})
 	for _, c := range []struct {
-		err                  error
-		method               string
-		status               int
-		code, outcome, retry string
+		err     error
+		method  string
+		status  int
+		code    string
+		outcome request.Outcome
+		retry   string
 	}{
-		{command.ErrUnavailable, "PUT", 503, "unavailable", notApplied, "1"},
-		{command.ErrOverloaded, "PUT", 503, "overloaded", notApplied, "1"},
-		{command.ErrInDoubt, "PUT", 504, "in_doubt", inDoubt, ""},
-		{fmt.Errorf("odd"), "PUT", 504, "in_doubt", inDoubt, ""},
-		{command.ErrUnavailable, "GET", 503, "unavailable", notApplied, "1"},
-		{command.ErrTooStale, "GET", 503, "too_stale", notApplied, "1"},
+		{command.ErrUnavailable, "PUT", 503, "unavailable", request.Refused, "1"},
+		{command.ErrOverloaded, "PUT", 503, "overloaded", request.Refused, "1"},
+		{command.ErrInDoubt, "PUT", 504, "in_doubt", request.InDoubt, ""},
+		{fmt.Errorf("odd"), "PUT", 504, "in_doubt", request.InDoubt, ""},
+		{command.ErrUnavailable, "GET", 503, "unavailable", request.Refused, "1"},
+		{command.ErrTooStale, "GET", 503, "too_stale", request.Refused, "1"},
 	} {
 		f.node.Shard(0).Fail(c.err)
 		body := ""
@@ -653,7 +653,7 @@ func TestFullDiskIs507(t *testing.T) {
 	f.node.Shard(0).SetNoRoom(true)
 	for _, header := range []string{"Content-Type: application/json", "Idempotency-Key: k"} {
 		p := checkProblem(t, f.call("PUT", "/v1/keys/a", `{"value":"x"}`, header))
-		if p.Status != http.StatusInsufficientStorage || p.Code != "out_of_disk" || p.Outcome != notApplied {
+		if p.Status != http.StatusInsufficientStorage || p.Code != "out_of_disk" || p.Outcome != request.Refused {
 			t.Errorf("%s: %+v", header, p)
 		}
 	}

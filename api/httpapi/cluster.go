@@ -9,9 +9,9 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/resp"
 )
 
 type nodeJSON struct {
@@ -96,7 +96,7 @@ func (a *api) moveLeader(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := a.router.TransferLeadership(r.Context(), id, node); err != nil {
 		if errors.Is(err, command.ErrInDoubt) {
-			fail(w, problem{Status: http.StatusGatewayTimeout, Code: "in_doubt", Outcome: inDoubt, Detail: err.Error()})
+			fail(w, problem{Status: http.StatusGatewayTimeout, Code: "in_doubt", Outcome: request.InDoubt, Detail: err.Error()})
 			return
 		}
 		fail(w, a.unavailable(err))
@@ -137,7 +137,7 @@ func (a *api) decodeLeader(w http.ResponseWriter, r *http.Request) (string, erro
 // unavailable is what a shard that cannot be asked answers, in the words of requests for data.
 func (a *api) unavailable(err error) problem {
 	if a.router.Loading() {
-		return problemOf(resp.Err("LOADING " + err.Error()))
+		return problemOf(request.CodeLoading.Reply(""))
 	}
 	return problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: err.Error()}
 }

@@ -4,7 +4,8 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
-	"strings"
+
+	"github.com/lockstepkv/lockstep/api/request"
 )
 
 // raiseFences is POST /v1/fences: it makes all further fences higher than one
@@ -16,12 +17,12 @@ func (a *api) raiseFences(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := a.router.RaiseFences(r.Context(), above)
-	switch {
+	switch e := request.OfReply(v); {
 	case !v.IsError():
 		a.log.Warn("fences were raised", "above", above, "client", r.RemoteAddr)
 		reply(w, http.StatusOK, map[string]any{"above": above})
-	case strings.HasPrefix(string(v.Str), "ERR "):
-		fail(w, problem{Status: http.StatusUnprocessableEntity, Code: "fence_too_high", Detail: strings.TrimPrefix(string(v.Str), "ERR ")})
+	case e.Code == request.CodeError:
+		fail(w, problem{Status: http.StatusUnprocessableEntity, Code: "fence_too_high", Detail: e.Text})
 	default:
 		failWith(w, problemOf(v))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
@@ -50,7 +51,7 @@ func (a *api) mutate(w http.ResponseWriter, r *http.Request, args command.Args, 
 	v := a.router.Do(r.Context(), s, args)
 	if v.IsError() {
 		p := problemOf(v)
-		if p.Code != "in_doubt" {
+		if p.Outcome != request.InDoubt {
 			tellIndex(w, s)
 		}
 		return v, p
@@ -260,16 +261,14 @@ func readParameters() []string { return []string{"consistency", "max_staleness_m
 
 // readOptions reads the terms of a read from its query.
 func readOptions(q map[string]string) (opt command.ReadOptions, err error) {
-	switch q["consistency"] {
-	case "", "linearizable":
-		if _, ok := q["max_staleness_ms"]; ok {
-			return opt, badRequest("bad_parameter", "max_staleness_ms needs consistency=stale")
-		}
-	case "stale":
-		opt.Consistency = command.Stale
-	default:
+	level, known := request.ConsistencyOf(q["consistency"])
+	if !known {
 		return opt, badParameter("consistency", "linearizable or stale")
 	}
+	if _, ok := q["max_staleness_ms"]; ok && level != command.Stale {
+		return opt, badRequest("bad_parameter", "max_staleness_ms needs consistency=stale")
+	}
+	opt.Consistency = level
 	if s, ok := q["max_staleness_ms"]; ok {
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil || n <= 0 || n > int64(365*24*time.Hour/time.Millisecond) {

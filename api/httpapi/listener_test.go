@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 )
@@ -95,7 +96,7 @@ func TestWhatIsNoRequestGetsAProblem(t *testing.T) {
 			t.Errorf("%.40q: %d %v %q", c.text, res.StatusCode, res.Header, body)
 			continue
 		}
-		if res.StatusCode != c.status || p.Status != c.status || p.Code != c.code || p.Outcome != notApplied || p.Detail == "" {
+		if res.StatusCode != c.status || p.Status != c.status || p.Code != c.code || p.Outcome != request.Refused || p.Detail == "" {
 			t.Errorf("%.40q: %d %+v", c.text, res.StatusCode, p)
 		}
 	}

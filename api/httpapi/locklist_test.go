@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 )
@@ -111,7 +112,7 @@ func TestForcedRelease(t *testing.T) {
 	var log bytes.Buffer
 	f := newFixture(t, routertest.Options{}, router.Config{}, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	const path, force = "/v1/locks/deploy", "/v1/locks/deploy?force=true&reason=its+holder+hangs"
-	if p := checkProblem(t, f.call("DELETE", force, "")); p.Status != 409 || p.Code != "lock_not_held" || p.Outcome != notApplied {
+	if p := checkProblem(t, f.call("DELETE", force, "")); p.Status != 409 || p.Code != "lock_not_held" || p.Outcome != request.Refused {
 		t.Errorf("a free lock: %+v", p)
 	}
 	alice := f.lockCall(t, 200, "POST", path, `{"ttl_ms":60000,"owner":"alice"}`)

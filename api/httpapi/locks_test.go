@@ -11,17 +11,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 )
 
 // lockAnswer has the fields of all answers about locks.
 type lockAnswer struct {
-	Name, Owner, Token, Holder, Code, Outcome, Reason string
-	Fence                                             uint64
-	ExpiresAt                                         int64 `json:"expires_at_ms"`
-	Held, Released                                    bool
-	Waiters                                           int
+	Name, Owner, Token, Holder, Code, Reason string
+	Outcome                                  request.Outcome
+	Fence                                    uint64
+	ExpiresAt                                int64 `json:"expires_at_ms"`
+	Held, Released                           bool
+	Waiters                                  int
 }
 
 func answerOf(t testing.TB, text []byte) (a lockAnswer) {
@@ -53,7 +55,7 @@ func TestLockCalls(t *testing.T) {
 		t.Errorf("a grant: %+v", got)
 	}
 	held := f.lockCall(t, 409, "POST", path, `{"ttl_ms":60000,"owner":"you"}`)
-	if held.Code != "lock_held" || held.Outcome != notApplied || held.Holder != "me" || held.Fence != got.Fence || held.ExpiresAt != got.ExpiresAt || held.Token != "" {
+	if held.Code != "lock_held" || held.Outcome != request.Refused || held.Holder != "me" || held.Fence != got.Fence || held.ExpiresAt != got.ExpiresAt || held.Token != "" {
 		t.Errorf("a lock that is held: %+v", held)
 	}
 	waited := f.lockCall(t, 409, "POST", path, `{"ttl_ms":60000,"wait_ms":5}`)
@@ -75,7 +77,7 @@ func TestLockCalls(t *testing.T) {
 		t.Errorf("released: %+v", done)
 	}
 	for _, c := range []struct{ method, body string }{{"DELETE", token}, {"PUT", fmt.Sprintf(`{"ttl_ms":1000,"token":%q}`, got.Token)}} {
-		if lost := f.lockCall(t, 409, c.method, path, c.body); lost.Code != "lock_lost" || lost.Outcome != notApplied {
+		if lost := f.lockCall(t, 409, c.method, path, c.body); lost.Code != "lock_lost" || lost.Outcome != request.Refused {
 			t.Errorf("%s after the release: %+v", c.method, lost)
 		}
 	}
@@ -119,7 +121,7 @@ func TestFencesInWrites(t *testing.T) {
 			}
 			return f.lockCall(t, status, c.method, path, body)
 		}
-		if p := send(412, old.Fence); p.Code != "stale_fence" || p.Outcome != notApplied {
+		if p := send(412, old.Fence); p.Code != "stale_fence" || p.Outcome != request.Refused {
 			t.Errorf("%s %s late: %+v", c.method, c.path, p)
 		}
 		if w := f.call("GET", "/v1/keys/k", ""); !strings.Contains(w.Body.String(), `"value":"1"`) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
@@ -91,7 +92,7 @@ func TestRequestsAreRefusedWhenClientsHoldTooMuch(t *testing.T) {
 	} {
 		method, path, _ := strings.Cut(call[0], " ")
 		w := f.call(method, path, call[1])
-		if p := checkProblem(t, w); p.Status != 413 || p.Code != "too_large" || p.Outcome != notApplied { // it never will fit
+		if p := checkProblem(t, w); p.Status != 413 || p.Code != "too_large" || p.Outcome != request.Refused { // it never will fit
 			t.Errorf("%s: %+v", call[0], p)
 		}
 		if w := f.call("GET", "/v1/keys/k", ""); w.Code != 404 {
@@ -103,7 +104,7 @@ func TestRequestsAreRefusedWhenClientsHoldTooMuch(t *testing.T) {
 	}
 	other.Add(clientmem.Query, 980<<10)
 	w := f.call("PUT", "/v1/keys/k", `{"value":"`+strings.Repeat("v", 60_000)+`"}`)
-	if p := checkProblem(t, w); p.Status != 503 || p.Code != "overloaded" || p.Outcome != notApplied || w.Header().Get("Retry-After") == "" {
+	if p := checkProblem(t, w); p.Status != 503 || p.Code != "overloaded" || p.Outcome != request.Refused || w.Header().Get("Retry-After") == "" {
 		t.Errorf("beside others that hold much: %+v", p)
 	}
 	other.Close()
@@ -156,7 +157,7 @@ func TestLargeBodyMakesRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	var p problem
-	if err := json.NewDecoder(res.Body).Decode(&p); err != nil || p.Status != 503 || p.Code != "overloaded" || p.Outcome != notApplied {
+	if err := json.NewDecoder(res.Body).Decode(&p); err != nil || p.Status != 503 || p.Code != "overloaded" || p.Outcome != request.Refused {
 		t.Errorf("%+v, %v", p, err)
 	}
 	await(t, "nothing is held", func() bool { return mem.Figures().Of[clientmem.Body] == 0 })

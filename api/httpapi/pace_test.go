@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 )
@@ -73,7 +74,7 @@ func TestBodyThatStalls(t *testing.T) {
 	srv, addr := serve(t, ServerOptions{Handler: f, StallTimeout: 50 * time.Millisecond})
 	c := connect(t, addr)
 	fmt.Fprint(c, stalledPut("a", ""))
-	if p := answer(t, c); p.Status != 408 || p.Code != "body_stalled" || p.Outcome != notApplied {
+	if p := answer(t, c); p.Status != 408 || p.Code != "body_stalled" || p.Outcome != request.Refused {
 		t.Errorf("%+v", p)
 	}
 	poll(t, "the connection ends", func() bool { return srv.Connections() == 0 })
@@ -158,17 +159,17 @@ func TestFullServerSaysSo(t *testing.T) {
 		w.WriteHeader(http.StatusNoContent)
 	})
 	srv, addr := serve(t, ServerOptions{Handler: h, MaxConns: 2})
-	const request = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+	const get = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 	var busy []net.Conn
 	for range 2 {
 		c := connect(t, addr)
-		fmt.Fprint(c, request)
+		fmt.Fprint(c, get)
 		<-entered
 		busy = append(busy, c)
 	}
 	c := connect(t, addr)
-	fmt.Fprint(c, request)
-	if p := answer(t, c); p.Status != 503 || p.Code != "too_many_connections" || p.Outcome != notApplied {
+	fmt.Fprint(c, get)
+	if p := answer(t, c); p.Status != 503 || p.Code != "too_many_connections" || p.Outcome != request.Refused {
 		t.Errorf("%+v", p)
 	}
 	if got := srv.Counts().Refused; got != 1 || srv.Connections() != 2 {
@@ -183,7 +184,7 @@ func TestFullServerSaysSo(t *testing.T) {
 	}
 	poll(t, "places become free", func() bool { return srv.Connections() == 0 })
 	c = connect(t, addr)
-	fmt.Fprint(c, request)
+	fmt.Fprint(c, get)
 	<-entered
 	if res, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || res.StatusCode != 204 {
 		t.Error(res, err)
@@ -341,7 +342,7 @@ func TestLargeHeadersAreBounded(t *testing.T) {
 			refused <- p
 		}()
 	}
-	if p := <-refused; p.Status != 503 || p.Code != "overloaded" || p.Outcome != notApplied {
+	if p := <-refused; p.Status != 503 || p.Code != "overloaded" || p.Outcome != request.Refused {
 		t.Errorf("%+v", p)
 	}
 	small := connect(t, addr)

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/api/request"
 )
 
 // keyPath is the one resource that has an entity tag: the version of the key.
@@ -136,7 +136,7 @@ func writePrecondition(h http.Header) (t writeTerms, err error) {
 
 // conditionFailed is the answer when a precondition does not hold.
 func conditionFailed(detail string) problem {
-	status, name, _ := errorKind(command.CodeCondition)
+	status, name := errorKind(request.CodeCondition)
 	return problem{Status: status, Code: name, Detail: detail}
 }
 

@@ -4,26 +4,19 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"strings"
 
-	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/resp"
-)
-
-// The outcomes of a request that failed.
-const (
-	notApplied = "not_applied"
-	inDoubt    = "in_doubt"
 )
 
 // problem is the body of every error, RFC 9457.
 type problem struct {
-	Type    string `json:"type"`
-	Title   string `json:"title"`
-	Status  int    `json:"status"`
-	Detail  string `json:"detail"`
-	Code    string `json:"code"`
-	Outcome string `json:"outcome"`
+	Type    string          `json:"type"`
+	Title   string          `json:"title"`
+	Status  int             `json:"status"`
+	Detail  string          `json:"detail"`
+	Code    string          `json:"code"`
+	Outcome request.Outcome `json:"outcome"`
 }
 
 // Error makes a problem what a decoder returns when it refuses a request.
@@ -42,8 +35,8 @@ func (p problem) complete() problem {
 	if p.Title == "" {
 		p.Title = http.StatusText(p.Status)
 	}
-	if p.Outcome == "" {
-		p.Outcome = notApplied
+	if p.Outcome == request.Done {
+		p.Outcome = request.Refused
 	}
 	return p
 }
@@ -104,42 +97,42 @@ func encode(w io.Writer, v any) {
 
 // errorKind is what the code of an error reply means in HTTP. This is the one
 // map from errors to statuses.
-func errorKind(code string) (status int, name, outcome string) {
+func errorKind(code request.Code) (status int, name string) {
 	switch code {
-	case "INDOUBT":
-		return http.StatusGatewayTimeout, "in_doubt", inDoubt
-	case "CLUSTERDOWN":
-		return http.StatusServiceUnavailable, "unavailable", notApplied
-	case "TRYAGAIN":
-		return http.StatusServiceUnavailable, "overloaded", notApplied
-	case "LOADING":
-		return http.StatusServiceUnavailable, "loading", notApplied
-	case "OOM":
-		return http.StatusInsufficientStorage, "out_of_memory", notApplied
-	case "WRONGTYPE":
-		return http.StatusUnprocessableEntity, "wrong_type", notApplied
-	case command.CodeCondition:
-		return http.StatusPreconditionFailed, "condition_failed", notApplied
-	case command.CodeStaleFence:
-		return http.StatusPreconditionFailed, "stale_fence", notApplied
-	case "ONCEMISMATCH":
-		return http.StatusConflict, "idempotency_key_reused", notApplied
-	case "ONCEFULL":
-		return http.StatusServiceUnavailable, "idempotency_keys_full", notApplied
-	case "ONCESHARE":
-		return http.StatusTooManyRequests, "idempotency_keys_share", notApplied
-	case "ONCEEXPIRED":
-		return http.StatusConflict, "idempotency_key_expired", notApplied
-	case "EXECABORT":
-		return http.StatusConflict, "transaction_aborted", notApplied
-	case "CROSSSLOT":
-		return http.StatusBadRequest, "cross_slot", notApplied
-	case "NOAUTH", "WRONGPASS":
-		return http.StatusUnauthorized, "unauthorized", notApplied
-	case "NOPERM":
-		return http.StatusForbidden, "forbidden", notApplied
+	case request.CodeInDoubt:
+		return http.StatusGatewayTimeout, "in_doubt"
+	case request.CodeUnavailable:
+		return http.StatusServiceUnavailable, "unavailable"
+	case request.CodeOverloaded:
+		return http.StatusServiceUnavailable, "overloaded"
+	case request.CodeLoading:
+		return http.StatusServiceUnavailable, "loading"
+	case request.CodeOOM:
+		return http.StatusInsufficientStorage, "out_of_memory"
+	case request.CodeWrongType:
+		return http.StatusUnprocessableEntity, "wrong_type"
+	case request.CodeCondition:
+		return http.StatusPreconditionFailed, "condition_failed"
+	case request.CodeStaleFence:
+		return http.StatusPreconditionFailed, "stale_fence"
+	case request.CodeOnceMismatch:
+		return http.StatusConflict, "idempotency_key_reused"
+	case request.CodeOnceFull:
+		return http.StatusServiceUnavailable, "idempotency_keys_full"
+	case request.CodeOnceShare:
+		return http.StatusTooManyRequests, "idempotency_keys_share"
+	case request.CodeOnceExpired:
+		return http.StatusConflict, "idempotency_key_expired"
+	case request.CodeExecAbort:
+		return http.StatusConflict, "transaction_aborted"
+	case request.CodeCrossSlot:
+		return http.StatusBadRequest, "cross_slot"
+	case request.CodeNoAuth, request.CodeWrongPass:
+		return http.StatusUnauthorized, "unauthorized"
+	case request.CodeNoPerm:
+		return http.StatusForbidden, "forbidden"
 	}
-	return http.StatusBadRequest, "command_error", notApplied
+	return http.StatusBadRequest, "command_error"
 }
 
 // classKind is errorKind for errors whose class says more than their code.
@@ -161,25 +154,25 @@ func classKind(c resp.Class) (status int, name string, ok bool) {
 	return 0, "", false
 }
 
-// errorText is what an error reply says, in words of Lockstep where the Redis port has those
-// of Redis.
-func errorText(v resp.Value) string {
-	if resp.Error(v.Str).Code() == "LOADING" {
-		return "LOADING this node is starting and does not serve data yet"
+// errorOf is the error that an error reply is, in words of Lockstep where the Redis port has
+// those of Redis.
+func errorOf(v resp.Value) request.Error {
+	e := request.OfReply(v)
+	if e.Code == request.CodeLoading {
+		e.Text = "this node is starting and does not serve data yet"
 	}
-	return string(v.Str)
+	return e
 }
 
 // problemOf is the problem that an error reply is.
 func problemOf(v resp.Value) problem {
-	text := errorText(v)
-	code := resp.Error(text).Code()
-	p := problem{Detail: strings.TrimPrefix(text, code+" ")}
-	p.Status, p.Code, p.Outcome = errorKind(code)
-	if p.Code == "command_error" {
-		p.Detail = text
+	e := errorOf(v)
+	p := problem{Detail: e.Text, Outcome: e.Outcome()}
+	p.Status, p.Code = errorKind(e.Code)
+	if p.Code == "command_error" || e.Text == "" {
+		p.Detail = e.Error()
 	}
-	if status, name, ok := classKind(v.Class()); ok {
+	if status, name, ok := classKind(e.Class); ok {
 		p.Status, p.Code = status, name
 	}
 	return p

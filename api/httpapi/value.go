@@ -79,7 +79,7 @@ func pairs(elems []resp.Value) any {
 // errorJSON is an error among the results of several commands.
 func errorJSON(v resp.Value) any {
 	p := problemOf(v)
-	return map[string]string{"error": errorText(v), "code": p.Code, "outcome": p.Outcome}
+	return map[string]string{"error": errorOf(v).Error(), "code": p.Code, "outcome": string(p.Outcome)}
 }
 
 // argument is one word of a command in JSON: a string, a number as it is

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/internal/hangup"
 	"github.com/lockstepkv/lockstep/internal/linger"
 	"github.com/lockstepkv/lockstep/resp"
@@ -287,7 +288,7 @@ func (c *conn) fail(err error) {
 	case errors.As(err, &wrong):
 		reply = resp.Err(wrong.Text)
 	case errors.Is(err, resp.ErrBudget):
-		reply = resp.Err("TRYAGAIN this node holds too many bytes of unfinished requests, nothing was executed")
+		reply = request.CodeOverloaded.Reply("this node holds too many bytes of unfinished requests, nothing was executed")
 	default:
 		return // the client is gone
 	}

@@ -199,10 +199,7 @@ func serve(t *testing.T, node *routertest.Node, cfg router.Config) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := router.New(node, commandset.New(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := routertest.Open(t, node, commandset.New(), cfg)
 	srv := respapi.New(respapi.Options{Listener: l, Backend: respapi.FromRouter(r)})
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve() }()

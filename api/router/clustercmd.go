@@ -21,9 +21,9 @@ func doClusterKeyslot(_ *Router, _ context.Context, _ *Session, args command.Arg
 	return resp.Int(int64(keyslot.Of(args[2])))
 }
 
-// hostPort splits an address as clients expect it. A node that could not be
+// HostPort splits an address as clients expect it. A node that could not be
 // asked yet has none.
-func hostPort(addr string) (host string, port int64) {
+func HostPort(addr string) (host string, port int64) {
 	host, p, err := net.SplitHostPort(addr)
 	if err != nil {
 		return "", 0
@@ -64,7 +64,7 @@ func doClusterSlots(r *Router, _ context.Context, _ *Session, _ command.Args) re
 		}
 		var nodes []resp.Value
 		for _, n := range nodesOf(&c, sh) {
-			host, port := hostPort(n.RESP)
+			host, port := HostPort(n.RESP)
 			nodes = append(nodes, resp.Array(resp.BulkString(host), resp.Int(port), resp.BulkString(n.ID), resp.EmptyArray))
 		}
 		for _, rg := range sh.Slots {
@@ -111,7 +111,7 @@ func shardNode(n *NodeInfo, sh *ShardInfo) resp.Value {
 	default:
 		health = "loading"
 	}
-	host, port := hostPort(n.RESP)
+	host, port := HostPort(n.RESP)
 	return resp.Map(
 		resp.BulkString("id"), resp.BulkString(n.ID),
 		resp.BulkString("port"), resp.Int(port),
@@ -129,8 +129,8 @@ func doClusterNodes(r *Router, _ context.Context, _ *Session, _ command.Args) re
 	c := r.node.Cluster()
 	var b strings.Builder
 	for _, n := range c.Nodes {
-		host, port := hostPort(n.RESP)
-		_, peerPort := hostPort(n.Peer)
+		host, port := HostPort(n.RESP)
+		_, peerPort := HostPort(n.Peer)
 		flags, link := "master", "connected"
 		if n.ID == c.Self {
 			flags = "myself,master"

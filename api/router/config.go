@@ -45,13 +45,14 @@ var (
 	ErrBadSetting  = errors.New("router: bad setting")
 )
 
-// Config is fixed for the life of a Router.
+// Config is fixed for the life of a Router. It has so many fields because it is all that a
+// node sets up; New hands each to the part that it is for.
 type Config struct {
 	Redirect   Redirect        // default RedirectMoved; without effect on a single shard
 	Cluster    ClusterProtocol // default ClusterAuto
 	SpanShards bool            // MGET, MSET, DEL, UNLINK, EXISTS, TOUCH may name keys of several shards
 
-	RequestTimeout time.Duration // how long one run may take; default 10 s
+	RequestTimeout time.Duration // how long one pipeline part may take; default 10 s
 	MaxBatchBytes  int           // of one Propose; default 1 MiB (a larger command travels alone)
 	MaxBatchUnits  int           // of one Propose or Read; default 4096
 	MaxQueuedBytes int           // what one MULTI may hold; default 512 MiB
@@ -67,6 +68,9 @@ type Config struct {
 	// MinClientMemory is what clients must be allowed to hold, whatever percentage of
 	// maxmemory that is.
 	MinClientMemory int64
+
+	// Rooms run the commands that are not the router's own.
+	Rooms []Room
 
 	Clients   *clientmem.Budget // of what clients hold; nil: one of its own
 	Passwords []string          // see SetPasswords

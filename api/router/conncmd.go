@@ -4,13 +4,14 @@ import (
 	"context"
 	"strconv"
 
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
-// redisVersion is the version of Redis whose commands and words this one
+// RedisVersion is the version of Redis whose commands and words this one
 // follows; clients use it to choose features.
-const redisVersion = "7.0.15"
+const RedisVersion = "7.0.15"
 
 func doPing(_ *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
 	switch len(args) {
@@ -52,17 +53,17 @@ func doReset(_ *Router, _ context.Context, s *Session, _ command.Args) resp.Valu
 }
 
 func doReadonly(_ *Router, _ context.Context, s *Session, _ command.Args) resp.Value {
-	s.setReadonly(true)
+	s.change(func(v *View) { v.Readonly = true })
 	return resp.OK
 }
 
 func doReadwrite(_ *Router, _ context.Context, s *Session, _ command.Args) resp.Value {
-	s.setReadonly(false)
+	s.change(func(v *View) { v.Readonly = false })
 	return resp.OK
 }
 
 func doAuth(r *Router, ctx context.Context, s *Session, args command.Args) resp.Value {
-	user, pass := []byte(defaultUser), args[len(args)-1]
+	user, pass := []byte(DefaultUser), args[len(args)-1]
 	switch {
 	case len(args) > 3:
 		return errSyntax
@@ -89,18 +90,20 @@ func doHello(r *Router, ctx context.Context, s *Session, args command.Args) resp
 		}
 	}
 	if !s.authed {
-		return resp.Err("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")
+		return request.CodeNoAuth.Reply("HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")
 	}
-	if h.setName {
-		s.setName(h.name)
-	}
-	if h.proto != 0 {
-		s.setProto(h.proto)
-	}
+	s.change(func(v *View) {
+		if h.setName {
+			v.Name = h.name
+		}
+		if h.proto != 0 {
+			v.Proto = h.proto
+		}
+	})
 	return resp.Map(
 		resp.BulkString("server"), resp.BulkString("redis"),
-		resp.BulkString("version"), resp.BulkString(redisVersion),
-		resp.BulkString("proto"), resp.Int(int64(s.proto)),
+		resp.BulkString("version"), resp.BulkString(RedisVersion),
+		resp.BulkString("proto"), resp.Int(int64(s.Proto())),
 		resp.BulkString("id"), resp.Int(s.id),
 		resp.BulkString("mode"), resp.BulkString(r.mode()),
 		resp.BulkString("role"), resp.BulkString("master"),
@@ -124,7 +127,7 @@ func parseHello(args command.Args) (h helloArgs, refuse resp.Value) {
 	case err != nil:
 		return h, resp.Err("ERR Protocol version is not an integer or out of range")
 	case n != 2 && n != 3:
-		return h, resp.Err("NOPROTO unsupported protocol version")
+		return h, request.CodeNoProto.Reply("unsupported protocol version")
 	}
 	h.proto = int(n)
 	for i := 2; i < len(args); i++ {
@@ -134,49 +137,24 @@ func parseHello(args command.Args) (h helloArgs, refuse resp.Value) {
 			i += 2
 		case command.IsWord(args[i], "SETNAME") && left >= 1:
 			h.name, h.setName = string(args[i+1]), true
-			if refuse := refuseName(args[i+1]); refuse.IsError() {
+			if refuse := RefuseName(args[i+1]); refuse.IsError() {
 				return h, refuse
 			}
 			i++
 		default:
-			return h, resp.Err("ERR Syntax error in HELLO option '" + clip(args[i], 128) + "'")
+			return h, resp.Err("ERR Syntax error in HELLO option '" + request.Clip(args[i], 128) + "'")
 		}
 	}
 	return h, refuse
 }
 
+// ModeCluster is the redis_mode of INFO where a node shows itself as one of a Redis Cluster.
+const ModeCluster = "cluster"
+
 // mode is redis_mode of INFO.
 func (r *Router) mode() string {
 	if r.cluster {
-		return "cluster"
+		return ModeCluster
 	}
 	return "standalone"
-}
-
-func doTime(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
-	now := r.now()
-	return resp.Array(resp.BulkString(strconv.FormatInt(now.Unix(), 10)),
-		resp.BulkString(strconv.Itoa(now.Nanosecond()/1000)))
-}
-
-// doWait answers how many replicas surely have the writes of this connection
-// besides the leader: an acknowledged write is on a quorum.
-func doWait(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
-	if _, err := strconv.ParseInt(string(args[1]), 10, 64); err != nil {
-		return errNotInteger
-	}
-	millis, err := strconv.ParseInt(string(args[2]), 10, 64)
-	switch {
-	case err != nil:
-		return resp.Err("ERR timeout is not an integer or out of range")
-	case millis < 0:
-		return resp.Err("ERR timeout is negative")
-	}
-	fewest := -1
-	for _, sh := range r.node.Cluster().Shards {
-		if n := len(sh.Replicas) / 2; fewest < 0 || n < fewest {
-			fewest = n
-		}
-	}
-	return resp.Int(int64(max(fewest, 0)))
 }

@@ -1,12 +1,13 @@
 // Package router stands between the protocols and the shards. It finds the
 // command's Spec, decides which shard holds its keys, and either runs the
-// command there or tells the client where to go (MOVED). It also runs all
-// commands that concern a connection or the server: MULTI, HELLO, CLIENT,
-// CONFIG, INFO, CLUSTER, COMMAND, SLOWLOG, ...
+// command there or tells the client where to go (MOVED). It also runs the
+// commands that decide how others run: MULTI, WATCH, HELLO, AUTH, READONLY,
+// CLUSTER, ... Those about the node and its clients (INFO, CONFIG, CLIENT, ...)
+// are run by rooms, see Room and package admin.
 //
 // # Order
 //
-// A pipeline is cut into runs, one per shard. Within a run the order of the
+// A pipeline is cut into parts, one per shard. Within a part the order of the
 // client holds: leading reads share one linearizable read, everything from the
 // first write to the last travels as one batch through the log, trailing reads
 // share another read. Commands for different shards may run side by side; they
@@ -14,7 +15,7 @@
 // Redis Cluster. Commands of one key always have the same shard and so keep
 // their order.
 //
-// When a part of a run fails, the rest of that run is not tried: a later write
+// When some of a part fails, the rest of that part is not tried: a later write
 // must not overtake an earlier one whose outcome is unknown.
 //
 // # Errors

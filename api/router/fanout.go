@@ -3,10 +3,10 @@ package router
 import (
 	"context"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
@@ -140,7 +140,7 @@ func firstError(parts []part, write bool) (resp.Value, bool) {
 	for i := range parts {
 		if v := parts[i].Reply; v.IsError() {
 			failed++
-			if first.Kind != resp.KindError || strings.HasPrefix(string(v.Str), "INDOUBT") {
+			if first.Kind != resp.KindError || request.OutcomeOf(v) == request.InDoubt {
 				first = v
 			}
 		}
@@ -149,7 +149,7 @@ func firstError(parts []part, write bool) (resp.Value, bool) {
 		return resp.Value{}, false
 	}
 	if write && failed < len(parts) {
-		return resp.Err("INDOUBT applied on " + strconv.Itoa(len(parts)-failed) + " of " +
+		return request.CodeInDoubt.Reply("applied on " + strconv.Itoa(len(parts)-failed) + " of " +
 			strconv.Itoa(len(parts)) + " shards: " + string(first.Str)), true
 	}
 	return first, true
@@ -198,9 +198,9 @@ func (r *Router) observe(s *Session, p *plan, args command.Args, v resp.Value, e
 	var failed int64
 	if v.IsError() {
 		failed = 1
-		r.errs.count(v)
+		r.stats.Errors.Count(v)
 	}
-	p.stats.observe(1, failed, elapsed, elapsed)
-	r.ops.add(r.now().Unix(), 1)
+	p.stats.Observe(1, failed, elapsed, elapsed)
+	r.stats.Rate.Add(r.now().Unix(), 1)
 	r.slow(s, p, args, 1, elapsed)
 }

@@ -9,32 +9,20 @@ import (
 
 type handlerFunc func(*Router, context.Context, *Session, command.Args) resp.Value
 
-// handlers returns what runs each connection and server command, by full name.
-// Inline ones neither see nor change data, so they overtake what is before them
-// in a pipeline; alone ones change how replies are written.
+// handlers returns what runs the commands that concern the connection and the way to the
+// shards, by full name; rooms run the rest. Inline ones neither see nor change data, so
+// they overtake what is before them in a pipeline; alone ones change how replies are
+// written.
 func handlers() map[string]handler {
-	hs := map[string]handler{
-		"client|reply": {run: doClientReply, alone: true, replies: true},
-		"lock":         {run: doLock, once: doOnceLock},
-	}
+	hs := map[string]handler{"lock": {run: doLock, once: doOnceLock}}
 	inline := map[string]handlerFunc{
 		"multi": doMulti, "discard": doDiscard, "unwatch": doUnwatch,
 		"ping": doPing, "echo": doEcho, "select": doSelect, "auth": doAuth,
-		"client|id": doClientID, "client|setname": doClientSetname, "client|getname": doClientGetname, "client|setinfo": doClientSetinfo,
-		"client|info": doClientInfo, "client|list": doClientList,
-		"command": doCommand, "command|count": doCommandCount, "command|info": doCommandInfo, "command|docs": doCommandDocs,
-		"command|list": doCommandList, "command|getkeys": doCommandGetkeys, "command|getkeysandflags": doCommandGetkeysAndFlags,
 		"cluster|info": doClusterInfo, "cluster|nodes": doClusterNodes, "cluster|slots": doClusterSlots, "cluster|shards": doClusterShards,
 		"cluster|myid": doClusterMyID, "cluster|keyslot": doClusterKeyslot,
 	}
 	inOrder := map[string]handlerFunc{
-		"watch": doWatch, "readonly": doReadonly, "readwrite": doReadwrite, "time": doTime, "wait": doWait,
-		"client|kill": doClientKill, "client|no-evict": doClientNoEvict, "client|no-touch": doClientNoTouch,
-		"config|get": doConfigGet, "config|set": doConfigSet, "config|resetstat": doConfigResetstat, "config|rewrite": doConfigRewrite,
-		"info":        doInfo,
-		"slowlog|get": doSlowlogGet, "slowlog|len": doSlowlogLen, "slowlog|reset": doSlowlogReset,
-		"latency|latest": doLatencyLatest, "latency|history": doLatencyHistory, "latency|reset": doLatencyReset,
-		"latency|doctor": doLatencyDoctor, "latency|histogram": doLatencyHistogram, "latency|graph": doLatencyGraph,
+		"watch": doWatch, "readonly": doReadonly, "readwrite": doReadwrite,
 		"cluster|countkeysinslot": doClusterCountKeysInSlot, "cluster|getkeysinslot": doClusterGetKeysInSlot,
 	}
 	alone := map[string]handlerFunc{"hello": doHello, "reset": doReset, "quit": doQuit}

@@ -55,10 +55,7 @@ var whileLoading = []struct{ line, want string }{
 // rest; then it answers everything.
 func TestLoading(t *testing.T) {
 	table := commandset.New()
-	r, err := router.New(routertest.New(table, routertest.Options{}), table, router.Config{Loading: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := routertest.Open(t, routertest.New(table, routertest.Options{}), table, router.Config{Loading: true})
 	t.Cleanup(r.Wait)
 	ctx, s := context.Background(), r.NewSession("c:1", router.KindRESP)
 	do := func(line string) string { return string(resp.Append(nil, r.Do(ctx, s, cmd(line)), 2)) }

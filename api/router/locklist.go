@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/resp"
@@ -34,7 +35,7 @@ func (r *Router) BreakLock(ctx context.Context, s *Session, name []byte, fence u
 	case err != nil:
 		return writeError(err)
 	case len(replies) != 1:
-		return resp.Err("INDOUBT the shard returned the wrong number of replies")
+		return request.CodeInDoubt.Reply("the shard returned the wrong number of replies")
 	}
 	return replies[0]
 }

@@ -70,7 +70,7 @@ func (c blockedClient) Gone() bool         { return c.s.gone != nil && c.s.gone(
 
 func (c blockedClient) HangUp() {
 	if c.s.gone != nil {
-		c.s.killed()
+		c.s.Kill()
 	}
 }
 

@@ -1,77 +1,11 @@
 package router
 
 import (
-	"slices"
-	"strings"
-	"sync"
-	"sync/atomic"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
-	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/api/stats"
 )
-
-// counters are the totals of INFO's stats section.
-type counters struct {
-	connections   atomic.Int64
-	rejectedConns atomic.Int64
-	hits, misses  atomic.Int64
-	netIn, netOut atomic.Int64
-	outputCuts    atomic.Int64
-}
-
-// maxErrorCodes bounds the distinct error codes that are counted; commands
-// answer a handful, and a client must not be able to make more.
-const maxErrorCodes = 128
-
-// errorStats counts error replies by their code.
-type errorStats struct {
-	mu    sync.Mutex
-	codes map[string]int64 // guarded by mu
-	total atomic.Int64
-}
-
-func (e *errorStats) count(v resp.Value) {
-	e.total.Add(1)
-	code := errorCode(v)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.codes == nil {
-		e.codes = make(map[string]int64)
-	}
-	if _, known := e.codes[code]; known || len(e.codes) < maxErrorCodes {
-		e.codes[code]++
-	}
-}
-
-func errorCode(v resp.Value) string {
-	code, _, _ := strings.Cut(string(v.Str), " ")
-	return code
-}
-
-func (e *errorStats) reset() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.codes = nil
-	e.total.Store(0)
-}
-
-type codeCount struct {
-	code  string
-	count int64
-}
-
-func (e *errorStats) list() []codeCount {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	out := make([]codeCount, 0, len(e.codes))
-	for c, n := range e.codes {
-		out = append(out, codeCount{c, n})
-	}
-	slices.SortFunc(out, func(a, b codeCount) int { return strings.Compare(a.code, b.code) })
-	return out
-}
 
 // collector shows the Router's own counters to Prometheus. They are read when
 // scraped, so that a command pays for one set of counters only.
@@ -126,27 +60,27 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter := func(desc *prometheus.Desc, n int64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), labels...)
 	}
-	for _, p := range c.r.all {
-		st := p.stats
-		calls, rejected := st.calls.Load(), st.rejected.Load()
+	counts := c.r.stats
+	for _, cmd := range counts.Commands() {
+		calls, rejected := cmd.Calls.Load(), cmd.Rejected.Load()
 		if calls == 0 && rejected == 0 {
 			continue
 		}
-		counter(d.calls, calls, p.name)
-		counter(d.rejected, rejected, p.name)
-		counter(d.failed, st.failed.Load(), p.name)
-		c.histogram(ch, d.latency, p)
+		counter(d.calls, calls, cmd.Name())
+		counter(d.rejected, rejected, cmd.Name())
+		counter(d.failed, cmd.Failed.Load(), cmd.Name())
+		histogram(ch, d.latency, cmd)
 	}
-	for _, e := range c.r.errs.list() {
-		counter(d.errors, e.count, e.code)
+	for _, e := range counts.Errors.List() {
+		counter(d.errors, e.Count, e.Code)
 	}
 	for kind, n := range c.r.logins.failed {
 		counter(d.failedLogins, n.Load(), kind)
 		counter(d.refusedLogins, c.r.logins.turned[kind].Load(), kind)
 	}
-	counter(d.hits, c.r.counters.hits.Load())
-	counter(d.misses, c.r.counters.misses.Load())
-	counter(d.cuts, c.r.counters.outputCuts.Load())
+	counter(d.hits, counts.Hits.Load())
+	counter(d.misses, counts.Misses.Load())
+	counter(d.cuts, counts.OutputCuts.Load())
 	counter(d.evicted, c.r.clients.Evicted())
 	counter(d.refused, c.r.clients.Refused())
 	mem := c.r.clients.Figures()
@@ -157,22 +91,16 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(d.clients, prometheus.GaugeValue, float64(c.r.ClientCount()))
 }
 
-func (c *collector) histogram(ch chan<- prometheus.Metric, desc *prometheus.Desc, p *plan) {
-	counts := p.stats.counts()
-	buckets := make(map[float64]uint64, latencyBuckets)
+func histogram(ch chan<- prometheus.Metric, desc *prometheus.Desc, c *stats.Command) {
+	counts := c.Histogram()
+	buckets := make(map[float64]uint64, stats.Buckets)
 	var seen uint64
 	for i, n := range counts {
 		seen += uint64(n)
-		if i < latencyBuckets-1 {
+		if i < stats.Buckets-1 {
 			buckets[float64(int64(1)<<i)/1e6] = seen
 		}
 	}
-	total := float64(p.stats.waited.Load()) / 1e6
-	ch <- prometheus.MustNewConstHistogram(desc, seen, total, buckets, p.name)
-}
-
-func (c *counters) reset() {
-	for _, n := range []*atomic.Int64{&c.connections, &c.rejectedConns, &c.hits, &c.misses, &c.netIn, &c.netOut, &c.outputCuts} {
-		n.Store(0)
-	}
+	total := float64(c.Waited.Load()) / 1e6
+	ch <- prometheus.MustNewConstHistogram(desc, seen, total, buckets, c.Name())
 }

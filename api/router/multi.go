@@ -29,8 +29,8 @@ type queuedCommand struct {
 
 // transaction is what EXEC runs.
 type transaction struct {
-	unit command.Unit
-	cmds []queuedCommand // the commands of unit, in order
+	op   command.Unit
+	cmds []queuedCommand // those of op, in order
 	size int
 }
 
@@ -45,7 +45,7 @@ func doMulti(_ *Router, _ context.Context, s *Session, _ command.Args) resp.Valu
 		return resp.Err("ERR MULTI calls can not be nested")
 	}
 	s.tx = &txn{slot: -1}
-	s.queued.Store(0)
+	s.setQueued(0)
 	return resp.OK
 }
 
@@ -65,7 +65,7 @@ func (s *Session) endTx() {
 // freeTx forgets the queue.
 func (s *Session) freeTx() {
 	s.tx = nil
-	s.queued.Store(-1)
+	s.setQueued(-1)
 	s.mem.Set(clientmem.Queue, s.spent)
 }
 
@@ -211,7 +211,7 @@ func (r *Router) queue(s *Session, p *plan, args command.Args) resp.Value {
 	had := cap(t.cmds)
 	t.cmds = append(t.cmds, queuedCommand{p, copyArgs(args)})
 	t.memory += takes + queuedBytes*int64(cap(t.cmds)-had)
-	s.queued.Store(int64(len(t.cmds)))
+	s.setQueued(len(t.cmds))
 	s.mem.Set(clientmem.Queue, s.spent+t.memory)
 	return resp.Queued
 }
@@ -245,7 +245,7 @@ func copyArgs(args command.Args) command.Args {
 	return out
 }
 
-// exec is EXEC: the queued commands become one unit of the run of their shard.
+// exec is EXEC: the queued commands become one operation of the pipeline part of their shard.
 func (r *Router) exec(ctx context.Context, s *Session, i int, p *plan, out []resp.Value) {
 	t := s.tx
 	if t == nil {
@@ -258,15 +258,15 @@ func (r *Router) exec(ctx context.Context, s *Session, i int, p *plan, out []res
 		out[i] = r.reject(s, p, errExecAbort)
 		return
 	}
-	// The queue is there until the transaction has run, and the unit points into it.
+	// The queue is there until the transaction has run, and the operation points into it.
 	s.spent += t.memory + (queuedBytes+clientmem.SliceBytes)*int64(len(t.cmds)) + s.mem.Of(clientmem.Watch)
 	s.endTx()
-	tx := &transaction{size: t.size + 2*unitOverhead, cmds: make([]queuedCommand, 0, len(t.cmds))}
-	tx.unit.Cmds = make([]command.Args, 0, len(t.cmds))
+	tx := &transaction{size: t.size + 2*framing, cmds: make([]queuedCommand, 0, len(t.cmds))}
+	tx.op.Cmds = make([]command.Args, 0, len(t.cmds))
 	write, readonly, handlers := false, true, false
 	for _, w := range watches {
-		tx.unit.Watches = append(tx.unit.Watches, w.Watch)
-		tx.size += len(w.Key) + 2*unitOverhead
+		tx.op.Watches = append(tx.op.Watches, w.Watch)
+		tx.size += len(w.Key) + 2*framing
 		t.joinSlot(w.slot)
 	}
 	for _, c := range t.cmds {
@@ -276,17 +276,17 @@ func (r *Router) exec(ctx context.Context, s *Session, i int, p *plan, out []res
 		}
 		write = write || c.p.write
 		tx.cmds = append(tx.cmds, c)
-		tx.unit.Cmds = append(tx.unit.Cmds, c.args)
+		tx.op.Cmds = append(tx.op.Cmds, c.args)
 	}
 	readonly = !write && len(watches) == 0
-	tx.unit.Multi = true
+	tx.op.Multi = true
 	to := r.execTarget(s, t, readonly)
 	if to.refuse.IsError() {
 		out[i] = r.reject(s, p, to.refuse)
 		return
 	}
 	args := command.Args{[]byte("exec")}
-	s.run(to.shard).add(item{p: p, args: args, tx: tx, out: i, write: write}, to.stale)
+	s.part(to.shard).add(item{p: p, args: args, tx: tx, out: i, write: write}, to.stale)
 	if handlers {
 		r.flush(ctx, s, out)
 		out[i] = r.weave(ctx, s, t, out[i])
@@ -296,7 +296,7 @@ func (r *Router) exec(ctx context.Context, s *Session, i int, p *plan, out []res
 func (r *Router) execTarget(s *Session, t *txn, readonly bool) target {
 	switch {
 	case !r.sharded:
-		return target{stale: s.readonly && readonly && !r.node.IsLeader(0)}
+		return target{stale: s.view.Load().Readonly && readonly && !r.node.IsLeader(0)}
 	case t.cross:
 		return target{refuse: errCrossSlot}
 	case t.slot < 0:
@@ -305,7 +305,7 @@ func (r *Router) execTarget(s *Session, t *txn, readonly bool) target {
 	return r.onSlot(s, t.slot, readonly)
 }
 
-// weave puts the replies of connection commands between those of the unit.
+// weave puts the replies of connection commands between those of the operation.
 func (r *Router) weave(ctx context.Context, s *Session, t *txn, v resp.Value) resp.Value {
 	if v.Kind != resp.KindArray {
 		return v
@@ -329,10 +329,10 @@ func (tx *transaction) count(r *Router, v resp.Value) {
 		return
 	}
 	for i, c := range tx.cmds {
-		c.p.stats.calls.Add(1)
+		c.p.stats.Calls.Add(1)
 		if v.Elems[i].IsError() {
-			c.p.stats.failed.Add(1)
-			r.errs.count(v.Elems[i])
+			c.p.stats.Failed.Add(1)
+			r.stats.Errors.Count(v.Elems[i])
 		}
 	}
 }

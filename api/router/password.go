@@ -8,15 +8,8 @@ import (
 // passwords are the hashes of what clients may show; none: nobody is asked.
 type passwords [][sha256.Size]byte
 
-const (
-	defaultUser      = "default"
-	paramRequirePass = "requirepass"
-
-	// whyNotRequirePass is the answer to CONFIG SET requirepass.
-	whyNotRequirePass = "it would hold on this node alone, and until its next start. " +
-		"Passwords come from the file of --requirepass-file: replace it on every node, " +
-		"it is read again within seconds or on SIGHUP. It may hold two passwords while clients change"
-)
+// DefaultUser is the only user that there is.
+const DefaultUser = "default"
 
 // SetPasswords replaces the passwords that clients may show; none: nobody is
 // asked. Several are valid at a time while clients change from one to the next.
@@ -42,14 +35,5 @@ func (r *Router) CheckPassword(user, password []byte) bool {
 	for i := range valid {
 		match |= subtle.ConstantTimeCompare(shown[:], valid[i][:])
 	}
-	return string(user) == defaultUser && (match == 1 || len(valid) == 0)
-}
-
-// shownPassword is what CONFIG GET tells: that there is one. Whoever came in
-// with the old of two passwords must not learn the new one.
-func (r *Router) shownPassword() string {
-	if r.NeedsPassword() {
-		return "(redacted)"
-	}
-	return ""
+	return string(user) == DefaultUser && (match == 1 || len(valid) == 0)
 }

@@ -3,9 +3,9 @@ package router
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -40,11 +40,11 @@ func (r *Router) DoPipeline(ctx context.Context, s *Session, cmds [][][]byte, ou
 	out = slices.Grow(out, len(cmds))[:base+len(cmds)]
 	replies := out[base:]
 	clear(replies)
-	s.muted = s.replies != repliesOn
+	s.muted = s.replies != RepliesOn
 	n := 0
 	for n < len(cmds) {
 		p := r.find(cmds[n])
-		alone := (p != nil && p.h.alone) || s.replies == repliesSkipNext
+		alone := (p != nil && p.h.alone) || s.replies == RepliesSkipNext
 		if alone && n > 0 {
 			break
 		}
@@ -75,8 +75,8 @@ func (s *Session) freeSpent() {
 
 // skipped ends CLIENT REPLY SKIP after the command that it silenced.
 func (s *Session) skipped(p *plan) {
-	if s.replies == repliesSkipNext && (p == nil || !p.h.replies) {
-		s.replies = repliesOn
+	if s.replies == RepliesSkipNext && (p == nil || !p.h.replies) {
+		s.replies = RepliesOn
 	}
 }
 
@@ -172,7 +172,11 @@ func (p *plan) needsData(s *Session) bool {
 // all the same, and so are its watches.
 func (s *Session) abortExec(why resp.Value) resp.Value {
 	s.endTx()
-	return resp.Err("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(string(why.Str), "ERR "))
+	text, e := string(why.Str), request.OfReply(why)
+	if e.Code == request.CodeError {
+		text = e.Text
+	}
+	return request.CodeExecAbort.Reply("Transaction discarded because of: " + text)
 }
 
 // reject counts a command that was refused before it ran. Within MULTI it
@@ -182,9 +186,9 @@ func (r *Router) reject(s *Session, p *plan, v resp.Value) resp.Value {
 		s.tx.dirty = true
 	}
 	if p != nil {
-		p.stats.rejected.Add(1)
+		p.stats.Rejected.Add(1)
 	}
-	r.errs.count(v)
+	r.stats.Errors.Count(v)
 	return v
 }
 
@@ -195,7 +199,7 @@ func (r *Router) runHandler(ctx context.Context, s *Session, p *plan, args comma
 	return v
 }
 
-// place puts a data command into the run of its shard.
+// place puts a data command into the pipeline part of its shard.
 func (r *Router) place(ctx context.Context, s *Session, i int, p *plan, args command.Args, out []resp.Value) {
 	t := r.route(s, p, args)
 	switch {
@@ -208,7 +212,7 @@ func (r *Router) place(ctx context.Context, s *Session, i int, p *plan, args com
 		r.flush(ctx, s, out)
 		out[i] = r.spread(ctx, s, p, args)
 	default:
-		s.run(t.shard).add(item{p: p, args: args, out: i, write: p.write}, t.stale)
+		s.part(t.shard).add(item{p: p, args: args, out: i, write: p.write}, t.stale)
 	}
 }
 
@@ -218,8 +222,8 @@ func (r *Router) flush(ctx context.Context, s *Session, out []resp.Value) {
 		return
 	}
 	size := 0
-	for _, run := range s.active {
-		size += run.size()
+	for _, pp := range s.active {
+		size += pp.size()
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.timeout(size))
 	defer cancel()
@@ -228,10 +232,10 @@ func (r *Router) flush(ctx context.Context, s *Session, out []resp.Value) {
 	} else {
 		runSideBySide(ctx, s, out)
 	}
-	for _, run := range s.active {
-		s.lastRead = run.info
-		run.clear()
-		s.countRun(run)
+	for _, pp := range s.active {
+		s.lastRead = pp.info
+		pp.clear()
+		s.countPart(pp)
 	}
 	s.active = s.active[:0]
 }

@@ -3,8 +3,8 @@ package router
 import (
 	"context"
 	"errors"
-	"strings"
 
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/api/waiting"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
@@ -29,7 +29,7 @@ func (r *Router) failOnce(ctx context.Context, s *Session, sh Shard, args comman
 		}
 	}
 	countNoRoom(sh, err)
-	return thisTry(writeError(err))
+	return request.FailedTry(err).Reply()
 }
 
 // countNoRoom counts a write that was refused, if that was for want of room.
@@ -37,13 +37,6 @@ func countNoRoom(sh Shard, err error) {
 	if errors.Is(err, command.ErrNoRoom) {
 		sh.CountNoRoom()
 	}
-}
-
-// thisTry makes an error that says that nothing was applied say it of this try alone.
-func thisTry(v resp.Value) resp.Value {
-	text := strings.Replace(string(v.Str), "nothing was applied",
-		"this try was not applied (an earlier one under the same id may have been)", 1)
-	return resp.ErrorReply(resp.ClassedError{Text: resp.Error(text), Class: v.Class()})
 }
 
 // failWait answers a command of a waiting client whose Propose failed with err.

@@ -35,10 +35,7 @@ func (s fullShard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, 
 func TestCommandWaitsForRoomForItsReply(t *testing.T) {
 	table := commandset.New()
 	node := &fullNode{Node: routertest.New(table, routertest.Options{}), refusals: 3}
-	r, err := router.New(node, table, router.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := routertest.Open(t, node, table, router.Config{})
 	s := r.NewSession("127.0.0.1:1", router.KindRESP)
 	defer s.Close()
 	if v := r.Do(t.Context(), s, command.Args{[]byte("GETEX"), []byte("k")}); !v.IsNil() {

@@ -19,7 +19,7 @@ type target struct {
 // route finds the shard of a command, or the reply that sends the client away.
 func (r *Router) route(s *Session, p *plan, args command.Args) target {
 	if !r.sharded {
-		return target{slot: -1, stale: s.readonly && !p.write && !r.node.IsLeader(0)}
+		return target{slot: -1, stale: s.view.Load().Readonly && !p.write && !r.node.IsLeader(0)}
 	}
 	if p.has(command.AllShards) {
 		return target{all: true, slot: -1}
@@ -41,11 +41,12 @@ func (r *Router) route(s *Session, p *plan, args command.Args) target {
 // onSlot routes a command, or a transaction, whose keys are all in one slot.
 func (r *Router) onSlot(s *Session, slot int, readOnly bool) target {
 	t := target{slot: slot, shard: int(r.slots[slot])}
-	if s.forward && !s.readonly || r.node.IsLeader(t.shard) {
+	readonly := s.view.Load().Readonly
+	if s.forward && !readonly || r.node.IsLeader(t.shard) {
 		return t
 	}
 	switch {
-	case s.readonly && readOnly:
+	case readonly && readOnly:
 		t.stale = true
 	case !s.forward:
 		t.refuse = r.moved(uint16(slot), t.shard)
@@ -68,12 +69,12 @@ func (r *Router) moved(slot uint16, shard int) resp.Value {
 
 // redirect answers those of items[from:to] whose slot is on another shard by now as they would
 // have been if that had been known before: clients that are not redirected are to try again.
-func (ru *run) redirect(s *Session, from, to int) {
+func (pp *pipelinePart) redirect(s *Session, from, to int) {
 	for i := from; i < to; i++ {
-		it := &ru.items[i]
-		if v := &ru.out[it.out]; v.Class() == resp.ClassElsewhere && !s.forward {
-			if slot := it.slot(); slot >= 0 && int(ru.r.slots[slot]) != ru.shard.ID() {
-				*v = ru.r.moved(uint16(slot), int(ru.r.slots[slot]))
+		it := &pp.items[i]
+		if v := &pp.out[it.out]; v.Class() == resp.ClassElsewhere && !s.forward {
+			if slot := it.slot(); slot >= 0 && int(pp.r.slots[slot]) != pp.shard.ID() {
+				*v = pp.r.moved(uint16(slot), int(pp.r.slots[slot]))
 			}
 		}
 	}
@@ -85,7 +86,7 @@ func (it *item) slot() int {
 		slot, _, _ := slotOf(it.p.spec, it.args)
 		return slot
 	}
-	for _, w := range it.tx.unit.Watches {
+	for _, w := range it.tx.op.Watches {
 		return int(store.Slot(w.Key))
 	}
 	for _, c := range it.tx.cmds {

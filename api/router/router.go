@@ -6,13 +6,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
+	"github.com/lockstepkv/lockstep/api/stats"
 	"github.com/lockstepkv/lockstep/api/waiting"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
@@ -21,41 +20,42 @@ import (
 
 // Router runs commands. It is safe for concurrent use; a Session is not.
 type Router struct {
-	node    Node
-	table   *command.Table
-	cfg     Config
-	log     *slog.Logger
-	now     func() time.Time
-	started time.Time
-	runID   string
+	node  Node
+	table *command.Table
+	cfg   Config
+	log   *slog.Logger
+	now   func() time.Time
 
+	layout
+	life
+	plans   map[string]*plan // by lower-case name
+	blocked *waiting.Clients
+
+	settings  *Live
+	passwords atomic.Pointer[passwords]
+	logins    *logins
+
+	sessions  registry
+	clients   *clientmem.Budget
+	evictions evictionLog
+	stats     *stats.Server
+	slowlog   SlowLog // nil: nobody wants to know
+}
+
+// layout is where keys are.
+type layout struct {
 	shards  []Shard
 	slots   [keyslot.Count]uint16 // shard of each slot
 	sharded bool
 	cluster bool // shown to clients as a node of a Redis Cluster
+}
 
-	plans map[string]*plan // by lower-case name
-	all   []*plan          // every command and subcommand, by name
-
-	settings   atomic.Pointer[Settings]
-	settingsMu sync.Mutex // one CONFIG SET at a time
-	passwords  atomic.Pointer[passwords]
-	logins     *logins
-
-	clients     *clientmem.Budget
-	evictions   evictionLog
-	sessions    registry
-	nextSession atomic.Int64
-	counters    counters
-	ops         opsRate
-	blocked     *waiting.Clients
-	stopping    chan struct{}
-	stopOnce    sync.Once
-	draining    atomic.Bool
-	loading     atomic.Bool
-	errs        errorStats
-	slowlog     slowlog
-	latency     latencyMonitor
+// life is where a node stands between its start and its end.
+type life struct {
+	loading  atomic.Bool // it has not served yet
+	draining atomic.Bool // it takes no new requests
+	stopping chan struct{}
+	stopOnce sync.Once
 }
 
 // plan is a Spec with all that the router knows about it.
@@ -65,7 +65,7 @@ type plan struct {
 	h     handler
 	subs  map[string]*plan
 	write bool
-	stats *cmdStats
+	stats *stats.Command
 
 	// runnable: a handler or a Parse exists, or it runs the queue, the reply to which
 	// comes from a shard. False for a bare container.
@@ -97,8 +97,9 @@ func New(node Node, table *command.Table, cfg Config) (*Router, error) {
 		return nil, err
 	}
 	r := &Router{
-		node: node, table: table, cfg: cfg, log: cfg.Logger, now: cfg.Now, started: cfg.Now(),
-		runID: newRunID(), stopping: make(chan struct{}), shards: node.Shards(), plans: make(map[string]*plan),
+		node: node, table: table, cfg: cfg, log: cfg.Logger, now: cfg.Now,
+		layout: layout{shards: node.Shards()}, life: life{stopping: make(chan struct{})},
+		plans: make(map[string]*plan), stats: stats.New(table.Specs()),
 	}
 	r.sharded = len(r.shards) > 1
 	r.cluster = cfg.Cluster == ClusterOn || cfg.Cluster == ClusterAuto && r.sharded
@@ -113,16 +114,16 @@ func New(node Node, table *command.Table, cfg Config) (*Router, error) {
 		r.slots[i] = uint16(shard)
 	}
 	r.loading.Store(cfg.Loading)
-	settings := cfg.Settings
-	r.settings.Store(&settings)
 	if r.clients = cfg.Clients; r.clients == nil {
 		r.clients = clientmem.New(0)
 	}
-	r.clients.SetLimit(settings.MaxMemoryClients)
+	r.settings = newLive(&cfg, r.clients)
 	r.blocked = waiting.New(waiting.Config{RequestTimeout: cfg.RequestTimeout, Failed: r.failWait, Stopping: r.stopping})
 	r.SetPasswords(cfg.Passwords)
 	r.logins = newLogins(cfg.Logger)
-	r.buildPlans(table.Specs())
+	if err := r.buildPlans(); err != nil {
+		return nil, err
+	}
 	if cfg.Registerer != nil {
 		if err := cfg.Registerer.Register(&collector{r}); err != nil {
 			return nil, fmt.Errorf("router: metrics: %w", err)
@@ -131,27 +132,28 @@ func New(node Node, table *command.Table, cfg Config) (*Router, error) {
 	return r, nil
 }
 
-func (r *Router) buildPlans(specs []*command.Spec) {
-	hs := handlers()
-	for _, sp := range specs {
-		p := newPlan(sp, r.handlerOf(hs, sp, nil))
+func (r *Router) buildPlans() error {
+	hs, err := r.furnish(r.cfg.Rooms)
+	if err != nil {
+		return err
+	}
+	for _, sp := range r.table.Specs() {
+		p := r.newPlan(sp, r.handlerOf(hs, sp, nil))
 		r.plans[p.name] = p
-		r.all = append(r.all, p)
 		for _, sub := range sp.Sub {
 			if p.subs == nil {
 				p.subs = make(map[string]*plan)
 			}
-			child := newPlan(sub, r.handlerOf(hs, sub, sp))
+			child := r.newPlan(sub, r.handlerOf(hs, sub, sp))
 			p.subs[child.name[len(p.name)+1:]] = child
-			r.all = append(r.all, child)
 		}
 	}
-	slices.SortFunc(r.all, func(a, b *plan) int { return strings.Compare(a.name, b.name) })
+	return nil
 }
 
-func newPlan(sp *command.Spec, h handler) *plan {
+func (r *Router) newPlan(sp *command.Spec, h handler) *plan {
 	return &plan{
-		spec: sp, name: sp.Name, h: h, stats: new(cmdStats),
+		spec: sp, name: sp.Name, h: h, stats: r.stats.Command(sp.Name),
 		write:    sp.Flags.Has(command.Write),
 		runnable: sp.Parse != nil || h.run != nil || sp.Flags.Has(command.RunsQueue),
 	}
@@ -192,22 +194,22 @@ func (r *Router) Wait() { r.blocked.Wait() }
 func (r *Router) Settings() Settings { return *r.settings.Load() }
 
 // ClientCount returns the number of connected clients.
-func (r *Router) ClientCount() int { return r.sessions.len() }
+func (r *Router) ClientCount() int { return r.sessions.Len() }
 
 // CountRejectedConnection counts a connection refused because of maxclients.
-func (r *Router) CountRejectedConnection() { r.counters.rejectedConns.Add(1) }
+func (r *Router) CountRejectedConnection() { r.stats.RejectedConnections.Add(1) }
 
 // CountNetwork adds to the bytes read from and written to clients.
 func (r *Router) CountNetwork(in, out int64) {
-	r.counters.netIn.Add(in)
-	r.counters.netOut.Add(out)
+	r.stats.NetIn.Add(in)
+	r.stats.NetOut.Add(out)
 }
 
 // Memory returns the budget of what clients hold.
 func (r *Router) Memory() *clientmem.Budget { return r.clients }
 
 // CountOutputCut counts a client that was cut off since it did not read its replies.
-func (r *Router) CountOutputCut() { r.counters.outputCuts.Add(1) }
+func (r *Router) CountOutputCut() { r.stats.OutputCuts.Add(1) }
 
 // find returns the plan of a command, or nil when there is none or its
 // subcommand is unknown.

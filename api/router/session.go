@@ -22,61 +22,102 @@ const (
 // Session is one client connection. All methods but those marked are for the
 // connection's own goroutine.
 type Session struct {
-	r       *Router
-	id      int64
-	addr    string
-	laddr   string
-	kind    string
-	forward bool // never redirect this client
-	whole   bool // see command.Batch.Whole
-	kill    func()
-	gone    func() bool        // the client has closed its end; nil: not known
-	mem     *clientmem.Account // what the client holds; nil: not counted
-	created time.Time
+	r *Router
+	peer
+	terms
+	transactions
+	pipeline
 
-	proto    int
-	authed   bool
-	readonly bool
-	tx       *txn
-	spent    int64 // bytes of transactions that run and are not queued any more
-	watches  []watched
-	// watchedKeys are those of watches.
-	watchedKeys map[string]struct{}
-	replies     replyMode
-	muted       bool
-	read        command.ReadOptions
-	lastRead    command.ReadInfo
-	wrote       atomic.Uint64 // see WriteIndex
+	mem     *clientmem.Account   // what the client holds; nil: not counted
+	view    atomic.Pointer[View] // what others see; see change
+	authed  bool
+	replies ReplyMode
+	muted   bool // the replies of the last DoPipeline are not sent
 
-	runs   []*run // by shard; made when first needed
-	active []*run
-	one    [1][][]byte
-	oneOut [1]resp.Value
-
+	lastRead command.ReadInfo
+	wrote    atomic.Uint64 // see WriteIndex
 	// replyBytes is what the replies to the reads of an HTTP request take so far. They
 	// are made as a whole before the client gets the first byte.
 	replyBytes atomic.Int64
 
-	closing    atomic.Bool  // the connection is to be closed after its replies
-	queued     atomic.Int64 // commands in MULTI, -1 outside; for CLIENT LIST
-	seen       atomic.Int64 // when the client last sent something, Unix ms
-	protoSeen  atomic.Int64
-	readonlyOn atomic.Bool
-	last       atomic.Pointer[plan]
-	noEvict    atomic.Bool
-	noTouch    atomic.Bool
-
-	mu   sync.Mutex // guards name
-	name string
+	closing atomic.Bool          // the connection is to be closed after its replies
+	seen    atomic.Int64         // when the client last sent something, Unix ms
+	last    atomic.Pointer[plan] // its newest command
 }
 
-type replyMode uint8
+// peer is a client's connection. It does not change.
+type peer struct {
+	id      int64
+	addr    string
+	laddr   string
+	kind    string
+	created time.Time
+	kill    func()
+	gone    func() bool // the client has closed its end; nil: not known
+}
 
+// terms are those on which all commands of a session run. They do not change.
+type terms struct {
+	forward bool // never redirect this client
+	whole   bool // see command.Batch.Whole
+	read    command.ReadOptions
+}
+
+// transactions is what a client has queued and watches.
+type transactions struct {
+	tx          *txn
+	spent       int64 // bytes of transactions that run and are not queued any more
+	watches     []watched
+	watchedKeys map[string]struct{} // those of watches
+}
+
+// pipeline is what a session keeps of one pipeline for the next.
+type pipeline struct {
+	byShard []*pipelinePart // made when first needed
+	active  []*pipelinePart
+	one     [1][][]byte
+	oneOut  [1]resp.Value
+}
+
+// View is what a client has made of its session. It is published as a whole, and a View
+// never changes: who asks from outside sees one state, and the connection's own goroutine
+// goes by the same.
+type View struct {
+	Name     string
+	Proto    int  // of the replies
+	Readonly bool // READONLY: reads of this node's memory will do
+	NoEvict  bool
+	NoTouch  bool
+	Queued   int // commands in MULTI, -1 outside
+}
+
+// newView is every session's first.
+var newView = &View{Proto: 2, Queued: -1}
+
+// change publishes another view. Only the connection's own goroutine does so.
+func (s *Session) change(how func(*View)) {
+	next := *s.view.Load()
+	how(&next)
+	s.view.Store(&next)
+}
+
+// ReplyMode says which replies are sent.
+type ReplyMode uint8
+
+// The modes of CLIENT REPLY.
 const (
-	repliesOn replyMode = iota
-	repliesOff
-	repliesSkipNext // the next command's reply is not sent
+	RepliesOn ReplyMode = iota
+	RepliesOff
+	RepliesSkipNext // the next command's reply is not sent
 )
+
+// SetReplies is CLIENT REPLY.
+func (s *Session) SetReplies(m ReplyMode) {
+	s.muted = m != RepliesOn
+	if m != RepliesSkipNext || s.replies != RepliesOff {
+		s.replies = m
+	}
+}
 
 // SessionOption is a detail of a new session.
 type SessionOption func(*Session)
@@ -119,11 +160,10 @@ func (s *Session) owner() string { return networkOf(s.addr) }
 
 // NewSession starts the session of a client at addr.
 func (r *Router) NewSession(addr, kind string, opts ...SessionOption) *Session {
-	s := &Session{r: r, id: r.nextSession.Add(1), addr: addr, kind: kind, created: r.now(), proto: 2}
+	s := &Session{r: r, peer: peer{id: r.sessions.next(), addr: addr, kind: kind, created: r.now()}}
 	s.forward = kind == KindHTTP || r.cfg.Redirect == RedirectForward || !r.sharded
 	s.authed = !r.NeedsPassword()
-	s.queued.Store(-1)
-	s.protoSeen.Store(2)
+	s.view.Store(newView)
 	s.seen.Store(s.created.UnixMilli())
 	for _, o := range opts {
 		o(s)
@@ -132,7 +172,7 @@ func (r *Router) NewSession(addr, kind string, opts ...SessionOption) *Session {
 		s.whole = true
 		s.mem = r.clients.Open(s.evicted)
 		r.sessions.add(s)
-		r.counters.connections.Add(1)
+		r.stats.Connections.Add(1)
 	}
 	return s
 }
@@ -150,7 +190,7 @@ func (s *Session) ID() int64 { return s.id }
 
 // Proto returns the protocol version in which the replies of the last
 // DoPipeline are to be written.
-func (s *Session) Proto() int { return s.proto }
+func (s *Session) Proto() int { return s.view.Load().Proto }
 
 // Muted reports whether the replies of the last DoPipeline must not be sent
 // (CLIENT REPLY OFF or SKIP).
@@ -182,70 +222,88 @@ func (s *Session) LastSeen() time.Time { return time.UnixMilli(s.seen.Load()) }
 // NeedsAuth reports whether the client has yet to show its password.
 func (s *Session) NeedsAuth() bool { return !s.authed }
 
-// killed ends a session from another goroutine.
-func (s *Session) killed() {
+// Kill ends the connection. Safe from any goroutine.
+func (s *Session) Kill() {
 	s.closing.Store(true)
 	if s.kill != nil {
 		s.kill()
 	}
 }
 
+// CloseAfterReplies ends the connection once the client has its replies. Safe from any
+// goroutine.
+func (s *Session) CloseAfterReplies() { s.closing.Store(true) }
+
 // evicted ends a session for want of memory.
 func (s *Session) evicted() {
 	s.r.tellEviction(s)
-	s.killed()
+	s.Kill()
 }
 
 // reset is RESET: the session as it was when the client connected.
 func (s *Session) reset() {
 	s.endTx()
-	s.setReadonly(false)
-	s.setProto(2)
-	if s.replies == repliesOff { // RESET itself is answered then, but not after SKIP
+	if s.replies == RepliesOff { // RESET itself is answered then, but not after SKIP
 		s.muted = false
 	}
-	s.replies = repliesOn
-	s.setNoEvict(false)
-	s.noTouch.Store(false)
+	s.replies = RepliesOn
+	s.SetNoEvict(false)
+	s.view.Store(newView)
 	s.authed = !s.r.NeedsPassword()
-	s.mu.Lock()
-	s.name = ""
-	s.mu.Unlock()
 }
 
-func (s *Session) setProto(v int) {
-	s.proto = v
-	s.protoSeen.Store(int64(v))
-}
-
-func (s *Session) setReadonly(on bool) {
-	s.readonly = on
-	s.readonlyOn.Store(on)
-}
-
-func (s *Session) setNoEvict(on bool) {
-	if s.noEvict.Swap(on) != on {
+// SetNoEvict is CLIENT NO-EVICT.
+func (s *Session) SetNoEvict(on bool) {
+	if s.view.Load().NoEvict != on {
+		s.change(func(v *View) { v.NoEvict = on })
 		s.mem.Protect(on)
 	}
 }
 
-func (s *Session) setName(name string) {
-	s.mu.Lock()
-	s.name = name
-	s.mu.Unlock()
+// SetNoTouch is CLIENT NO-TOUCH.
+func (s *Session) SetNoTouch(on bool) { s.change(func(v *View) { v.NoTouch = on }) }
+
+// SetName names the client; see RefuseName.
+func (s *Session) SetName(name string) { s.change(func(v *View) { v.Name = name }) }
+
+// Name returns the client's name, empty without one. Safe from any goroutine.
+func (s *Session) Name() string { return s.view.Load().Name }
+
+// setQueued publishes how many commands are queued.
+func (s *Session) setQueued(n int) {
+	if s.view.Load().Queued != n {
+		s.change(func(v *View) { v.Queued = n })
+	}
 }
 
-func (s *Session) getName() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.name
+// ClientInfo is what CLIENT LIST says of a client.
+type ClientInfo struct {
+	View
+	ID              int64
+	Addr, LocalAddr string
+	Created         time.Time
+	LastSeen        time.Time
+	Command         string             // the newest, NULL before the first
+	Memory          *clientmem.Account // nil: not counted
+}
+
+// Info returns what CLIENT LIST says of the client. Safe from any goroutine.
+func (s *Session) Info() ClientInfo {
+	i := ClientInfo{View: *s.view.Load(), ID: s.id, Addr: s.addr, LocalAddr: s.laddr, Created: s.created, LastSeen: s.LastSeen(), Command: "NULL", Memory: s.mem}
+	if p := s.last.Load(); p != nil {
+		i.Command = p.name
+	}
+	return i
 }
 
 // registry holds the sessions that CLIENT LIST shows.
 type registry struct {
+	ids atomic.Int64 // the newest
 	mu  sync.Mutex
 	all map[int64]*Session // guarded by mu
 }
+
+func (g *registry) next() int64 { return g.ids.Add(1) }
 
 func (g *registry) add(s *Session) {
 	g.mu.Lock()
@@ -262,14 +320,15 @@ func (g *registry) remove(s *Session) {
 	delete(g.all, s.id)
 }
 
-func (g *registry) len() int {
+// Len returns how many there are.
+func (g *registry) Len() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.all)
 }
 
-// list returns the sessions in the order of their ids.
-func (g *registry) list() []*Session {
+// List returns the sessions in the order of their ids.
+func (g *registry) List() []*Session {
 	g.mu.Lock()
 	out := make([]*Session, 0, len(g.all))
 	for _, s := range g.all {

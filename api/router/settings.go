@@ -70,9 +70,19 @@ func (s *Settings) bounds() []bound {
 	}
 }
 
-// shareClients makes MaxMemoryClients the percentage of MaxMemory that it is. False: there
+// Bounds returns what the number of that name may be.
+func (s *Settings) Bounds(name string) (least, most int64) {
+	for _, b := range s.bounds() {
+		if b.name == name {
+			return b.min, b.max
+		}
+	}
+	return math.MinInt64, math.MaxInt64
+}
+
+// ShareClients makes MaxMemoryClients the percentage of MaxMemory that it is. False: there
 // is no limit to take one of, and it stays as it was.
-func (s *Settings) shareClients() bool {
+func (s *Settings) ShareClients() bool {
 	if s.ClientsPercent == 0 {
 		return true
 	}

@@ -39,10 +39,7 @@ func TestLargeRequestsHaveMoreTime(t *testing.T) {
 	table := commandset.New()
 	n := &timedNode{Node: routertest.New(table, routertest.Options{})}
 	const usual = 5 * time.Second
-	r, err := router.New(n, table, router.Config{RequestTimeout: usual})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := routertest.Open(t, n, table, router.Config{RequestTimeout: usual})
 	s := r.NewSession("127.0.0.1:1234", router.KindRESP)
 	defer s.Close()
 	set := func(size int) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/wait"
 	"github.com/lockstepkv/lockstep/resp"
@@ -32,8 +33,8 @@ type blocked struct {
 	unsure bool              // how things stand could not be found out
 }
 
-// request is what a command has asked for, and where it stands.
-type request interface {
+// place is what a command has asked for, and where it stands.
+type place interface {
 	// heard takes what was told of the outcome, and reports whether the wait is over.
 	heard(ctx context.Context, e wait.Event) (over bool)
 	// look finds out how things stand when events may have been missed. It is not sure
@@ -66,7 +67,7 @@ func (b *blocked) unwatch() {
 }
 
 // wait waits until r is decided, the time is over or somebody goes.
-func (b *blocked) wait(ctx context.Context, r request) end {
+func (b *blocked) wait(ctx context.Context, r place) end {
 	over := time.NewTimer(time.Until(b.until) + waitGrace)
 	defer over.Stop()
 	poll := time.NewTicker(gonePoll)
@@ -95,7 +96,7 @@ func (b *blocked) wait(ctx context.Context, r request) end {
 }
 
 // told takes what the channel gave, and reports whether the wait is over.
-func (b *blocked) told(ctx context.Context, r request, e wait.Event, ok bool) (over bool) {
+func (b *blocked) told(ctx context.Context, r place, e wait.Event, ok bool) (over bool) {
 	switch {
 	case ok:
 		return r.heard(ctx, e)
@@ -108,7 +109,7 @@ func (b *blocked) told(ctx context.Context, r request, e wait.Event, ok bool) (o
 }
 
 // lookAgain finds out how things stand. What comes meanwhile is listened for before.
-func (b *blocked) lookAgain(ctx context.Context, r request) (over bool) {
+func (b *blocked) lookAgain(ctx context.Context, r place) (over bool) {
 	if b.events == nil {
 		b.watch(b.topic)
 	}
@@ -130,9 +131,9 @@ func (b *blocked) propose(ctx context.Context, args command.Args, late func([]re
 	switch {
 	case err != nil:
 		v = b.c.cfg.Failed(ctx, b.client, b.shard, args, err)
-		return v, resp.Error(v.Str).Code() == "INDOUBT"
+		return v, request.OutcomeOf(v) == request.InDoubt
 	case len(replies) != 1:
-		return resp.Err("INDOUBT the shard returned the wrong number of replies"), true
+		return request.CodeInDoubt.Reply("the shard returned the wrong number of replies"), true
 	}
 	return replies[0], false
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/fsm/lock"
@@ -17,9 +18,9 @@ import (
 )
 
 var (
-	errLostPlace  = resp.Err("TRYAGAIN this node was out of the shard leader's reach and lost the place in the lock's queue, nothing was granted")
-	errClientGone = resp.Err("TRYAGAIN the client is gone")
-	errStopping   = resp.Err("TRYAGAIN this node is stopping, nothing was granted")
+	errLostPlace  = request.CodeOverloaded.Reply("this node was out of the shard leader's reach and lost the place in the lock's queue, nothing was granted")
+	errClientGone = request.CodeOverloaded.Reply("the client is gone")
+	errStopping   = request.CodeOverloaded.Reply("this node is stopping, nothing was granted")
 )
 
 // LockResult is what became of a request for a lock.
@@ -108,7 +109,7 @@ func (l *lockRequest) ask(ctx context.Context, once string) (status int64, resul
 	case v.Kind == resp.KindError:
 		return locks.Held, LockResult{Err: v}
 	case len(v.Elems) < 5:
-		return locks.Held, LockResult{Err: resp.Err("INDOUBT the shard's answer makes no sense")}
+		return locks.Held, LockResult{Err: request.CodeInDoubt.Reply("the shard's answer makes no sense")}
 	}
 	if first := string(v.Elems[4].Str); first != q.Token { // that of the first try
 		l.expect(first)
@@ -220,7 +221,7 @@ func (l *lockRequest) giveUp(ctx context.Context) LockResult {
 		// It was logged before that the token waits: whether it holds the lock
 		// by now is not known.
 		l.undo(nil)
-		return LockResult{Err: resp.Err("INDOUBT the lock's shard does not answer; if the lock was granted it is released, or ends with its ttl")}
+		return LockResult{Err: request.CodeInDoubt.Reply("the lock's shard does not answer; if the lock was granted it is released, or ends with its ttl")}
 	case v.IsNil():
 		return LockResult{}
 	}

@@ -80,10 +80,7 @@ func TestTLSThatOneSideDoesNotSpeak(t *testing.T) {
 func startRESP(t *testing.T) (addr string) {
 	t.Helper()
 	table := commandset.New()
-	r, err := router.New(routertest.New(table, routertest.Options{}), table, router.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := routertest.Open(t, routertest.New(table, routertest.Options{}), table, router.Config{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

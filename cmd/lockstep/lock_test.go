@@ -20,10 +20,7 @@ import (
 func newLockServer(t testing.TB) http.Handler {
 	t.Helper()
 	table := commandset.New()
-	r, err := router.New(routertest.New(table, routertest.Options{}), table, router.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := routertest.Open(t, routertest.New(table, routertest.Options{}), table, router.Config{})
 	t.Cleanup(r.Wait)
 	h, err := httpapi.New(httpapi.Options{Router: r})
 	if err != nil {

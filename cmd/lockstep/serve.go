@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/lockstepkv/lockstep/api/admin"
 	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/api/httpapi"
 	"github.com/lockstepkv/lockstep/api/respapi"
@@ -284,7 +285,7 @@ func (s *server) routerConfig() router.Config {
 	}
 	return router.Config{
 		Redirect: redirect, Cluster: router.ClusterProtocol(s.cfg.Requests.ClusterProtocol), SpanShards: s.cfg.Requests.AllowCrossShard, RequestTimeout: s.cfg.Requests.Timeout,
-		Loading: true, MinClientMemory: s.cfg.Requests.LeastClientBytes(),
+		Rooms: []router.Room{admin.New}, Loading: true, MinClientMemory: s.cfg.Requests.LeastClientBytes(),
 		MaxQueuedBytes: int(max(512<<20, s.cfg.Requests.MaxValueBytes)),
 		Version:        version, Settings: s.settings(), Clients: s.clients, Passwords: *s.secrets.passwords.Load(), Reloader: s, Registerer: s.registry, Logger: s.logger,
 		Static: map[string]string{

@@ -3,6 +3,7 @@ package command
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -14,13 +15,13 @@ const NoDisk int64 = -1
 var (
 	// ErrUnavailable is definite: nothing happened, a retry is safe. The shard
 	// has no leader, or cannot confirm one, before the deadline.
-	ErrUnavailable = errors.New("shard unavailable, nothing was applied")
+	ErrUnavailable = error(&Refusal{"shard unavailable"})
 
 	// ErrOverloaded is definite: too much is waiting on this node.
-	ErrOverloaded = errors.New("too many requests waiting, nothing was applied")
+	ErrOverloaded = error(&Refusal{"too many requests waiting"})
 
 	// ErrNoRoom is definite: there is no room on disks for what would grow, or for anything.
-	ErrNoRoom = errors.New("no room on disk, nothing was applied")
+	ErrNoRoom = error(&Refusal{"no room on disk"})
 
 	// ErrTight is ErrNoRoom for what would grow.
 	ErrTight = fmt.Errorf("%w: less than --disk-reserve is free on the disk of the shard's leader, or of a majority", ErrNoRoom)
@@ -32,6 +33,22 @@ var (
 	// ErrTooStale: a stale read asked for data younger than this node has.
 	ErrTooStale = errors.New("local data is older than max_staleness")
 )
+
+// Refusal is a definite error: why a shard has not run a request.
+type Refusal struct{ why string }
+
+func (r *Refusal) Error() string { return r.why + ", nothing was applied" }
+
+// OfThisTry is the text of err where it is one try of several under the same idempotency id:
+// what a Refusal says holds for this one alone.
+func OfThisTry(err error) string {
+	var r *Refusal
+	if !errors.As(err, &r) {
+		return err.Error()
+	}
+	this := r.why + ", this try was not applied (an earlier one under the same id may have been)"
+	return strings.Replace(err.Error(), r.Error(), this, 1)
+}
 
 // Consistency says how fresh a read must be.
 type Consistency uint8

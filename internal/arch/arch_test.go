@@ -75,13 +75,16 @@ func mayImport() map[string][]string {
 		"shard":               {"fsm", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/invariant", "internal/mutant", "internal/wire", "resp", "shard/batch", "shard/logclock", "shard/notify", "shard/raftlog", "shard/readindex", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "store/keyslot", "transport"},
 		"shard/sim":           {"fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "resp", "shard", "shard/raftlog"}, // for tests alone
 		"api/clientmem":       {},
-		"api/waiting":         {"fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "resp"}, // LOCK's handler logs LS.LOCK
-		"api/router":          {"api/clientmem", "api/waiting", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "internal/bulk", "internal/bytesize", "internal/histogram", "resp", "store", "store/keyslot"},
-		"api/httpapi":         {"api/clientmem", "api/router", "api/waiting", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "internal/bulk", "internal/linger", "resp"},
-		"api/respapi":         {"api/clientmem", "api/router", "fsm/command", "internal/hangup", "internal/linger", "resp"},
+		"api/waiting":         {"api/request", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "resp"}, // LOCK's handler logs LS.LOCK
+		"api/router":          {"api/clientmem", "api/request", "api/stats", "api/waiting", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "internal/bulk", "internal/bytesize", "internal/histogram", "resp", "store", "store/keyslot"},
+		"api/httpapi":         {"api/clientmem", "api/request", "api/router", "api/waiting", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "internal/bulk", "internal/linger", "resp"},
+		"api/respapi":         {"api/clientmem", "api/request", "api/router", "fsm/command", "internal/hangup", "internal/linger", "resp"},
 		"client":              {"resp", "store/keyslot"},
 		"jepsen":              {"client", "internal/mutant", "internal/procs", "resp"},
-		"cmd/lockstep":        {"api/clientmem", "api/httpapi", "api/respapi", "api/router", "client", "fsm", "fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "fsm/wait", "internal/accept", "internal/bulk", "internal/clock", "internal/config", "internal/disk", "internal/histogram", "resp", "shard", "shard/raftlog", "snapshot", "store", "transport"},
+		"cmd/lockstep":        {"api/admin", "api/clientmem", "api/httpapi", "api/respapi", "api/router", "client", "fsm", "fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "fsm/wait", "internal/accept", "internal/bulk", "internal/clock", "internal/config", "internal/disk", "internal/histogram", "resp", "shard", "shard/raftlog", "snapshot", "store", "transport"},
+		"api/request":         {"fsm/command", "resp"},
+		"api/stats":           {"fsm/command", "internal/histogram", "resp"},
+		"api/admin":           {"api/router"},
 		"cmd/lockstep-jepsen": {"jepsen"},
 
 		"cmd/lockstep-cluster": {"client", "internal/procs"},
@@ -262,6 +265,29 @@ func documentedRooms(t *testing.T) (rows [][]string) {
 	}
 	t.Fatal("docs/architecture.md has no table")
 	return nil
+}
+
+// TestRoomsDoNotHoldTheRouter: a room of the router works with the narrow views that it is
+// given (router.Services).
+func TestRoomsDoNotHoldTheRouter(t *testing.T) {
+	for _, p := range listPackages(t) {
+		if p.name() != "api/admin" {
+			continue
+		}
+		for _, file := range p.GoFiles {
+			path := filepath.Join(p.Dir, file)
+			tree, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(tree, func(n ast.Node) bool {
+				if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "Router" {
+					t.Errorf("%s: %s holds a router", path, p.name())
+				}
+				return true
+			})
+		}
+	}
 }
 
 func TestOnlyReplicationSeesRaft(t *testing.T) {

@@ -19,14 +19,14 @@ func otherWords() map[string]string {
 		"api/httpapi/fence.go: lock":          "a field of JSON",
 		"api/httpapi/locks.go: watch":         "a parameter of a URL",
 		"api/httpapi/transactions.go: exists": "a field of JSON",
-		"api/router/clientcmd.go: type":       "an option of CLIENT KILL",
+		"api/admin/client.go: type":           "an option of CLIENT KILL",
 		"shard/raftlog/hclog.go: time":        "a field of a log line",
 	}
 }
 
 // TestNoNameSteers: what is special about a command is in its Spec. Code elsewhere neither
-// compares its name nor looks it up; the table of handlers in api/router is a list, no
-// decision.
+// compares its name nor looks it up; the tables of handlers in api/router and api/admin are
+// lists, no decisions.
 func TestNoNameSteers(t *testing.T) {
 	names := commandNames()
 	used := map[string]bool{}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/admin"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/commandset"
@@ -18,13 +19,21 @@ func NewRouter(t testing.TB, o Options, cfg router.Config) (*router.Router, *Nod
 	t.Helper()
 	table := commandset.New()
 	node := New(table, o)
+	r := Open(t, node, table, cfg)
+	s := r.NewSession("127.0.0.1:1234", router.KindRESP)
+	t.Cleanup(s.Close)
+	return r, node, s
+}
+
+// Open returns a router with all rooms.
+func Open(t testing.TB, node router.Node, table *command.Table, cfg router.Config) *router.Router {
+	t.Helper()
+	cfg.Rooms = []router.Room{admin.New}
 	r, err := router.New(node, table, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := r.NewSession("127.0.0.1:1234", router.KindRESP)
-	t.Cleanup(s.Close)
-	return r, node, s
+	return r
 }
 
 // Cmd splits a line into a command.

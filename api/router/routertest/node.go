@@ -340,8 +340,8 @@ func (s *Shard) refuse(ctx context.Context) error {
 type onceTable map[string]onceRecord
 
 type onceRecord struct {
-	print uint64
-	reply resp.Value
+	fingerprint uint64
+	reply       resp.Value
 }
 
 func (t onceTable) Begin(id, _ []byte) (resp.Value, uint64, command.OnceState) {
@@ -354,7 +354,7 @@ func (t onceTable) Recorded(id []byte) (resp.Value, uint64, command.OnceState) {
 	if !hit {
 		return resp.Value{}, 0, command.OnceNew
 	}
-	return rec.reply, rec.print, command.OnceDone
+	return rec.reply, rec.fingerprint, command.OnceDone
 }
 
 // Room implements command.OnceTable.
@@ -364,6 +364,6 @@ func (t onceTable) Room(_, _ []byte, _ int) command.OnceState { return command.O
 func (t onceTable) Forget(id []byte) { delete(t, string(id)) }
 
 // Finish implements command.OnceTable.
-func (t onceTable) Finish(id, _ []byte, _ uint16, _ int64, print uint64, reply resp.Value) {
-	t[string(id)] = onceRecord{print, reply}
+func (t onceTable) Finish(id, _ []byte, _ uint16, _ int64, fingerprint uint64, reply resp.Value) {
+	t[string(id)] = onceRecord{fingerprint, reply}
 }

@@ -1,4 +1,4 @@
-package router
+package admin
 
 import (
 	"context"
@@ -6,7 +6,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/lockstepkv/lockstep/api/request"
+	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/api/stats"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -49,6 +53,11 @@ func (m *latencyMonitor) add(event string, at, millis int64) {
 	}
 }
 
+// Spike notes a run of commands that took long.
+func (a *admin) Spike(took time.Duration) {
+	a.latency.add("command", a.Facts.Now().Unix(), took.Milliseconds())
+}
+
 // names returns the events' names in order. The caller holds mu.
 func (m *latencyMonitor) names() []string {
 	out := make([]string, 0, len(m.events))
@@ -59,8 +68,8 @@ func (m *latencyMonitor) names() []string {
 	return out
 }
 
-func doLatencyLatest(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
-	m := &r.latency
+func (a *admin) latencyLatest(_ context.Context, _ *router.Session, _ command.Args) resp.Value {
+	m := &a.latency
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var out []resp.Value
@@ -72,8 +81,8 @@ func doLatencyLatest(r *Router, _ context.Context, _ *Session, _ command.Args) r
 	return resp.Array(out...)
 }
 
-func doLatencyHistory(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
-	m := &r.latency
+func (a *admin) latencyHistory(_ context.Context, _ *router.Session, args command.Args) resp.Value {
+	m := &a.latency
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.events[string(args[2])]
@@ -87,8 +96,8 @@ func doLatencyHistory(r *Router, _ context.Context, _ *Session, args command.Arg
 	return resp.Array(out...)
 }
 
-func doLatencyReset(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
-	m := &r.latency
+func (a *admin) latencyReset(_ context.Context, _ *router.Session, args command.Args) resp.Value {
+	m := &a.latency
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(args) == 2 {
@@ -106,11 +115,11 @@ func doLatencyReset(r *Router, _ context.Context, _ *Session, args command.Args)
 	return resp.Int(n)
 }
 
-func doLatencyDoctor(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
-	if r.settings.Load().LatencyMonitorThreshold == 0 {
+func (a *admin) latencyDoctor(_ context.Context, _ *router.Session, _ command.Args) resp.Value {
+	if a.Settings.Load().LatencyMonitorThreshold == 0 {
 		return resp.Verbatim("Latency monitoring is off. Turn it on with: CONFIG SET latency-monitor-threshold <milliseconds>\n")
 	}
-	m := &r.latency
+	m := &a.latency
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.events) == 0 {
@@ -125,73 +134,63 @@ func doLatencyDoctor(r *Router, _ context.Context, _ *Session, _ command.Args) r
 	return resp.Verbatim(b.String())
 }
 
-// doLatencyHistogram answers the latency distribution of commands, in
+// latencyHistogram answers the latency distribution of commands, in
 // cumulative buckets of powers of two microseconds.
-func doLatencyHistogram(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
-	wanted := r.all
+func (a *admin) latencyHistogram(_ context.Context, _ *router.Session, args command.Args) resp.Value {
+	wanted := a.Stats.Commands()
 	if len(args) > 2 {
 		wanted = nil
 		for _, name := range args[2:] {
-			wanted = append(wanted, r.withSubcommands(r.byFullName(string(name)))...)
+			wanted = append(wanted, a.withSubcommands(string(name))...)
 		}
 	}
 	var out []resp.Value
-	for _, p := range wanted {
-		calls := p.stats.calls.Load()
+	for _, c := range wanted {
+		calls := c.Calls.Load()
 		if calls == 0 {
 			continue
 		}
 		var hist []resp.Value
 		var seen int64
-		for i, n := range p.stats.counts() {
+		for i, n := range c.Histogram() {
 			if n == 0 {
 				continue
 			}
 			seen += n
 			hist = append(hist, resp.Int(1<<i), resp.Int(seen))
 		}
-		out = append(out, resp.BulkString(p.name), resp.Map(
+		out = append(out, resp.BulkString(c.Name()), resp.Map(
 			resp.BulkString("calls"), resp.Int(calls),
 			resp.BulkString("histogram_usec"), resp.Map(hist...)))
 	}
 	return resp.Map(out...)
 }
 
-// withSubcommands returns p, unless nil, and its subcommands by name.
-func (r *Router) withSubcommands(p *plan) []*plan {
-	if p == nil {
+// withSubcommands returns the counters of a command and of its subcommands, none for an unknown one.
+func (a *admin) withSubcommands(name string) []*stats.Command {
+	c := a.Stats.Command(name)
+	if c == nil {
 		return nil
 	}
-	list := []*plan{p}
-	for _, sub := range p.spec.Sub {
-		list = append(list, r.byFullName(sub.Name))
+	list := []*stats.Command{c}
+	for _, sub := range c.Spec.Sub {
+		list = append(list, a.Stats.Command(sub.Name))
 	}
 	return list
 }
 
-// byFullName finds "get" or "config|get", in any case.
-func (r *Router) byFullName(name string) *plan {
-	name = strings.ToLower(name)
-	for _, p := range r.all {
-		if p.name == name {
-			return p
-		}
-	}
-	return nil
-}
-
-// doLatencyGraph draws the samples of an event as bars, one a line.
-func doLatencyGraph(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
+// latencyGraph draws the samples of an event as bars, one a line.
+func (a *admin) latencyGraph(_ context.Context, _ *router.Session, args command.Args) resp.Value {
 	const width = 40
-	m := &r.latency
+	m := &a.latency
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.events[string(args[2])]
 	if e == nil {
-		return resp.Err("ERR No samples available for event '" + clip(args[2], 128) + "'")
+		return request.CodeError.Reply("No samples available for event '" + request.Clip(args[2], 128) + "'")
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s - high %d ms\n", clip(args[2], 128), e.max)
+	fmt.Fprintf(&b, "%s - high %d ms\n", request.Clip(args[2], 128), e.max)
 	for _, s := range e.samples {
 		bar := strings.Repeat("#", int(s.millis*width/max(e.max, 1)))
 		fmt.Fprintf(&b, "%d %-*s %d ms\n", s.at, width, bar, s.millis)

@@ -1,14 +1,16 @@
-package router_test
+package admin_test
 
 import (
 	"context"
 	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 )
@@ -107,5 +109,57 @@ func TestConfigSetOfWhatNodesShare(t *testing.T) {
 	}
 	if want := []string{"maxmemory-policy", "timeout slowlog-max-len", "maxmemory"}; !slices.Equal(got, want) {
 		t.Errorf("set: %q, want %q", got, want)
+	}
+}
+
+// TestClientsMemoryInPercent: as in Redis, but for a percentage of no limit.
+func TestClientsMemoryInPercent(t *testing.T) {
+	clients := clientmem.New(0)
+	r, _, s := newRouter(t, routertest.Options{}, router.Config{Clients: clients, MinClientMemory: 1 << 20})
+	const bad = "-ERR CONFIG SET failed (possibly related to argument 'maxmemory-clients') - "
+	const none = bad + "a percentage of maxmemory needs one, and it is 0: set maxmemory, or maxmemory-clients in bytes"
+	for _, c := range []struct {
+		set, want, shown string
+		limit            int64
+	}{
+		{"maxmemory-clients 5%", none, "0", 0},
+		{"maxmemory-clients 10% maxmemory 100mb", "+OK", "10%", 10 << 20},
+		{"maxmemory 200mb", "+OK", "10%", 20 << 20},
+		{"maxmemory 0", none, "10%", 20 << 20},
+		{"maxmemory-clients 101%", bad + "percentage argument must be less or equal to 100", "10%", 20 << 20},
+		{"maxmemory-clients 5.5%", bad + "argument must be a memory or percent value", "10%", 20 << 20},
+		{"maxmemory-clients -5%", bad + "argument must be a memory or percent value", "10%", 20 << 20},
+		{"maxmemory-clients +5%", bad + "argument must be a memory or percent value", "10%", 20 << 20},
+		{"maxmemory-clients %", bad + "argument must be a memory or percent value", "10%", 20 << 20},
+		{"maxmemory-clients 100%", "+OK", "100%", 200 << 20},
+		{"maxmemory-clients 8mb maxmemory 0", "+OK", "8388608", 8 << 20},
+		{"maxmemory 4000000000000000000 maxmemory-clients 50%", "+OK", "50%", 2000000000000000000},
+		{"maxmemory-clients 0%", "+OK", "0", 0},
+		{"maxmemory-clients 10% maxmemory 100mb", "+OK", "10%", 10 << 20},
+	} {
+		if got := show(r.Do(context.Background(), s, cmd("CONFIG SET "+c.set))); got != c.want {
+			t.Errorf("%s: %s", c.set, got)
+		}
+		shown := show(r.Do(context.Background(), s, cmd("CONFIG GET maxmemory-clients")))
+		if want := "[maxmemory-clients " + c.shown + "]"; shown != want || clients.Limit() != c.limit {
+			t.Errorf("after %s: %s and a limit of %d, want %s and %d", c.set, shown, clients.Limit(), want, c.limit)
+		}
+	}
+	// What another node was told.
+	for _, c := range []struct {
+		memory, limit int64
+		shown         string
+	}{{50 << 20, 5 << 20, "10%"}, {0, 5 << 20, "5242880"}, {5 << 20, 1 << 20, "1048576"}, {100 << 20, 10 << 20, "10%"}} {
+		m := r.Settings()
+		m.MaxMemory = c.memory
+		r.AdoptMemory(func() router.Settings { return m })
+		script(t, r, s, `
+			CONFIG SET timeout 5 maxmemory-policy allkeys-lru => +OK
+			CONFIG GET maxmemory-clients => [maxmemory-clients `+c.shown+`]
+			CONFIG GET maxmemory => [maxmemory `+strconv.FormatInt(c.memory, 10)+`]
+		`)
+		if clients.Limit() != c.limit {
+			t.Errorf("maxmemory %d elsewhere: a limit of %d, want %d", c.memory, clients.Limit(), c.limit)
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package router
+package admin
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
+	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/api/stats"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -25,8 +27,8 @@ type infoSection struct {
 // are read once.
 type infoText struct {
 	strings.Builder
-	r       *Router
-	cluster ClusterInfo
+	*admin
+	cluster router.ClusterInfo
 	shards  []shardFigures
 }
 
@@ -43,6 +45,15 @@ type shardFigures struct {
 
 func (t *infoText) line(name string, v any) { fmt.Fprintf(&t.Builder, "%s:%v\r\n", name, v) }
 
+// flag is a line of 0 or 1.
+func (t *infoText) flag(name string, on bool) {
+	n := 0
+	if on {
+		n = 1
+	}
+	t.line(name, n)
+}
+
 func infoSections() []infoSection {
 	return []infoSection{
 		{"server", false, infoServer},
@@ -56,15 +67,15 @@ func infoSections() []infoSection {
 		{"commandstats", true, infoCommandstats},
 		{"errorstats", false, infoErrorstats},
 		{"latencystats", true, infoLatencystats},
-		{"cluster", false, func(t *infoText) { t.line("cluster_enabled", boolInt(t.r.cluster)) }},
+		{"cluster", false, func(t *infoText) { t.flag("cluster_enabled", t.Facts.Mode == router.ModeCluster) }},
 		{"keyspace", false, infoKeyspace},
 		{"locks", false, infoLocks},
 		{"lockstep", false, infoLockstep},
 	}
 }
 
-func doInfo(r *Router, ctx context.Context, _ *Session, args command.Args) resp.Value {
-	t := &infoText{r: r, cluster: r.node.Cluster(), shards: r.figures(ctx)}
+func (a *admin) info(ctx context.Context, _ *router.Session, args command.Args) resp.Value {
+	t := &infoText{admin: a, cluster: a.Cluster.Cluster(), shards: a.figures(ctx)}
 	titles := map[string]string{"cpu": "CPU"}
 	for _, sec := range infoSections() {
 		if !wantsSection(args[1:], sec) {
@@ -101,11 +112,11 @@ func wantsSection(names command.Args, sec infoSection) bool {
 
 // figures asks this node's replica of each shard what it holds. It never waits
 // for a leader, so that INFO works when nothing else does.
-func (r *Router) figures(ctx context.Context) []shardFigures {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.RequestTimeout)
+func (a *admin) figures(ctx context.Context) []shardFigures {
+	ctx, cancel := context.WithTimeout(ctx, a.Facts.Timeout)
 	defer cancel()
-	out := make([]shardFigures, len(r.shards))
-	for i, sh := range r.shards {
+	out := make([]shardFigures, len(a.Replicas))
+	for i, sh := range a.Replicas {
 		f := &out[i]
 		info, err := sh.Read(ctx, command.ReadOptions{Consistency: command.Stale}, func(c *command.Ctx) {
 			f.keys, f.volatile, f.used = c.Store.Len(), c.Store.VolatileLen(), c.Store.Used()
@@ -120,36 +131,39 @@ func (r *Router) figures(ctx context.Context) []shardFigures {
 }
 
 func infoServer(t *infoText) {
-	up := int64(t.r.now().Sub(t.r.started).Seconds())
+	up := int64(t.Facts.Now().Sub(t.Facts.Started).Seconds())
 	exe, _ := os.Executable()
-	t.line("redis_version", redisVersion)
-	t.line("lockstep_version", t.r.cfg.Version)
-	t.line("redis_mode", t.r.mode())
+	t.line("redis_version", router.RedisVersion)
+	t.line("lockstep_version", t.Facts.Version)
+	t.line("redis_mode", t.Facts.Mode)
 	t.line("os", runtime.GOOS+" "+runtime.GOARCH)
 	t.line("arch_bits", 64)
 	t.line("go_version", runtime.Version())
 	t.line("process_id", os.Getpid())
-	t.line("run_id", t.r.runID)
-	t.line("tcp_port", t.r.ownPort(&t.cluster))
-	t.line("server_time_usec", t.r.now().UnixMicro())
+	t.line("run_id", t.Facts.RunID)
+	t.line("tcp_port", t.ownPort())
+	t.line("server_time_usec", t.Facts.Now().UnixMicro())
 	t.line("uptime_in_seconds", up)
 	t.line("uptime_in_days", up/86400)
 	t.line("executable", exe)
-	t.line("config_file", t.r.cfg.ConfigFile)
+	t.line("config_file", t.Facts.ConfigFile)
 }
 
-func (r *Router) ownPort(c *ClusterInfo) int64 {
-	if n := c.node(c.Self); n != nil {
-		_, port := hostPort(n.RESP)
-		return port
+// ownPort is where clients of the Redis protocol reach this node.
+func (t *infoText) ownPort() int64 {
+	for _, n := range t.cluster.Nodes {
+		if n.ID == t.cluster.Self {
+			_, port := router.HostPort(n.RESP)
+			return port
+		}
 	}
 	return 0
 }
 
 func infoClients(t *infoText) {
-	t.line("connected_clients", t.r.ClientCount())
+	t.line("connected_clients", t.Sessions.Len())
 	t.line("cluster_connections", 0)
-	t.line("maxclients", t.r.Settings().MaxClients)
+	t.line("maxclients", t.Settings.Load().MaxClients)
 	t.line("blocked_clients", 0)
 	t.line("tracking_clients", 0)
 }
@@ -163,7 +177,7 @@ func infoMemory(t *infoText) {
 		peak += sh.UsedPeak // of different moments: with several shards an upper bound
 	}
 	peak = max(peak, used)
-	set := t.r.Settings()
+	set := t.Settings.Load()
 	t.line("used_memory", used)
 	t.line("used_memory_human", humanBytes(used))
 	rss := residentBytes()
@@ -178,7 +192,7 @@ func infoMemory(t *infoText) {
 	t.line("mem_fragmentation_ratio", fmt.Sprintf("%.2f", float64(rss)/float64(max(used, 1))))
 	t.line("mem_allocator", "go")
 	t.line("mem_log_cache", t.cluster.LogCache)
-	mem := t.r.clients.Figures()
+	mem := t.Memory.Figures()
 	t.line("mem_clients_slaves", 0)
 	t.line("mem_clients_normal", mem.Total)
 	t.line("mem_clients_output", mem.Of[clientmem.Unread]+mem.Of[clientmem.Push])
@@ -214,7 +228,7 @@ func humanBytes(n int64) string {
 // infoPersistence: every acknowledged write is on disk, so nothing is ever
 // unsaved.
 func infoPersistence(t *infoText) {
-	t.line("loading", boolInt(t.r.loading.Load()))
+	t.flag("loading", t.Facts.Loading())
 	t.line("rdb_changes_since_last_save", 0)
 	t.line("rdb_bgsave_in_progress", 0)
 	t.line("rdb_last_bgsave_status", "ok")
@@ -224,28 +238,28 @@ func infoPersistence(t *infoText) {
 }
 
 func infoStats(t *infoText) {
-	c := &t.r.counters
+	c := t.Stats
 	var calls int64
-	for _, p := range t.r.all {
-		calls += p.stats.calls.Load()
+	for _, cmd := range c.Commands() {
+		calls += cmd.Calls.Load()
 	}
-	t.line("total_connections_received", c.connections.Load())
+	t.line("total_connections_received", c.Connections.Load())
 	t.line("total_commands_processed", calls)
-	t.line("instantaneous_ops_per_sec", t.r.ops.lastSecond(t.r.now().Unix()))
-	t.line("total_net_input_bytes", c.netIn.Load())
-	t.line("total_net_output_bytes", c.netOut.Load())
-	t.line("rejected_connections", c.rejectedConns.Load())
-	t.line("client_output_buffer_limit_disconnections", c.outputCuts.Load())
+	t.line("instantaneous_ops_per_sec", c.Rate.LastSecond(t.Facts.Now().Unix()))
+	t.line("total_net_input_bytes", c.NetIn.Load())
+	t.line("total_net_output_bytes", c.NetOut.Load())
+	t.line("rejected_connections", c.RejectedConnections.Load())
+	t.line("client_output_buffer_limit_disconnections", c.OutputCuts.Load())
 	var evicted, expired uint64
 	for _, sh := range t.cluster.Shards {
 		evicted, expired = evicted+sh.Evicted, expired+sh.Expired
 	}
 	t.line("expired_keys", expired)
 	t.line("evicted_keys", evicted)
-	t.line("evicted_clients", t.r.clients.Evicted())
-	t.line("keyspace_hits", c.hits.Load())
-	t.line("keyspace_misses", c.misses.Load())
-	t.line("total_error_replies", t.r.errs.total.Load())
+	t.line("evicted_clients", t.Memory.Evicted())
+	t.line("keyspace_hits", c.Hits.Load())
+	t.line("keyspace_misses", c.Misses.Load())
+	t.line("total_error_replies", c.Errors.Total())
 }
 
 // infoReplication: every node serves writes, its own or by forwarding, so every
@@ -254,16 +268,16 @@ func infoReplication(t *infoText) {
 	t.line("role", "master")
 	n := 0
 	for _, node := range t.cluster.Nodes {
-		if node.ID == t.cluster.Self || node.State != StateUp {
+		if node.ID == t.cluster.Self || node.State != router.StateUp {
 			continue
 		}
-		host, port := hostPort(node.RESP)
+		host, port := router.HostPort(node.RESP)
 		fmt.Fprintf(&t.Builder, "slave%d:ip=%s,port=%d,state=online,offset=%d,lag=0\r\n", n, host, port, t.applied())
 		n++
 	}
 	t.line("connected_slaves", n)
 	t.line("master_failover_state", "no-failover")
-	t.line("master_replid", t.r.runID)
+	t.line("master_replid", t.Facts.RunID)
 	t.line("master_repl_offset", t.applied())
 }
 
@@ -286,30 +300,30 @@ func infoCPU(t *infoText) {
 }
 
 func infoCommandstats(t *infoText) {
-	for _, p := range t.r.all {
-		calls, micros, rejected := p.stats.calls.Load(), p.stats.micros.Load(), p.stats.rejected.Load()
+	for _, c := range t.Stats.Commands() {
+		calls, micros, rejected := c.Calls.Load(), c.Micros.Load(), c.Rejected.Load()
 		if calls == 0 && rejected == 0 {
 			continue
 		}
 		fmt.Fprintf(&t.Builder, "cmdstat_%s:calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d\r\n",
-			p.name, calls, micros, float64(micros)/float64(max(calls, 1)), rejected, p.stats.failed.Load())
+			c.Name(), calls, micros, float64(micros)/float64(max(calls, 1)), rejected, c.Failed.Load())
 	}
 }
 
 func infoErrorstats(t *infoText) {
-	for _, e := range t.r.errs.list() {
-		fmt.Fprintf(&t.Builder, "errorstat_%s:count=%d\r\n", e.code, e.count)
+	for _, e := range t.Stats.Errors.List() {
+		fmt.Fprintf(&t.Builder, "errorstat_%s:count=%d\r\n", e.Code, e.Count)
 	}
 }
 
 func infoLatencystats(t *infoText) {
-	for _, p := range t.r.all {
-		if p.stats.calls.Load() == 0 {
+	for _, c := range t.Stats.Commands() {
+		if c.Calls.Load() == 0 {
 			continue
 		}
-		c := p.stats.counts()
+		counts := c.Histogram()
 		fmt.Fprintf(&t.Builder, "latency_percentiles_usec_%s:p50=%d,p99=%d,p99.9=%d\r\n",
-			p.name, percentile(c, 0.5), percentile(c, 0.99), percentile(c, 0.999))
+			c.Name(), stats.Percentile(counts, 0.5), stats.Percentile(counts, 0.99), stats.Percentile(counts, 0.999))
 	}
 }
 
@@ -336,7 +350,7 @@ func infoLocks(t *infoText) {
 }
 
 func infoLockstep(t *infoText) {
-	t.line("lockstep_version", t.r.cfg.Version)
+	t.line("lockstep_version", t.Facts.Version)
 	t.line("cluster_id", t.cluster.ID)
 	t.line("node_id", t.cluster.Self)
 	for _, n := range t.cluster.Nodes {
@@ -345,7 +359,7 @@ func infoLockstep(t *infoText) {
 		}
 	}
 	t.line("nodes", len(t.cluster.Nodes))
-	t.line("shards", len(t.r.shards))
+	t.line("shards", len(t.Replicas))
 	for _, sh := range t.cluster.Shards {
 		f := shardFigures{}
 		if sh.ID < len(t.shards) {
@@ -359,23 +373,23 @@ func infoLockstep(t *infoText) {
 		name   string
 		counts []int64
 	}{{"read", reads}, {"write", writes}} {
-		t.line(l.name+"_latency_p50_usec", percentile(l.counts, 0.5))
-		t.line(l.name+"_latency_p99_usec", percentile(l.counts, 0.99))
+		t.line(l.name+"_latency_p50_usec", stats.Percentile(l.counts, 0.5))
+		t.line(l.name+"_latency_p99_usec", stats.Percentile(l.counts, 0.99))
 	}
 }
 
 // latencies adds up the histograms of all data commands.
 func (t *infoText) latencies() (reads, writes []int64) {
-	reads, writes = make([]int64, latencyBuckets), make([]int64, latencyBuckets)
-	for _, p := range t.r.all {
-		if p.spec.Parse == nil {
+	reads, writes = make([]int64, stats.Buckets), make([]int64, stats.Buckets)
+	for _, c := range t.Stats.Commands() {
+		if c.Spec.Parse == nil {
 			continue
 		}
 		sum := reads
-		if p.write {
+		if c.Spec.Flags.Has(command.Write) {
 			sum = writes
 		}
-		for i, n := range p.stats.counts() {
+		for i, n := range c.Histogram() {
 			sum[i] += n
 		}
 	}

@@ -1,4 +1,4 @@
-package router
+package admin
 
 import (
 	"context"
@@ -6,30 +6,32 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lockstepkv/lockstep/api/request"
+	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
-func doCommand(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
+func (a *admin) command(_ context.Context, _ *router.Session, _ command.Args) resp.Value {
 	var out []resp.Value
-	for _, sp := range r.table.Specs() {
+	for _, sp := range a.Table.Specs() {
 		out = append(out, describeSpec(sp))
 	}
 	return resp.Array(out...)
 }
 
-func doCommandCount(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
-	return resp.Int(int64(len(r.table.Specs())))
+func (a *admin) commandCount(_ context.Context, _ *router.Session, _ command.Args) resp.Value {
+	return resp.Int(int64(len(a.Table.Specs())))
 }
 
-func doCommandInfo(r *Router, ctx context.Context, s *Session, args command.Args) resp.Value {
+func (a *admin) commandInfo(ctx context.Context, s *router.Session, args command.Args) resp.Value {
 	if len(args) == 2 {
-		return doCommand(r, ctx, s, args)
+		return a.command(ctx, s, args)
 	}
 	var out []resp.Value
 	for _, name := range args[2:] {
-		if p := r.byFullName(string(name)); p != nil {
-			out = append(out, describeSpec(p.spec))
+		if c := a.Stats.Command(string(name)); c != nil {
+			out = append(out, describeSpec(c.Spec))
 		} else {
 			out = append(out, resp.Nil)
 		}
@@ -87,17 +89,17 @@ func flagSet(names []string) resp.Value {
 	return resp.Set(out...)
 }
 
-func doCommandDocs(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
+func (a *admin) commandDocs(_ context.Context, _ *router.Session, args command.Args) resp.Value {
 	var out []resp.Value
 	if len(args) == 2 {
-		for _, sp := range r.table.Specs() {
+		for _, sp := range a.Table.Specs() {
 			out = append(out, resp.BulkString(sp.Name), docsOf(sp))
 		}
 		return resp.Map(out...)
 	}
 	for _, name := range args[2:] {
-		if p := r.byFullName(string(name)); p != nil {
-			out = append(out, resp.BulkString(p.name), docsOf(p.spec))
+		if c := a.Stats.Command(string(name)); c != nil {
+			out = append(out, resp.BulkString(c.Name()), docsOf(c.Spec))
 		}
 	}
 	return resp.Map(out...)
@@ -122,36 +124,36 @@ func docsOf(sp *command.Spec) resp.Value {
 	return resp.Map(out...)
 }
 
-func doCommandList(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
-	keep := func(*plan) bool { return true }
+func (a *admin) commandList(_ context.Context, _ *router.Session, args command.Args) resp.Value {
+	keep := func(*command.Spec) bool { return true }
 	switch {
 	case len(args) == 2:
 		// Subcommands too, as in Redis.
 	case len(args) != 5 || !command.IsWord(args[2], "FILTERBY"):
 		return errSyntax
 	case command.IsWord(args[3], "MODULE"):
-		keep = func(*plan) bool { return false }
+		keep = func(*command.Spec) bool { return false }
 	case command.IsWord(args[3], "ACLCAT"):
-		keep = func(p *plan) bool { return slices.Contains(p.spec.Categories(), strings.ToLower(string(args[4]))) }
+		keep = func(sp *command.Spec) bool { return slices.Contains(sp.Categories(), strings.ToLower(string(args[4]))) }
 	case command.IsWord(args[3], "PATTERN"):
-		keep = func(p *plan) bool {
-			ok, err := path.Match(strings.ToLower(string(args[4])), p.name)
+		keep = func(sp *command.Spec) bool {
+			ok, err := path.Match(strings.ToLower(string(args[4])), sp.Name)
 			return ok && err == nil
 		}
 	default:
 		return errSyntax
 	}
 	var out []resp.Value
-	for _, p := range r.all {
-		if keep(p) {
-			out = append(out, resp.BulkString(p.name))
+	for _, c := range a.Stats.Commands() {
+		if keep(c.Spec) {
+			out = append(out, resp.BulkString(c.Name()))
 		}
 	}
 	return resp.Array(out...)
 }
 
-func doCommandGetkeys(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
-	keys, _, refuse := r.keysOf(args[2:])
+func (a *admin) commandGetkeys(_ context.Context, _ *router.Session, args command.Args) resp.Value {
+	keys, _, refuse := a.keysOf(args[2:])
 	if refuse.IsError() {
 		return refuse
 	}
@@ -162,30 +164,43 @@ func doCommandGetkeys(r *Router, _ context.Context, _ *Session, args command.Arg
 	return resp.Array(out...)
 }
 
-func doCommandGetkeysAndFlags(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
-	keys, p, refuse := r.keysOf(args[2:])
+func (a *admin) commandGetkeysAndFlags(_ context.Context, _ *router.Session, args command.Args) resp.Value {
+	keys, sp, refuse := a.keysOf(args[2:])
 	if refuse.IsError() {
 		return refuse
 	}
 	out := make([]resp.Value, len(keys))
 	for i, k := range keys {
-		out[i] = resp.Array(resp.Bulk(k), flagSet(p.spec.KeyUse(args[2:], i).Names()))
+		out[i] = resp.Array(resp.Bulk(k), flagSet(sp.KeyUse(args[2:], i).Names()))
 	}
 	return resp.Array(out...)
 }
 
-func (r *Router) keysOf(args command.Args) (keys [][]byte, p *plan, refuse resp.Value) {
-	switch p = r.find(args); {
-	case p == nil:
-		return nil, nil, resp.Err("ERR Invalid command specified")
-	case !p.spec.HasKeys():
-		return nil, p, resp.Err("ERR The command has no key arguments")
-	case !p.spec.ArityOK(len(args)):
-		return nil, p, resp.Err("ERR Invalid number of arguments specified for command")
+// keysOf returns the keys of a whole command.
+func (a *admin) keysOf(args command.Args) (keys [][]byte, sp *command.Spec, refuse resp.Value) {
+	switch sp = a.find(args); {
+	case sp == nil:
+		return nil, nil, request.CodeError.Reply("Invalid command specified")
+	case !sp.HasKeys():
+		return nil, sp, request.CodeError.Reply("The command has no key arguments")
+	case !sp.ArityOK(len(args)):
+		return nil, sp, request.CodeError.Reply("Invalid number of arguments specified for command")
 	}
-	keys, err := p.spec.KeysOf(args)
+	keys, err := sp.KeysOf(args)
 	if err != nil {
-		return nil, p, resp.Err("ERR Invalid arguments specified for command")
+		return nil, sp, request.CodeError.Reply("Invalid arguments specified for command")
 	}
-	return keys, p, resp.Value{}
+	return keys, sp, resp.Value{}
+}
+
+// find returns the command, or the subcommand, that a client means with args, or nil.
+func (a *admin) find(args command.Args) *command.Spec {
+	sp := a.Table.Lookup(args[0])
+	switch {
+	case sp == nil || sp.Flags.Has(command.Internal):
+		return nil
+	case len(sp.Sub) > 0 && len(args) > 1:
+		return a.Table.LookupSub(sp, args[1])
+	}
+	return sp
 }

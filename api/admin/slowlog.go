@@ -1,12 +1,13 @@
-package router
+package admin
 
 import (
 	"context"
 	"fmt"
 	"strconv"
 	"sync"
-	"time"
 
+	"github.com/lockstepkv/lockstep/api/request"
+	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -25,30 +26,18 @@ type slowlog struct {
 }
 
 type slowEntry struct {
-	id      int64
-	at      int64 // Unix seconds
-	micros  int64
-	args    []string
-	addr    string
-	name    string
-	command string
+	id     int64
+	at     int64 // Unix seconds
+	micros int64
+	args   []string
+	addr   string
+	name   string
 }
 
-// slow notes a run of n commands that took elapsed together. The commands of a
-// batch wait together, so the run has one entry, under its first command.
-func (r *Router) slow(s *Session, p *plan, args command.Args, n int, elapsed time.Duration) {
-	set := r.settings.Load()
-	if set.LatencyMonitorThreshold > 0 && elapsed.Milliseconds() >= set.LatencyMonitorThreshold {
-		r.latency.add("command", r.now().Unix(), elapsed.Milliseconds())
-	}
-	if set.SlowlogLogSlowerThan < 0 || elapsed.Microseconds() < set.SlowlogLogSlowerThan ||
-		set.SlowlogMaxLen == 0 || p.spec.Flags.Has(command.SkipSlowlog) || r.table.IsSecret(args) {
-		return
-	}
-	args = p.spec.Redacted(args)
-	e := slowEntry{at: r.now().Unix(), micros: elapsed.Microseconds(), args: slowArgs(args, n),
-		addr: s.addr, name: s.getName(), command: p.name}
-	r.slowlog.add(e, set.SlowlogMaxLen)
+// Slow notes a run of commands, under its first one.
+func (a *admin) Slow(run router.SlowRun) {
+	e := slowEntry{at: a.Facts.Now().Unix(), micros: run.Took.Microseconds(), args: slowArgs(run.Args, run.Commands), addr: run.Addr, name: run.Name}
+	a.slowlog.add(e, a.Settings.Load().SlowlogMaxLen)
 }
 
 // slowArgs copies what the slow log shows of a command.
@@ -99,20 +88,20 @@ func (l *slowlog) newest(n int) []slowEntry {
 	return out
 }
 
-func doSlowlogGet(r *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
+func (a *admin) slowlogGet(_ context.Context, _ *router.Session, args command.Args) resp.Value {
 	n := 10
 	if len(args) > 3 {
-		return errArity("slowlog|get")
+		return arity("slowlog|get")
 	}
 	if len(args) == 3 {
 		v, err := strconv.Atoi(string(args[2]))
 		if err != nil || v < -1 {
-			return resp.Err("ERR count should be greater than or equal to -1")
+			return request.CodeError.Reply("count should be greater than or equal to -1")
 		}
 		n = v
 	}
 	var out []resp.Value
-	for _, e := range r.slowlog.newest(n) {
+	for _, e := range a.slowlog.newest(n) {
 		argv := make([]resp.Value, len(e.args))
 		for i, a := range e.args {
 			argv[i] = resp.BulkString(a)
@@ -123,15 +112,15 @@ func doSlowlogGet(r *Router, _ context.Context, _ *Session, args command.Args) r
 	return resp.Array(out...)
 }
 
-func doSlowlogLen(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
-	r.slowlog.mu.Lock()
-	defer r.slowlog.mu.Unlock()
-	return resp.Int(int64(len(r.slowlog.entries)))
+func (a *admin) slowlogLen(_ context.Context, _ *router.Session, _ command.Args) resp.Value {
+	a.slowlog.mu.Lock()
+	defer a.slowlog.mu.Unlock()
+	return resp.Int(int64(len(a.slowlog.entries)))
 }
 
-func doSlowlogReset(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
-	r.slowlog.mu.Lock()
-	defer r.slowlog.mu.Unlock()
-	r.slowlog.entries = nil
+func (a *admin) slowlogReset(_ context.Context, _ *router.Session, _ command.Args) resp.Value {
+	a.slowlog.mu.Lock()
+	defer a.slowlog.mu.Unlock()
+	a.slowlog.entries = nil
 	return resp.OK
 }
