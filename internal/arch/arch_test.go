@@ -58,7 +58,7 @@ func mayImport() map[string][]string {
 		"fsm/commandset":      commandGroups(),
 		"fsm":                 {"fsm/command", "store", "snapshot", "internal/failpoint", "internal/bulk", "internal/wire"},
 		"shard/logclock":      {},
-		"shard/notify":        {"fsm/wait"},
+		"shard/notify":        {"fsm/lock", "internal/clock"},
 		"shard/session":       {"fsm", "internal/clock"},
 		"shard/batch":         {"shard/session"},
 		"shard/readindex":     {"shard/session", "internal/failpoint"},
