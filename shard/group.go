@@ -19,6 +19,7 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard/batch"
 	"github.com/lockstepkv/lockstep/shard/logclock"
+	"github.com/lockstepkv/lockstep/shard/notify"
 	"github.com/lockstepkv/lockstep/shard/readindex"
 	"github.com/lockstepkv/lockstep/shard/session"
 	"github.com/lockstepkv/lockstep/snapshot"
@@ -52,9 +53,9 @@ type Group struct {
 	packer   *batch.Packer
 	sender   *session.Sender
 	reader   *readindex.Reader
-	locks    *lockHub
+	hub      *notify.Hub
 	detector *detector
-	told     told
+	told     notify.Told
 	metrics  *groupMetrics
 
 	serving        atomic.Uint64 // the term in which this node answers as leader; 0 if it does not
@@ -114,7 +115,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	g.voters.open(g.self, n.opt.Members)
 	g.life, g.stop = context.WithCancel(context.Background())
 	g.metrics = n.metrics.group(id)
-	g.locks = newLockHub(g)
+	g.hub = notify.NewHub(g.self, &g.told, telling{g})
 	g.detector = newDetector(g)
 	if err := g.openRaft(ctx, n); err != nil {
 		return nil, fmt.Errorf("shard %d: %w", id, err)
@@ -131,7 +132,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	g.sender = session.NewSender(g.self, g.session, route{g.id, g.net, g.Leader, &g.serving, g.packer})
 	loops := g.life
 	for _, loop := range []func(context.Context){
-		g.packer.Run, g.sender.Run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.tell, g.audit, g.compare, g.settleUnread, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },
+		g.packer.Run, g.sender.Run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.hub.Run, g.audit, g.compare, g.settleUnread, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },
 	} {
 		g.wg.Go(func() { loop(loops) })
 	}
@@ -152,7 +153,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	}
 	g.fsm = fsm.New(fsm.Options{
 		Table: g.opt.Table, Store: g.memory.Load().Eviction, Slots: n.ring.SlotsOf(int(g.id)), Logger: g.logger,
-		Applied: g.applied, OnLocks: g.locks.changed, Node: g.self,
+		Applied: g.applied, OnLocks: g.hub.Changed, Node: g.self,
 		Froze:   func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
 		OnAudit: g.audited, OnUnsound: g.condemn, Verify: g.verify, OnRefused: g.refused, Lend: g.lend,
 	})
@@ -178,7 +179,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	g.raft, g.openedWith = r, r.LastIndex()
 	g.voters.started(r)
 	g.wire.Attach(r)
-	g.told.open(r.CurrentTerm)
+	g.told.Open(r.CurrentTerm)
 	g.noteSnapshot()
 	g.snapshots.SetHooks(snapshot.Hooks{Pace: g.pace, Room: g.roomForSnapshot, Failed: g.snapshotFailed})
 	return nil

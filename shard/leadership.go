@@ -124,7 +124,7 @@ func (g *Group) open(ctx context.Context, term uint64) {
 	g.startLogClock()
 	g.servingFrom.Store(int64(g.clock.Mono()))
 	g.serving.Store(term)
-	g.told.serves(term)
+	g.told.Serves(term)
 	if ctx.Err() != nil || !g.sound() { // lost meanwhile: lead has closed the service already, or is about to
 		g.serving.CompareAndSwap(term, 0)
 		return

@@ -131,7 +131,7 @@ func (g *Group) callReadIndex(ctx context.Context) (n readindex.Noted, last uint
 		return readindex.Noted{}, 0, err
 	}
 	if n, last, err = decodeNoted(reply); err == nil {
-		g.told.serves(n.Term)
+		g.told.Serves(n.Term)
 	}
 	return n, last, err
 }

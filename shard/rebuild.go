@@ -48,7 +48,7 @@ func (g *Group) mend(ctx context.Context, c *comparison) {
 		return
 	}
 	// What the wrong state said of locks may still be on its way to clients.
-	g.locks.changed(g.fsm.Applied(), nil)
+	g.hub.Changed(g.fsm.Applied(), nil)
 	g.diverged.Store(false)
 	g.setCampaigning()
 	*c = comparison{tried: c.tried}

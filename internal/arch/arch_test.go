@@ -68,7 +68,7 @@ func mayImport() map[string][]string {
 		"fsm/commandset":      append(commandGroups(), "fsm/command"),
 		"fsm":                 {"fsm/command", "fsm/lock", "internal/bulk", "internal/failpoint", "internal/mutant", "internal/wire", "resp", "snapshot", "snapshot/aof", "snapshot/rdb", "store"},
 		"shard/logclock":      {},
-		"shard/notify":        {"fsm/wait"},
+		"shard/notify":        {"fsm/lock", "internal/clock"},
 		"shard/session":       {"fsm", "internal/clock"},
 		"shard/batch":         {"shard/session"},
 		"shard/readindex":     {"internal/failpoint", "shard/session"},
