@@ -38,9 +38,12 @@ func (r *Router) route(s *Session, p *plan, args command.Args) target {
 	return r.onSlot(s, slot, !p.write)
 }
 
+// shardOf is the shard of a slot as the node knows it now. A command asks once.
+func (r *Router) shardOf(slot uint16) int { return r.node.ShardOfSlot(slot) }
+
 // onSlot routes a command, or a transaction, whose keys are all in one slot.
 func (r *Router) onSlot(s *Session, slot int, readOnly bool) target {
-	t := target{slot: slot, shard: int(r.slots[slot])}
+	t := target{slot: slot, shard: r.shardOf(uint16(slot))}
 	if s.forward && !s.readonly || r.node.IsLeader(t.shard) {
 		return t
 	}
@@ -72,8 +75,12 @@ func (ru *run) redirect(s *Session, from, to int) {
 	for i := from; i < to; i++ {
 		it := &ru.items[i]
 		if v := &ru.out[it.out]; v.Class() == resp.ClassElsewhere && !s.forward {
-			if slot := it.slot(); slot >= 0 && int(ru.r.slots[slot]) != ru.shard.ID() {
-				*v = ru.r.moved(uint16(slot), int(ru.r.slots[slot]))
+			slot := it.slot()
+			if slot < 0 {
+				continue
+			}
+			if shard := ru.r.shardOf(uint16(slot)); shard != ru.shard.ID() {
+				*v = ru.r.moved(uint16(slot), shard)
 			}
 		}
 	}

@@ -59,7 +59,8 @@ func mayImport() map[string][]string {
 		"fsm":                 {"fsm/command", "store", "snapshot", "internal/failpoint", "internal/bulk", "internal/wire"},
 		"shard/logclock":      {},
 		"shard/notify":        {"fsm/wait"},
-		"shard":               {"fsm", "fsm/commandset", "shard/raftlog", "shard/logclock", "shard/notify", "snapshot", "transport", "internal/wire"},
+		"shard/view":          {"store/keyslot"},
+		"shard":               {"fsm", "fsm/commandset", "shard/raftlog", "shard/logclock", "shard/notify", "shard/view", "snapshot", "transport", "internal/wire"},
 		"shard/sim":           {"shard"}, // for tests alone
 		"api/clientmem":       {},
 		"api/waiting":         {"fsm/command", "fsm/command/locks", "resp"}, // LOCK's handler logs LS.LOCK
