@@ -44,6 +44,9 @@ type Parts struct {
 func New(p Parts) (*View, error) {
 	v := &View{epoch: p.Epoch, peers: slices.Clone(p.Peers), slots: make([]*keyslot.Set, len(p.Holders))}
 	for shard, ids := range p.Holders {
+		if len(ids) == 0 {
+			return nil, fmt.Errorf("view: shard %d has no replica", shard)
+		}
 		for _, id := range ids {
 			if _, known := v.Peer(id); !known {
 				return nil, fmt.Errorf("view: shard %d has a replica on %q, which is no node", shard, id)

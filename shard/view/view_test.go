@@ -48,10 +48,11 @@ func TestViewOfSomeReplicas(t *testing.T) {
 }
 
 func TestViewsThatCannotBe(t *testing.T) {
-	stranger, outside := halves(1), halves(1)
+	stranger, outside, lost := halves(1), halves(1), halves(1)
+	lost.Holders[0] = nil
 	stranger.Holders[1][1] = "n9"
 	outside.ShardOf = func(uint16) int { return 2 }
-	for name, p := range map[string]Parts{"a stranger": stranger, "a shard that there is not": outside} {
+	for name, p := range map[string]Parts{"a stranger": stranger, "a shard that there is not": outside, "a shard without replicas": lost} {
 		if _, err := New(p); err == nil {
 			t.Errorf("%s is taken", name)
 		}
