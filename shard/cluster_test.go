@@ -455,7 +455,7 @@ func TestCommandsPastTheRouter(t *testing.T) {
 		for shard, g := range c.node("n1").Groups() {
 			for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
 				class := resp.ClassElsewhere
-				if c.node("n1").Ring().ShardOf(keyslot.OfString(key)) == shard {
+				if c.node("n1").View().ShardOf(keyslot.OfString(key)) == shard {
 					class = resp.ClassNone
 				}
 				var b command.Batch

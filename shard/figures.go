@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/lockstepkv/lockstep/shard/view"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -84,11 +85,11 @@ func (m *groupMetrics) givenAway(reason string) {
 func (m *groupMetrics) refused() { m.node.disk.refused.WithLabelValues(m.label).Inc() }
 
 // watchPeers shows connections between nodes, read when they are asked for.
-func watchPeers(reg prometheus.Registerer, net *transport.Transport, self string, members []Member) {
+func watchPeers(reg prometheus.Registerer, net *transport.Transport, self string, peers []view.Peer) {
 	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "lockstep", Name: "peer_connections_displaced_total",
 		Help: "Connections of nodes that made room for newer ones of the same node, which has more than it needs."},
 		func() float64 { return float64(net.Crowded()) }))
-	for _, m := range members {
+	for _, m := range peers {
 		if m.ID == self {
 			continue
 		}

@@ -152,7 +152,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 		}
 	}
 	g.fsm = fsm.New(fsm.Options{
-		Table: g.opt.Table, Store: g.memory.Load().Eviction, Slots: n.ring.SlotsOf(int(g.id)), Logger: g.logger,
+		Table: g.opt.Table, Store: g.memory.Load().Eviction, Slots: n.view.Get().SlotsOf(int(g.id)), Logger: g.logger,
 		Applied: g.applied, OnLocks: g.hub.Changed, Node: g.self,
 		Froze:   func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
 		OnAudit: g.audited, OnUnsound: g.condemn, Verify: g.verify, OnRefused: g.refused, Lend: g.lend,

@@ -20,6 +20,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/store/keyslot"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -271,5 +272,14 @@ func TestClipped(t *testing.T) {
 	}
 	if got := clipped("SET k v"); got != "SET k v" {
 		t.Errorf("%q", got)
+	}
+}
+
+// keyOf returns a key whose slot is on the given shard.
+func (c *cluster) keyOf(shard int) string {
+	for i := 0; ; i++ {
+		if key := fmt.Sprint("k", i); c.node("n1").View().ShardOf(keyslot.OfString(key)) == shard {
+			return key
+		}
 	}
 }

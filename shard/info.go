@@ -95,11 +95,12 @@ func (n *Node) Replicas() []Replica {
 	self := n.Info()
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	out := make([]Replica, 0, len(n.opt.Members))
-	for _, m := range n.opt.Members {
-		r := Replica{NodeInfo: n.peers[m.ID], Peer: m.Peer, Up: true}
+	known := n.view.Get().Peers()
+	out := make([]Replica, 0, len(known))
+	for _, m := range known {
+		r := Replica{NodeInfo: n.peers[m.ID], Peer: m.Addr, Up: true}
 		if m.ID == self.ID {
-			r.NodeInfo, r.Peer = self, cmp.Or(n.opt.PeerAddr, m.Peer)
+			r.NodeInfo, r.Peer = self, cmp.Or(n.opt.PeerAddr, m.Addr)
 		} else {
 			r.Up = n.net.Health(m.ID).Connected
 		}
@@ -112,7 +113,7 @@ func (n *Node) Replicas() []Replica {
 // exchange keeps what this node knows of the others up to date.
 func (n *Node) exchange(ctx context.Context) {
 	every(ctx, exchangeEvery, func() {
-		for _, m := range n.opt.Members {
+		for _, m := range n.view.Get().Peers() {
 			if m.ID == n.opt.NodeID {
 				continue
 			}
@@ -157,15 +158,16 @@ func every(ctx context.Context, interval time.Duration, fn func()) {
 const balanceEvery = 2 * time.Second
 
 // balance spreads the leaders of several shards over the nodes: shard i belongs
-// to node i modulo the number of nodes, as long as that node is well. A single
+// to node i modulo the number of those that have it, as long as that node is well. A single
 // shard stays where it is; moving it would gain nothing.
 func (n *Node) balance(ctx context.Context) {
-	if n.opt.Shards == 1 || len(n.opt.Members) == 1 {
+	if v := n.view.Get(); v.Shards() == 1 || len(v.Peers()) == 1 {
 		return
 	}
 	every(ctx, balanceEvery, func() {
 		for _, g := range n.Groups() {
-			want := n.opt.Members[int(g.id)%len(n.opt.Members)].ID
+			holders := n.view.Get().HoldersOf(int(g.id))
+			want := holders[int(g.id)%len(holders)]
 			settled := g.clock.Mono()-time.Duration(g.servingFrom.Load()) > balanceEvery
 			if !g.Serving() || want == n.opt.NodeID || !settled || !n.fit(want, g) {
 				continue
@@ -202,15 +204,15 @@ func (n *Node) differs(h transport.Health) bool {
 // handOver hands the leadership of g to another node.
 func (n *Node) handOver(ctx context.Context, g *Group) {
 	term := g.raft.CurrentTerm()
-	for _, m := range n.opt.Members {
+	for _, to := range n.view.Get().HoldersOf(int(g.id)) {
 		if ctx.Err() != nil || !g.leads(term) {
 			return
 		}
-		if m.ID == n.opt.NodeID || !n.net.Health(m.ID).Connected {
+		if to == n.opt.NodeID || !n.net.Health(to).Connected {
 			continue
 		}
-		if err := g.transfer(ctx, term, m.ID); err != nil {
-			g.logger.Warn("could not hand leadership over", "to", m.ID, "error", err)
+		if err := g.transfer(ctx, term, to); err != nil {
+			g.logger.Warn("could not hand leadership over", "to", to, "error", err)
 			continue
 		}
 		return

@@ -64,7 +64,7 @@ func (n *Node) awaitClocks(ctx context.Context) {
 }
 
 func (n *Node) clockMissing() bool {
-	for _, m := range n.opt.Members {
+	for _, m := range n.view.Get().Peers() {
 		if h := n.net.Health(m.ID); h.Connected && n.vague(h) {
 			return true
 		}
@@ -76,7 +76,7 @@ func (n *Node) clockMissing() bool {
 func (n *Node) agreement() logclock.Agreement {
 	own, at := n.ownClock()
 	var others []logclock.Reading
-	for _, m := range n.opt.Members {
+	for _, m := range n.view.Get().Peers() {
 		if m.ID == n.opt.NodeID {
 			continue
 		}
@@ -90,7 +90,7 @@ func (n *Node) agreement() logclock.Agreement {
 			n.metrics.clockOffset.DeleteLabelValues(m.ID) // what it was once says nothing
 		}
 	}
-	a := logclock.Agree(own, others, len(n.opt.Members), n.opt.MaxClockOffset)
+	a := logclock.Agree(own, others, len(n.view.Get().Peers()), n.opt.MaxClockOffset)
 	n.metrics.clockOffPeers.Set(float64(len(a.Outside)))
 	return a
 }

@@ -17,7 +17,7 @@ const (
 
 // missing lists the nodes that this one is not connected to.
 func (n *Node) missing() (list []string) {
-	for _, m := range n.opt.Members {
+	for _, m := range n.view.Get().Peers() {
 		if m.ID != n.opt.NodeID && !n.net.Health(m.ID).Connected {
 			list = append(list, m.ID)
 		}
@@ -27,8 +27,11 @@ func (n *Node) missing() (list []string) {
 
 // watchMajority says once when too few nodes are left, and once when they are back.
 func (n *Node) watchMajority(ctx context.Context) {
-	w := majorityWatch{logger: n.opt.Logger, nodes: len(n.opt.Members), grace: bootGrace, starting: true, whole: n.opt.Clock.Mono()}
-	every(ctx, majorityEvery, func() { w.look(n.missing(), n.opt.Clock.Mono()) })
+	w := majorityWatch{logger: n.opt.Logger, grace: bootGrace, starting: true, whole: n.opt.Clock.Mono()}
+	every(ctx, majorityEvery, func() {
+		w.nodes = len(n.view.Get().Peers())
+		w.look(n.missing(), n.opt.Clock.Mono())
+	})
 }
 
 type majorityWatch struct {

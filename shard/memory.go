@@ -177,7 +177,7 @@ func (n *Node) TellMemory(ctx context.Context) {
 		return // cannot happen: numbers and names
 	}
 	var wg sync.WaitGroup
-	for _, m := range n.opt.Members {
+	for _, m := range n.view.Get().Peers() {
 		if m.ID == n.opt.NodeID || !n.net.Health(m.ID).Connected {
 			continue
 		}

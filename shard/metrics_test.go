@@ -111,7 +111,7 @@ func TestLogCacheIsTheNodes(t *testing.T) {
 	c := newCluster(t, 1, func(o *Options) { o.Shards, o.LogCacheBytes = 4, limit })
 	value := strings.Repeat("v", 10_000)
 	for i := range 200 {
-		c.want("n1", fmt.Sprintf("SET k%d %s", i, value), "+OK\r\n")
+		c.want("n1", fmt.Sprintf("SET {%s}%d %s", c.keyOf(0), i, value), "+OK\r\n")
 		if held := c.nodes["n1"].LogCacheHeld(); held > limit {
 			t.Fatalf("the logs keep %d bytes, limit %d", held, limit)
 		}

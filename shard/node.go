@@ -14,18 +14,16 @@ import (
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/shard/session"
+	"github.com/lockstepkv/lockstep/shard/view"
 	"github.com/lockstepkv/lockstep/transport"
 )
-
-// vnodes is the number of points that a shard has on the slot ring.
-const vnodes = 160
 
 // Node is this process's part of the cluster: a replica of every shard.
 type Node struct {
 	opt     Options
 	meta    *Meta
 	net     *transport.Transport
-	ring    *Ring
+	view    *view.Current
 	metrics *nodeMetrics
 	memory  atomic.Pointer[Memory]
 
@@ -62,12 +60,13 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 		return nil, errors.Join(err, meta.Close())
 	}
 	opt.Boot, opt.lookEvery = meta.Boot(), cmp.Or(opt.lookEvery, roomEvery)
-	peers := make(map[string]string, len(opt.Members))
-	for _, m := range opt.Members {
-		peers[m.ID] = m.Peer
+	current := opt.view()
+	peers := make(map[string]string)
+	for _, m := range current.Get().Peers() {
+		peers[m.ID] = m.Addr
 	}
 	n := &Node{
-		opt: opt, meta: meta, ring: RingOf(opt.Shards), peers: make(map[string]NodeInfo), empty: make(map[uint32]seniority),
+		opt: opt, meta: meta, view: current, peers: make(map[string]NodeInfo), empty: make(map[uint32]seniority),
 		metrics: newNodeMetrics(opt.Metrics), snapshotting: make(turn, 1), logCache: raftlog.NewCacheBudget(opt.LogCacheBytes),
 	}
 	n.memory.Store(&opt.Memory)
@@ -78,7 +77,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	if err != nil {
 		return nil, errors.Join(err, meta.Close())
 	}
-	watchPeers(opt.Metrics, n.net, opt.NodeID, opt.Members)
+	watchPeers(opt.Metrics, n.net, opt.NodeID, current.Get().Peers())
 	n.handle()
 	n.look(nil)
 	loops, stop := context.WithCancel(context.Background())
@@ -93,8 +92,9 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 }
 
 func (n *Node) openGroups(ctx context.Context) error {
-	for id := range n.opt.Shards {
-		n.waitsFor(fmt.Sprintf("it reads shard %d of %d", id+1, n.opt.Shards))
+	shards := n.view.Get().Shards()
+	for id := range shards {
+		n.waitsFor(fmt.Sprintf("it reads shard %d of %d", id+1, shards))
 		g, err := openGroup(ctx, n, uint32(id))
 		if err != nil {
 			return err
@@ -139,8 +139,8 @@ func (n *Node) Groups() []*Group {
 	return n.groups
 }
 
-// Ring returns the assignment of slots to shards.
-func (n *Node) Ring() *Ring { return n.ring }
+// View returns what this node knows of the cluster.
+func (n *Node) View() *view.View { return n.view.Get() }
 
 // PeerConnections returns the number of open connections with other nodes.
 func (n *Node) PeerConnections() int { return n.net.Connections() }
@@ -159,7 +159,7 @@ func (n *Node) ClusterID() string { return n.meta.ClusterID() }
 // or knows a leader and has caught up with it lately.
 func (n *Node) Ready() error {
 	groups := n.Groups()
-	if len(groups) < n.opt.Shards {
+	if len(groups) < n.view.Get().Shards() {
 		return errors.New("shards are still opening")
 	}
 	for _, g := range groups {
@@ -306,11 +306,7 @@ func (n *Node) TransferLeadership(ctx context.Context, shard int, node string) e
 	if shard < 0 || shard >= len(groups) {
 		return fmt.Errorf("%w: shard %d", ErrNoSuchShard, shard)
 	}
-	known := false
-	for _, m := range n.opt.Members {
-		known = known || m.ID == node
-	}
-	if !known {
+	if !n.view.Get().Holds(node, shard) {
 		return fmt.Errorf("%w: %q", ErrNoSuchNode, node)
 	}
 	g := groups[shard]
@@ -329,15 +325,15 @@ func (n *Node) TransferLeadership(ctx context.Context, shard int, node string) e
 // node that is well, so that stopping it costs no election timeout.
 func (n *Node) HandOver(ctx context.Context) {
 	for _, g := range n.Groups() {
-		for _, m := range n.opt.Members {
+		for _, to := range n.view.Get().HoldersOf(int(g.id)) {
 			if !g.Serving() || ctx.Err() != nil {
 				break
 			}
-			if m.ID == n.opt.NodeID || !n.caughtUp(m.ID, g) {
+			if to == n.opt.NodeID || !n.caughtUp(to, g) {
 				continue
 			}
-			if err := g.TransferLeadership(ctx, m.ID); err != nil {
-				g.logger.Info("could not hand leadership over", "to", m.ID, "error", err)
+			if err := g.TransferLeadership(ctx, to); err != nil {
+				g.logger.Info("could not hand leadership over", "to", to, "error", err)
 				continue
 			}
 			break

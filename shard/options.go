@@ -14,6 +14,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
+	"github.com/lockstepkv/lockstep/shard/view"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -43,8 +44,11 @@ type Options struct {
 	ClusterName string
 	Members     []Member // this node included; the same list on every node
 	Shards      int
-	DataDir     string
-	LogEngine   string // one of raftlog.Engines
+	// View is what the node knows of the cluster. Nil: that all Members have a replica of
+	// each shard, with the slots where the ring places them.
+	View      *view.Current
+	DataDir   string
+	LogEngine string // one of raftlog.Engines
 
 	// Version and Limits are told to the other nodes, which show where they differ.
 	Version string
@@ -109,6 +113,17 @@ type Options struct {
 
 	// Boot is this node's boot counter; Open fills it in from the metadata.
 	Boot uint64
+}
+
+func (o *Options) view() *view.Current {
+	if o.View != nil {
+		return o.View
+	}
+	peers := make([]view.Peer, len(o.Members))
+	for i, m := range o.Members {
+		peers[i] = view.Peer{ID: m.ID, Addr: m.Peer}
+	}
+	return view.NewCurrent(view.Whole(peers, o.Shards))
 }
 
 func (o *Options) identity() Identity {

@@ -320,6 +320,20 @@ func TestSlotsThatAreElsewhere(t *testing.T) {
 	} {
 		script(t, r, s, line+" => "+again+"\n")
 	}
+	// The node hears of a slot's place while a command is under way, and then knows it at once.
+	asked := 0
+	node.SetShardOfSlot(func(slot uint16) int {
+		if asked++; asked == 1 {
+			return 0
+		}
+		return 3
+	})
+	script(t, r, s, "SET b 2 => -MOVED 3300 127.0.0.1:7002\nGET b => -MOVED 3300 127.0.0.1:7002\n")
+	if err := node.TransferLeadership(context.Background(), 3, "n1"); err != nil {
+		t.Fatal(err)
+	}
+	script(t, r, s, "SET b 2 => +OK\nGET b => 2\n")
+	node.SetShardOfSlot(func(uint16) int { return 0 })
 	node.Shard(0).SetSlots(nil)
 	script(t, r, s, "GET b => 1\nONCE id SET b 2 => +OK\n")
 }

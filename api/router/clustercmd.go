@@ -254,7 +254,7 @@ func (r *Router) readSlot(ctx context.Context, s *Session, slot uint16, fn func(
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.RequestTimeout)
 	defer cancel()
 	var foreign resp.Value
-	_, err := r.shards[r.slots[slot]].Read(ctx, s.read, func(c *command.Ctx) {
+	_, err := r.shards[r.shardOf(slot)].Read(ctx, s.read, func(c *command.Ctx) {
 		if foreign, _ = c.SlotElsewhere(slot); !foreign.IsError() {
 			fn(c)
 		}

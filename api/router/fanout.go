@@ -66,7 +66,7 @@ func (r *Router) splitArgs(p *plan, args command.Args) []part {
 	var parts []part
 	byShard := make(map[int]int)
 	for i := 1; i < len(args); i += step {
-		shard := int(r.slots[store.Slot(args[i])])
+		shard := r.shardOf(store.Slot(args[i]))
 		n, ok := byShard[shard]
 		if !ok {
 			n = len(parts)

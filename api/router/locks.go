@@ -86,5 +86,5 @@ func (r *Router) shardOfLock(s *Session, name string) (Shard, resp.Value) {
 // LockEvents follows a lock's grants and losses as this node learns of them; see
 // Shard.Watch.
 func (r *Router) LockEvents(name string) (events <-chan wait.Event, stop func()) {
-	return r.shards[r.slots[store.Slot([]byte(name))]].Watch(lock.Topic(name))
+	return r.shards[r.shardOf(store.Slot([]byte(name)))].Watch(lock.Topic(name))
 }

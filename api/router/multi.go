@@ -191,7 +191,7 @@ func (r *Router) queue(s *Session, p *plan, args command.Args) resp.Value {
 				return r.reject(s, p, to.refuse)
 			}
 			t.joinSlot(slot)
-			shard = int(r.slots[slot])
+			shard = r.shardOf(uint16(slot))
 		}
 	}
 	if p.write && r.shards[shard].OutOfMemory() && r.table.NeedsMemory(args) {

@@ -40,8 +40,8 @@ type Shard interface {
 type Node interface {
 	// Shards returns all shards, Shards()[i].ID() == i.
 	Shards() []Shard
-	// ShardOfSlot tells which shard holds a slot. Slots do not move while a
-	// node runs.
+	// ShardOfSlot tells which shard holds a slot as far as this node knows: where to send
+	// what concerns it. It may change at any time, the number of shards does not. Must be cheap.
 	ShardOfSlot(slot uint16) int
 	Cluster() ClusterInfo
 	// IsLeader reports whether this node leads the shard. Must be cheap.

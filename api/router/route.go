@@ -38,9 +38,12 @@ func (r *Router) route(s *Session, p *plan, args command.Args) target {
 	return r.onSlot(s, slot, !p.write)
 }
 
+// shardOf is the shard of a slot as the node knows it now. A command asks once.
+func (r *Router) shardOf(slot uint16) int { return r.node.ShardOfSlot(slot) }
+
 // onSlot routes a command, or a transaction, whose keys are all in one slot.
 func (r *Router) onSlot(s *Session, slot int, readOnly bool) target {
-	t := target{slot: slot, shard: int(r.slots[slot])}
+	t := target{slot: slot, shard: r.shardOf(uint16(slot))}
 	readonly := s.view.Load().Readonly
 	if s.forward && !readonly || r.node.IsLeader(t.shard) {
 		return t
@@ -73,8 +76,12 @@ func (pp *pipelinePart) redirect(s *Session, from, to int) {
 	for i := from; i < to; i++ {
 		it := &pp.items[i]
 		if v := &pp.out[it.out]; v.Class() == resp.ClassElsewhere && !s.forward {
-			if slot := it.slot(); slot >= 0 && int(pp.r.slots[slot]) != pp.shard.ID() {
-				*v = pp.r.moved(uint16(slot), int(pp.r.slots[slot]))
+			slot := it.slot()
+			if slot < 0 {
+				continue
+			}
+			if shard := pp.r.shardOf(uint16(slot)); shard != pp.shard.ID() {
+				*v = pp.r.moved(uint16(slot), shard)
 			}
 		}
 	}

@@ -45,7 +45,6 @@ type Router struct {
 // layout is where keys are.
 type layout struct {
 	shards  []Shard
-	slots   [keyslot.Count]uint16 // shard of each slot
 	sharded bool
 	cluster bool // shown to clients as a node of a Redis Cluster
 }
@@ -106,12 +105,10 @@ func New(node Node, table *command.Table, cfg Config) (*Router, error) {
 	if r.sharded && !r.cluster && cfg.Redirect != RedirectForward {
 		return nil, ErrBadCluster
 	}
-	for i := range r.slots {
-		shard := node.ShardOfSlot(uint16(i))
-		if shard < 0 || shard >= len(r.shards) {
-			return nil, fmt.Errorf("router: slot %d is on unknown shard %d", i, shard)
+	for slot := range uint16(keyslot.Count) {
+		if shard := r.shardOf(slot); shard < 0 || shard >= len(r.shards) {
+			return nil, fmt.Errorf("router: slot %d is on unknown shard %d", slot, shard)
 		}
-		r.slots[i] = uint16(shard)
 	}
 	r.loading.Store(cfg.Loading)
 	if r.clients = cfg.Clients; r.clients == nil {

@@ -29,7 +29,7 @@ func alone(t *testing.T, args ...string) (s *server, do func(words ...string) st
 	if s.peerListener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	s.node = newNode(self(cfg), cfg.Node.Members, cfg.Node.Shards)
+	s.node = newNode(self(cfg), viewOf(cfg.Node.Members, cfg.Node.Shards))
 	s.node.limits = s.limits
 	r, err := router.New(s.node, commandset.New(), s.routerConfig())
 	if err != nil {

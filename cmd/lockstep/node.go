@@ -11,6 +11,7 @@ import (
 	"github.com/lockstepkv/lockstep/internal/config"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard"
+	"github.com/lockstepkv/lockstep/shard/view"
 )
 
 // node lets the router see a shard.Node, also while that is still opening: it
@@ -18,11 +19,8 @@ import (
 type node struct {
 	self   router.NodeInfo
 	limits func() map[string]string // of this node; nil: none
-	ids    []string                 // of all nodes
-	peers  []config.Member          // the same, with their addresses
-	ring   *shard.Ring
+	view   *view.Current
 	shards []router.Shard
-	slots  [][][2]uint16 // by shard
 	open   atomic.Pointer[openNode]
 }
 
@@ -32,17 +30,22 @@ type openNode struct {
 	groups []*shard.Group
 }
 
-// newNode describes a node that opens so many shards.
-func newNode(self router.NodeInfo, members []config.Member, shards int) *node {
-	a := &node{self: self, peers: members, ring: shard.RingOf(shards)}
-	for _, m := range members {
-		a.ids = append(a.ids, m.ID)
-	}
-	for id := range shards {
+// newNode describes a node that opens the shards of a view.
+func newNode(self router.NodeInfo, v *view.Current) *node {
+	a := &node{self: self, view: v}
+	for id := range v.Get().Shards() {
 		a.shards = append(a.shards, nodeShard{a, id})
-		a.slots = append(a.slots, a.ring.Ranges(id))
 	}
 	return a
+}
+
+// viewOf is the view of a cluster that is as it was configured.
+func viewOf(members []config.Member, shards int) *view.Current {
+	peers := make([]view.Peer, len(members))
+	for i, m := range members {
+		peers[i] = view.Peer{ID: m.ID, Addr: m.PeerAddr}
+	}
+	return view.NewCurrent(view.Whole(peers, shards))
 }
 
 // opened lets requests go to n.
@@ -61,7 +64,7 @@ func (a *node) get() *shard.Node {
 
 func (a *node) Shards() []router.Shard { return a.shards }
 
-func (a *node) ShardOfSlot(slot uint16) int { return a.ring.ShardOf(slot) }
+func (a *node) ShardOfSlot(slot uint16) int { return a.view.Get().ShardOf(slot) }
 
 func (a *node) IsLeader(shard int) bool {
 	n := a.open.Load()
@@ -90,14 +93,14 @@ func (a *node) Cluster() router.ClusterInfo {
 		return a.unseen()
 	}
 	info := router.ClusterInfo{ID: n.ClusterID(), Self: a.self.ID, LogCache: n.LogCacheHeld()}
-	replicas := n.Replicas()
+	replicas, v := n.Replicas(), a.view.Get()
 	for _, r := range replicas {
 		info.Nodes = append(info.Nodes, router.NodeInfo{ID: r.ID, HTTP: r.HTTP, RESP: r.RESP, Peer: r.Peer, State: stateOf(r), Version: r.Version, Limits: r.Limits})
 	}
 	for i, g := range n.groups {
 		gi, figures := g.Info(), g.Figures()
 		info.Shards = append(info.Shards, router.ShardInfo{
-			ID: gi.ID, Leader: gi.Leader, Replicas: a.ids, Slots: a.slots[i], AppliedIndex: gi.Applied, Term: gi.Term,
+			ID: gi.ID, Leader: gi.Leader, Replicas: v.HoldersOf(i), Slots: v.RangesOf(i), AppliedIndex: gi.Applied, Term: gi.Term,
 			Evicted: figures.Evicted, Expired: figures.Expired, UsedPeak: figures.UsedPeak, States: statesOf(replicas, i, gi.Applied),
 		})
 	}
@@ -116,9 +119,9 @@ func stateOf(r shard.Replica) string {
 
 // unseen is the cluster of a node that has not seen it yet.
 func (a *node) unseen() router.ClusterInfo {
-	info := router.ClusterInfo{Self: a.self.ID}
-	for _, m := range a.peers {
-		n := router.NodeInfo{ID: m.ID, Peer: m.PeerAddr, State: router.StateUnknown}
+	info, v := router.ClusterInfo{Self: a.self.ID}, a.view.Get()
+	for _, m := range v.Peers() {
+		n := router.NodeInfo{ID: m.ID, Peer: m.Addr, State: router.StateUnknown}
 		if m.ID == a.self.ID {
 			n = a.self
 			if a.limits != nil {
@@ -127,8 +130,8 @@ func (a *node) unseen() router.ClusterInfo {
 		}
 		info.Nodes = append(info.Nodes, n)
 	}
-	for id, slots := range a.slots {
-		info.Shards = append(info.Shards, router.ShardInfo{ID: id, Replicas: a.ids, Slots: slots})
+	for id := range v.Shards() {
+		info.Shards = append(info.Shards, router.ShardInfo{ID: id, Replicas: v.HoldersOf(id), Slots: v.RangesOf(id)})
 	}
 	return info
 }

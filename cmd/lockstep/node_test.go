@@ -14,7 +14,7 @@ func TestStatesOfNodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opening := newNode(self(cfg), []config.Member{{ID: cfg.Node.ID}, {ID: "other", PeerAddr: "h:3"}}, 1).Cluster()
+	opening := newNode(self(cfg), viewOf([]config.Member{{ID: cfg.Node.ID}, {ID: "other", PeerAddr: "h:3"}}, 1)).Cluster()
 	if got := opening.Nodes; got[0].State != router.StateStarting || got[1].State != router.StateUnknown || got[1].Peer != "h:3" {
 		t.Errorf("a node that opens its data says %+v", got)
 	}

@@ -107,7 +107,8 @@ func (s *server) open(ctx context.Context) error {
 		return err
 	}
 	opt := s.shardOptions()
-	s.node = newNode(self(s.cfg), s.cfg.Node.Members, s.cfg.Node.Shards)
+	opt.View = viewOf(s.cfg.Node.Members, s.cfg.Node.Shards)
+	s.node = newNode(self(s.cfg), opt.View)
 	s.node.limits = s.limits
 	starting := s.serveHTTP()
 	r, err := router.New(s.node, opt.Table, s.routerConfig())

@@ -68,12 +68,13 @@ func mayImport() map[string][]string {
 		"fsm/commandset":      append(commandGroups(), "fsm/command"),
 		"fsm":                 {"fsm/command", "fsm/lock", "internal/bulk", "internal/failpoint", "internal/mutant", "internal/wire", "resp", "snapshot", "snapshot/aof", "snapshot/rdb", "store"},
 		"shard/logclock":      {},
-		"shard/notify":        {"fsm/lock", "internal/clock"},
+		"shard/notify":        {"fsm/lock", "fsm/wait", "internal/clock"},
 		"shard/session":       {"fsm", "internal/clock"},
 		"shard/batch":         {"shard/session"},
 		"shard/readindex":     {"internal/failpoint", "shard/session"},
-		"shard":               {"fsm", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/invariant", "internal/mutant", "internal/wire", "resp", "shard/batch", "shard/logclock", "shard/notify", "shard/raftlog", "shard/readindex", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "store/keyslot", "transport"},
+		"shard":               {"fsm", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/invariant", "internal/mutant", "internal/wire", "resp", "shard/batch", "shard/logclock", "shard/notify", "shard/raftlog", "shard/readindex", "shard/view", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "store/keyslot", "transport"},
 		"shard/sim":           {"fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "resp", "shard", "shard/raftlog"}, // for tests alone
+		"shard/view":          {"store/keyslot"},
 		"api/clientmem":       {},
 		"api/waiting":         {"api/request", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "resp"}, // LOCK's handler logs LS.LOCK
 		"api/router":          {"api/clientmem", "api/request", "api/stats", "api/waiting", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "internal/bulk", "internal/bytesize", "internal/histogram", "resp", "store", "store/keyslot"},

@@ -21,6 +21,8 @@ import (
 // Node is a fake node of a cluster of three, n1, n2 and n3, which all see the
 // same shards.
 type Node struct {
+	shardOf atomic.Pointer[func(slot uint16) int]
+
 	id     string
 	shards []*Shard
 	peers  *peers
@@ -109,8 +111,16 @@ func (n *Node) Shards() []router.Shard {
 	return out
 }
 
-// ShardOfSlot implements router.Node: equal ranges.
-func (n *Node) ShardOfSlot(slot uint16) int { return int(slot) * len(n.shards) / keyslot.Count }
+// ShardOfSlot implements router.Node: equal ranges, unless SetShardOfSlot said otherwise.
+func (n *Node) ShardOfSlot(slot uint16) int {
+	if of := n.shardOf.Load(); of != nil {
+		return (*of)(slot)
+	}
+	return int(slot) * len(n.shards) / keyslot.Count
+}
+
+// SetShardOfSlot says where slots are from now on.
+func (n *Node) SetShardOfSlot(of func(slot uint16) int) { n.shardOf.Store(&of) }
 
 // IsLeader implements router.Node.
 func (n *Node) IsLeader(shard int) bool {

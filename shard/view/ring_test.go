@@ -1,4 +1,4 @@
-package shard
+package view
 
 import (
 	"crypto/sha256"

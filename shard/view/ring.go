@@ -1,4 +1,4 @@
-package shard
+package view
 
 import (
 	"encoding/binary"
@@ -69,7 +69,7 @@ func RingOf(n int) *Ring {
 	for i := range shards {
 		shards[i] = i
 	}
-	return NewRing(shards, vnodes)
+	return NewRing(shards, DefaultVirtualNodes)
 }
 
 // pointPosition is where virtual node v of a shard lies on the circle.
