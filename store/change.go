@@ -28,7 +28,7 @@ func (s *Store) fillsAdopted(val []byte) bool {
 // Put sets key to a copy of val (but see Adopt) and returns the new entry. An entry that was
 // there before is replaced; its access data live on.
 func (s *Store) Put(key, val []byte, expireAtMillis int64, raw bool) *Entry {
-	if s.fillsAdopted(val) {
+	if !raw && s.fillsAdopted(val) { // what may grow has room
 		o := newObject(str(key), expireAtMillis, rawFlag(raw))
 		o.setValue(val, len(val))
 		return s.put(s.mem.addObject(o))
@@ -71,12 +71,7 @@ func (s *Store) Restore(it Item) *Entry {
 func (s *Store) Append(e *Entry, tail []byte) *Entry {
 	o := e.object()
 	if o == nil || len(tail) > int(o.valCap-o.valLen) {
-		n := int(e.valLen) + len(tail)
-		c := content{key: e.Key(), val: e.Bytes(), tail: tail, at: e.ExpireAt(), raw: true}
-		if n+spareFor(n) >= separateFrom {
-			c.spare = spareFor(n)
-		}
-		return s.put(s.create(c))
+		return s.put(s.create(content{key: e.Key(), val: e.Bytes(), tail: tail, at: e.ExpireAt(), raw: true}))
 	}
 	n := o.with(e.ExpireAt())
 	n.flags |= flagRaw
@@ -84,16 +79,6 @@ func (s *Store) Append(e *Entry, tail []byte) *Entry {
 	// Whoever holds e sees only its first valLen bytes.
 	bulk.Copy(unsafe.Slice((*byte)(n.val), n.valLen)[e.valLen:], tail)
 	return s.put(s.mem.addObject(n))
-}
-
-// spareFor returns the room to leave behind a value of n bytes that grows: as
-// much again while it is small, a quarter when it is large.
-func spareFor(n int) int {
-	const large = 1 << 20
-	if n < large {
-		return n
-	}
-	return min(n/4, 1<<32-1-n)
 }
 
 // SetExpireAt gives e another expiry time, 0 for none, and returns the new

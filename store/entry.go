@@ -29,24 +29,6 @@ func (t Type) String() string {
 	}
 }
 
-// What a key costs beside its bytes, in the accounting of Used. DESIGN.md shows
-// where the figures come from.
-const (
-	// EntryOverhead is charged for every key.
-	EntryOverhead int64 = 96
-	// ExpiryOverhead is charged for a key with an expiry time, on top.
-	ExpiryOverhead int64 = 24
-)
-
-// SizeOf returns the accounted bytes of a string entry of these lengths.
-func SizeOf(keyLen, valLen int, volatile bool) int64 {
-	n := EntryOverhead + int64(keyLen) + int64(valLen)
-	if volatile {
-		n += ExpiryOverhead
-	}
-	return n
-}
-
 // separateFrom is the length from which a value gets an allocation of its own, so that
 // RENAME and COPY can share it. A shorter one lies behind its key, in a segment, if that
 // is shorter than longKey. A segment holds seven of the longest at least, so that less is
@@ -176,38 +158,29 @@ func (e *Entry) Raw() bool { return e.flags&flagRaw != 0 }
 // Slot returns the hash slot of the key.
 func (e *Entry) Slot() uint16 { return e.slot }
 
-// Size returns the accounted bytes of the entry, as MEMORY USAGE reports them.
-func (e *Entry) Size() int64 {
-	n := SizeOf(int(e.keyLen), int(e.valLen), e.flags&flagExpires != 0)
-	if e.typ != String {
-		n += e.Collection().Size()
-	}
-	return n
-}
-
 // content is what a new entry of type String is made of.
 type content struct {
 	key       string
 	val, tail []byte // the value is both, one behind the other
-	spare     int    // bytes of room to leave behind it
 	at        int64  // expiry time, 0 for none
-	raw       bool
+	raw       bool   // and what has room to grow behind it: see roomFor
 }
 
 // create makes an entry with copies of key and value. It has no version yet.
 func (s *Store) create(c content) ref {
 	n := len(c.val) + len(c.tail)
-	if uint64(n+c.spare) > math.MaxUint32 {
+	if uint64(n) > math.MaxUint32 {
 		panic("store: value longer than 4 GiB")
 	}
+	room := roomFor(n, c.raw)
 	flags := rawFlag(c.raw)
-	if n+c.spare < separateFrom && len(c.key) < longKey {
+	if room < separateFrom && len(c.key) < longKey {
 		if r, ok := s.createSmall(c, flags); ok {
 			return r
 		}
 	}
 	o := newObject(c.key, c.at, flags)
-	buf := make([]byte, n+c.spare)
+	buf := make([]byte, room)
 	bulk.Copy(buf[bulk.Copy(buf, c.val):], c.tail)
 	o.setValue(buf, n)
 	return s.mem.addObject(o)

@@ -250,7 +250,7 @@ func (m *machine) check(t *rapid.T) {
 		if e == nil || of(e) != want {
 			t.Fatalf("key %q: got %v, want %v", k, e, want)
 		}
-		used += SizeOf(len(k), len(want.val), want.expireAt != 0)
+		used += sizeOfString(len(k), len(want.val), want.expireAt != 0, want.raw)
 		if want.expireAt != 0 {
 			if volatile++; next == 0 || want.expireAt < next {
 				next = want.expireAt

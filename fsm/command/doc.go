@@ -16,6 +16,7 @@
 //   - Exec and RunUnit are total. Any bytes that a log entry or a client holds
 //     give a reply, at worst an error; none give a panic.
 //   - A reply that is an error changed nothing.
+//   - What a command changes, its Ctx says in Effects: no more and no less.
 //   - A read changes nothing but access data, and may run twice.
 //   - Neither the store nor a reply points into the arguments afterwards. A
 //     reply may share memory with the store's entries, which are immutable.
