@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -15,46 +14,9 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/lockstepkv/lockstep/client/clienttest"
 	"github.com/lockstepkv/lockstep/resp"
 )
-
-// serve is a server of the Redis protocol for one connection: it gives one reply after
-// the other, and then reads until the client hangs up. It tells what it was sent.
-func serve(t *testing.T, replies ...string) (addr string, got <-chan []string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	sent := make(chan []string, 100)
-	go func() {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		r := bufio.NewReader(conn)
-		for i := 0; ; i++ {
-			v, err := resp.ReadValue(r)
-			if err != nil {
-				return
-			}
-			var words []string
-			for _, e := range v.Elems {
-				words = append(words, string(e.Str))
-			}
-			sent <- words
-			if i < len(replies) {
-				if replies[i] == "" {
-					return // hangs up
-				}
-				_, _ = conn.Write([]byte(replies[i]))
-			}
-		}
-	}()
-	return l.Addr().String(), sent
-}
 
 func dial(t *testing.T, addr string, o Options) *Conn {
 	t.Helper()
@@ -67,7 +29,7 @@ func dial(t *testing.T, addr string, o Options) *Conn {
 }
 
 func TestReplies(t *testing.T) {
-	addr, _ := serve(t, "$1\r\nv\r\n", "-WRONGTYPE no\r\n", "-INDOUBT may have happened\r\n", "-OOM no\r\n", "-ERR x\r\n")
+	addr, _ := clienttest.Replies(t, "$1\r\nv\r\n", "-WRONGTYPE no\r\n", "-INDOUBT may have happened\r\n", "-OOM no\r\n", "-ERR x\r\n")
 	c, ctx := dial(t, addr, Options{Timeout: 5 * time.Second}), context.Background()
 	if v, err := c.Do(ctx, "GET", "k"); err != nil || string(v.Str) != "v" {
 		t.Fatalf("%+v, %v", v, err)
@@ -97,7 +59,7 @@ func TestGreetings(t *testing.T) {
 		{Options{Version: 3}, "HELLO 3"},
 		{Options{Version: 2, Password: "p"}, "HELLO 2 AUTH default p"},
 	} {
-		addr, got := serve(t, "+OK\r\n", "+OK\r\n")
+		addr, got := clienttest.Replies(t, "+OK\r\n", "+OK\r\n")
 		if _, err := dial(t, addr, c.o).Do(context.Background(), "PING"); err != nil {
 			t.Fatal(err)
 		}
@@ -107,18 +69,18 @@ func TestGreetings(t *testing.T) {
 	}
 	// That the greeting got no answer, or one that is in doubt, puts nothing in doubt.
 	for reply, code := range map[string]string{"-WRONGPASS no\r\n": "WRONGPASS", "-INDOUBT no\r\n": "INDOUBT", "": CodeNoAnswer} {
-		addr, _ := serve(t, reply)
+		addr, _ := clienttest.Replies(t, reply)
 		_, err := Dial(context.Background(), addr, Options{Password: "p"})
 		wantError(t, err, code, NotApplied)
 	}
-	_, err := Dial(context.Background(), closedAddr(t), Options{})
+	_, err := Dial(context.Background(), clienttest.ClosedAddr(t), Options{})
 	wantError(t, err, CodeUnreachable, NotApplied)
 }
 
 // After a reply that did not come nothing more is sent: the late reply would be taken
 // for that of the next command.
 func TestLostConnectionStaysLost(t *testing.T) {
-	addr, got := serve(t) // never answers
+	addr, got := clienttest.Replies(t) // never answers
 	c := dial(t, addr, Options{Timeout: 50 * time.Millisecond})
 	_, err := c.Do(context.Background(), "SET", "a", "1")
 	wantError(t, err, CodeNoAnswer, InDoubt)
@@ -129,7 +91,7 @@ func TestLostConnectionStaysLost(t *testing.T) {
 		t.Errorf("%q was sent", <-got)
 	}
 	for _, half := range []string{"", "$5\r\nab", "+O", "?\r\n"} {
-		addr, _ := serve(t, half)
+		addr, _ := clienttest.Replies(t, half)
 		c := dial(t, addr, Options{Timeout: 200 * time.Millisecond})
 		_, err := c.Do(context.Background(), "SET", "a", "1")
 		wantError(t, err, CodeNoAnswer, InDoubt)
@@ -137,7 +99,7 @@ func TestLostConnectionStaysLost(t *testing.T) {
 }
 
 func TestContextEndsAnExchange(t *testing.T) {
-	addr, got := serve(t, "+OK\r\n")
+	addr, got := clienttest.Replies(t, "+OK\r\n")
 	c := dial(t, addr, Options{})
 	ctx, cancel := context.WithCancel(context.Background())
 	if _, err := c.Do(ctx, "PING"); err != nil {
@@ -154,7 +116,7 @@ func TestContextEndsAnExchange(t *testing.T) {
 		t.Error(err)
 	}
 	// One that has ended before is not in doubt, and costs no connection.
-	addr, _ = serve(t, "+OK\r\n")
+	addr, _ = clienttest.Replies(t, "+OK\r\n")
 	c = dial(t, addr, Options{})
 	_, err = c.Do(ctx, "SET", "a", "1")
 	wantError(t, err, CodeUnreachable, NotApplied)
@@ -164,7 +126,7 @@ func TestContextEndsAnExchange(t *testing.T) {
 }
 
 func TestPipeline(t *testing.T) {
-	addr, _ := serve(t, ":1\r\n", "-ERR no\r\n", ":3\r\n")
+	addr, _ := clienttest.Replies(t, ":1\r\n", "-ERR no\r\n", ":3\r\n")
 	c, ctx := dial(t, addr, Options{}), context.Background()
 	var b []byte
 	for range 3 {
@@ -243,8 +205,8 @@ func TestParseSlots(t *testing.T) {
 }
 
 func TestLoadSlots(t *testing.T) {
-	closed := closedAddr(t)
-	addr, _ := serve(t, "$17\r\ncluster_enabled:0\r\n")
+	closed := clienttest.ClosedAddr(t)
+	addr, _ := clienttest.Replies(t, "$17\r\ncluster_enabled:0\r\n")
 	s, err := LoadSlots(context.Background(), []string{closed, addr}, Options{Timeout: 5 * time.Second})
 	if err != nil || s.Sharded() || !slices.Equal(s.Addrs, []string{closed, addr}) || s.NodeOf([]byte("k"), 3) != 1 {
 		t.Errorf("%+v, %v", s, err)

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,12 +8,13 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lockstepkv/lockstep/client/clienttest"
 )
 
 func newHTTP(t *testing.T, o Options, endpoints ...string) *HTTP {
@@ -32,17 +32,6 @@ func put(path string) Request {
 }
 
 func get(path string) Request { return Request{Method: "GET", Path: path} }
-
-// closedAddr is an address where nobody listens.
-func closedAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
 
 // wantError checks the kind of an error, in its whole.
 func wantError(t *testing.T, err error, code string, outcome Outcome) {
@@ -110,7 +99,7 @@ func TestEndpointsAreTriedInTurn(t *testing.T) {
 		fmt.Fprintf(w, `{"path":%q}`, r.URL.EscapedPath()+"?"+r.URL.RawQuery)
 	}))
 	defer good.Close()
-	closed, lost := "http://"+closedAddr(t), hangsUp(t).URL
+	closed, lost := "http://"+clienttest.ClosedAddr(t), hangsUp(t).URL
 	repeatable := put("/k")
 	repeatable.Repeatable = true
 	for _, c := range []struct {
@@ -168,7 +157,7 @@ func TestWrongTLS(t *testing.T) {
 func TestExchangeIsOneAttemptAtOneNode(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 	defer server.Close()
-	c := newHTTP(t, Options{}, hangsUp(t).URL, server.URL, "http://"+closedAddr(t))
+	c := newHTTP(t, Options{}, hangsUp(t).URL, server.URL, "http://"+clienttest.ClosedAddr(t))
 	_, err := c.Exchange(context.Background(), put("/"))
 	wantError(t, err, CodeNoAnswer, InDoubt)
 	answer, err := c.At(1).Exchange(context.Background(), put("/"))
@@ -262,37 +251,6 @@ func TestEndpointsThatAreNone(t *testing.T) {
 	}
 }
 
-// answersOnce is a node that answers one request, takes a second one on the same
-// connection, and dies before it answers: it cannot be reached again.
-func answersOnce(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		defer l.Close() // before the connection breaks
-		r := bufio.NewReader(conn)
-		for answered := range 2 {
-			req, err := http.ReadRequest(r)
-			if err != nil {
-				return
-			}
-			_, _ = io.Copy(io.Discard, req.Body)
-			if answered == 0 {
-				_, _ = conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"))
-			}
-		}
-	}()
-	return l.Addr().String()
-}
-
 // A write that a node took before its connection broke is in doubt. Were it sent
 // again, as net/http would with an idempotency key, the refusal of the copy would make
 // it a failed one.
@@ -300,7 +258,7 @@ func TestWritesAreNotSentTwice(t *testing.T) {
 	under := put("/v1/keys/k")
 	under.Once = "id"
 	for _, r := range []Request{under, put("/v1/keys/k"), {Method: "DELETE", Path: "/v1/keys/k", Once: "id"}} {
-		c := newHTTP(t, Options{Timeout: 5 * time.Second, MaxConns: 1}, answersOnce(t))
+		c := newHTTP(t, Options{Timeout: 5 * time.Second, MaxConns: 1}, clienttest.AnswersOnce(t))
 		if _, err := c.Do(context.Background(), put("/first")); err != nil {
 			t.Fatal(err)
 		}

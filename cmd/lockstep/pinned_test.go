@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/router/routertest"
+	"github.com/lockstepkv/lockstep/client/clienttest"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -115,8 +117,8 @@ type roundClient struct {
 // startNode runs a node until the test ends.
 func startNode(t *testing.T) *roundClient {
 	t.Helper()
-	web, redis := closedAddr(t), closedAddr(t)
-	peer := closedAddr(t)
+	web, redis := clienttest.ClosedAddr(t), clienttest.ClosedAddr(t)
+	peer := clienttest.ClosedAddr(t)
 	cfg, err := load(t, "--data-dir", t.TempDir(), "--http", web, "--resp", redis, "--peer", peer,
 		"--initial-cluster", "n1="+peer, "--log-cache", "0", "--maxmemory", "200mb", "--maxmemory-policy", "allkeys-lru")
 	if err != nil {
@@ -131,19 +133,21 @@ func startNode(t *testing.T) *roundClient {
 			t.Error(err)
 		}
 	})
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		c, err := dialRESP(ctx, respOptions{addrs: []string{redis}, timeout: time.Minute}, redis)
-		if err == nil {
-			if v, err := c.command(ctx, "SET", "ready", "1"); err == nil && !v.IsError() {
-				t.Cleanup(func() { _ = c.close() })
-				return &roundClient{conn: c, http: "http://" + web}
-			}
-			_ = c.close()
+	c := &roundClient{http: "http://" + web}
+	routertest.Eventually(t, "the node serves", func() bool {
+		conn, err := dialRESP(ctx, respOptions{addrs: []string{redis}, timeout: time.Minute}, redis)
+		if err != nil {
+			return false
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the node does not serve: %v", err)
+		if v, err := conn.command(ctx, "SET", "ready", "1"); err != nil || v.IsError() {
+			_ = conn.close()
+			return false
 		}
-	}
+		t.Cleanup(func() { _ = conn.close() })
+		c.conn = conn
+		return true
+	})
+	return c
 }
 
 // run sends commands at once, and reads their replies.
@@ -197,15 +201,11 @@ func (c *roundClient) post(words []string) error {
 // atMost waits until so much of the heap is in use.
 func (c *roundClient) atMost(t *testing.T, bytes int64) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	routertest.Eventually(t, fmt.Sprintf("no more than %d MiB are in use", bytes>>20), func() bool {
 		n := inUse()
-		if n <= bytes {
-			t.Logf("%d MiB are in use, %d are allowed", n>>20, bytes>>20)
-			return
+		if n > bytes {
+			t.Logf("%d MiB are in use", n>>20)
 		}
-		if time.Now().After(deadline) {
-			t.Errorf("%d MiB are in use, at most %d may be", n>>20, bytes>>20)
-			return
-		}
-	}
+		return n <= bytes
+	})
 }

@@ -17,6 +17,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/lockstepkv/lockstep/api/router/routertest"
+	"github.com/lockstepkv/lockstep/client/clienttest"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -38,7 +40,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("FAKE", server.URL)
 			e.Setenv("LOCKS", locks.URL)
 			e.Setenv("REDIS", redis)
-			e.Setenv("CLOSED", closedAddr(t))
+			e.Setenv("CLOSED", clienttest.ClosedAddr(t))
 			e.Setenv("LOADING", loading)
 			e.Setenv("LOADING_SHARDS", loadingShards)
 			return os.WriteFile(filepath.Join(e.WorkDir, "empty.rdb"), []byte("REDIS0010\xff\x00\x00\x00\x00\x00\x00\x00\x00"), 0o600)
@@ -79,16 +81,6 @@ func lookIn(path, name string) string {
 		}
 	}
 	return ""
-}
-
-// closedAddr is an address where nobody listens.
-func closedAddr(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // newFakeAPI answers as the HTTP API does, with fixed data: the key "there"
@@ -195,7 +187,7 @@ func answerLoading(conn net.Conn, info string) {
 // restore use.
 func startRedis(t *testing.T) (addr, dir string) {
 	t.Helper()
-	addr, dir = closedAddr(t), t.TempDir()
+	addr, dir = clienttest.ClosedAddr(t), t.TempDir()
 	_, port, _ := net.SplitHostPort(addr)
 	cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", dir)
 	if err := cmd.Start(); err != nil {
@@ -205,15 +197,8 @@ func startRedis(t *testing.T) (addr, dir string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	deadline := time.Now().Add(20 * time.Second)
-	for time.Now().Before(deadline) {
-		if pings(addr) {
-			return addr, dir
-		}
-		time.Sleep(10 * time.Millisecond) // between polls
-	}
-	t.Fatal("redis-server does not answer")
-	return "", ""
+	routertest.Eventually(t, "redis-server answers", func() bool { return pings(addr) })
+	return addr, dir
 }
 
 func pings(addr string) bool {

@@ -22,7 +22,6 @@ import (
 	"github.com/lockstepkv/lockstep/api/respapi"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/commandset"
-	"github.com/lockstepkv/lockstep/internal/accept"
 	"github.com/lockstepkv/lockstep/internal/bulk"
 	"github.com/lockstepkv/lockstep/internal/config"
 	"github.com/lockstepkv/lockstep/resp"
@@ -86,8 +85,7 @@ type server struct {
 
 	openFiles int // the system's limit
 
-	httpListener, respListener, peerListener, probeListener net.Listener
-	accepting                                               map[string]*accept.Listener // by what lockstep_connections calls them
+	listeners
 
 	draining atomic.Bool
 	clients  *clientmem.Budget // of what clients hold in memory
@@ -103,7 +101,7 @@ type server struct {
 }
 
 func (s *server) open(ctx context.Context) error {
-	if err := s.listen(); err != nil {
+	if err := s.listen(s.cfg, &s.secrets.clients, s.logger); err != nil {
 		return err
 	}
 	opt := s.shardOptions()
@@ -129,36 +127,6 @@ func (s *server) open(ctx context.Context) error {
 	}
 	s.node.opened(n)
 	s.start.watch(s)
-	return nil
-}
-
-// listen opens all ports before anything else: a port in use is the most common
-// mistake, and must not leave a trace in the data directory.
-func (s *server) listen() error {
-	s.accepting = map[string]*accept.Listener{}
-	for _, l := range []struct {
-		flag, name, addr string
-		to               *net.Listener
-	}{
-		{"--http", "http", s.cfg.Listen.HTTP, &s.httpListener},
-		{"--resp", "resp", s.cfg.Listen.RESP, &s.respListener},
-		{"--peer", "peer", s.cfg.Listen.Peer, &s.peerListener},
-		{"--metrics-http", "metrics", s.cfg.Metrics, &s.probeListener},
-	} {
-		if l.addr == "" {
-			continue
-		}
-		plain, err := net.Listen("tcp", l.addr)
-		if err != nil {
-			return fmt.Errorf("%s: %w", l.flag, err)
-		}
-		s.accepting[l.name] = accept.New(plain, l.name, s.logger)
-		*l.to = s.accepting[l.name]
-	}
-	if s.cfg.Security.ClientTLS.Enabled() {
-		s.httpListener = tlsListener(s.httpListener, &s.secrets.clients)
-		s.respListener = tlsListener(s.respListener, &s.secrets.clients)
-	}
 	return nil
 }
 
@@ -471,9 +439,5 @@ func (s *server) close() {
 			s.logger.Error("stopping the shards", "error", err)
 		}
 	}
-	for _, l := range []net.Listener{s.httpListener, s.respListener, s.peerListener, s.probeListener} {
-		if l != nil {
-			l.Close()
-		}
-	}
+	s.listeners.close()
 }

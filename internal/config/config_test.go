@@ -88,6 +88,21 @@ func TestConfigMembersInFile(t *testing.T) {
 	}
 }
 
+// TestTextsOfAFileStayAsTheyAre: what YAML takes for a number, a date or a truth is none.
+func TestTextsOfAFileStayAsTheyAre(t *testing.T) {
+	for _, text := range []string{"0123", "1e3", "12345678901234567890123", "2026-01-02", "yes", "0x10", "1_0"} {
+		s := New()
+		path := write(t, "requirepass: "+text+"\n")
+		cfg, err := s.Load(path, nil)
+		if err != nil || cfg.Security.Password != text || !s.PasswordIsIn(path) {
+			t.Errorf("%s is read as %q, %v", text, cfg.Security.Password, err)
+		}
+		if cfg, err = s.Load(path, []string{"LOCKSTEP_REQUIREPASS=other"}); err != nil || cfg.Security.Password != "other" || s.PasswordIsIn(path) {
+			t.Errorf("beside a variable: %q, %v", cfg.Security.Password, err)
+		}
+	}
+}
+
 func TestConfigMistakes(t *testing.T) {
 	for _, tc := range []struct {
 		args string

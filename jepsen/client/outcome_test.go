@@ -1,51 +1,28 @@
 package client
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/client/clienttest"
 	"github.com/lockstepkv/lockstep/jepsen/history"
-	"github.com/lockstepkv/lockstep/resp"
 )
 
 // A failed operation must never become visible, so whatever is not known to have
 // done nothing must be in doubt. These tests are about that border.
 
-// answers is a server of the Redis protocol that gives one reply after the other
-// and hangs up when none is left.
+// answers is a node that takes a client of the Redis protocol, gives one reply after the
+// other, and hangs up when none is left.
 func answers(t *testing.T, replies ...string) Endpoint {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		r := bufio.NewReader(conn)
-		for _, reply := range append([]string{"+OK\r\n"}, replies...) {
-			if _, err := resp.ReadValue(r); err != nil {
-				return
-			}
-			if _, err := conn.Write([]byte(reply)); err != nil {
-				return
-			}
-		}
-		_, _ = resp.ReadValue(r) // the one that gets no answer
-	}()
-	return Endpoint{Node: "n1", RESP: l.Addr().String(), Timeout: time.Second}
+	addr, _ := clienttest.Replies(t, append(append([]string{"+OK\r\n"}, replies...), "")...)
+	return Endpoint{Node: "n1", RESP: addr, Timeout: time.Second}
 }
 
 func TestRedisOutcomes(t *testing.T) {
@@ -71,11 +48,7 @@ func TestRedisOutcomes(t *testing.T) {
 		{"no answer to a read", get, "", history.Fail, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			end := answers(t, c.reply)
-			if c.reply == "" {
-				end = answers(t)
-			}
-			client := NewRedis(end, 3)
+			client := NewRedis(answers(t, c.reply), 3)
 			defer client.Close()
 			check(t, client.Do(context.Background(), c.args...), c.want, c.strange)
 		})
@@ -90,14 +63,10 @@ func check(t *testing.T, r Reply, want history.Outcome, strange bool) {
 }
 
 func TestRedisThatCannotBeReached(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	client := NewRedis(Endpoint{RESP: l.Addr().String(), HTTP: l.Addr().String(), Timeout: time.Second}, 2)
+	closed := clienttest.ClosedAddr(t)
+	client := NewRedis(Endpoint{RESP: closed, HTTP: closed, Timeout: time.Second}, 2)
 	check(t, client.Do(context.Background(), "SET", "k", "v"), history.Fail, false)
-	web := NewHTTP(Endpoint{HTTP: l.Addr().String(), Timeout: time.Second})
+	web := NewHTTP(Endpoint{HTTP: closed, Timeout: time.Second})
 	check(t, web.Do(context.Background(), "SET", "k", "v"), history.Fail, false)
 }
 

@@ -1,47 +1,13 @@
 package client
 
 import (
-	"bufio"
 	"context"
-	"io"
-	"net"
-	"net/http"
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/client/clienttest"
 	"github.com/lockstepkv/lockstep/jepsen/history"
 )
-
-// hangsUp is a node that answers one request, takes a second one on the same
-// connection, and dies before it answers: it cannot be reached again.
-func hangsUp(t *testing.T) Endpoint {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		defer l.Close() // before the connection breaks
-		r := bufio.NewReader(conn)
-		for answered := range 2 {
-			req, err := http.ReadRequest(r)
-			if err != nil {
-				return
-			}
-			_, _ = io.Copy(io.Discard, req.Body)
-			if answered == 0 {
-				_, _ = conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"))
-			}
-		}
-	}()
-	return Endpoint{HTTP: l.Addr().String(), Timeout: 2 * time.Second}
-}
 
 // A write that a node took before its connection broke is in doubt. Were it sent
 // again, the refusal of the copy would make it a failed one.
@@ -59,7 +25,7 @@ func TestWritesAreNotSentTwice(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			client := NewHTTP(hangsUp(t))
+			client := NewHTTP(Endpoint{HTTP: clienttest.AnswersOnce(t), Timeout: 2 * time.Second})
 			defer client.Close()
 			if r := client.Do(context.Background(), "SET", "k", "first"); r.Outcome != history.OK {
 				t.Fatalf("the first request: %v", r.Err)

@@ -92,12 +92,12 @@ func TokenOf(t testing.TB, v resp.Value) string {
 	return string(v.Elems[0].Str)
 }
 
-// Eventually polls until ok.
+// Eventually polls until ok. Its patience is for a machine that does much else.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for !ok() {
 		select {
 		case <-tick.C:
