@@ -226,6 +226,7 @@ func TestEffectsAreShort(t *testing.T) {
 	}{
 		{"new", func() { s.Put([]byte("k"), big, 0, false) }, "SET"},
 		{"append", func() { s.Append(s.Get([]byte("k")), []byte("tail")) }, "APPEND"},
+		{"the same", func() { s.Put([]byte("k"), append(bytes.Clone(big), "tail"...), 0, false) }, ""},
 		{"expire", func() { s.SetExpireAt(s.Get([]byte("k")), testNow) }, "PEXPIREAT"},
 		{"persist", func() { s.SetExpireAt(s.Get([]byte("k")), 0) }, "PERSIST"},
 		{"delete", func() { s.Delete(s.Get([]byte("k"))) }, "DEL"},

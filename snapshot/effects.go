@@ -100,6 +100,8 @@ func (c *change) command(key []byte) Command {
 	}
 	tail := is.Bytes()[len(was.Bytes()):]
 	switch {
+	case len(tail) == 0 && was.ExpireAt() == is.ExpireAt():
+		return nil // set to what it was
 	case was.ExpireAt() == is.ExpireAt():
 		return Command{[]byte("APPEND"), key, tail}
 	case len(tail) > 0:
