@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/client/clienttest"
@@ -23,7 +24,21 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"lockstep": func() { os.Exit(run()) }})
+	testscript.Main(leakless{m}, map[string]func(){"lockstep": func() { os.Exit(run()) }})
+}
+
+// leakless fails when a goroutine outlives the tests.
+type leakless struct{ *testing.M }
+
+func (m leakless) Run() int {
+	code := m.M.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	return code
 }
 
 // TestScripts runs testdata/script/*.txtar: the command line as a user has it.

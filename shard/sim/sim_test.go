@@ -4,11 +4,12 @@ import (
 	"context"
 	"flag"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 var (
@@ -243,5 +244,5 @@ func transfer(c *Cluster, to, cut string) {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
