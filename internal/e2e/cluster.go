@@ -22,8 +22,9 @@ import (
 	"github.com/lockstepkv/lockstep/internal/procs"
 )
 
-// readyPatience is how long nodes may take to serve after their start.
-const readyPatience = 60 * time.Second
+// patience is how long anything may take that is to happen, on a machine that is busy with other things. It is
+// waited for in vain only when a test fails.
+const patience = 60 * time.Second
 
 // Cluster is a set of nodes, each with its own process, ports and directory.
 type Cluster struct {
@@ -56,6 +57,7 @@ type Node struct {
 
 	mu   sync.Mutex
 	proc *procs.Process // guarded by mu
+	from int            // guarded by mu; where the log of its last start begins
 }
 
 // NewCluster prepares a cluster and starts nothing.
@@ -148,7 +150,7 @@ func (c *Cluster) KillAll() {
 // WaitWhole waits until every running node is ready and all of them name the same leaders.
 func (c *Cluster) WaitWhole() {
 	c.t.Helper()
-	Eventually(c.t, readyPatience, func() error {
+	Eventually(c.t, patience, func() error {
 		var seen []map[int]string
 		for _, n := range c.Nodes {
 			if !n.Running() {
@@ -209,7 +211,7 @@ func (c *Cluster) Leader(shard int) *Node {
 // MoveLeader hands shard 0 over to a node and waits until everybody knows.
 func (c *Cluster) MoveLeader(to *Node) {
 	c.t.Helper()
-	Eventually(c.t, readyPatience, func() error {
+	Eventually(c.t, patience, func() error {
 		leader := c.Leader(0)
 		if leader == to {
 			return nil
@@ -226,12 +228,13 @@ func (n *Node) Start(extra ...string) {
 	if n.ulimit != "" {
 		binary, args = "/bin/sh", append([]string{"-c", n.ulimit + ` && exec "$0" "$@"`, binary}, args...)
 	}
+	from := len(n.Log())
 	p, err := startProcess(binary, n.LogFile, args)
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	n.mu.Lock()
-	n.proc = p
+	n.proc, n.from = p, from
 	n.mu.Unlock()
 }
 
@@ -274,6 +277,13 @@ func (n *Node) Wait(patience time.Duration) int {
 		n.t.Fatalf("%s: %v", n.ID, err)
 	}
 	return code
+}
+
+// NewLog returns what the node wrote since its last start.
+func (n *Node) NewLog() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.Log()[n.from:]
 }
 
 // Log returns what the node wrote so far.

@@ -13,7 +13,7 @@ import (
 )
 
 // stopPatience is how long a node may take to end after SIGTERM.
-const stopPatience = 20 * time.Second
+const stopPatience = 60 * time.Second
 
 // binary is built once per run of the tests.
 var binary = sync.OnceValues(func() (string, error) {

@@ -78,7 +78,7 @@ func TestNodeOfAnotherClusterIsKeptOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	stranger.Start("--shards", "2")
-	Eventually(t, readyPatience, func() error {
+	Eventually(t, patience, func() error {
 		if err := c.Nodes[0].Ready(); err != nil {
 			return err
 		}

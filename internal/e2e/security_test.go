@@ -130,8 +130,8 @@ func TestTLS(t *testing.T) {
 	stranger.Kill()
 	foreign := strangers.issue("n3")
 	stranger.Start("--tls-peer-cert", foreign.cert, "--tls-peer-key", foreign.key, "--tls-peer-ca", strangers.file)
-	Eventually(t, readyPatience, func() error { return c.Nodes[0].Ready() })
-	Eventually(t, readyPatience, func() error {
+	Eventually(t, patience, func() error { return c.Nodes[0].Ready() })
+	Eventually(t, patience, func() error {
 		if !strings.Contains(stranger.Log(), "certificate") {
 			return fmt.Errorf("the stranger was not told why")
 		}
