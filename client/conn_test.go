@@ -68,7 +68,7 @@ func dial(t *testing.T, addr string, o Options) *Conn {
 
 func TestReplies(t *testing.T) {
 	addr, _ := serve(t, "$1\r\nv\r\n", "-WRONGTYPE no\r\n", "-INDOUBT may have happened\r\n", "-OOM no\r\n", "-ERR x\r\n")
-	c, ctx := dial(t, addr, Options{Timeout: 5 * time.Second}), context.Background()
+	c, ctx := dial(t, addr, Options{Timeout: time.Minute}), context.Background()
 	if v, err := c.Do(ctx, "GET", "k"); err != nil || string(v.Str) != "v" {
 		t.Fatalf("%+v, %v", v, err)
 	}
@@ -204,14 +204,14 @@ func TestTLS(t *testing.T) {
 		}
 	}()
 	trusted := server.Client().Transport.(*http.Transport).TLSClientConfig
-	if v, err := dial(t, l.Addr().String(), Options{TLS: trusted, Timeout: 5 * time.Second}).Do(context.Background(), "PING"); err != nil || string(v.Str) != "PONG" {
+	if v, err := dial(t, l.Addr().String(), Options{TLS: trusted, Timeout: time.Minute}).Do(context.Background(), "PING"); err != nil || string(v.Str) != "PONG" {
 		t.Errorf("%+v, %v", v, err)
 	}
 	_, err = Dial(context.Background(), l.Addr().String(), Options{TLS: &tls.Config{}})
 	wantError(t, err, CodeUntrusted, NotApplied)
 	plain := httptest.NewServer(nil)
 	defer plain.Close()
-	_, err = Dial(context.Background(), plain.Listener.Addr().String(), Options{TLS: trusted, Timeout: 5 * time.Second})
+	_, err = Dial(context.Background(), plain.Listener.Addr().String(), Options{TLS: trusted, Timeout: time.Minute})
 	wantError(t, err, CodeNoTLS, NotApplied)
 }
 
@@ -245,7 +245,7 @@ func TestParseSlots(t *testing.T) {
 func TestLoadSlots(t *testing.T) {
 	closed := closedAddr(t)
 	addr, _ := serve(t, "$17\r\ncluster_enabled:0\r\n")
-	s, err := LoadSlots(context.Background(), []string{closed, addr}, Options{Timeout: 5 * time.Second})
+	s, err := LoadSlots(context.Background(), []string{closed, addr}, Options{Timeout: time.Minute})
 	if err != nil || s.Sharded() || !slices.Equal(s.Addrs, []string{closed, addr}) || s.NodeOf([]byte("k"), 3) != 1 {
 		t.Errorf("%+v, %v", s, err)
 	}

@@ -129,7 +129,7 @@ func TestEndpointsAreTriedInTurn(t *testing.T) {
 		{"no request", Request{Method: "P U T", Path: "/k"}, []string{good.URL}, CodeUnreachable, NotApplied},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			answer, err := newHTTP(t, Options{Timeout: 5 * time.Second}, c.endpoints...).Do(context.Background(), c.request)
+			answer, err := newHTTP(t, Options{Timeout: time.Minute}, c.endpoints...).Do(context.Background(), c.request)
 			if c.code != "" {
 				wantError(t, err, c.code, c.outcome)
 				return
@@ -300,7 +300,7 @@ func TestWritesAreNotSentTwice(t *testing.T) {
 	under := put("/v1/keys/k")
 	under.Once = "id"
 	for _, r := range []Request{under, put("/v1/keys/k"), {Method: "DELETE", Path: "/v1/keys/k", Once: "id"}} {
-		c := newHTTP(t, Options{Timeout: 5 * time.Second, MaxConns: 1}, answersOnce(t))
+		c := newHTTP(t, Options{Timeout: time.Minute, MaxConns: 1}, answersOnce(t))
 		if _, err := c.Do(context.Background(), put("/first")); err != nil {
 			t.Fatal(err)
 		}

@@ -236,7 +236,7 @@ func TestReplyTooLargeForItsBatch(t *testing.T) {
 		b.Add(command.Args{[]byte("GET"), []byte("big")})
 	}
 	b.Add(command.Args{[]byte("INCR"), []byte("a")})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	replies, err := c.group(c.others(c.leader())[0]).Propose(ctx, b)
 	if err != nil {
@@ -256,7 +256,7 @@ func TestCloseUnderLoad(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				var b command.Batch
 				b.Add(command.Args{[]byte("SET"), []byte("k"), make([]byte, 3<<20)})

@@ -91,7 +91,7 @@ func TestReadDoesNotGoBackWhileTheLeaderApplies(t *testing.T) {
 
 // awayAndBack moves the leadership to another node and back.
 func (c *cluster) awayAndBack(leader string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for _, move := range [][2]string{{leader, c.others(leader)[0]}, {c.others(leader)[0], leader}} {
 		for ctx.Err() == nil && !c.group(move[1]).Serving() {

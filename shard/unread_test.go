@@ -302,7 +302,7 @@ func TestUnreadableProposal(t *testing.T) {
 		if large {
 			bad.Parts = [][]byte{make([]byte, 3<<20)}
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		_, err := c.group(leader).Propose(ctx, bad)
 		cancel()
 		if !errors.Is(err, command.ErrInDoubt) || ctx.Err() == context.DeadlineExceeded {

@@ -43,7 +43,7 @@ func startRedis(t testing.TB, dir string, args ...string) (client *redis.Client,
 	client = redis.NewClient(&redis.Options{Network: "unix", Addr: sock, MaxRetries: -1, DisableIdentity: true, ReadTimeout: time.Minute})
 	t.Cleanup(stop)
 	ctx := context.Background()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for client.Ping(ctx).Err() != nil {

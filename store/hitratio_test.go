@@ -120,7 +120,7 @@ func startRedis(t *testing.T, path string) *redis.Client {
 	})
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(10 * time.Second); ; <-tick.C {
+	for deadline := time.Now().Add(time.Minute); ; <-tick.C {
 		err := client.Ping(context.Background()).Err()
 		if err == nil {
 			return client

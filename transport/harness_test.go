@@ -109,7 +109,7 @@ func (c *cluster) connected(t *Transport, id string) {
 
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			tb.Fatalf("did not happen: %s", what)

@@ -148,7 +148,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for !ok() {
 		select {
 		case <-tick.C:
@@ -233,7 +233,7 @@ func next(t testing.TB, events <-chan event) event {
 			t.Fatal("the stream ended")
 		}
 		return e
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no event")
 		return event{}
 	}
@@ -284,7 +284,7 @@ func TestWatchEndsWithTheNode(t *testing.T) {
 		if ok {
 			t.Errorf("event %+v", e)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the stream goes on")
 	}
 }

@@ -206,7 +206,7 @@ func serve(t *testing.T, node *routertest.Node, cfg router.Config) string {
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve() }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := srv.Close(ctx); err != nil {
 			t.Error(err)
@@ -274,7 +274,7 @@ func TestRedisCLI(t *testing.T) {
 	addrs := startCluster(t)
 	host, port, _ := net.SplitHostPort(addrs[0])
 	cli := func(args ...string) string {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		out, err := exec.CommandContext(ctx, "redis-cli", slices.Concat([]string{"-h", host, "-p", port}, args)...).CombinedOutput()
 		if err != nil {

@@ -142,7 +142,7 @@ type redisConn struct {
 
 func dialRedis(t *testing.T, socket string) redisConn {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for tick := time.NewTicker(2 * time.Millisecond); ; <-tick.C {
 		c, err := net.Dial("unix", socket)
 		if err == nil {
@@ -159,7 +159,7 @@ func dialRedis(t *testing.T, socket string) redisConn {
 // do skips what else there is of a reply by asking for a word that comes after it.
 func (c redisConn) do(t *testing.T, line string) string {
 	t.Helper()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	fmt.Fprintf(c, "%s\r\nECHO end-of-reply\r\n", line)
 	first, err := c.r.ReadString('\n')
 	last := first

@@ -131,7 +131,7 @@ func startNode(t *testing.T) *roundClient {
 			t.Error(err)
 		}
 	})
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		c, err := dialRESP(ctx, respOptions{addrs: []string{redis}, timeout: time.Minute}, redis)
 		if err == nil {
 			if v, err := c.command(ctx, "SET", "ready", "1"); err == nil && !v.IsError() {
@@ -197,7 +197,7 @@ func (c *roundClient) post(words []string) error {
 // atMost waits until so much of the heap is in use.
 func (c *roundClient) atMost(t *testing.T, bytes int64) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		n := inUse()
 		if n <= bytes {
 			t.Logf("%d MiB are in use, %d are allowed", n>>20, bytes>>20)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/lockstepkv/lockstep/internal/procs"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -81,14 +82,16 @@ func lookIn(path, name string) string {
 	return ""
 }
 
-// closedAddr is an address where nobody listens.
+// closedAddr is an address where nobody listens but who is told of it.
 func closedAddr(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	t.Helper()
+	var ports procs.Ports
+	t.Cleanup(ports.Close)
+	addrs, err := ports.Addrs(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addrs[0]
 }
 
 // newFakeAPI answers as the HTTP API does, with fixed data: the key "there"
@@ -205,7 +208,7 @@ func startRedis(t *testing.T) (addr, dir string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for time.Now().Before(deadline) {
 		if pings(addr) {
 			return addr, dir

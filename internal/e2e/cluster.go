@@ -354,10 +354,12 @@ func (n *Node) Send(method, path, contentType string, body io.Reader) (status in
 	return a.Status, a.Body, nil
 }
 
-// freePorts returns addresses on loopback that nobody listens on.
+// freePorts returns addresses on loopback that are the test's, and that nobody listens on.
 func freePorts(t testing.TB, n int) []string {
 	t.Helper()
-	addrs, err := procs.FreeAddrs(n)
+	var ports procs.Ports
+	t.Cleanup(ports.Close)
+	addrs, err := ports.Addrs(n)
 	if err != nil {
 		t.Fatal(err)
 	}
