@@ -118,8 +118,8 @@ func TestGreetings(t *testing.T) {
 // After a reply that did not come nothing more is sent: the late reply would be taken
 // for that of the next command.
 func TestLostConnectionStaysLost(t *testing.T) {
-	addr, got := serve(t) // never answers
-	c := dial(t, addr, Options{Timeout: 50 * time.Millisecond})
+	addr, got := serve(t)                                        // never answers
+	c := dial(t, addr, Options{Timeout: 500 * time.Millisecond}) // enough to send in
 	_, err := c.Do(context.Background(), "SET", "a", "1")
 	wantError(t, err, CodeNoAnswer, InDoubt)
 	<-got

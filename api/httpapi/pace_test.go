@@ -23,6 +23,7 @@ func serve(t *testing.T, o ServerOptions) (*Server, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.patience = time.Minute
 	srv := NewServer(o)
 	serveOn(t, srv, l)
 	return srv, l.Addr().String()

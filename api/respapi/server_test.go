@@ -181,10 +181,11 @@ func TestKill(t *testing.T) {
 }
 
 func TestIdleClientsAreClosed(t *testing.T) {
-	f := &fake{tuning: Tuning{IdleTimeout: 30 * time.Millisecond}}
+	f := &fake{}
 	_, addr := start(t, f, func(o *Options) { o.Tick = 10 * time.Millisecond })
 	c := dial(t, addr)
 	ping(t, c)
+	f.tune(Tuning{IdleTimeout: 30 * time.Millisecond})
 	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("got %v, want EOF", err)
 	}

@@ -40,7 +40,7 @@ func TestTheAnswerIsReadAfterAllWasSent(t *testing.T) {
 	done := make(chan int64)
 	go func() {
 		_, _ = io.WriteString(server, "no")
-		n := End(server, Client(), never)
+		n := End(server, Client().Least(time.Minute), never)
 		server.Close()
 		done <- n
 	}()
