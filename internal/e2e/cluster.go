@@ -24,7 +24,12 @@ import (
 
 // patience is how long anything may take that is to happen, on a machine that is busy with other things. It is
 // waited for in vain only when a test fails.
-const patience = 60 * time.Second
+const patience = 90 * time.Second
+
+// requestTimeout is what the nodes have for a request, unless a test says otherwise: on a machine that is busy with
+// other things an election, or many copies of a large value, may take longer than the 5 s that are usual. It is less
+// than patience.
+const requestTimeout = 30 * time.Second
 
 // Cluster is a set of nodes, each with its own process, ports and directory.
 type Cluster struct {
@@ -79,7 +84,7 @@ func NewCluster(t testing.TB, opt Options) *Cluster {
 			scheme = "https://"
 		}
 		var err error
-		if n.client, err = client.NewHTTP([]string{scheme + n.HTTP}, client.Options{TLS: opt.TLS, Timeout: 30 * time.Second}); err != nil {
+		if n.client, err = client.NewHTTP([]string{scheme + n.HTTP}, client.Options{TLS: opt.TLS, Timeout: patience}); err != nil {
 			t.Fatal(err)
 		}
 		members = append(members, n.Member())
@@ -90,7 +95,7 @@ func NewCluster(t testing.TB, opt Options) *Cluster {
 		t.Fatal(err)
 	}
 	for _, n := range c.Nodes {
-		n.args = append(n.ServeArgs(), opt.Flags...)
+		n.args = append(append(n.ServeArgs(), "--request-timeout", requestTimeout.String()), opt.Flags...)
 		if opt.Nodes > 1 {
 			n.args = append(n.args, "--initial-cluster", strings.Join(members, ","))
 		}
@@ -150,6 +155,12 @@ func (c *Cluster) KillAll() {
 // WaitWhole waits until every running node is ready and all of them name the same leaders.
 func (c *Cluster) WaitWhole() {
 	c.t.Helper()
+	c.agreement()
+}
+
+// agreement is WaitWhole, and returns the leaders of the shards.
+func (c *Cluster) agreement() (leaders map[int]string) {
+	c.t.Helper()
 	Eventually(c.t, patience, func() error {
 		var seen []map[int]string
 		for _, n := range c.Nodes {
@@ -159,19 +170,20 @@ func (c *Cluster) WaitWhole() {
 			if err := n.Ready(); err != nil {
 				return err
 			}
-			leaders, err := n.Leaders()
+			named, err := n.Leaders()
 			if err != nil {
 				return err
 			}
-			seen = append(seen, leaders)
+			seen = append(seen, named)
 		}
-		for _, leaders := range seen {
-			if !maps.Equal(leaders, seen[0]) || slices.Contains(slices.Collect(maps.Values(leaders)), "") {
+		for _, named := range seen {
+			if leaders = named; !maps.Equal(named, seen[0]) || slices.Contains(slices.Collect(maps.Values(named)), "") {
 				return fmt.Errorf("no agreement on leaders: %v", seen)
 			}
 		}
 		return nil
 	})
+	return leaders
 }
 
 // Node returns the node with an id.
@@ -194,18 +206,11 @@ func (c *Cluster) Others(n *Node) []*Node {
 // Leader waits until the running nodes agree on the leader of a shard.
 func (c *Cluster) Leader(shard int) *Node {
 	c.t.Helper()
-	c.WaitWhole()
-	for _, n := range c.Nodes {
-		if n.Running() {
-			leaders, err := n.Leaders()
-			if err != nil {
-				c.t.Fatal(err)
-			}
-			return c.Node(leaders[shard])
-		}
+	id, ok := c.agreement()[shard]
+	if !ok {
+		c.t.Fatal("no node runs")
 	}
-	c.t.Fatal("no node runs")
-	return nil
+	return c.Node(id)
 }
 
 // MoveLeader hands shard 0 over to a node and waits until everybody knows.
@@ -301,7 +306,7 @@ func (n *Node) Ready() error {
 		return fmt.Errorf("%s has ended", n.ID)
 	}
 	// A node that is starting accepts and does not answer yet.
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	return procs.Ready(ctx, n.client)
 }

@@ -178,7 +178,7 @@ func tlsIsDemanded(t *testing.T, c *Cluster, clients *authority) {
 		t.Errorf("HTTP without a certificate: %d", resp.StatusCode)
 	}
 	// A client that knows no TLS at the peer port.
-	conn, err := net.DialTimeout("tcp", n.Peer, 5*time.Second)
+	conn, err := net.DialTimeout("tcp", n.Peer, patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func tlsIsDemanded(t *testing.T, c *Cluster, clients *authority) {
 
 func (w *Wire) tryPing() (string, error) {
 	w.SendRaw(Request("PING"))
-	reply, err := w.TryReply(10 * time.Second)
+	reply, err := w.TryReply(patience)
 	if err == nil && reply != "+PONG" {
 		err = fmt.Errorf("not a reply")
 	}
