@@ -20,6 +20,7 @@ func TestKeysReadFromAFollowerAreNotEvicted(t *testing.T) {
 		t.Run(policy.String(), func(t *testing.T) {
 			const hot = 10
 			c := newCluster(t, 3, func(o *Options) {
+				patient(o)
 				o.Memory = Memory{MaxBytes: 100_000, Eviction: store.Options{Policy: policy, Samples: 20}}
 			})
 			leader := c.leader()
@@ -88,7 +89,7 @@ func (c *cluster) staleGet(id, key string, min uint64, patience time.Duration) (
 
 // TestStaleReadsSeeTheWriteThatTheyName, through whatever nodes either goes.
 func TestStaleReadsSeeTheWriteThatTheyName(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	nodes := append(c.others(leader), leader)
 	for i := range 60 {
