@@ -231,7 +231,7 @@ func startCluster(t *testing.T) (addrs []string) {
 func TestClusterClient(t *testing.T) {
 	addrs := startCluster(t)
 	ctx := context.Background()
-	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs[:1]})
+	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs[:1], ReadTimeout: time.Minute, DialTimeout: time.Minute})
 	t.Cleanup(func() { _ = c.Close() })
 	for i := range 200 {
 		key := fmt.Sprintf("k%d", i)
