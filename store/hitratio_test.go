@@ -112,7 +112,7 @@ func startRedis(t *testing.T, path string) *redis.Client {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	client := redis.NewClient(&redis.Options{Network: "unix", Addr: socket, PoolSize: 1, MaxRetries: -1})
+	client := redis.NewClient(&redis.Options{Network: "unix", Addr: socket, PoolSize: 1, MaxRetries: -1, ReadTimeout: time.Minute})
 	t.Cleanup(func() {
 		_ = client.Close()
 		_ = cmd.Process.Kill()
