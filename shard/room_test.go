@@ -216,7 +216,7 @@ func TestFullDisksElect(t *testing.T) {
 
 // TestFullFollowerTakesNoEntries and does not end; the others go on.
 func TestFullFollowerTakesNoEntries(t *testing.T) {
-	c := newFullDisks(t, 3)
+	c := newFullDisks(t, 3, patient)
 	leader := c.leader()
 	full := c.others(leader)[0]
 	c.want(leader, "SET k v", "+OK\r\n")
@@ -361,7 +361,7 @@ func TestDeletionsMakeRoomOnAFullDisk(t *testing.T) {
 // TestFullFollowerTakesASnapshotThatFits: nothing else could ever make room there, once the
 // leader has dropped the log that it would need.
 func TestFullFollowerTakesASnapshotThatFits(t *testing.T) {
-	c := newFullDisks(t, 3, func(o *Options) { o.SnapshotLogBytes = 64 << 10 })
+	c := newFullDisks(t, 3, patient, func(o *Options) { o.SnapshotLogBytes = 64 << 10 })
 	leader := c.leader()
 	full := c.others(leader)[0]
 	c.set(testReserve/16, full)
