@@ -130,7 +130,7 @@ func TestLostConnectionStaysLost(t *testing.T) {
 	}
 	for _, half := range []string{"", "$5\r\nab", "+O", "?\r\n"} {
 		addr, _ := serve(t, half)
-		c := dial(t, addr, Options{Timeout: 200 * time.Millisecond})
+		c := dial(t, addr, Options{Timeout: 500 * time.Millisecond})
 		_, err := c.Do(context.Background(), "SET", "a", "1")
 		wantError(t, err, CodeNoAnswer, InDoubt)
 	}

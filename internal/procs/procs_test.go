@@ -142,7 +142,7 @@ func TestStop(t *testing.T) {
 	}
 	list := []Detached{good, {PidFile: "/none"}, stubborn, paused}
 	var late []int
-	if err := Stop(within(t), list, time.Second, func(i int) { late = append(late, i) }); err != nil {
+	if err := Stop(within(t), list, 5*time.Second, func(i int) { late = append(late, i) }); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(late, []int{2}) {
