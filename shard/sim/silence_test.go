@@ -49,7 +49,7 @@ func (s *silence) group(id string) *shard.Group { return s.c.Node(id).Groups()[0
 
 func (s *silence) run(id string, words ...string) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
 	defer cancel()
 	_, err := propose(ctx, s.group(id), words...)
 	s.must(err)
@@ -70,7 +70,7 @@ func (s *silence) deafen(words ...string) {
 		s.c.Net.Cut(o, "n1")
 	}
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		_, _ = propose(ctx, s.group("n1"), words...) // the next leader does it
 	}()
@@ -135,7 +135,7 @@ func TestGrantInASilence(t *testing.T) {
 			if e, _ := notice.What.(lock.Event); e.Fence == 0 {
 				t.Errorf("told %+v", notice)
 			}
-		case <-time.After(time.Minute):
+		case <-time.After(10 * time.Second):
 			t.Error("the waiter was never told")
 		}
 		return looks > 0
@@ -198,7 +198,7 @@ func (s *silence) leaveBehind() {
 	time.Sleep(1500 * time.Millisecond) // for snapshots
 	s.c.Net.Cut("n2", "n1")
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		_, _ = propose(ctx, s.group("n1"), "INCR", "c") // n2 has it, and n1 does not know
 	}()
@@ -225,7 +225,7 @@ func (s *silence) readBehind(follower string, meanwhile func()) (conclusive bool
 	defer disable()
 	answer := make(chan int64, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if v, err := Get(ctx, s.group(follower), "c"); err == nil {
 			answer <- v

@@ -101,7 +101,7 @@ func randomRun(t *testing.T, o Options, duration time.Duration) (ops int) {
 func finalReads(t *testing.T, c *Cluster, j *Judge) {
 	for _, key := range []string{"c0", "c1"} {
 		for _, id := range c.IDs {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			v, err := Get(ctx, c.Node(id).Groups()[0], key)
 			cancel()
 			if err != nil {
@@ -234,7 +234,7 @@ func transfer(c *Cluster, to, cut string) {
 			c.Net.Cut(o, cut)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	err := c.Node(leader).TransferLeadership(ctx, 0, to)
 	c.Note("%s hands over to %s: %v", leader, to, err)
