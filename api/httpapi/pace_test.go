@@ -23,7 +23,6 @@ func serve(t *testing.T, o ServerOptions) (*Server, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.patience = time.Minute
 	srv := NewServer(o)
 	serveOn(t, srv, l)
 	return srv, l.Addr().String()
@@ -158,7 +157,7 @@ func TestFullServerSaysSo(t *testing.T) {
 		<-release
 		w.WriteHeader(http.StatusNoContent)
 	})
-	srv, addr := serve(t, ServerOptions{Handler: h, MaxConns: 2})
+	srv, addr := serve(t, ServerOptions{Handler: h, MaxConns: 2, patience: time.Minute})
 	const request = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 	var busy []net.Conn
 	for range 2 {

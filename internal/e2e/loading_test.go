@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -52,6 +53,19 @@ func TestLoadingWhileANodeStarts(t *testing.T) {
 	if err := n.says("waits for a majority of the nodes", "missing=n2,n3"); err != nil {
 		t.Error(err) // still once
 	}
+}
+
+// A node that is told to stop while it starts, which may take for ever, stops as it does later.
+func TestStopWhileStarting(t *testing.T) {
+	c := NewCluster(t, Options{})
+	n := c.Nodes[0]
+	n.Start()
+	n.awaitLoading(t, "a node without data needs the answer of all others first; not connected: n2, n3")
+	n.Signal(syscall.SIGTERM)
+	if code := n.Wait(stopPatience); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	c.StartAll()
 }
 
 // awaitLoading waits until a node tells why it does not serve, and looks at everything else
