@@ -35,7 +35,7 @@ type attacker struct{ n *Node }
 
 // TestAttacks: whatever a stranger sends, no node ends, and others are served.
 func TestAttacks(t *testing.T) {
-	c := StartCluster(t, Options{Flags: confinedFlags, Env: []string{"GOMEMLIMIT=210MiB"}})
+	c := StartCluster(t, Options{Flags: append(confinedFlags, steady...), Env: []string{"GOMEMLIMIT=210MiB"}})
 	confined := true
 	for _, n := range c.Nodes {
 		confined = n.Confine(t, confinedMemory) && confined

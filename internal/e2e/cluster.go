@@ -31,6 +31,10 @@ const patience = 90 * time.Second
 // than patience.
 const requestTimeout = 30 * time.Second
 
+// steady are flags with which a leader stays though the machine gives it little: for tests that are not about elections
+// and take much of the processor.
+var steady = []string{"--heartbeat-timeout", "2s", "--election-timeout", "2s"}
+
 // Cluster is a set of nodes, each with its own process, ports and directory.
 type Cluster struct {
 	t     testing.TB

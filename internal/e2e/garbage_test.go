@@ -12,7 +12,7 @@ import (
 // Clients that stop in the middle, that do not read, or that send rubbish hurt
 // only themselves.
 func TestMisbehavingClients(t *testing.T) {
-	c := StartCluster(t, Options{})
+	c := StartCluster(t, Options{Flags: steady})
 	n := c.Nodes[0]
 	if err := (HTTPClient{n}).Set("big", strings.Repeat("v", 1<<20)); err != nil {
 		t.Fatal(err)

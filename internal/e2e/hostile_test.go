@@ -114,7 +114,7 @@ func tooLarge(t *testing.T, n *Node, value []byte) {
 
 // Thousands of commands in one write are answered in order.
 func TestHugePipeline(t *testing.T) {
-	c := StartCluster(t, Options{})
+	c := StartCluster(t, Options{Flags: steady})
 	follower := c.Others(c.Leader(0))[0]
 	w := follower.Dial()
 	const commands = 10000

@@ -15,7 +15,7 @@ import (
 func TestLargeValuesHaveTheirTime(t *testing.T) {
 	const size = 64 << 20
 	// On a busy machine the leader may be late; that is not what this is about.
-	c := StartCluster(t, Options{Flags: []string{"--request-timeout", "400ms", "--max-value-size", "64mb", "--log-cache", "32mb", "--heartbeat-timeout", "2s", "--election-timeout", "2s"}})
+	c := StartCluster(t, Options{Flags: append([]string{"--request-timeout", "400ms", "--max-value-size", "64mb", "--log-cache", "32mb"}, steady...)})
 	value := randomBytes(size)
 	idle := map[*Node]int{}
 	for _, n := range c.Nodes {

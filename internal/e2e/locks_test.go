@@ -146,7 +146,7 @@ func TestLockQueueOverKilledLeaders(t *testing.T) {
 // once hold nothing up.
 func TestTenThousandWaiters(t *testing.T) {
 	const name, total, handOvers = "crowd", 10000, 200
-	c := StartCluster(t, Options{})
+	c := StartCluster(t, Options{Flags: steady})
 	holder := c.Nodes[0].take(name, 10*time.Minute)
 	var before [3]int64
 	for i, n := range c.Nodes {
@@ -206,7 +206,7 @@ func TestTenThousandWaiters(t *testing.T) {
 // released, the others' time is over together.
 func TestHundredThousandLocks(t *testing.T) {
 	const total, workers = 100000, 96
-	c := StartCluster(t, Options{})
+	c := StartCluster(t, Options{Flags: steady})
 	leader := c.Leader(0)
 	before := residentBytes(t, leader)
 	tokens := make([]string, total)

@@ -75,7 +75,7 @@ func (f *flood) end() {
 // segments and their shards take snapshots meanwhile, and clients are answered over both
 // protocols, as are probes.
 func TestFloodOfConnectionsWithFewOpenFiles(t *testing.T) {
-	c := NewCluster(t, Options{Ulimit: "ulimit -n 256", Flags: []string{"--snapshot-log-bytes", "32mb"}})
+	c := NewCluster(t, Options{Ulimit: "ulimit -n 256", Flags: append([]string{"--snapshot-log-bytes", "32mb"}, steady...)})
 	probes := freePorts(t, len(c.Nodes))
 	for i, n := range c.Nodes {
 		n.args = append(n.args, "--metrics-http", probes[i])

@@ -16,8 +16,7 @@ import (
 
 // With several shards clients of Redis Cluster work unchanged.
 func TestSharded(t *testing.T) {
-	// The leaders stay where they are, though the machine may be busy with other things.
-	c := StartCluster(t, Options{Flags: []string{"--shards", "4", "--heartbeat-timeout", "2s", "--election-timeout", "2s"}})
+	c := StartCluster(t, Options{Flags: append([]string{"--shards", "4"}, steady...)})
 	t.Run("leaders are spread", func(t *testing.T) { leadersAreSpread(t, c) })
 	t.Run("moved", func(t *testing.T) { movedIsRight(t, c) })
 	t.Run("redis-cli -c", func(t *testing.T) { redisCLICluster(t, c) })
