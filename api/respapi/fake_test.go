@@ -150,7 +150,7 @@ func start(t testing.TB, f *fake, change func(*Options)) (*Server, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Listener: ln, Backend: f, patience: time.Minute}
+	o := Options{Listener: ln, Backend: f}
 	if change != nil {
 		change(&o)
 	}
@@ -178,9 +178,12 @@ func dial(t testing.TB, addr string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(time.Minute))
+	_ = c.SetDeadline(time.Now().Add(5 * time.Minute))
 	return c
 }
+
+// unhurried lets clients that are refused have their time, though the machine is busy.
+func unhurried(o *Options) { o.patience = time.Minute }
 
 // enter returns a client that has authenticated. Whoever is late with that is put out, and comes again.
 func enter(t testing.TB, addr string) net.Conn {

@@ -38,7 +38,7 @@ func answers(t *testing.T, c net.Conn, send, want string) {
 // Who does not authenticate is put out, silent or not; who has stays.
 func TestStrangersEnd(t *testing.T) {
 	f := &fake{password: true}
-	_, addr := start(t, f, func(o *Options) { o.Tick, o.AuthTimeout, o.patience = 5*time.Millisecond, 50*time.Millisecond, 0 })
+	_, addr := start(t, f, func(o *Options) { o.Tick, o.AuthTimeout = 5*time.Millisecond, 50*time.Millisecond })
 	guest := enter(t, addr)
 	silent, talker := dial(t, addr), dial(t, addr)
 	ends(t, silent, "a silent client")
