@@ -51,10 +51,11 @@ func TestHangupWhileStarting(t *testing.T) {
 	n := c.Nodes[0]
 	n.bearer = "secret"
 	n.Start()
-	w, err := os.OpenFile(config, os.O_WRONLY, 0) // when the node opens it too
-	if err != nil {
-		t.Fatal(err)
-	}
+	var w *os.File
+	Eventually(t, patience, func() (err error) {
+		w, err = os.OpenFile(config, os.O_WRONLY|syscall.O_NONBLOCK, 0) // once the node has it open
+		return err
+	})
 	n.Signal(syscall.SIGHUP)
 	if _, err := w.WriteString("log-level: info\n"); err != nil {
 		t.Fatal(err)
