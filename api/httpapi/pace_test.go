@@ -87,7 +87,7 @@ func TestBodyThatStalls(t *testing.T) {
 
 // TestSlowBodyIsRead as long as it comes, though it takes longer than a stall.
 func TestSlowBodyIsRead(t *testing.T) {
-	const stall = 2 * time.Second
+	const stall = 4 * time.Second
 	f := newFixture(t, routertest.Options{}, router.Config{}, Options{})
 	_, addr := serve(t, ServerOptions{Handler: f, StallTimeout: stall})
 	c := connect(t, addr)
