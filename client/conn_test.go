@@ -30,7 +30,7 @@ func dial(t *testing.T, addr string, o Options) *Conn {
 
 func TestReplies(t *testing.T) {
 	addr, _ := clienttest.Replies(t, "$1\r\nv\r\n", "-WRONGTYPE no\r\n", "-INDOUBT may have happened\r\n", "-OOM no\r\n", "-ERR x\r\n")
-	c, ctx := dial(t, addr, Options{Timeout: 5 * time.Second}), context.Background()
+	c, ctx := dial(t, addr, Options{Timeout: time.Minute}), context.Background()
 	if v, err := c.Do(ctx, "GET", "k"); err != nil || string(v.Str) != "v" {
 		t.Fatalf("%+v, %v", v, err)
 	}
@@ -80,8 +80,8 @@ func TestGreetings(t *testing.T) {
 // After a reply that did not come nothing more is sent: the late reply would be taken
 // for that of the next command.
 func TestLostConnectionStaysLost(t *testing.T) {
-	addr, got := clienttest.Replies(t) // never answers
-	c := dial(t, addr, Options{Timeout: 50 * time.Millisecond})
+	addr, got := clienttest.Replies(t)                           // never answers
+	c := dial(t, addr, Options{Timeout: 500 * time.Millisecond}) // enough to send in
 	_, err := c.Do(context.Background(), "SET", "a", "1")
 	wantError(t, err, CodeNoAnswer, InDoubt)
 	<-got
@@ -92,7 +92,7 @@ func TestLostConnectionStaysLost(t *testing.T) {
 	}
 	for _, half := range []string{"", "$5\r\nab", "+O", "?\r\n"} {
 		addr, _ := clienttest.Replies(t, half)
-		c := dial(t, addr, Options{Timeout: 200 * time.Millisecond})
+		c := dial(t, addr, Options{Timeout: 500 * time.Millisecond})
 		_, err := c.Do(context.Background(), "SET", "a", "1")
 		wantError(t, err, CodeNoAnswer, InDoubt)
 	}
@@ -166,14 +166,14 @@ func TestTLS(t *testing.T) {
 		}
 	}()
 	trusted := server.Client().Transport.(*http.Transport).TLSClientConfig
-	if v, err := dial(t, l.Addr().String(), Options{TLS: trusted, Timeout: 5 * time.Second}).Do(context.Background(), "PING"); err != nil || string(v.Str) != "PONG" {
+	if v, err := dial(t, l.Addr().String(), Options{TLS: trusted, Timeout: time.Minute}).Do(context.Background(), "PING"); err != nil || string(v.Str) != "PONG" {
 		t.Errorf("%+v, %v", v, err)
 	}
 	_, err = Dial(context.Background(), l.Addr().String(), Options{TLS: &tls.Config{}})
 	wantError(t, err, CodeUntrusted, NotApplied)
 	plain := httptest.NewServer(nil)
 	defer plain.Close()
-	_, err = Dial(context.Background(), plain.Listener.Addr().String(), Options{TLS: trusted, Timeout: 5 * time.Second})
+	_, err = Dial(context.Background(), plain.Listener.Addr().String(), Options{TLS: trusted, Timeout: time.Minute})
 	wantError(t, err, CodeNoTLS, NotApplied)
 }
 
@@ -207,7 +207,7 @@ func TestParseSlots(t *testing.T) {
 func TestLoadSlots(t *testing.T) {
 	closed := clienttest.ClosedAddr(t)
 	addr, _ := clienttest.Replies(t, "$17\r\ncluster_enabled:0\r\n")
-	s, err := LoadSlots(context.Background(), []string{closed, addr}, Options{Timeout: 5 * time.Second})
+	s, err := LoadSlots(context.Background(), []string{closed, addr}, Options{Timeout: time.Minute})
 	if err != nil || s.Sharded() || !slices.Equal(s.Addrs, []string{closed, addr}) || s.NodeOf([]byte("k"), 3) != 1 {
 		t.Errorf("%+v, %v", s, err)
 	}

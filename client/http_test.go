@@ -118,7 +118,7 @@ func TestEndpointsAreTriedInTurn(t *testing.T) {
 		{"no request", Request{Method: "P U T", Path: "/k"}, []string{good.URL}, CodeUnreachable, NotApplied},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			answer, err := newHTTP(t, Options{Timeout: 5 * time.Second}, c.endpoints...).Do(context.Background(), c.request)
+			answer, err := newHTTP(t, Options{Timeout: time.Minute}, c.endpoints...).Do(context.Background(), c.request)
 			if c.code != "" {
 				wantError(t, err, c.code, c.outcome)
 				return
@@ -223,13 +223,19 @@ func TestAnswerThatIsNoJSON(t *testing.T) {
 }
 
 func TestContextEndsARequest(t *testing.T) {
+	come := make(chan struct{}, 8)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // or the server does not notice that the client is gone
+		come <- struct{}{}
 		<-r.Context().Done()
 	}))
 	defer server.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	go func() {
+		<-come
+		cancel()
+	}()
 	c := newHTTP(t, Options{}, server.URL, server.URL)
 	_, err := c.Do(ctx, put("/"))
 	wantError(t, err, CodeNoAnswer, InDoubt)
@@ -258,7 +264,7 @@ func TestWritesAreNotSentTwice(t *testing.T) {
 	under := put("/v1/keys/k")
 	under.Once = "id"
 	for _, r := range []Request{under, put("/v1/keys/k"), {Method: "DELETE", Path: "/v1/keys/k", Once: "id"}} {
-		c := newHTTP(t, Options{Timeout: 5 * time.Second, MaxConns: 1}, clienttest.AnswersOnce(t))
+		c := newHTTP(t, Options{Timeout: time.Minute, MaxConns: 1}, clienttest.AnswersOnce(t))
 		if _, err := c.Do(context.Background(), put("/first")); err != nil {
 			t.Fatal(err)
 		}

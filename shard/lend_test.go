@@ -22,7 +22,7 @@ func (c *cluster) stored(node, key string) (v []byte) {
 // TestLargeValueStaysWhereItCame: the node that a client gave a large value to keeps that
 // memory, as follower and as leader, if the value is all that lies in it.
 func TestLargeValueStaysWhereItCame(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	for _, id := range []string{leader, c.others(leader)[0]} {
 		if c.keeps(id, false) {

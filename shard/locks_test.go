@@ -13,7 +13,7 @@ import (
 )
 
 // grantPatience is how long a grant that is due may take to be told.
-const grantPatience = 15 * time.Second
+const grantPatience = time.Minute
 
 // lockWaiter is a client of a node that has asked for a lock.
 type lockWaiter struct {
@@ -107,14 +107,20 @@ func TestQueueOutlivesLeaders(t *testing.T) {
 // lock whose time passed meanwhile is still held when there is one again, for its
 // whole ttl and no longer.
 func TestHolderOutlivesTheElection(t *testing.T) {
-	const ttl = time.Second
+	const ttl = 2 * time.Second // enough to cut the nodes off in
 	c := newCluster(t, 3, nil)
 	leader := c.leader()
 	survivor, other := c.others(leader)[0], c.others(leader)[1]
 	c.ask(survivor, "l", "holder", ttl, 0, "1")
 	granted := time.Now()
+	for _, id := range c.ids { // at once: no other leader counts time
+		for _, p := range c.others(id) {
+			c.faults[id].Set(p, transport.Both, transport.Drop)
+		}
+	}
 	c.stop(leader)
 	c.stop(other)
+	c.faults[survivor].Heal()
 	c.eventually(func() error {
 		if over := time.Since(granted) - ttl; over < ttl/2 {
 			return fmt.Errorf("%v too early", ttl/2-over)
@@ -122,11 +128,11 @@ func TestHolderOutlivesTheElection(t *testing.T) {
 		return nil
 	})
 	c.start(other)
-	c.want(survivor, fmt.Sprintf("LOCKRENEW l holder %d", ttl.Milliseconds()), ":1\r\n")
 	renewed := time.Now()
+	c.want(survivor, fmt.Sprintf("LOCKRENEW l holder %d", ttl.Milliseconds()), ":1\r\n")
 	next := c.ask(survivor, "l", "next", time.Minute, time.Minute, "2")
 	next.wantGrant(t, 0)
-	if held := time.Since(renewed); held < ttl-50*time.Millisecond || held > 5*ttl {
+	if held := time.Since(renewed); held < ttl*8/10 || held > 20*ttl { // the clock of the log may be a tenth faster
 		t.Errorf("the holder that no longer renewed kept the lock for %v, its ttl is %v", held, ttl)
 	}
 	c.want(survivor, "UNLOCK l holder", ":0\r\n")
@@ -136,7 +142,7 @@ func TestHolderOutlivesTheElection(t *testing.T) {
 // clients' places, so that nobody waits for a holder that cannot know; it learns
 // that when it is back.
 func TestUnreachableNodesWaitersAreSkipped(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	cut, other := c.others(leader)[0], c.others(leader)[1]
 	c.ask(leader, "l", "holder", time.Minute, 0, "1")
@@ -164,7 +170,7 @@ func TestUnreachableNodesWaitersAreSkipped(t *testing.T) {
 // TestGrantIsPushed: the node of a waiter is told of the grant although its own
 // replica has yet to apply the entry.
 func TestGrantIsPushed(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	slow := c.others(leader)[0]
 	c.ask(leader, "l", "holder", time.Minute, 0, "1")
@@ -207,15 +213,16 @@ func TestGrantIsPushed(t *testing.T) {
 // TestLockPassesOnWhenItsTimeIsOver: nobody has to write for a lock, or a wait for
 // one, to be over.
 func TestLockPassesOnWhenItsTimeIsOver(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
-	c.ask(leader, "l", "holder", 300*time.Millisecond, 0, "1")
-	asked := time.Now()
+	c.ask(leader, "l", "holder", time.Minute, 0, "1")
 	next := c.ask(c.others(leader)[0], "l", "next", time.Minute, time.Minute, "2")
 	gone := c.ask(c.others(leader)[1], "l", "gone", time.Minute, 100*time.Millisecond, "2")
 	if e := gone.next(t); e.Kind != lock.EventWaiterGone || e.Reason != lock.TimedOut {
 		t.Errorf("whose wait is over hears %+v", e)
 	}
+	asked := time.Now()
+	c.want(leader, "LOCKRENEW l holder 300", ":1\r\n")
 	next.wantGrant(t, 0)
 	c.eventually(func() error {
 		if got := c.lockEvents(leader); got["granted"] != 2 || got["expired"] != 1 || got["timed_out"] != 1 {

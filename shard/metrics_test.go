@@ -39,6 +39,7 @@ func TestExpiredKeysAreACounter(t *testing.T) {
 func TestMetricsForOperators(t *testing.T) {
 	registries := map[string]*prometheus.Registry{}
 	c := newCluster(t, 3, func(o *Options) {
+		patient(o)
 		o.SnapshotLogBytes = 1000
 		registries[o.NodeID] = o.Metrics.(*prometheus.Registry)
 	})

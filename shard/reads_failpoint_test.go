@@ -43,6 +43,7 @@ func TestReadDoesNotGoBackWhileTheLeaderApplies(t *testing.T) {
 	for _, mode := range []string{"quorum", "lease"} {
 		t.Run(mode, func(t *testing.T) {
 			c := newCluster(t, 3, func(o *Options) {
+				patient(o)
 				if mode == "lease" {
 					o.LeaseDuration = 300 * time.Millisecond
 				}
@@ -92,7 +93,7 @@ func TestReadDoesNotGoBackWhileTheLeaderApplies(t *testing.T) {
 
 // awayAndBack moves the leadership to another node and back.
 func (c *cluster) awayAndBack(leader string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for _, move := range [][2]string{{leader, c.others(leader)[0]}, {c.others(leader)[0], leader}} {
 		for ctx.Err() == nil && !c.group(move[1]).Serving() {
@@ -108,7 +109,7 @@ func (c *cluster) awayAndBack(leader string) error {
 func TestReadOfAPassedTermIsAskedAgain(t *testing.T) {
 	for _, role := range []string{"leader", "follower"} {
 		t.Run(role, func(t *testing.T) {
-			c := newCluster(t, 3, nil)
+			c := newCluster(t, 3, patient)
 			leader := c.leader()
 			c.want(leader, "SET k v", "+OK\r\n")
 			reader := leader
@@ -141,7 +142,7 @@ func TestReadOfAPassedTermIsAskedAgain(t *testing.T) {
 func TestBackupOfAPassedTermIsTakenAgain(t *testing.T) {
 	for _, role := range []string{"leader", "follower"} {
 		t.Run(role, func(t *testing.T) {
-			c := newCluster(t, 3, nil)
+			c := newCluster(t, 3, patient)
 			leader := c.leader()
 			c.want(leader, "SET k v", "+OK\r\n")
 			reader := leader
@@ -171,7 +172,7 @@ func TestBackupOfAPassedTermIsTakenAgain(t *testing.T) {
 // TestRoundConfirmsTheTermThatItNoted: this node may lead again by then, and
 // another have led in between.
 func TestRoundConfirmsTheTermThatItNoted(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	var once sync.Once
 	var here atomic.Bool // only the test's own round
@@ -196,14 +197,15 @@ func TestRoundConfirmsTheTermThatItNoted(t *testing.T) {
 
 // TestReplicaWaitsForAnIndexThatItHasNotCommitted: its log may lack what is there.
 func TestReplicaWaitsForAnIndexThatItHasNotCommitted(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	c.want(leader, "SET k v", "+OK\r\n")
 	g := c.group(c.others(leader)[0])
 	next := c.group(leader).raft.LastIndex() + 1
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if need, err := g.reader.AwaitReached(ctx, next); !errors.Is(err, context.DeadlineExceeded) {
+	// What the leader logs by itself comes there, too.
+	if need, err := g.reader.AwaitReached(ctx, next); !errors.Is(err, context.DeadlineExceeded) && c.group(leader).raft.LastIndex() < next {
 		t.Fatalf("index %d counts as reached with need %d, %v", next, need, err)
 	}
 	done := make(chan error, 1)
@@ -219,7 +221,7 @@ func TestReplicaWaitsForAnIndexThatItHasNotCommitted(t *testing.T) {
 
 // TestAcknowledgementTakesTheTerm: the flag is cleared after Raft has moved on.
 func TestAcknowledgementTakesTheTerm(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	g := c.group(c.leader())
 	term := g.serving.Load()
 	if !g.mayAcknowledge(term) {

@@ -20,6 +20,7 @@ func TestKeysReadFromAFollowerAreNotEvicted(t *testing.T) {
 		t.Run(policy.String(), func(t *testing.T) {
 			const hot = 10
 			c := newCluster(t, 3, func(o *Options) {
+				patient(o)
 				o.Memory = Memory{MaxBytes: 100_000, Eviction: store.Options{Policy: policy, Samples: 20}}
 			})
 			leader := c.leader()
@@ -88,13 +89,13 @@ func (c *cluster) staleGet(id, key string, min uint64, patience time.Duration) (
 
 // TestStaleReadsSeeTheWriteThatTheyName, through whatever nodes either goes.
 func TestStaleReadsSeeTheWriteThatTheyName(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	nodes := append(c.others(leader), leader)
 	for i := range 60 {
 		from, to, want := nodes[i%3], nodes[(i/3)%3], fmt.Sprint(i)
 		index := c.set(from, "k", want)
-		got, info, err := c.staleGet(to, "k", index, 10*time.Second)
+		got, info, err := c.staleGet(to, "k", index, time.Minute)
 		if err != nil || got != want || info.Index < index {
 			t.Fatalf("written through %s at %d, read through %s: %q at %d, %v", from, index, to, got, info.Index, err)
 		}
@@ -107,7 +108,7 @@ func TestStaleReadsSeeTheWriteThatTheyName(t *testing.T) {
 		c.faults[follower].Set(p, transport.Outbound, transport.Drop)
 	}
 	unseen := c.set(c.leader(), "k", "unseen")
-	if got, _, err := c.staleGet(follower, "k", seen, 10*time.Second); err != nil || got != "seen" {
+	if got, _, err := c.staleGet(follower, "k", seen, time.Minute); err != nil || got != "seen" {
 		t.Errorf("what is here: %q, %v", got, err)
 	}
 	if _, _, err := c.staleGet(follower, "k", unseen, 300*time.Millisecond); !errors.Is(err, command.ErrUnavailable) {
@@ -115,7 +116,7 @@ func TestStaleReadsSeeTheWriteThatTheyName(t *testing.T) {
 	}
 	c.faults[follower].Heal()
 	// An index that no entry of this shard has yet: the newest state answers.
-	if got, _, err := c.staleGet(follower, "k", unseen+1000, 10*time.Second); err != nil || got != "unseen" {
+	if got, _, err := c.staleGet(follower, "k", unseen+1000, time.Minute); err != nil || got != "unseen" {
 		t.Errorf("after the cut: %q, %v", got, err)
 	}
 }

@@ -30,7 +30,7 @@ func TestNoSnapshotBeforeTheLogIsApplied(t *testing.T) {
 		t.Error("a snapshot is due before anything is applied")
 	}
 	c.start("n2", "n3")
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	every(ctx, 10*time.Millisecond, func() {
 		if g.snapshotAt.Load() >= g.openedWith {

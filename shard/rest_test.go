@@ -48,7 +48,7 @@ func (c *cluster) doubtLarge(id string, b command.Batch) (answer chan error) {
 // again, is in nobody's way, and is applied once when there is room.
 func TestInDoubtWithoutRoom(t *testing.T) {
 	const reserve = 8 << 20
-	c := newFullDisks(t, 3, func(o *Options) { o.DiskReserve = reserve })
+	c := newFullDisks(t, 3, patient, func(o *Options) { o.DiskReserve = reserve })
 	leader := c.leader()
 	for i, id := range []string{leader, c.others(leader)[0]} {
 		g, big, other := c.group(id), fmt.Sprint("big", i), fmt.Sprint("other", i)

@@ -12,7 +12,7 @@ import (
 // TestTransferToAHungNodeDoesNotEndService: Raft would take no entry while it waits
 // for the target, and could do so for ever.
 func TestTransferToAHungNodeDoesNotEndService(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	hung := c.others(leader)[0]
 	for _, p := range c.others(hung) {
@@ -62,7 +62,7 @@ func TestOneTransferAtATime(t *testing.T) {
 
 // TestQuarantinedNodeGetsNoLeadership: it has no vote.
 func TestQuarantinedNodeGetsNoLeadership(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	target := c.others(leader)[0]
 	c.group(target).quarantined.Store(true)

@@ -99,7 +99,7 @@ func TestUnreadableEntryOnOneReplica(t *testing.T) {
 		"empty":   func([]byte) []byte { return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newCluster(t, 3, nil)
+			c := newCluster(t, 3, patient)
 			leader := c.leader()
 			wrong := c.others(leader)[0]
 			c.fill(leader, 5)
@@ -131,7 +131,7 @@ func TestUnreadableEntryOnOneReplica(t *testing.T) {
 
 // The same after the whole cluster was down: the damaged replica may lead when it finds out.
 func TestUnreadableEntryAfterACommonStart(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	c.want(leader, "APPEND marker abc", ":3\r\n")
 	c.agree()
@@ -165,7 +165,7 @@ func TestUnreadableEntryThatWasAgreedOn(t *testing.T) {
 		"damaged fragment": {fsm.FormatVersion, 2, 1, 0, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newCluster(t, 3, nil)
+			c := newCluster(t, 3, patient)
 			leader := c.leader()
 			c.fill(leader, 3)
 			g := c.group(leader)
@@ -207,7 +207,7 @@ func TestUnreadableEntryThatWasAgreedOn(t *testing.T) {
 
 // A node that is away may have read what two others cannot. Nobody answers before it has told.
 func TestUnreadableEntryWaitsForWhoIsAway(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	away := c.others(leader)[0]
 	c.fill(leader, 3)
@@ -249,7 +249,7 @@ func TestUnreadableEntryWaitsForWhoIsAway(t *testing.T) {
 
 // Two replicas that cannot read an entry do not outvote the one that has acknowledged it.
 func TestUnreadableForTwoButNotForTheThird(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	c.fill(leader, 3)
 	c.want(leader, "APPEND marker abc", ":3\r\n")
@@ -295,7 +295,7 @@ func TestUnreadableForTwoButNotForTheThird(t *testing.T) {
 
 // Who proposed what cannot be read is told once that it is in doubt; it is not proposed again.
 func TestUnreadableProposal(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, patient)
 	for _, large := range []bool{false, true} {
 		leader := c.leader()
 		before := c.metric(leader, refusedTotal)
@@ -303,7 +303,7 @@ func TestUnreadableProposal(t *testing.T) {
 		if large {
 			bad.Parts = [][]byte{make([]byte, 3<<20)}
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		_, err := c.group(leader).Propose(ctx, bad)
 		cancel()
 		if !errors.Is(err, command.ErrInDoubt) || ctx.Err() == context.DeadlineExceeded {

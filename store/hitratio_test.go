@@ -112,7 +112,7 @@ func startRedis(t *testing.T, path string) *redis.Client {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	client := redis.NewClient(&redis.Options{Network: "unix", Addr: socket, PoolSize: 1, MaxRetries: -1})
+	client := redis.NewClient(&redis.Options{Network: "unix", Addr: socket, PoolSize: 1, MaxRetries: -1, ReadTimeout: time.Minute})
 	t.Cleanup(func() {
 		_ = client.Close()
 		_ = cmd.Process.Kill()
@@ -120,7 +120,7 @@ func startRedis(t *testing.T, path string) *redis.Client {
 	})
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(10 * time.Second); ; <-tick.C {
+	for deadline := time.Now().Add(time.Minute); ; <-tick.C {
 		err := client.Ping(context.Background()).Err()
 		if err == nil {
 			return client

@@ -33,7 +33,7 @@ func TestCallsOfAllSizes(t *testing.T) {
 		req := bytes.Repeat([]byte{byte(size), 7, 1}, size/3+1)[:size]
 		for _, m := range []Method{mEcho, mInline} {
 			for _, to := range []string{"n1", "n2"} {
-				got, err := c.nodes["n1"].CallParts(within(t, 20*time.Second), to, m, req[:size/9], req[size/9:size/3], req[size/3:])
+				got, err := c.nodes["n1"].CallParts(within(t, time.Minute), to, m, req[:size/9], req[size/9:size/3], req[size/3:])
 				if err != nil || !bytes.Equal(got, req) {
 					t.Fatalf("method %d to %s with %d bytes: %d bytes, %v", m, to, size, len(got), err)
 				}
@@ -66,16 +66,35 @@ func TestConcurrentCallsGetTheirOwnReplies(t *testing.T) {
 	wg.Wait()
 }
 
+// endsWhen is a context whose deadline passes when over is closed.
+type endsWhen struct {
+	context.Context
+	over chan struct{}
+}
+
+func (c endsWhen) Done() <-chan struct{} { return c.over }
+
+func (c endsWhen) Err() error {
+	select {
+	case <-c.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 func TestErrorsTellWhatHappened(t *testing.T) {
 	c := newCluster(t, 3)
 	n1, n2 := c.start("n1"), c.start("n2")
 	c.connected(n1, "n2")
 	n2.Handle(mFail, func(context.Context, string, []byte) ([]byte, error) { return nil, errors.New("no luck") })
+	meanwhile := endsWhen{context.Background(), make(chan struct{})}
 	n2.Handle(mBlock, func(ctx context.Context, _ string, _ []byte) ([]byte, error) {
+		close(meanwhile.over)
 		<-ctx.Done()
 		return nil, ctx.Err()
 	})
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, time.Minute)
 	past, cancel := context.WithDeadline(context.Background(), time.Now().Add(-time.Second))
 	defer cancel()
 	gone, cancel := context.WithCancel(context.Background())
@@ -93,7 +112,7 @@ func TestErrorsTellWhatHappened(t *testing.T) {
 		{"node that is down", ctx, "n3", mEcho, []error{ErrNotSent}},
 		{"deadline passed before", past, "n2", mEcho, []error{ErrNotSent, context.DeadlineExceeded}},
 		{"canceled before", gone, "n2", mEcho, []error{ErrNotSent, context.Canceled}},
-		{"deadline passes meanwhile", within(t, 50*time.Millisecond), "n2", mBlock, []error{ErrInDoubt, context.DeadlineExceeded}},
+		{"deadline passes meanwhile", meanwhile, "n2", mBlock, []error{ErrInDoubt, context.DeadlineExceeded}},
 	} {
 		_, err := n1.Call(tc.ctx, tc.to, tc.m, nil)
 		for _, want := range tc.want {
@@ -129,11 +148,12 @@ func TestDeadlineReachesTheHandler(t *testing.T) {
 		ended <- context.Cause(child)
 		return nil, ctx.Err()
 	})
-	_, err := c.nodes["n1"].Call(within(t, 300*time.Millisecond), "n2", mBlock, nil)
+	const patience = 3 * time.Second // enough to be sent in, and to come
+	_, err := c.nodes["n1"].Call(within(t, patience), "n2", mBlock, nil)
 	if !errors.Is(err, ErrInDoubt) {
 		t.Fatal(err)
 	}
-	if d := <-left; d > 300*time.Millisecond || d < 100*time.Millisecond {
+	if d := <-left; d > patience || d < patience/10 {
 		t.Fatalf("the handler has %v left", d)
 	}
 	if err := <-ended; !errors.Is(err, context.DeadlineExceeded) {
@@ -190,19 +210,19 @@ func TestSilentPeerIsFoundOut(t *testing.T) {
 	c.connected(n1, "n3")
 	faults.Set("n2", Both, Drop)
 	began := time.Now()
-	_, err := n1.Call(within(t, 10*time.Second), "n2", mEcho, nil)
+	_, err := n1.Call(within(t, time.Minute), "n2", mEcho, nil)
 	took := time.Since(began)
 	if !errors.Is(err, ErrInDoubt) || !errors.Is(err, ErrSilent) {
 		t.Fatalf("call to a silent peer: %v", err)
 	}
 	t.Logf("found out after %v", took)
-	if took > 4*time.Second {
+	if took > 30*time.Second { // half of what the call has
 		t.Fatalf("found out after %v only", took)
 	}
-	if _, err := n1.Call(within(t, 10*time.Second), "n3", mEcho, nil); err != nil {
+	if _, err := n1.Call(within(t, time.Minute), "n3", mEcho, nil); err != nil {
 		t.Fatalf("another peer suffers: %v", err)
 	}
-	_, err = n1.Call(within(t, 10*time.Second), "n2", mEcho, nil)
+	_, err = n1.Call(within(t, time.Minute), "n2", mEcho, nil)
 	if !errors.Is(err, ErrNotSent) {
 		t.Fatalf("call to a peer known to be silent: %v", err)
 	}
@@ -235,25 +255,36 @@ func TestBlockedPeerHoldsUpNobody(t *testing.T) {
 	c.connected(n1, "n3")
 	faults.Set("n1", Inbound, Drop)
 	var wg sync.WaitGroup
-	var late atomic.Int64
+	var mu sync.Mutex
+	var late, others time.Duration // after the deadline: callers, and who only waits for it on a busy machine
+	after := func(most *time.Duration, d time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		*most = max(*most, d)
+	}
 	for range 100 {
+		ctx := within(t, 200*time.Millisecond)
+		deadline, _ := ctx.Deadline()
 		wg.Go(func() {
-			began := time.Now()
-			_, err := n1.Call(within(t, 200*time.Millisecond), "n2", mEcho, make([]byte, 200<<10))
+			_, err := n1.Call(ctx, "n2", mEcho, make([]byte, 200<<10))
 			if err == nil {
 				t.Error("a blocked peer answered")
 			}
-			late.Store(max(late.Load(), int64(time.Since(began))))
+			after(&late, time.Since(deadline))
+		})
+		wg.Go(func() {
+			<-ctx.Done()
+			after(&others, time.Since(deadline))
 		})
 	}
 	for range 100 {
-		if _, err := n1.Call(within(t, 5*time.Second), "n3", mEcho, []byte("x")); err != nil {
+		if _, err := n1.Call(within(t, time.Minute), "n3", mEcho, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
 	}
 	wg.Wait()
-	if d := time.Duration(late.Load()); d > time.Second {
-		t.Fatalf("a caller was held for %v with a deadline of 200 ms", d)
+	if late > time.Second+2*others {
+		t.Fatalf("a caller was held for %v after its deadline, others for %v", late, others)
 	}
 }
 
@@ -283,7 +314,7 @@ func TestLargeMessagesTravelApart(t *testing.T) {
 		})
 	}
 	for range 200 {
-		if _, err := n1.Call(within(t, 5*time.Second), "n2", mEcho, []byte("small")); err != nil {
+		if _, err := n1.Call(within(t, time.Minute), "n2", mEcho, []byte("small")); err != nil {
 			t.Fatal(err)
 		}
 	}

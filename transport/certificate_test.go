@@ -46,7 +46,7 @@ func TestCertificateIsOneNodes(t *testing.T) {
 			n1 := c.start("n1", with(tc.dialer))
 			if tc.refused == "" {
 				eventually(t, "a call gets through", func() bool {
-					_, err := n1.Call(within(t, 10*time.Second), "n2", mEcho, nil)
+					_, err := n1.Call(within(t, time.Minute), "n2", mEcho, nil)
 					return err == nil
 				})
 				return

@@ -47,7 +47,7 @@ func deposedLeaderKeeps(t *testing.T, group uint32, wrap func(*Group) raft.Trans
 	t.Cleanup(func() { close(followers.end) })
 	old := c.runRaft("n1", group, true, wrap)
 	eventually(t, "n1 leads", func() bool { return old.State() == raft.Leader && old.AppliedIndex() > 0 })
-	if err := old.Barrier(10 * time.Second).Error(); err != nil {
+	if err := old.Barrier(time.Minute).Error(); err != nil {
 		t.Fatal(err)
 	}
 	term, last := old.CurrentTerm(), old.LastIndex()
@@ -58,7 +58,7 @@ func deposedLeaderKeeps(t *testing.T, group uint32, wrap func(*Group) raft.Trans
 	if err := n2.AppendEntries("n1", "n1", beat, new(raft.AppendEntriesResponse)); err != nil {
 		t.Fatal(err)
 	}
-	if err := old.Apply([]byte("of n1"), 10*time.Second).Error(); err == nil {
+	if err := old.Apply([]byte("of n1"), time.Minute).Error(); err == nil {
 		t.Fatal("a deposed leader committed")
 	}
 	entry := &raft.Log{Index: last + 1, Term: term + 1, Type: raft.LogCommand, Data: []byte("of n2")}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/lockstepkv/lockstep/internal/procs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -41,16 +43,17 @@ type cluster struct {
 	logs  logBuffer
 }
 
-// newCluster reserves addresses for n1..nN and starts none of them.
+// newCluster takes ports for n1..nN and starts none of them.
 func newCluster(tb testing.TB, n int) *cluster {
 	c := &cluster{tb: tb, peers: map[string]string{}, nodes: map[string]*Transport{}}
-	for i := 1; i <= n; i++ {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		c.peers[fmt.Sprintf("n%d", i)] = l.Addr().String()
-		l.Close()
+	var ports procs.Ports
+	tb.Cleanup(ports.Close)
+	addrs, err := ports.Addrs(n)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for i, addr := range addrs {
+		c.peers[fmt.Sprintf("n%d", i+1)] = addr
 	}
 	return c
 }
@@ -109,7 +112,7 @@ func (c *cluster) connected(t *Transport, id string) {
 
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			tb.Fatalf("did not happen: %s", what)

@@ -241,14 +241,14 @@ func TestMutualTLS(t *testing.T) {
 		n.Handle(mEcho, echo)
 	}
 	for _, size := range []int{10, copyBytes, 3 << 20} {
-		got, err := c.nodes["n1"].Call(within(t, 10*time.Second), "n2", mEcho, make([]byte, size))
+		got, err := c.nodes["n1"].Call(within(t, time.Minute), "n2", mEcho, make([]byte, size))
 		if err != nil || len(got) != size {
 			t.Fatalf("%d bytes, %v", len(got), err)
 		}
 	}
 	_, leader := waitLeader(t, members)
 	for range 20 {
-		if err := leader.Apply(make([]byte, 100<<10), 10*time.Second).Error(); err != nil {
+		if err := leader.Apply(make([]byte, 100<<10), time.Minute).Error(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -172,7 +172,7 @@ func TestRaftReplicates(t *testing.T) {
 	id, leader := waitLeader(t, members)
 	for i := range 200 {
 		size := []int{1, 1000, inlineBytes + 1, 1 << 20}[i%4]
-		if err := leader.Apply(make([]byte, size), 10*time.Second).Error(); err != nil {
+		if err := leader.Apply(make([]byte, size), time.Minute).Error(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -196,7 +196,7 @@ func TestRaftSendsSnapshots(t *testing.T) {
 	away := others(members, id)[0]
 	members[away].stop()
 	for range 50 {
-		if err := leader.Apply(make([]byte, 100), 10*time.Second).Error(); err != nil {
+		if err := leader.Apply(make([]byte, 100), time.Minute).Error(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -286,7 +286,7 @@ func TestFollowersWithHangingDisksKeepTheirLeader(t *testing.T) {
 		t.Fatalf("the write that waited for the disks: %v", err)
 	}
 	for range 50 {
-		if err := leader.Apply([]byte("y"), 10*time.Second).Error(); err != nil {
+		if err := leader.Apply([]byte("y"), time.Minute).Error(); err != nil {
 			t.Fatal(err)
 		}
 	}

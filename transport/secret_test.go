@@ -32,11 +32,11 @@ func TestNodesWithTheSecretWorkTogether(t *testing.T) {
 	for _, n := range c.nodes {
 		n.Handle(mEcho, echo)
 	}
-	if got, err := c.nodes["n1"].Call(within(t, 10*time.Second), "n2", mEcho, []byte("x")); err != nil || string(got) != "x" {
+	if got, err := c.nodes["n1"].Call(within(t, time.Minute), "n2", mEcho, []byte("x")); err != nil || string(got) != "x" {
 		t.Fatalf("%q, %v", got, err)
 	}
 	_, leader := waitLeader(t, members)
-	if err := leader.Apply([]byte("x"), 10*time.Second).Error(); err != nil {
+	if err := leader.Apply([]byte("x"), time.Minute).Error(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -88,7 +88,7 @@ func dialRaw(t *testing.T, c *cluster, p preamble) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	if err := nc.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := nc.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := nc.Write(appendPreamble(nil, p)); err != nil {
@@ -240,7 +240,7 @@ func TestAVoteOfTheLastTermBricksNothing(t *testing.T) {
 		t.Fatalf("term %d became %d", term, now)
 	}
 	_, leader = waitLeader(t, members)
-	if err := leader.Apply([]byte("x"), 10*time.Second).Error(); err != nil {
+	if err := leader.Apply([]byte("x"), time.Minute).Error(); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -15,7 +15,7 @@ func TestWipedNodeTakesNoPartInElections(t *testing.T) {
 	c, members := raftCluster(t)
 	id, leader := waitLeader(t, members)
 	for range 20 {
-		if err := leader.Apply([]byte("x"), 10*time.Second).Error(); err != nil {
+		if err := leader.Apply([]byte("x"), time.Minute).Error(); err != nil {
 			t.Fatal(err)
 		}
 	}

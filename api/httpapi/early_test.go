@@ -20,7 +20,7 @@ func TestRefusedEarlyIsReadLate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := NewServer(ServerOptions{Handler: newFixture(t, routertest.Options{}, router.Config{}, Options{MaxValueBytes: 1 << 20})})
+	srv := NewServer(ServerOptions{Handler: newFixture(t, routertest.Options{}, router.Config{}, Options{MaxValueBytes: 1 << 20}), patience: time.Minute})
 	serveOn(t, srv, l)
 	sent := int64(0)
 	for _, c := range []struct {

@@ -37,6 +37,8 @@ type ServerOptions struct {
 	MaxHeaderBytes int // default 128 KiB
 	Logger         *slog.Logger
 	Memory         *clientmem.Budget // counts the connections; nil: nobody does
+
+	patience time.Duration // at least so long has a client that is refused; for tests on a busy machine
 }
 
 // connBytes is about what a connection takes besides its request: its goroutine's stack, the socket,
@@ -59,6 +61,7 @@ type Server struct {
 	http    *http.Server
 	max     int
 	stall   time.Duration
+	least   time.Duration // see ServerOptions.patience
 	memory  *clientmem.Budget
 	refusal chan struct{} // bounds the refusals being written
 
@@ -81,7 +84,7 @@ func NewServer(o ServerOptions) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{max: o.MaxConns, stall: cmp.Or(o.StallTimeout, 30*time.Second), memory: cmp.Or(o.Memory, clientmem.New(0)), refusal: make(chan struct{}, maxRefusals), conns: make(map[*conn]struct{})}
+	s := &Server{max: o.MaxConns, stall: cmp.Or(o.StallTimeout, 30*time.Second), least: o.patience, memory: cmp.Or(o.Memory, clientmem.New(0)), refusal: make(chan struct{}, maxRefusals), conns: make(map[*conn]struct{})}
 	s.http = &http.Server{
 		Handler: s.paced(o.Handler), ReadHeaderTimeout: cmp.Or(o.HeaderTimeout, 10*time.Second), IdleTimeout: idleTimeout,
 		MaxHeaderBytes: cmp.Or(o.MaxHeaderBytes, 128<<10), ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
@@ -250,17 +253,17 @@ func (s *Server) refuse(nc net.Conn) {
 	go func() {
 		defer func() { <-s.refusal }()
 		defer nc.Close()
-		_ = nc.SetDeadline(time.Now().Add(refusalPatience))
+		_ = nc.SetDeadline(time.Now().Add(max(refusalPatience, s.least)))
 		// Some clients take what comes before their request for no answer to it.
 		_, _ = nc.Read(make([]byte, 1))
-		_ = nc.SetDeadline(time.Now().Add(refusalPatience))
+		_ = nc.SetDeadline(time.Now().Add(max(refusalPatience, s.least)))
 		if writeRefusal(nc, problem{Status: http.StatusServiceUnavailable, Code: "too_many_connections",
 			Detail: "this listener has as many connections as it takes (--http-max-connections)"}) != nil {
 			return
 		}
 		bounds := linger.Stranger()
 		bounds.Total = refusalPatience
-		s.discarded.Add(linger.End(nc, bounds, s.stopping.Load))
+		s.discarded.Add(linger.End(nc, bounds.Least(s.least), s.stopping.Load))
 	}()
 }
 
@@ -352,7 +355,7 @@ func (c *conn) bow() {
 	if c.trusted.Load() {
 		bounds = linger.Client()
 	}
-	c.s.discarded.Add(linger.End(c.Conn, bounds, c.s.stopping.Load))
+	c.s.discarded.Add(linger.End(c.Conn, bounds.Least(c.s.least), c.s.stopping.Load))
 }
 
 // refuseExpectation answers instead of answer, in which net/http refuses an Expect without

@@ -46,7 +46,7 @@ func exchange(t *testing.T, addr, text string, n int) (*http.Response, []byte) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestARefusedHeadHasNoBody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, "HEAD /v1/keys/a HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: more\r\n\r\n"); err != nil {

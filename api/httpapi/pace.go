@@ -97,7 +97,7 @@ func (b *pacedBody) abandon() {
 	if b.done {
 		return
 	}
-	_ = b.c.SetReadDeadline(time.Now().Add(refusalPatience))
+	_ = b.c.SetReadDeadline(time.Now().Add(max(refusalPatience, b.c.s.least)))
 	if b.c.await(time.Time{}) {
 		b.c.s.rest(b.c, &b.c.s.fresh)
 	}

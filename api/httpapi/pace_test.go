@@ -36,13 +36,13 @@ func connect(t *testing.T, addr string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	return c
 }
 
 func poll(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); <-time.After(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("did not happen: %s", what)
 		}
@@ -88,7 +88,7 @@ func TestBodyThatStalls(t *testing.T) {
 
 // TestSlowBodyIsRead as long as it comes, though it takes longer than a stall.
 func TestSlowBodyIsRead(t *testing.T) {
-	const stall = 2 * time.Second
+	const stall = 4 * time.Second
 	f := newFixture(t, routertest.Options{}, router.Config{}, Options{})
 	_, addr := serve(t, ServerOptions{Handler: f, StallTimeout: stall})
 	c := connect(t, addr)
@@ -158,7 +158,7 @@ func TestFullServerSaysSo(t *testing.T) {
 		<-release
 		w.WriteHeader(http.StatusNoContent)
 	})
-	srv, addr := serve(t, ServerOptions{Handler: h, MaxConns: 2})
+	srv, addr := serve(t, ServerOptions{Handler: h, MaxConns: 2, patience: time.Minute})
 	const get = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 	var busy []net.Conn
 	for range 2 {
@@ -371,7 +371,7 @@ func TestFullServerEndsTLSAtOnce(t *testing.T) {
 	srv := NewServer(ServerOptions{Handler: http.NotFoundHandler(), MaxConns: 1})
 	client, server := net.Pipe()
 	srv.refuse(tls.Server(server, new(tls.Config)))
-	_ = client.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = client.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
 		t.Error(err)
 	}

@@ -309,7 +309,7 @@ func (c *conn) bow() {
 		if c.stranger {
 			bounds = linger.Stranger()
 		}
-		c.srv.discarded.Add(linger.End(c.nc, bounds, c.srv.closing))
+		c.srv.discarded.Add(linger.End(c.nc, bounds.Least(c.srv.opt.patience), c.srv.closing))
 	}
 }
 

@@ -1,8 +1,10 @@
 package respapi
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -19,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fake is a Backend whose commands need no store.
 type fake struct {
-	tuning   Tuning
+	tuning   Tuning // guarded by mu
 	password bool
 	block    chan struct{} // BLOCK waits for it
 	blocked  chan struct{} // BLOCK tells that it waits
@@ -63,10 +65,21 @@ func (f *fake) Open(_, _ string, peer Peer) Session {
 	return &fakeSession{f: f, peer: peer, mem: mem, proto: 2, auth: f.password}
 }
 func (f *fake) Clients() int               { return int(f.clients.Load()) }
-func (f *fake) Tuning() Tuning             { return f.tuning }
 func (f *fake) CountRejectedConnection()   { f.rejected.Add(1) }
 func (f *fake) CountOutputCut()            { f.cuts.Add(1) }
 func (f *fake) CountNetwork(in, out int64) { f.in.Add(in); f.out.Add(out) }
+
+func (f *fake) Tuning() Tuning {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tuning
+}
+
+func (f *fake) tune(to Tuning) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tuning = to
+}
 
 type fakeSession struct {
 	f           *fake
@@ -145,7 +158,7 @@ func start(t testing.TB, f *fake, change func(*Options)) (*Server, string) {
 	served := make(chan error, 1)
 	go func() { served <- s.Serve() }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = s.Close(ctx)
 		if err := <-served; err != nil {
@@ -165,8 +178,29 @@ func dial(t testing.TB, addr string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(5 * time.Minute))
 	return c
+}
+
+// unhurried lets clients that are refused have their time, though the machine is busy.
+func unhurried(o *Options) { o.patience = time.Minute }
+
+// enter returns a client that has authenticated. Whoever is late with that is put out, and comes again.
+func enter(t testing.TB, addr string) net.Conn {
+	t.Helper()
+	for {
+		c := dial(t, addr)
+		_, _ = io.WriteString(c, "AUTH x\r\n")
+		if line, err := bufio.NewReader(c).ReadString('\n'); err == nil {
+			if line != "+OK\r\n" {
+				t.Fatalf("AUTH: %q", line)
+			}
+			return c
+		}
+		if t.Context().Err() != nil {
+			t.Fatal("nobody can authenticate")
+		}
+	}
 }
 
 // eventually polls until ok.
@@ -174,7 +208,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for !ok() {
 		select {
 		case <-tick.C:

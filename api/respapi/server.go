@@ -47,6 +47,8 @@ type Options struct {
 	PushLimits PushLimits
 	// Tick is how often connections are inspected. Default 1 s.
 	Tick time.Duration
+
+	patience time.Duration // at least so long has a client that is refused; for tests on a busy machine
 }
 
 const (
@@ -280,11 +282,11 @@ func (s *Server) refuse(nc net.Conn) {
 	}
 	started := s.spawn(func() {
 		defer func() { <-s.refusal }()
-		_ = nc.SetDeadline(time.Now().Add(refusalPatience))
+		_ = nc.SetDeadline(time.Now().Add(max(refusalPatience, s.opt.patience)))
 		if _, err := io.WriteString(nc, "-ERR max number of clients reached\r\n"); err == nil {
 			bounds := linger.Stranger()
 			bounds.Total = refusalPatience
-			s.discarded.Add(linger.End(nc, bounds, s.closing))
+			s.discarded.Add(linger.End(nc, bounds.Least(s.opt.patience), s.closing))
 		}
 		_ = nc.Close()
 	})

@@ -55,7 +55,7 @@ func dialPeer(t *testing.T, addr string) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(time.Minute))
 	return &peer{t, nc, bufio.NewReader(nc)}
 }
 
@@ -101,7 +101,7 @@ func TestClientListHasRealFigures(t *testing.T) {
 		t.Helper()
 		tick := time.NewTicker(2 * time.Millisecond)
 		defer tick.Stop()
-		deadline := time.Now().Add(10 * time.Second)
+		deadline := time.Now().Add(time.Minute)
 		for ; ; <-tick.C {
 			f := watcher.figures(id)
 			if ok(f) {

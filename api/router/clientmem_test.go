@@ -133,7 +133,7 @@ func (p *peer) hold(watcher *peer, bytes int) {
 	p.t.Helper()
 	before, _ := strconv.Atoi(watcher.info("mem_clients_normal"))
 	p.send("*2\r\n$4\r\nECHO\r\n$" + strconv.Itoa(2*bytes) + "\r\n" + strings.Repeat("v", bytes))
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		now, err := strconv.Atoi(watcher.info("mem_clients_normal"))
 		if err != nil || time.Now().After(deadline) {
 			p.t.Fatalf("mem_clients_normal went from %d to %d, %v", before, now, err)
@@ -190,12 +190,12 @@ func TestUnreadRepliesCount(t *testing.T) {
 	watcher, lazy := dialPeer(t, addr), dialPeer(t, addr)
 	one := string(resp.AppendCommand(nil, command.Args{[]byte("ECHO"), make([]byte, 8000)}))
 	go func() { _, _ = lazy.nc.Write([]byte(strings.Repeat(one, 5000))) }()
-	for deadline := time.Now().Add(10 * time.Second); watcher.info("evicted_clients") != "1"; {
+	for deadline := time.Now().Add(time.Minute); watcher.info("evicted_clients") != "1"; {
 		if time.Now().After(deadline) {
 			t.Fatalf("not closed: %s bytes unread", watcher.info("mem_clients_output"))
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); watcher.info("mem_clients_output") != "0"; {
+	for deadline := time.Now().Add(time.Minute); watcher.info("mem_clients_output") != "0"; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s bytes are still held", watcher.info("mem_clients_output"))
 		}

@@ -204,7 +204,7 @@ func serve(t *testing.T, node *routertest.Node, cfg router.Config) string {
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve() }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := srv.Close(ctx); err != nil {
 			t.Error(err)
@@ -229,7 +229,7 @@ func startCluster(t *testing.T) (addrs []string) {
 func TestClusterClient(t *testing.T) {
 	addrs := startCluster(t)
 	ctx := context.Background()
-	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs[:1]})
+	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs[:1], ReadTimeout: time.Minute, DialTimeout: time.Minute})
 	t.Cleanup(func() { _ = c.Close() })
 	for i := range 200 {
 		key := fmt.Sprintf("k%d", i)
@@ -272,7 +272,7 @@ func TestRedisCLI(t *testing.T) {
 	addrs := startCluster(t)
 	host, port, _ := net.SplitHostPort(addrs[0])
 	cli := func(args ...string) string {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		out, err := exec.CommandContext(ctx, "redis-cli", slices.Concat([]string{"-h", host, "-p", port}, args)...).CombinedOutput()
 		if err != nil {

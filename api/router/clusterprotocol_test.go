@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -73,7 +74,7 @@ func TestClusterProtocol(t *testing.T) {
 func TestUnshardedWithClients(t *testing.T) {
 	ctx := context.Background()
 	node := routertest.New(commandset.New(), routertest.Options{})
-	plain := redis.NewClient(&redis.Options{Addr: serve(t, node, router.Config{})})
+	plain := redis.NewClient(&redis.Options{Addr: serve(t, node, router.Config{}), ReadTimeout: time.Minute})
 	t.Cleanup(func() { _ = plain.Close() })
 	if err := plain.MSet(ctx, "a", 1, "b", 2, "c", 3).Err(); err != nil {
 		t.Error(err)
@@ -86,7 +87,7 @@ func TestUnshardedWithClients(t *testing.T) {
 	}
 	addr := serve(t, node, router.Config{Cluster: router.ClusterOn})
 	node.SetRESP("n1", addr)
-	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{addr}})
+	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{addr}, ReadTimeout: time.Minute})
 	t.Cleanup(func() { _ = cluster.Close() })
 	for _, key := range []string{"a", "b", "c", "d"} {
 		if err := cluster.Set(ctx, key, key, 0).Err(); err != nil {
@@ -103,7 +104,7 @@ func TestUnshardedWithClients(t *testing.T) {
 func TestPlainClientOfSeveralShards(t *testing.T) {
 	ctx := context.Background()
 	node := routertest.New(commandset.New(), halves())
-	plain := redis.NewClient(&redis.Options{Addr: serve(t, node, router.Config{Cluster: router.ClusterOff, Redirect: router.RedirectForward})})
+	plain := redis.NewClient(&redis.Options{Addr: serve(t, node, router.Config{Cluster: router.ClusterOff, Redirect: router.RedirectForward}), ReadTimeout: time.Minute})
 	t.Cleanup(func() { _ = plain.Close() })
 	for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
 		if err := plain.Set(ctx, key, key, 0).Err(); err != nil {

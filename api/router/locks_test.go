@@ -170,7 +170,7 @@ func TestClosedConnectionGivesItsPlaceUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
-		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
 		return c, func(line string) { fmt.Fprintf(c, "%s\r\n", line) }
 	}
 	read := func(c net.Conn) string {
@@ -212,7 +212,7 @@ func TestWatchingALock(t *testing.T) {
 			if e := told.What.(lock.Event); e.Kind != want || e.Name != "l" || e.Owner != "me" || e.Token != "" {
 				t.Errorf("event %+v", told)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("no event")
 		}
 	}

@@ -54,7 +54,7 @@ func newPair(t *testing.T, r *router.Router, socket string) *pair {
 	t.Helper()
 	p := &pair{ours: r.NewSession("127.0.0.1:1", router.KindRESP, router.WithLocalAddr("127.0.0.1:2")), r: r}
 	t.Cleanup(p.ours.Close)
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for tick := time.NewTicker(2 * time.Millisecond); ; <-tick.C {
 		var err error
 		if p.theirs, err = net.Dial("unix", socket); err == nil {

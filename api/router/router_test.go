@@ -103,7 +103,7 @@ func TestWatchOfManyKeysIsNotQuadratic(t *testing.T) {
 		}
 		held = append(held, s.Memory().Of(clientmem.Watch))
 	}
-	if took := time.Since(started); took > 30*time.Second {
+	if took := time.Since(started); took > time.Minute { // hours if it were
 		t.Errorf("took %v", took)
 	}
 	if held[0] == 0 || held[1] != held[0] {

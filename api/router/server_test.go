@@ -44,14 +44,15 @@ func TestGuessingIsSlow(t *testing.T) {
 	r, _, _ := newRouter(t, routertest.Options{}, router.Config{Passwords: []string{"s3cret"}, Registerer: reg})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // nobody waits for the answers
-	outcomes := make(map[string]int)
+	outcomes, began := make(map[string]int), time.Now()
 	for range 100 {
 		outcomes[show(r.Do(ctx, r.NewSession("10.0.0.1:1", router.KindRESP), cmd("AUTH wrong")))]++
 	}
 	wrong, refused := outcomes["-WRONGPASS invalid username-password pair or user is disabled."],
 		outcomes["-TRYAGAIN too many failed logins from this address, the password was not looked at"]
-	if wrong+refused != 100 || wrong < 32 || wrong > 50 {
-		t.Errorf("%v", outcomes)
+	most := 50 + 32*int(time.Since(began)/time.Second) // on a busy machine the answers of the first are given meanwhile
+	if wrong+refused != 100 || wrong < 32 || wrong > most {
+		t.Errorf("%v, at most %d", outcomes, most)
 	}
 	if got := show(r.Do(ctx, r.NewSession("10.0.0.1:1", router.KindRESP), cmd("HELLO 3 AUTH default wrong"))); !strings.HasPrefix(got, "-TRYAGAIN") {
 		t.Errorf("HELLO: %s", got)

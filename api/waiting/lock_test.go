@@ -28,7 +28,7 @@ func soon(t *testing.T, reply <-chan resp.Value) resp.Value {
 	select {
 	case v := <-reply:
 		return v
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no reply")
 		return resp.Value{}
 	}

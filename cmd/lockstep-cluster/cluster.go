@@ -23,7 +23,7 @@ const (
 	readyPatience = 60 * time.Second
 	stopPatience  = 20 * time.Second
 	lockPatience  = 120 * time.Second
-	probePatience = 2 * time.Second
+	probePatience = 10 * time.Second
 )
 
 // cluster is what the state directory says. The paths stay as they were given, since nodes are

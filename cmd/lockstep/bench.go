@@ -77,7 +77,7 @@ func dialWorkers(ctx context.Context, o benchOptions, slots *client.Slots) ([]*b
 }
 
 func (w *benchWorker) run(ctx context.Context) error {
-	for ctx.Err() == nil {
+	for first := true; first || ctx.Err() == nil; first = false { // who measures nothing has nothing to tell
 		w.build()
 		start := time.Now()
 		if err := w.conn.send(w.out); err != nil {

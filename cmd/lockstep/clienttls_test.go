@@ -40,8 +40,8 @@ func TestCertificatesThatDoNotFit(t *testing.T) {
 		{plainAddr, other, plainAddr + " does not speak TLS"},
 	} {
 		pki := clientTLSOptions{cacert: test.cacert}
-		_, overRESP := dialRESP(context.Background(), respOptions{tls: true, pki: pki, timeout: 10 * time.Second}, test.addr)
-		api, err := newAPIClient(clientOptions{endpoints: []string{"https://" + test.addr}, tls: pki, timeout: 10 * time.Second})
+		_, overRESP := dialRESP(context.Background(), respOptions{tls: true, pki: pki, timeout: time.Minute}, test.addr)
+		api, err := newAPIClient(clientOptions{endpoints: []string{"https://" + test.addr}, tls: pki, timeout: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}

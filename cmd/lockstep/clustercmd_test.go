@@ -15,7 +15,7 @@ func runClusterStatus(t *testing.T, text string) (out string, code int) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }))
 	t.Cleanup(srv.Close)
 	var o strings.Builder
-	cmd := newRootCommand()
+	cmd := newRootCommand(nil)
 	cmd.SetOut(&o)
 	cmd.SetArgs([]string{"cluster", "status", "--endpoint", srv.URL})
 	code = exitCode(cmd.Execute())

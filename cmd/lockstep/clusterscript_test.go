@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/lockstepkv/lockstep/internal/procs"
 )
 
 // TestClusterScript runs scripts/cluster with real nodes, as
@@ -48,26 +49,13 @@ func buildRunner(t *testing.T, script string) {
 	}
 }
 
-// freeOffset finds ports for three nodes that nobody listens on.
+// freeOffset finds ports for three nodes, which are the test's.
 func freeOffset(t *testing.T) string {
-	for offset := 12000; offset < 50000; offset += 10 {
-		if portsFree(offset) {
-			return strconv.Itoa(offset)
-		}
+	var ports procs.Ports
+	t.Cleanup(ports.Close)
+	offset, err := ports.Offset([]int{7001, 7002, 7003, 8001, 8002, 8003, 9001, 9002, 9003})
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free ports")
-	return ""
-}
-
-func portsFree(offset int) bool {
-	for _, base := range []int{7000, 8000, 9000} {
-		for n := 1; n <= 3; n++ {
-			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(base+n+offset)))
-			if err != nil {
-				return false
-			}
-			l.Close()
-		}
-	}
-	return true
+	return strconv.Itoa(offset)
 }

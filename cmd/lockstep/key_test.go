@@ -15,7 +15,7 @@ import (
 func TestKeyGetBinary(t *testing.T) {
 	server := httptest.NewServer(newFakeAPI())
 	defer server.Close()
-	o := keyGetOptions{client: clientOptions{endpoints: []string{server.URL}, timeout: 10 * time.Second}, raw: true}
+	o := keyGetOptions{client: clientOptions{endpoints: []string{server.URL}, timeout: time.Minute}, raw: true}
 	var out bytes.Buffer
 	if err := keyGet(context.Background(), &out, o, "binary"); err != nil || !bytes.Equal(out.Bytes(), []byte{0xff, 0}) {
 		t.Errorf("%x, %v", out.Bytes(), err)

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -43,7 +45,7 @@ func TestLostLockStopsTheCommand(t *testing.T) {
 		api.ServeHTTP(w, r)
 	}))
 	defer server.Close()
-	o := lockOptions{client: clientOptions{endpoints: []string{server.URL}, timeout: 5 * time.Second}, ttl: time.Second, killAfter: 250 * time.Millisecond}
+	o := lockOptions{client: clientOptions{endpoints: []string{server.URL}, timeout: time.Minute}, ttl: 4 * time.Second, killAfter: 250 * time.Millisecond}
 	c, err := newLockClient(o, "jobs")
 	if err != nil {
 		t.Fatal(err)
@@ -51,13 +53,22 @@ func TestLostLockStopsTheCommand(t *testing.T) {
 	if err := c.acquire(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
-	cut.Store(true)
+	began := filepath.Join(t.TempDir(), "began")
+	go func() { // the holder is cut off as soon as the command runs
+		for {
+			if _, err := os.Stat(began); err == nil || t.Context().Err() != nil {
+				cut.Store(true)
+				return
+			}
+			pauseFor(t.Context(), 10*time.Millisecond)
+		}
+	}()
 	// The command ignores SIGTERM, so it takes SIGKILL.
-	status, err := runHolding(c, o, "/bin/sh", []string{"sh", "-c", "trap '' TERM; while true; do sleep 0.01; done"})
+	status, err := runHolding(c, o, "/bin/sh", []string{"sh", "-c", "trap '' TERM; : >" + began + "; while true; do sleep 0.01; done"})
 	if exitCode(err) != exitLockLost || status != 0 {
 		t.Fatalf("status %d, %v", status, err)
 	}
-	if over := time.Since(c.until); over > 500*time.Millisecond || over < -50*time.Millisecond {
+	if over := time.Since(c.until); over > 10*time.Second || over < -50*time.Millisecond {
 		t.Errorf("the command ended %v after the lock's time", over)
 	}
 }
@@ -65,7 +76,7 @@ func TestLostLockStopsTheCommand(t *testing.T) {
 func TestCommandOfALockThatIsGoneIsStopped(t *testing.T) {
 	server := httptest.NewServer(newLockServer(t))
 	defer server.Close()
-	o := lockOptions{client: clientOptions{endpoints: []string{server.URL}, timeout: 5 * time.Second}, ttl: 600 * time.Millisecond, killAfter: 100 * time.Millisecond}
+	o := lockOptions{client: clientOptions{endpoints: []string{server.URL}, timeout: time.Minute}, ttl: 6 * time.Second, killAfter: 100 * time.Millisecond}
 	c, err := newLockClient(o, "jobs")
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +97,7 @@ func TestCommandOfALockThatIsGoneIsStopped(t *testing.T) {
 func TestSignalsReachTheCommand(t *testing.T) {
 	server := httptest.NewServer(newLockServer(t))
 	defer server.Close()
-	o := lockOptions{client: clientOptions{endpoints: []string{server.URL}, timeout: 5 * time.Second}, ttl: 5 * time.Second, killAfter: time.Second}
+	o := lockOptions{client: clientOptions{endpoints: []string{server.URL}, timeout: time.Minute}, ttl: time.Minute, killAfter: time.Second}
 	c, err := newLockClient(o, "jobs")
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +124,7 @@ func TestHungNodeCostsNoLock(t *testing.T) {
 	good := httptest.NewServer(newLockServer(t))
 	defer good.Close()
 	for _, wait := range []time.Duration{0, time.Minute} {
-		o := lockOptions{client: clientOptions{endpoints: []string{hung.URL, good.URL}, timeout: 2 * time.Second}, ttl: 2 * time.Second, wait: wait}
+		o := lockOptions{client: clientOptions{endpoints: []string{hung.URL, good.URL}, timeout: 6 * time.Second}, ttl: time.Minute, wait: wait}
 		c, err := newLockClient(o, "jobs"+wait.String())
 		if err != nil {
 			t.Fatal(err)
@@ -122,11 +133,11 @@ func TestHungNodeCostsNoLock(t *testing.T) {
 		if err := c.acquire(context.Background(), o); err != nil {
 			t.Fatalf("with a wait of %v: %v", wait, err)
 		}
-		if took := time.Since(began); took > 10*time.Second {
+		if took := time.Since(began); took > 30*time.Second {
 			t.Errorf("with a wait of %v it took %v", wait, took)
 		}
 		c.at = 0 // the node that answered hangs now, as it were
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
 		if err := c.renew(ctx); err != nil {
 			t.Errorf("renew: %v", err)
 		}

@@ -16,16 +16,28 @@ func main() { os.Exit(run()) }
 
 // run is main with an exit code.
 func run() int {
+	hangups := hangupsOf(os.Args[1:])
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// A second signal ends the process at once: the first one is taken back as
 	// soon as it has come.
 	context.AfterFunc(ctx, stop)
-	err := newRootCommand().ExecuteContext(ctx)
+	err := newRootCommand(hangups).ExecuteContext(ctx)
 	if err != nil && err.Error() != "" {
 		fmt.Fprintln(os.Stderr, "lockstep:", err)
 	}
 	return exitCode(err)
+}
+
+// hangupsOf takes the SIGHUPs of a node, before it does anything else: whoever replaces its secrets while it starts
+// does not end it, and one SIGHUP is kept until the node can read them. Other commands end by it, as programs do.
+func hangupsOf(args []string) <-chan os.Signal {
+	if len(args) == 0 || args[0] != "serve" {
+		return nil
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	return hangups
 }
 
 // newContainerCommand is a command that only has others. Alone it shows them; a
@@ -43,7 +55,7 @@ func newContainerCommand(use, short string) *cobra.Command {
 	}
 }
 
-func newRootCommand() *cobra.Command {
+func newRootCommand(hangups <-chan os.Signal) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "lockstep",
 		Short: "A strongly consistent cache that speaks HTTP and the Redis protocol",
@@ -66,7 +78,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage, 3 no such key, 4 condition not met,
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServeCommand(), newKeyCommand(), newLockCommand(), newClusterCommand(), newBackupCommand(),
+	root.AddCommand(newServeCommand(hangups), newKeyCommand(), newLockCommand(), newClusterCommand(), newBackupCommand(),
 		newRestoreCommand(), newExportAOFCommand(), newRecoverCommand(), newBenchCommand(), newVersionCommand())
 	return root
 }

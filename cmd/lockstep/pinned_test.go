@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/api/router/routertest"
-	"github.com/lockstepkv/lockstep/client/clienttest"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -117,8 +116,7 @@ type roundClient struct {
 // startNode runs a node until the test ends.
 func startNode(t *testing.T) *roundClient {
 	t.Helper()
-	web, redis := clienttest.ClosedAddr(t), clienttest.ClosedAddr(t)
-	peer := clienttest.ClosedAddr(t)
+	web, redis, peer := freeAddr(t), freeAddr(t), freeAddr(t)
 	cfg, err := load(t, "--data-dir", t.TempDir(), "--http", web, "--resp", redis, "--peer", peer,
 		"--initial-cluster", "n1="+peer, "--log-cache", "0", "--maxmemory", "200mb", "--maxmemory-policy", "allkeys-lru")
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 func testClient(t *testing.T, addr string) (respOptions, *respConn) {
 	t.Helper()
 	t.Setenv("LOCKSTEP_PASSWORD", "")
-	o := respOptions{addrs: []string{addr}, timeout: 10 * time.Second}
+	o := respOptions{addrs: []string{addr}, timeout: time.Minute}
 	conn, err := dialRESP(context.Background(), o, addr)
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/client/clienttest"
+	"github.com/lockstepkv/lockstep/internal/procs"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -96,6 +97,18 @@ func lookIn(path, name string) string {
 		}
 	}
 	return ""
+}
+
+// freeAddr is an address that no other test is told of.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	var ports procs.Ports
+	t.Cleanup(ports.Close)
+	addrs, err := ports.Addrs(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addrs[0]
 }
 
 // newFakeAPI answers as the HTTP API does, with fixed data: the key "there"
@@ -202,7 +215,7 @@ func answerLoading(conn net.Conn, info string) {
 // restore use.
 func startRedis(t *testing.T) (addr, dir string) {
 	t.Helper()
-	addr, dir = clienttest.ClosedAddr(t), t.TempDir()
+	addr, dir = freeAddr(t), t.TempDir()
 	_, port, _ := net.SplitHostPort(addr)
 	cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", dir)
 	if err := cmd.Start(); err != nil {

@@ -185,6 +185,8 @@ func (s *secrets) watch(ctx context.Context, hup <-chan os.Signal) {
 		case <-hup:
 			if len(s.materials) == 0 {
 				s.log.Info("SIGHUP: this node has no passwords, certificates or secrets from files to read again")
+			} else {
+				s.log.Info("SIGHUP: reading passwords, certificates and secrets again")
 			}
 			s.reload(true)
 		}

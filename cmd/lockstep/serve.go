@@ -61,7 +61,11 @@ func runServe(ctx context.Context, cfg config.Config, logger *slog.Logger, hup <
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.registry.MustRegister(newNodeCollector(s))
 	defer s.close()
-	if err := s.open(ctx); err != nil {
+	switch err := s.open(ctx); {
+	case err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
+		s.logger.Info("stopping before the start is over", "after", err)
+		return nil
+	case err != nil:
 		return err
 	}
 	select {

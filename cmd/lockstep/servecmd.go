@@ -14,7 +14,7 @@ import (
 	"github.com/lockstepkv/lockstep/internal/config"
 )
 
-func newServeCommand() *cobra.Command {
+func newServeCommand(hangups <-chan os.Signal) *cobra.Command {
 	s := config.New()
 	var configPath string
 	var printConfig bool
@@ -30,9 +30,6 @@ flag wins over the environment, the environment over the file. Sizes are as in
 redis.conf: 1kb is 1024 bytes, 1k is 1000.`,
 		Args: cobra.NoArgs,
 		RunE: action(func(ctx context.Context, cmd *cobra.Command, _ []string) error {
-			hup := make(chan os.Signal, 1)
-			signal.Notify(hup, syscall.SIGHUP)
-			defer signal.Stop(hup)
 			// Whoever reads the log may end before the node does.
 			signal.Ignore(syscall.SIGPIPE)
 			if configPath == "" {
@@ -64,7 +61,7 @@ redis.conf: 1kb is 1024 bytes, 1k is 1000.`,
 			if s.PasswordIsIn(configPath) {
 				warnOfExposure(logger, configPath)
 			}
-			return runServe(ctx, cfg, logger, hup)
+			return runServe(ctx, cfg, logger, hangups)
 		}),
 	}
 	cmd.Flags().SortFlags = false

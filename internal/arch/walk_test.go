@@ -108,19 +108,10 @@ const maxFields = 20
 
 var fieldsReason = regexp.MustCompile(`(?m)^(\d+) fields: \S`)
 
-// walked are the rooms whose structs and names are looked at.
-func walked(name string) bool {
-	first, _, _ := strings.Cut(name, "/")
-	return slices.Contains([]string{"store", "snapshot", "transport", "resp", "internal"}, first) || name == "shard/raftlog"
-}
-
 // TestLargeStructsHaveAReason: a struct of more than maxFields is two things, or its comment has a line
 // "NN fields: why".
 func TestLargeStructsHaveAReason(t *testing.T) {
 	for _, p := range listPackages(t) {
-		if !walked(p.name()) {
-			continue
-		}
 		for _, s := range productionFiles(t, p) {
 			for _, mistake := range largeStructs(s) {
 				t.Error(mistake)
@@ -159,9 +150,6 @@ func largeStructs(s source) (mistakes []string) {
 // TestNoBuiltinIsShadowed: who reads len or max must not have to look whether it is the language's.
 func TestNoBuiltinIsShadowed(t *testing.T) {
 	for _, p := range listPackages(t) {
-		if !walked(p.name()) {
-			continue
-		}
 		for _, s := range productionFiles(t, p) {
 			for _, mistake := range shadowedBuiltins(s) {
 				t.Error(mistake)

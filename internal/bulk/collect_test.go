@@ -52,7 +52,7 @@ func TestCollectorWhileLargeValuesPass(t *testing.T) {
 			if percent >= least && percent <= most {
 				return
 			}
-			if time.Since(began) > 20*time.Second {
+			if time.Since(began) > time.Minute {
 				t.Fatalf("the collector looks at %d %%, want %d to %d", percent, least, most)
 			}
 		}
@@ -85,7 +85,7 @@ func TestDroppedIsCollected(t *testing.T) {
 		if now, _ := heapNow(); now < live-100<<20 {
 			return
 		}
-		if time.Since(began) > 20*time.Second {
+		if time.Since(began) > time.Minute {
 			t.Fatal("what was dropped is still there")
 		}
 	}
@@ -121,7 +121,7 @@ func TestPaceFollowsTheHeap(t *testing.T) {
 			if is(percent) {
 				return
 			}
-			if time.Since(began) > 20*time.Second {
+			if time.Since(began) > time.Minute {
 				t.Fatalf("%s: the collector looks at %d %%", what, percent)
 			}
 		}
@@ -186,7 +186,7 @@ func TestPaceGivesBack(t *testing.T) {
 		if idleNow() < headroomBytes {
 			break
 		}
-		if time.Since(began) > 30*time.Second {
+		if time.Since(began) > time.Minute {
 			t.Fatalf("%d bytes are kept for later", idleNow())
 		}
 	}

@@ -22,8 +22,18 @@ import (
 	"github.com/lockstepkv/lockstep/internal/procs"
 )
 
-// readyPatience is how long nodes may take to serve after their start.
-const readyPatience = 60 * time.Second
+// patience is how long anything may take that is to happen, on a machine that is busy with other things. It is
+// waited for in vain only when a test fails.
+const patience = 90 * time.Second
+
+// requestTimeout is what the nodes have for a request, unless a test says otherwise: on a machine that is busy with
+// other things an election, or many copies of a large value, may take longer than the 5 s that are usual. It is less
+// than patience.
+const requestTimeout = 30 * time.Second
+
+// steady are flags with which a leader stays though the machine gives it little: for tests that are not about elections
+// and take much of the processor.
+var steady = []string{"--heartbeat-timeout", "2s", "--election-timeout", "2s"}
 
 // Cluster is a set of nodes, each with its own process, ports and directory.
 type Cluster struct {
@@ -56,6 +66,7 @@ type Node struct {
 
 	mu   sync.Mutex
 	proc *procs.Process // guarded by mu
+	from int            // guarded by mu; where the log of its last start begins
 }
 
 // NewCluster prepares a cluster and starts nothing.
@@ -77,7 +88,7 @@ func NewCluster(t testing.TB, opt Options) *Cluster {
 			scheme = "https://"
 		}
 		var err error
-		if n.client, err = client.NewHTTP([]string{scheme + n.HTTP}, client.Options{TLS: opt.TLS, Timeout: 30 * time.Second}); err != nil {
+		if n.client, err = client.NewHTTP([]string{scheme + n.HTTP}, client.Options{TLS: opt.TLS, Timeout: patience}); err != nil {
 			t.Fatal(err)
 		}
 		members = append(members, n.Member())
@@ -88,7 +99,7 @@ func NewCluster(t testing.TB, opt Options) *Cluster {
 		t.Fatal(err)
 	}
 	for _, n := range c.Nodes {
-		n.args = append(n.ServeArgs(), opt.Flags...)
+		n.args = append(append(n.ServeArgs(), "--request-timeout", requestTimeout.String()), opt.Flags...)
 		if opt.Nodes > 1 {
 			n.args = append(n.args, "--initial-cluster", strings.Join(members, ","))
 		}
@@ -148,7 +159,13 @@ func (c *Cluster) KillAll() {
 // WaitWhole waits until every running node is ready and all of them name the same leaders.
 func (c *Cluster) WaitWhole() {
 	c.t.Helper()
-	Eventually(c.t, readyPatience, func() error {
+	c.agreement()
+}
+
+// agreement is WaitWhole, and returns the leaders of the shards.
+func (c *Cluster) agreement() (leaders map[int]string) {
+	c.t.Helper()
+	Eventually(c.t, patience, func() error {
 		var seen []map[int]string
 		for _, n := range c.Nodes {
 			if !n.Running() {
@@ -157,19 +174,20 @@ func (c *Cluster) WaitWhole() {
 			if err := n.Ready(); err != nil {
 				return err
 			}
-			leaders, err := n.Leaders()
+			named, err := n.Leaders()
 			if err != nil {
 				return err
 			}
-			seen = append(seen, leaders)
+			seen = append(seen, named)
 		}
-		for _, leaders := range seen {
-			if !maps.Equal(leaders, seen[0]) || slices.Contains(slices.Collect(maps.Values(leaders)), "") {
+		for _, named := range seen {
+			if leaders = named; !maps.Equal(named, seen[0]) || slices.Contains(slices.Collect(maps.Values(named)), "") {
 				return fmt.Errorf("no agreement on leaders: %v", seen)
 			}
 		}
 		return nil
 	})
+	return leaders
 }
 
 // Node returns the node with an id.
@@ -192,24 +210,17 @@ func (c *Cluster) Others(n *Node) []*Node {
 // Leader waits until the running nodes agree on the leader of a shard.
 func (c *Cluster) Leader(shard int) *Node {
 	c.t.Helper()
-	c.WaitWhole()
-	for _, n := range c.Nodes {
-		if n.Running() {
-			leaders, err := n.Leaders()
-			if err != nil {
-				c.t.Fatal(err)
-			}
-			return c.Node(leaders[shard])
-		}
+	id, ok := c.agreement()[shard]
+	if !ok {
+		c.t.Fatal("no node runs")
 	}
-	c.t.Fatal("no node runs")
-	return nil
+	return c.Node(id)
 }
 
 // MoveLeader hands shard 0 over to a node and waits until everybody knows.
 func (c *Cluster) MoveLeader(to *Node) {
 	c.t.Helper()
-	Eventually(c.t, readyPatience, func() error {
+	Eventually(c.t, patience, func() error {
 		leader := c.Leader(0)
 		if leader == to {
 			return nil
@@ -226,12 +237,13 @@ func (n *Node) Start(extra ...string) {
 	if n.ulimit != "" {
 		binary, args = "/bin/sh", append([]string{"-c", n.ulimit + ` && exec "$0" "$@"`, binary}, args...)
 	}
+	from := len(n.Log())
 	p, err := startProcess(binary, n.LogFile, args)
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	n.mu.Lock()
-	n.proc = p
+	n.proc, n.from = p, from
 	n.mu.Unlock()
 }
 
@@ -276,6 +288,13 @@ func (n *Node) Wait(patience time.Duration) int {
 	return code
 }
 
+// NewLog returns what the node wrote since its last start.
+func (n *Node) NewLog() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.Log()[n.from:]
+}
+
 // Log returns what the node wrote so far.
 func (n *Node) Log() string {
 	text, err := os.ReadFile(n.LogFile)
@@ -291,7 +310,7 @@ func (n *Node) Ready() error {
 		return fmt.Errorf("%s has ended", n.ID)
 	}
 	// A node that is starting accepts and does not answer yet.
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	return procs.Ready(ctx, n.client)
 }
@@ -344,10 +363,12 @@ func (n *Node) Send(method, path, contentType string, body io.Reader) (status in
 	return a.Status, a.Body, nil
 }
 
-// freePorts returns addresses on loopback that nobody listens on.
+// freePorts returns addresses on loopback that are the test's, and that nobody listens on.
 func freePorts(t testing.TB, n int) []string {
 	t.Helper()
-	addrs, err := procs.FreeAddrs(n)
+	var ports procs.Ports
+	t.Cleanup(ports.Close)
+	addrs, err := ports.Addrs(n)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/lockstepkv/lockstep/internal/procs"
 )
@@ -26,7 +25,7 @@ func (n *Node) Confine(t testing.TB, bytes int64) bool {
 	}
 	n.t.Cleanup(func() {
 		n.Kill()
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := release(ctx); err != nil {
 			n.t.Error(err)

@@ -37,7 +37,7 @@ func TestForcedReleaseOfALock(t *testing.T) {
 		t.Errorf("counted %s", out)
 	}
 	run("lock", "release", "--force", name, "--reason", "its holder hangs", "--fence", fmt.Sprint(holder.fence))
-	if err := next.granted(20 * time.Second); err != nil || next.fence <= holder.fence {
+	if err := next.granted(patience); err != nil || next.fence <= holder.fence {
 		t.Fatalf("fence %d after %d, %v", next.fence, holder.fence, err)
 	}
 	if log := operator.Log(); !strings.Contains(log, "its holder hangs") || !strings.Contains(log, fmt.Sprint("fence=", holder.fence)) {

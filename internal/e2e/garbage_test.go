@@ -12,7 +12,7 @@ import (
 // Clients that stop in the middle, that do not read, or that send rubbish hurt
 // only themselves.
 func TestMisbehavingClients(t *testing.T) {
-	c := StartCluster(t, Options{})
+	c := StartCluster(t, Options{Flags: steady})
 	n := c.Nodes[0]
 	if err := (HTTPClient{n}).Set("big", strings.Repeat("v", 1<<20)); err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func inlineCommands(t *testing.T, n *Node) {
 			t.Errorf("%q: %q, want %q", test.line, got, test.want)
 		}
 	}
-	if _, err := w.TryReply(5 * time.Second); err != io.EOF {
+	if _, err := w.TryReply(patience); err != io.EOF {
 		t.Errorf("after a protocol error the connection should be closed: %v", err)
 	}
 }
@@ -110,17 +110,17 @@ func garbage(t *testing.T, c *Cluster) {
 	} {
 		w := n.Dial()
 		go func() { _, _ = io.WriteString(w.Conn, test.sent) }()
-		if got, err := w.TryReply(20 * time.Second); got != test.want {
+		if got, err := w.TryReply(patience); got != test.want {
 			t.Errorf("%.40q: %q, %v, want %q", test.sent, got, err, test.want)
 		}
 	}
 	for _, addr := range []string{n.RESP, n.HTTP, n.Peer} {
 		for i := range 20 {
-			conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
+			conn, err := net.DialTimeout("tcp", addr, patience)
 			if err != nil {
 				t.Fatal(err)
 			}
-			_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+			_ = conn.SetDeadline(time.Now().Add(patience))
 			_, _ = io.WriteString(conn, noise[i*3000:(i+1)*3000])
 			conn.Close()
 		}
@@ -128,7 +128,7 @@ func garbage(t *testing.T, c *Cluster) {
 	// A browser that was tricked into speaking to the Redis port.
 	w := n.Dial()
 	w.SendRaw("POST / HTTP/1.1\r\nHost: x\r\n\r\nSET stolen 1\r\n")
-	if got, err := w.TryReply(5 * time.Second); err == nil {
+	if got, err := w.TryReply(patience); err == nil {
 		t.Errorf("HTTP on the Redis port was answered: %q", got)
 	}
 	if got := n.Dial().Do("EXISTS", "stolen"); got != ":0" {

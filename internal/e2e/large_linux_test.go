@@ -15,7 +15,7 @@ import (
 func TestLargeValuesHaveTheirTime(t *testing.T) {
 	const size = 64 << 20
 	// On a busy machine the leader may be late; that is not what this is about.
-	c := StartCluster(t, Options{Flags: []string{"--request-timeout", "400ms", "--max-value-size", "64mb", "--log-cache", "32mb", "--heartbeat-timeout", "2s", "--election-timeout", "2s"}})
+	c := StartCluster(t, Options{Flags: append([]string{"--request-timeout", "400ms", "--max-value-size", "64mb", "--log-cache", "32mb"}, steady...)})
 	value := randomBytes(size)
 	idle := map[*Node]int{}
 	for _, n := range c.Nodes {
@@ -46,15 +46,27 @@ func TestLargeValuesHaveTheirTime(t *testing.T) {
 					t.Errorf("a value of %d MiB through the %s over %s: %s took %d MiB besides it", size>>20, through, protocol, n.ID, peak>>20)
 				}
 			}
-			if got := at.Dial().Do("GET", "large"); sha256.Sum256([]byte(got)) != sha256.Sum256(value) {
+			if got := at.inTime("GET", "large"); sha256.Sum256([]byte(got)) != sha256.Sum256(value) {
 				t.Errorf("GET: %d bytes, another value", len(got))
 			}
-			if got := at.Dial().Do("DEL", "large"); got != ":1" {
+			if got := at.inTime("DEL", "large"); got != ":1" && got != ":0" { // again, after one in doubt
 				t.Errorf("DEL: %s", got)
 			}
 			c.restMemory(t, idle)
 		}
 	}
+}
+
+// inTime asks again when the node has not had its request in the time that this test leaves to small ones.
+func (n *Node) inTime(words ...string) (reply string) {
+	n.t.Helper()
+	Eventually(n.t, patience, func() error {
+		if reply = n.Dial().Do(words...); strings.HasPrefix(reply, "-CLUSTERDOWN") || strings.HasPrefix(reply, "-INDOUBT") {
+			return fmt.Errorf("%s: %s", words[0], reply)
+		}
+		return nil
+	})
+	return reply
 }
 
 func (n *Node) putLarge(t *testing.T, protocol, key string, value []byte) {
@@ -70,10 +82,11 @@ func (n *Node) putLarge(t *testing.T, protocol, key string, value []byte) {
 	}
 }
 
-// restMemory waits until the nodes have given back what a value took.
+// restMemory waits until the nodes have given back what a value took. The collector of an idle node comes every two
+// minutes at the latest, and what it frees is given back with little of the processor.
 func (c *Cluster) restMemory(t *testing.T, idle map[*Node]int) {
 	t.Helper()
-	Eventually(t, 30*time.Second, func() error {
+	Eventually(t, 5*time.Minute, func() error {
 		for _, n := range c.Nodes {
 			if held := n.memory(t, "VmRSS") - idle[n]; held > 128<<20 {
 				return fmt.Errorf("%s holds %d MiB when the value is gone", n.ID, held>>20)

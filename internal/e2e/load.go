@@ -16,8 +16,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// clientTimeout is longer than any request may take by the default settings.
-const clientTimeout = 15 * time.Second
+// clientTimeout is longer than any request may take.
+const clientTimeout = patience
 
 // Client is a connection for the load: one request at a time, never repeated.
 type Client interface {
@@ -29,7 +29,7 @@ type Client interface {
 func (n *Node) Redis(connections int) *redis.Client {
 	r := redis.NewClient(&redis.Options{
 		Addr: n.RESP, Password: n.bearer, MaxRetries: -1, PoolSize: connections, DialerRetries: 1,
-		ReadTimeout: clientTimeout, WriteTimeout: clientTimeout, PoolTimeout: clientTimeout, DialTimeout: 5 * time.Second,
+		ReadTimeout: clientTimeout, WriteTimeout: clientTimeout, PoolTimeout: clientTimeout, DialTimeout: patience,
 	})
 	n.t.Cleanup(func() { r.Close() })
 	return r
@@ -165,7 +165,7 @@ func (l *Load) Acks() int {
 func (l *Load) WaitAcks(t testing.TB, more int) {
 	t.Helper()
 	want := l.Acks() + more
-	Eventually(t, 30*time.Second, func() error {
+	Eventually(t, patience, func() error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if len(l.errs) == 0 && len(l.acks) < want {

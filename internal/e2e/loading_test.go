@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
-	"time"
 )
 
 // While a node starts, its clients hear LOADING, probes are answered, and it says whom it
@@ -17,7 +17,7 @@ func TestLoadingWhileANodeStarts(t *testing.T) {
 	n.Start()
 	n.awaitLoading(t, "a node without data needs the answer of all others first; not connected: n2, n3")
 	n.awaitStates(t, "starting unknown unknown") // nobody knows yet what is out there
-	Eventually(t, 20*time.Second, func() error { return n.says("waits until it has asked all others", "missing=n2,n3") })
+	Eventually(t, patience, func() error { return n.says("waits until it has asked all others", "missing=n2,n3") })
 	c.StartAll()
 	w := n.Dial()
 	for _, command := range [][]string{{"PING"}, {"SET", "k", "v"}, {"GET", "k"}} {
@@ -32,7 +32,7 @@ func TestLoadingWhileANodeStarts(t *testing.T) {
 		other.Kill()
 	}
 	n.awaitStates(t, "up down down")
-	Eventually(t, 60*time.Second, func() error {
+	Eventually(t, patience, func() error {
 		if got := n.Dial().Do("GET", "k"); !strings.HasPrefix(got, "-CLUSTERDOWN") {
 			return fmt.Errorf("without a majority: %q", got)
 		}
@@ -45,7 +45,7 @@ func TestLoadingWhileANodeStarts(t *testing.T) {
 	n.Start() // its data is there, a majority is not
 	n.awaitLoading(t, "shard 0 has no leader that serves; not connected: n2, n3")
 	n.awaitStates(t, "starting down down")
-	Eventually(t, 30*time.Second, func() error { return n.says("waits for a majority of the nodes", "missing=n2,n3") })
+	Eventually(t, patience, func() error { return n.says("waits for a majority of the nodes", "missing=n2,n3") })
 	c.StartAll()
 	if got := n.Dial().Do("GET", "k"); got != "v" {
 		t.Errorf("GET once ready again: %q", got)
@@ -55,11 +55,24 @@ func TestLoadingWhileANodeStarts(t *testing.T) {
 	}
 }
 
+// A node that is told to stop while it starts, which may take for ever, stops as it does later.
+func TestStopWhileStarting(t *testing.T) {
+	c := NewCluster(t, Options{})
+	n := c.Nodes[0]
+	n.Start()
+	n.awaitLoading(t, "a node without data needs the answer of all others first; not connected: n2, n3")
+	n.Signal(syscall.SIGTERM)
+	if code := n.Wait(stopPatience); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	c.StartAll()
+}
+
 // awaitLoading waits until a node tells why it does not serve, and looks at everything else
 // that it tells then.
 func (n *Node) awaitLoading(t *testing.T, why string) {
 	t.Helper()
-	Eventually(t, 30*time.Second, func() error {
+	Eventually(t, patience, func() error {
 		status, body, err := n.Do("GET", "/readyz", "")
 		if err != nil || status != http.StatusServiceUnavailable || !strings.Contains(string(body), why) {
 			return fmt.Errorf("/readyz: %d %s %w", status, body, err)
@@ -88,7 +101,7 @@ func (n *Node) awaitLoading(t *testing.T, why string) {
 // awaitStates waits until a node calls the nodes of the cluster so.
 func (n *Node) awaitStates(t *testing.T, want string) {
 	t.Helper()
-	Eventually(t, 20*time.Second, func() error {
+	Eventually(t, patience, func() error {
 		var cluster struct {
 			Nodes []struct{ State string }
 		}
@@ -107,10 +120,10 @@ func (n *Node) awaitStates(t *testing.T, want string) {
 	})
 }
 
-// says looks for one line of the log, and that there is no second one.
+// says looks for one line of the log since the last start, and that there is no second one.
 func (n *Node) says(sentence, detail string) error {
 	count := 0
-	for line := range strings.Lines(n.Log()) {
+	for line := range strings.Lines(n.NewLog()) {
 		if strings.Contains(line, sentence) {
 			count++
 			if !strings.Contains(line, detail) {

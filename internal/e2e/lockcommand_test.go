@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 var errStillRuns = errors.New("the command still runs")
@@ -25,7 +24,7 @@ func TestCommandDiesWithItsLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	var pid int
-	Eventually(t, 20*time.Second, func() error {
+	Eventually(t, patience, func() error {
 		text, err := os.ReadFile(file)
 		if err == nil {
 			pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
@@ -39,7 +38,7 @@ func TestCommandDiesWithItsLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // it was killed
-	Eventually(t, 10*time.Second, func() error {
+	Eventually(t, patience, func() error {
 		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 		if err != nil || strings.Contains(string(stat), ") Z ") {
 			return nil // gone, or dead and not yet collected

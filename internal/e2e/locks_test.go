@@ -47,7 +47,7 @@ func (l *locker) granted(patience time.Duration) error {
 func (n *Node) take(name string, ttl time.Duration) *locker {
 	n.t.Helper()
 	l := n.lock(name, ttl, 0)
-	if err := l.granted(30 * time.Second); err != nil {
+	if err := l.granted(patience); err != nil {
 		n.t.Fatal(err)
 	}
 	return l
@@ -65,7 +65,7 @@ func (n *Node) awaitWaiters(name string, want int) {
 	n.t.Helper()
 	w := n.Dial()
 	defer w.Close()
-	Eventually(n.t, 90*time.Second, func() error {
+	Eventually(n.t, patience, func() error {
 		reply := w.Do("LOCKINFO", name)
 		if reply != "*14" {
 			return fmt.Errorf("LOCKINFO on %s: %q", n.ID, reply)
@@ -85,12 +85,12 @@ func (n *Node) awaitWaiters(name string, want int) {
 // fence comes twice, and whoever holds the lock renews it over the election.
 func TestLockQueueOverKilledLeaders(t *testing.T) {
 	c := StartCluster(t, Options{})
-	const name, ttl = "queue", 3 * time.Second
+	const name, ttl, long = "queue", 5 * time.Second, 10 * time.Minute
 	first := c.Leader(0)
-	holder := c.Others(first)[0].take(name, ttl)
+	holder := c.Others(first)[0].take(name, long)
 	var queue []*locker
 	for i := range 20 {
-		queue = append(queue, c.Nodes[i%3].lock(name, ttl, 10*time.Minute))
+		queue = append(queue, c.Nodes[i%3].lock(name, long, 10*time.Minute))
 		c.Nodes[i%3].awaitWaiters(name, i+1)
 	}
 	// pass lets the holder go, and the next in the queue hold the lock.
@@ -99,7 +99,7 @@ func TestLockQueueOverKilledLeaders(t *testing.T) {
 		next, before := queue[0], holder.fence
 		queue = queue[1:]
 		holder.unlock(name)
-		if err := next.granted(20 * time.Second); err != nil {
+		if err := next.granted(patience); err != nil {
 			t.Fatalf("with %d behind it: %v", len(queue), err)
 		}
 		if next.fence <= before {
@@ -113,14 +113,22 @@ func TestLockQueueOverKilledLeaders(t *testing.T) {
 		for holder.node == leader {
 			pass()
 		}
+		if got := holder.Do("LOCKRENEW", name, holder.token, fmt.Sprint(ttl.Milliseconds())); got != ":1" {
+			t.Fatalf("the holder on %s renews: %q", holder.node.ID, got)
+		}
 		leader.Kill()
 		killed := time.Now()
 		queue = slices.DeleteFunc(queue, func(l *locker) bool { return l.node == leader })
-		for time.Since(killed) < 2*ttl { // the holder does not notice
+		renew := func(ttl time.Duration) {
+			t.Helper()
 			if got := holder.Do("LOCKRENEW", name, holder.token, fmt.Sprint(ttl.Milliseconds())); got != ":1" {
 				t.Fatalf("the holder on %s renews: %q, %v after the kill", holder.node.ID, got, since(killed))
 			}
 		}
+		for time.Since(killed) < 2*ttl { // the holder does not notice
+			renew(ttl)
+		}
+		renew(long)
 		holder.node.awaitWaiters(name, len(queue))
 		pass()
 		leader.Start()
@@ -138,8 +146,8 @@ func TestLockQueueOverKilledLeaders(t *testing.T) {
 // once hold nothing up.
 func TestTenThousandWaiters(t *testing.T) {
 	const name, total, handOvers = "crowd", 10000, 200
-	c := StartCluster(t, Options{})
-	holder := c.Nodes[0].take(name, time.Minute)
+	c := StartCluster(t, Options{Flags: steady})
+	holder := c.Nodes[0].take(name, 10*time.Minute)
 	var before [3]int64
 	for i, n := range c.Nodes {
 		before[i] = residentBytes(t, n)
@@ -147,7 +155,7 @@ func TestTenThousandWaiters(t *testing.T) {
 	began := time.Now()
 	queue := []*locker{}
 	for i := range handOvers { // their order is known
-		queue = append(queue, c.Nodes[i%3].lock(name, time.Minute, 10*time.Minute))
+		queue = append(queue, c.Nodes[i%3].lock(name, 10*time.Minute, 10*time.Minute))
 		c.Nodes[i%3].awaitWaiters(name, i+1)
 	}
 	rest := make([]*locker, total-handOvers)
@@ -155,7 +163,7 @@ func TestTenThousandWaiters(t *testing.T) {
 	for w := range 16 {
 		wg.Go(func() {
 			for i := w; i < len(rest); i += 16 {
-				rest[i] = c.Nodes[i%3].lock(name, time.Minute, 10*time.Minute)
+				rest[i] = c.Nodes[i%3].lock(name, 10*time.Minute, 10*time.Minute)
 			}
 		})
 	}
@@ -173,7 +181,7 @@ func TestTenThousandWaiters(t *testing.T) {
 	began = time.Now()
 	for i, next := range queue {
 		holder.unlock(name)
-		if err := next.granted(20 * time.Second); err != nil {
+		if err := next.granted(patience); err != nil {
 			t.Fatalf("hand-over %d: %v", i, err)
 		}
 		holder = next
@@ -198,7 +206,7 @@ func TestTenThousandWaiters(t *testing.T) {
 // released, the others' time is over together.
 func TestHundredThousandLocks(t *testing.T) {
 	const total, workers = 100000, 96
-	c := StartCluster(t, Options{})
+	c := StartCluster(t, Options{Flags: steady})
 	leader := c.Leader(0)
 	before := residentBytes(t, leader)
 	tokens := make([]string, total)
@@ -225,7 +233,7 @@ func TestHundredThousandLocks(t *testing.T) {
 		if _, err := w.Write([]byte(Request(args...))); err != nil {
 			return err
 		}
-		if got, err := w.TryReply(30 * time.Second); err != nil || got != reply {
+		if got, err := w.TryReply(patience); err != nil || got != reply {
 			return fmt.Errorf("%q, %w, want %q", got, err, reply)
 		}
 		return nil
@@ -236,8 +244,8 @@ func TestHundredThousandLocks(t *testing.T) {
 			return err
 		}
 		var err error
-		if tokens[i], err = l.TryReply(30 * time.Second); err == nil {
-			_, err = l.TryReply(30 * time.Second)
+		if tokens[i], err = l.TryReply(patience); err == nil {
+			_, err = l.TryReply(patience)
 		}
 		return err
 	})
@@ -246,7 +254,7 @@ func TestHundredThousandLocks(t *testing.T) {
 	if grown > 512<<20 {
 		t.Errorf("the leader grew by %d MiB", grown>>20)
 	}
-	end := time.Now().Add(20 * time.Second)
+	end := time.Now().Add(patience)
 	each("LOCKRENEW or UNLOCK", func(w *Wire, i int) error {
 		if i%2 == 0 {
 			return want(w, ":1", "UNLOCK", fmt.Sprint("l", i), tokens[i])
@@ -266,7 +274,7 @@ func TestHundredThousandLocks(t *testing.T) {
 				wire.Reply()
 				break
 			}
-			if head != "*-1" || since(began) > 30*time.Second {
+			if head != "*-1" || since(began) > 2*patience {
 				t.Fatalf("lock %d is still held %v after the last renewal: %q", i, since(began), head)
 			}
 		}

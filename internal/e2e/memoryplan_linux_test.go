@@ -73,17 +73,18 @@ func TestMemoryOfANodeIsWhatItSays(t *testing.T) {
 	pipeline(t, queue, 200_000, func(int) string { return Request("GET", "k") })
 	pipeline(t, w, 20_000, func(i int) string { return Request("ONCE", fmt.Sprint("id:", i), "SET", "once", "1") })
 	fill() // garbage, so that the collector looks at what there is now
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		parts, sum, live, resident := memoryOf(t, n)
+		missing := parts["used_memory"] < 40 || parts["mem_clients_normal"] < 15 || parts["mem_log_cache"] < logCache/2 || parts["once"] < 3
 		switch {
-		case parts["used_memory"] < 40 || parts["mem_clients_normal"] < 15 || parts["mem_log_cache"] < logCache/2 || parts["once"] < 3:
-			t.Fatalf("not everything counts: %v", parts)
 		case parts["mem_log_cache"] > logCache || parts["mem_clients_normal"] > clients:
 			t.Fatalf("more than the limits: %v", parts)
-		case live > 0.7*sum-10 && live < 1.35*sum+20 && resident < 2.2*sum+60:
+		case !missing && live > 0.7*sum-10 && live < 1.35*sum+20 && resident < 2.2*sum+60:
 			t.Logf("sum %.0f MiB, live heap %.0f, resident %.0f: %v", sum, live, resident, parts)
 			return
+		case time.Now().After(deadline) && missing:
+			t.Fatalf("not everything counts: %v", parts)
 		case time.Now().After(deadline):
 			t.Fatalf("the parts take %.0f MiB together, the live heap %.0f, the process %.0f: %v", sum, live, resident, parts)
 		}
@@ -108,7 +109,7 @@ func TestNodeClosesTheClientThatHoldsMost(t *testing.T) {
 	greedy.Do("DISCARD")
 	w.Do("SET", "big", strings.Repeat("v", 1000_000))
 	greedy.SendRaw(strings.Repeat(Request("GET", "big"), 100))
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(w.Do("INFO", "stats"), "\r\nevicted_clients:1\r\n"); {
+	for deadline := time.Now().Add(patience); !strings.Contains(w.Do("INFO", "stats"), "\r\nevicted_clients:1\r\n"); {
 		if time.Now().After(deadline) {
 			t.Fatal("nobody is closed:", w.Do("INFO", "memory"))
 		}

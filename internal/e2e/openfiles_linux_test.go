@@ -75,7 +75,7 @@ func (f *flood) end() {
 // segments and their shards take snapshots meanwhile, and clients are answered over both
 // protocols, as are probes.
 func TestFloodOfConnectionsWithFewOpenFiles(t *testing.T) {
-	c := NewCluster(t, Options{Ulimit: "ulimit -n 256", Flags: []string{"--snapshot-log-bytes", "32mb"}})
+	c := NewCluster(t, Options{Ulimit: "ulimit -n 256", Flags: append([]string{"--snapshot-log-bytes", "32mb"}, steady...)})
 	probes := freePorts(t, len(c.Nodes))
 	for i, n := range c.Nodes {
 		n.args = append(n.args, "--metrics-http", probes[i])
@@ -98,9 +98,9 @@ func TestFloodOfConnectionsWithFewOpenFiles(t *testing.T) {
 		}
 	}
 	for i, n := range c.Nodes {
-		Eventually(t, 30*time.Second, func() error { return answeredOnce("http://" + n.HTTP + "/v1/keys/k1") })
-		Eventually(t, 30*time.Second, func() error { return answeredOnce("http://" + probes[i] + "/metrics") })
-		Eventually(t, 30*time.Second, func() error { return rotated(n) })
+		Eventually(t, patience, func() error { return answeredOnce("http://" + n.HTTP + "/v1/keys/k1") })
+		Eventually(t, patience, func() error { return answeredOnce("http://" + probes[i] + "/metrics") })
+		Eventually(t, patience, func() error { return rotated(n) })
 		if !n.Running() {
 			t.Fatalf("%s has ended", n.ID)
 		}
@@ -114,7 +114,7 @@ func TestFloodOfConnectionsWithFewOpenFiles(t *testing.T) {
 
 // answeredOnce gets a page over a new connection.
 func answeredOnce(url string) error {
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get(url)
 	if err != nil {
 		return err
@@ -212,7 +212,7 @@ func TestAcceptingPausesWithoutDescriptors(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer nc.Close()
-		Eventually(t, 10*time.Second, func() error {
+		Eventually(t, patience, func() error {
 			if !strings.Contains(n.Log(), "listener="+name) {
 				return fmt.Errorf("the log does not tell that %s pauses", name)
 			}
@@ -230,14 +230,14 @@ func TestAcceptingPausesWithoutDescriptors(t *testing.T) {
 	if got := n.Dial().Do("GET", "k"); got != "v" {
 		t.Errorf("a new client: %q", got)
 	}
-	Eventually(t, 10*time.Second, func() error { return n.Ready() })
+	Eventually(t, patience, func() error { return n.Ready() })
 	text := page(t, "http://"+n.HTTP+"/metrics", 200)
 	for _, name := range []string{"http", "resp", "peer"} {
 		if strings.Contains(text, `lockstep_accept_failures_total{listener="`+name+`"} 0`) {
 			t.Errorf("failures of %s are not counted", name)
 		}
 	}
-	Eventually(t, 10*time.Second, func() error {
+	Eventually(t, patience, func() error {
 		if text := page(t, "http://"+n.HTTP+"/metrics", 200); strings.Contains(text, `lockstep_accept_paused{listener="resp"} 1`) {
 			return fmt.Errorf("the listener says that it pauses")
 		}

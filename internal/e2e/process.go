@@ -7,13 +7,12 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/lockstepkv/lockstep/internal/procs"
 )
 
 // stopPatience is how long a node may take to end after SIGTERM.
-const stopPatience = 20 * time.Second
+const stopPatience = patience
 
 // binary is built once per run of the tests.
 var binary = sync.OnceValues(func() (string, error) {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/lockstepkv/lockstep/internal/procs"
 )
@@ -23,7 +22,7 @@ func serveOnce(t *testing.T, args ...string) (code int, output string) {
 		t.Fatal(err)
 	}
 	defer p.Kill()
-	code, err = p.Wait(20 * time.Second)
+	code, err = p.Wait(patience)
 	if err != nil {
 		t.Fatalf("serve %q: %v\n%s", args, err, procs.LastLines(path, 20))
 	}
@@ -78,7 +77,7 @@ func TestNodeOfAnotherClusterIsKeptOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	stranger.Start("--shards", "2")
-	Eventually(t, readyPatience, func() error {
+	Eventually(t, patience, func() error {
 		if err := c.Nodes[0].Ready(); err != nil {
 			return err
 		}

@@ -72,7 +72,7 @@ func retriesHappenOnce(t *testing.T, c *Cluster, name string, send onceClient) {
 		mu.Lock()
 		want := len(answers) + 100
 		mu.Unlock()
-		Eventually(t, 30*time.Second, func() error {
+		Eventually(t, patience, func() error {
 			mu.Lock()
 			defer mu.Unlock()
 			if len(answers) < want {
@@ -98,7 +98,7 @@ func retriesHappenOnce(t *testing.T, c *Cluster, name string, send onceClient) {
 
 // sendUntilAnswered tries the nodes in turn.
 func sendUntilAnswered(c *Cluster, send onceClient, first int, id string, repeated *atomic.Int64) (value int64, err error) {
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for try := first; time.Now().Before(deadline); try++ {
 		if value, err = send(c.Nodes[try%3], id); err == nil {
 			return value, nil
@@ -149,7 +149,7 @@ func TestWatchAcrossFailover(t *testing.T) {
 	}
 	for round := range 3 {
 		want := done.Load() + 50
-		Eventually(t, 30*time.Second, func() error {
+		Eventually(t, patience, func() error {
 			if got := done.Load(); got < want {
 				return fmt.Errorf("%d transactions", got)
 			}

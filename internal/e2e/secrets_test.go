@@ -8,10 +8,67 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/lockstepkv/lockstep/internal/procs"
 )
+
+// replaceFile puts a new file in the place of one, whole: a node that looks meanwhile finds the one or the other.
+func replaceFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hangUp sends SIGHUP and waits until the node has read its secrets again because of it, and not because it looked.
+func (n *Node) hangUp() {
+	n.t.Helper()
+	const asked = "SIGHUP: reading passwords"
+	before := strings.Count(n.Log(), asked)
+	n.Signal(syscall.SIGHUP)
+	Eventually(n.t, patience, func() error {
+		log := n.Log()
+		if strings.Count(log, asked) <= before || !strings.Contains(log[strings.LastIndex(log, asked):], "in use") {
+			return fmt.Errorf("%s has not read its secrets again", n.ID)
+		}
+		return nil
+	})
+}
+
+// A SIGHUP while a node starts, which here cannot go on before it has read its settings, is kept: the node reads its
+// secrets again when it can.
+func TestHangupWhileStarting(t *testing.T) {
+	dir := t.TempDir()
+	password, config := filepath.Join(dir, "password"), filepath.Join(dir, "config")
+	replaceFile(t, password, "secret\n")
+	if err := syscall.Mkfifo(config, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := NewCluster(t, Options{Nodes: 1, Flags: []string{"--requirepass-file", password, "--config", config}})
+	n := c.Nodes[0]
+	n.bearer = "secret"
+	n.Start()
+	var w *os.File
+	Eventually(t, patience, func() (err error) {
+		w, err = os.OpenFile(config, os.O_WRONLY|syscall.O_NONBLOCK, 0) // once the node has it open
+		return err
+	})
+	n.Signal(syscall.SIGHUP)
+	if _, err := w.WriteString("log-level: info\n"); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	c.WaitWhole()
+	Eventually(t, patience, func() error {
+		if !strings.Contains(n.Log(), "SIGHUP: reading passwords") {
+			return fmt.Errorf("the signal is forgotten")
+		}
+		return nil
+	})
+}
 
 // A node gets its password from a file and reads it again on SIGHUP, and by
 // itself; clients on the way to the new password may show either. SIGHUP ends
@@ -20,9 +77,7 @@ func TestPasswordIsReplacedWhileServing(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
 	replace := func(text string) {
 		t.Helper()
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		replaceFile(t, file, text)
 	}
 	replace("first\n")
 	c := NewCluster(t, Options{Nodes: 1, Flags: []string{"--requirepass-file", file}})
@@ -40,21 +95,22 @@ func TestPasswordIsReplacedWhileServing(t *testing.T) {
 		return nil
 	}
 	replace("second\nfirst\n")
-	n.Signal(syscall.SIGHUP)
-	Eventually(t, 10*time.Second, func() error { return accepted("second", "+OK") })
-	if err := accepted("first", "+OK"); err != nil {
-		t.Error(err)
+	n.hangUp()
+	for _, password := range []string{"second", "first"} {
+		if err := accepted(password, "+OK"); err != nil {
+			t.Error(err)
+		}
 	}
 	replace("") // a mistake changes nothing
-	n.Signal(syscall.SIGHUP)
-	Eventually(t, 10*time.Second, func() error {
-		if !strings.Contains(n.Log(), "the old stays in use") {
-			return fmt.Errorf("no word about the empty file")
-		}
-		return accepted("second", "+OK")
-	})
+	n.hangUp()
+	if !strings.Contains(n.Log(), "the old stays in use") {
+		t.Error("no word about the empty file")
+	}
+	if err := accepted("second", "+OK"); err != nil {
+		t.Error(err)
+	}
 	replace("second\n") // found without a signal
-	Eventually(t, 20*time.Second, func() error { return accepted("first", "-WRONGPASS") })
+	Eventually(t, patience, func() error { return accepted("first", "-WRONGPASS") })
 	if got := stays.Do("PING"); got != "+PONG" {
 		t.Errorf("a connection that was open: %s", got)
 	}
@@ -120,9 +176,7 @@ func TestPeerSecretIsReplacedWhileServing(t *testing.T) {
 	files := map[*Node]string{}
 	replace := func(n *Node, text string) {
 		t.Helper()
-		if err := os.WriteFile(files[n], []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		replaceFile(t, files[n], text)
 	}
 	for _, n := range c.Nodes {
 		files[n] = filepath.Join(t.TempDir(), "secret")
@@ -134,7 +188,7 @@ func TestPeerSecretIsReplacedWhileServing(t *testing.T) {
 		t.Helper()
 		for _, n := range c.Nodes {
 			n.awaitStates(t, "up up up")
-			Eventually(t, 30*time.Second, func() error {
+			Eventually(t, patience, func() error {
 				if got := n.Dial().Do("SET", "k", when); got != "+OK" {
 					return fmt.Errorf("SET on %s %s: %s", n.ID, when, got)
 				}
@@ -146,13 +200,7 @@ func TestPeerSecretIsReplacedWhileServing(t *testing.T) {
 	for step, text := range []string{after + "\n" + before + "\n", after + "\n"} {
 		for i, n := range c.Nodes {
 			replace(n, text)
-			n.Signal(syscall.SIGHUP)
-			Eventually(t, 20*time.Second, func() error {
-				if strings.Count(n.Log(), `what="peer secret"`) <= step {
-					return fmt.Errorf("%s has not read the secret again", n.ID)
-				}
-				return nil
-			})
+			n.hangUp()
 			if i != step { // one that has two among those with one, and the other way round
 				continue
 			}
@@ -165,8 +213,14 @@ func TestPeerSecretIsReplacedWhileServing(t *testing.T) {
 	n.Kill()
 	replace(n, before+"\n") // as one that was forgotten
 	n.Start()
+	Eventually(t, patience, func() error {
+		if !strings.Contains(n.NewLog(), "no proof of a common cluster secret") {
+			return fmt.Errorf("%s has not been refused", n.ID)
+		}
+		return nil
+	})
 	c.Nodes[0].awaitStates(t, "up up down")
 	replace(n, after+"\n")
-	n.Signal(syscall.SIGHUP)
+	n.hangUp()
 	serves("in the end")
 }

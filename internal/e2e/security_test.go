@@ -130,8 +130,8 @@ func TestTLS(t *testing.T) {
 	stranger.Kill()
 	foreign := strangers.issue("n3")
 	stranger.Start("--tls-peer-cert", foreign.cert, "--tls-peer-key", foreign.key, "--tls-peer-ca", strangers.file)
-	Eventually(t, readyPatience, func() error { return c.Nodes[0].Ready() })
-	Eventually(t, readyPatience, func() error {
+	Eventually(t, patience, func() error { return c.Nodes[0].Ready() })
+	Eventually(t, patience, func() error {
 		if !strings.Contains(stranger.Log(), "certificate") {
 			return fmt.Errorf("the stranger was not told why")
 		}
@@ -178,7 +178,7 @@ func tlsIsDemanded(t *testing.T, c *Cluster, clients *authority) {
 		t.Errorf("HTTP without a certificate: %d", resp.StatusCode)
 	}
 	// A client that knows no TLS at the peer port.
-	conn, err := net.DialTimeout("tcp", n.Peer, 5*time.Second)
+	conn, err := net.DialTimeout("tcp", n.Peer, patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func tlsIsDemanded(t *testing.T, c *Cluster, clients *authority) {
 
 func (w *Wire) tryPing() (string, error) {
 	w.SendRaw(Request("PING"))
-	reply, err := w.TryReply(10 * time.Second)
+	reply, err := w.TryReply(patience)
 	if err == nil && reply != "+PONG" {
 		err = fmt.Errorf("not a reply")
 	}

@@ -16,7 +16,7 @@ import (
 
 // With several shards clients of Redis Cluster work unchanged.
 func TestSharded(t *testing.T) {
-	c := StartCluster(t, Options{Flags: []string{"--shards", "4"}})
+	c := StartCluster(t, Options{Flags: append([]string{"--shards", "4"}, steady...)})
 	t.Run("leaders are spread", func(t *testing.T) { leadersAreSpread(t, c) })
 	t.Run("moved", func(t *testing.T) { movedIsRight(t, c) })
 	t.Run("redis-cli -c", func(t *testing.T) { redisCLICluster(t, c) })
@@ -27,7 +27,7 @@ func TestSharded(t *testing.T) {
 
 func leadersAreSpread(t *testing.T, c *Cluster) {
 	began := time.Now()
-	Eventually(t, 30*time.Second, func() error {
+	Eventually(t, patience, func() error {
 		leaders, err := c.Nodes[0].Leaders()
 		if err != nil {
 			return err
@@ -198,7 +198,7 @@ func clusterClientSurvives(t *testing.T, c *Cluster) {
 	killed := time.Now()
 	for i := range 100 {
 		key := fmt.Sprintf("s:%d", i)
-		Eventually(t, 20*time.Second, func() error {
+		Eventually(t, patience, func() error {
 			got, err := r.Get(ctx, key).Int()
 			if err == nil && got != i {
 				t.Errorf("%s is %d", key, got)

@@ -134,14 +134,14 @@ func fillAndStop(t *testing.T, c *Cluster, n *Node) map[string]string {
 	want := writeBulk(t, c.Nodes[0], 2, "before the damage")
 	want["marked"] = marker
 	if n.hasFlag("--snapshot-log-bytes") {
-		Eventually(t, readyPatience, func() error {
+		Eventually(t, patience, func() error {
 			if n.NewestSnapshot(0) == "" || !strings.Contains(n.Log(), "snapshot taken") {
 				return fmt.Errorf("%s has no snapshot", n.ID)
 			}
 			return nil
 		})
 	}
-	Eventually(t, readyPatience, func() error { // the replica has everything
+	Eventually(t, patience, func() error { // the replica has everything
 		status, body, err := n.Do("GET", "/v1/keys/bulk:0", "")
 		if err != nil || status != 200 {
 			return fmt.Errorf("%d %s %w", status, body, err)
@@ -192,7 +192,7 @@ func TestDamagedSingleNodeRefuses(t *testing.T) {
 			fillAndStop(t, c, n)
 			file := d.do(t, n)
 			n.Start()
-			if code := n.Wait(readyPatience); code == 0 {
+			if code := n.Wait(patience); code == 0 {
 				t.Error("exit code 0")
 			} else {
 				t.Logf("exit code %d", code)

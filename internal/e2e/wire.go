@@ -21,7 +21,7 @@ type Wire struct {
 // Dial connects to the node's Redis port.
 func (n *Node) Dial() *Wire {
 	n.t.Helper()
-	c, err := net.DialTimeout("tcp", n.RESP, 5*time.Second)
+	c, err := net.DialTimeout("tcp", n.RESP, patience)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func (n *Node) Dial() *Wire {
 // SendRaw writes bytes.
 func (w *Wire) SendRaw(s string) {
 	w.t.Helper()
-	_ = w.SetWriteDeadline(time.Now().Add(30 * time.Second))
+	_ = w.SetWriteDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(w.Conn, s); err != nil {
 		w.t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func (w *Wire) Do(args ...string) string {
 // string.
 func (w *Wire) Reply() string {
 	w.t.Helper()
-	s, err := w.TryReply(30 * time.Second)
+	s, err := w.TryReply(patience)
 	if err != nil {
 		w.t.Fatalf("reading a reply: %v", err)
 	}

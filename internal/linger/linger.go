@@ -18,6 +18,12 @@ type Bounds struct {
 	Pause, Total time.Duration
 }
 
+// Least are the bounds with as much time, if that is more.
+func (b Bounds) Least(d time.Duration) Bounds {
+	b.Pause, b.Total = max(b.Pause, d), max(b.Total, d)
+	return b
+}
+
 // Client are the bounds of who may use the node: the largest value of any request passes.
 func Client() Bounds { return Bounds{Bytes: 513 << 20, Pause: time.Second, Total: 30 * time.Second} }
 

@@ -25,7 +25,7 @@ func pair(t *testing.T) (client, server net.Conn) {
 		client.Close()
 		server.Close()
 	})
-	if err := client.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := client.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return client, server
@@ -40,7 +40,7 @@ func TestTheAnswerIsReadAfterAllWasSent(t *testing.T) {
 	done := make(chan int64)
 	go func() {
 		_, _ = io.WriteString(server, "no")
-		n := End(server, Client(), never)
+		n := End(server, Client().Least(time.Minute), never)
 		server.Close()
 		done <- n
 	}()

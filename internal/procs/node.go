@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -39,24 +37,6 @@ func Ready(ctx context.Context, c *client.HTTP) error {
 		err = fmt.Errorf("%s: %d %s", answer.Node, answer.Status, answer.Body)
 	}
 	return err
-}
-
-// FreeAddrs returns addresses on loopback that nobody listens on, below the ports that the system
-// gives to outgoing connections: a node that restarts must find its port free.
-func FreeAddrs(n int) ([]string, error) {
-	var addrs []string
-	for range 1000 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			continue
-		}
-		defer l.Close() // all are held until all are found
-		if addrs = append(addrs, addr); len(addrs) == n {
-			return addrs, nil
-		}
-	}
-	return nil, errors.New("no free ports")
 }
 
 // CleanEnv is the environment without settings of Lockstep.

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,7 +27,7 @@ const ignoring = `trap '' TERM; echo began; while true; do sleep 0.01; done`
 
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -141,7 +142,7 @@ func TestStop(t *testing.T) {
 	}
 	list := []Detached{good, {PidFile: "/none"}, stubborn, paused}
 	var late []int
-	if err := Stop(within(t), list, time.Second, func(i int) { late = append(late, i) }); err != nil {
+	if err := Stop(within(t), list, 5*time.Second, func(i int) { late = append(late, i) }); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(late, []int{2}) {
@@ -154,17 +155,44 @@ func TestStop(t *testing.T) {
 	}
 }
 
-func TestFreeAddrs(t *testing.T) {
-	addrs, err := FreeAddrs(6)
+func TestPorts(t *testing.T) {
+	var ports, others Ports
+	defer ports.Close()
+	defer others.Close()
+	addrs, err := ports.Addrs(6)
 	if err != nil || len(addrs) != 6 || len(slices.Compact(slices.Sorted(slices.Values(addrs)))) != 6 {
 		t.Fatalf("%v, %v", addrs, err)
 	}
+	offset, err := ports.Offset([]int{7001, 8001, 9001})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, base := range []int{7001, 8001, 9001} {
+		addrs = append(addrs, loopback(base+offset))
+	}
 	for _, addr := range addrs {
+		_, port, _ := net.SplitHostPort(addr)
+		n, _ := strconv.Atoi(port)
+		if others.take(n) {
+			t.Errorf("%s was given twice", addr)
+		}
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		l.Close()
+	}
+	ports.Close()
+	l, err := net.Listen("tcp", addrs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if port := l.Addr().(*net.TCPAddr).Port; others.take(port) {
+		t.Errorf("%d was given though somebody listens", port)
+	}
+	if port := offset + 7001; !others.take(port) {
+		t.Errorf("%d is not free again", port)
 	}
 }
 

@@ -38,9 +38,12 @@ func StateOf(pid int) State {
 	return Running
 }
 
+// stopTries are half a minute: a process stands still once it has come to its turn.
+const stopTries = 6000
+
 // waitStopped polls the state of a process that was sent SIGSTOP.
 func waitStopped(pid int) error {
-	for range 200 {
+	for range stopTries {
 		switch StateOf(pid) {
 		case Paused:
 			return nil

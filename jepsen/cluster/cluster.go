@@ -37,6 +37,8 @@ type Cluster struct {
 	Net    Network
 	Nodes  []*Node
 	Shards int
+
+	ports procs.Ports
 }
 
 // New prepares a cluster and starts no node. Close removes its network.
@@ -75,7 +77,7 @@ func New(o Options) (*Cluster, error) {
 }
 
 func (c *Cluster) prepare(o Options, dir string) error {
-	ports, err := ports(c.Net, o.Nodes)
+	ports, err := c.takePorts(c.Net, o.Nodes)
 	if err != nil {
 		return err
 	}
@@ -140,6 +142,7 @@ func (c *Cluster) Close() error {
 	for _, n := range c.Nodes {
 		errs = append(errs, n.close())
 	}
+	c.ports.Close()
 	return errors.Join(append(errs, c.Net.Close())...)
 }
 

@@ -13,14 +13,12 @@ import (
 )
 
 // patience is for a busy machine; nothing waits that long when all is well.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 func startCluster(t *testing.T, network string) (context.Context, *Cluster) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
-	t.Cleanup(cancel)
 	dir := t.TempDir()
-	bin, err := procs.Build(ctx, "../..", dir, "harness")
+	bin, err := procs.Build(t.Context(), "../..", dir, "harness") // which may take long
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,6 +39,8 @@ func startCluster(t *testing.T, network string) (context.Context, *Cluster) {
 			t.Error(err)
 		}
 	})
+	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
+	t.Cleanup(cancel)
 	t.Log(c.Net.Kind())
 	if err := c.Start(); err != nil {
 		t.Fatal(err)

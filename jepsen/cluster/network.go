@@ -6,8 +6,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-
-	"github.com/lockstepkv/lockstep/internal/procs"
 )
 
 // Pair is a direction between two nodes, by their indexes.
@@ -83,10 +81,9 @@ func NewNetwork(kind, dir string, nodes int) (Network, error) {
 	return newSeam(dir, nodes), nil
 }
 
-// ports returns three ports per node: fixed ones where each node has an address
-// of its own, else free ones below those that the system gives to outgoing
-// connections, so that a node that restarts finds them free.
-func ports(n Network, nodes int) ([][3]int, error) {
+// takePorts returns three ports per node: fixed ones where each node has an address
+// of its own, else the cluster's until it is closed: a node that restarts finds them free.
+func (c *Cluster) takePorts(n Network, nodes int) ([][3]int, error) {
 	out := make([][3]int, nodes)
 	if n.OwnPorts() {
 		for i := range out {
@@ -94,7 +91,7 @@ func ports(n Network, nodes int) ([][3]int, error) {
 		}
 		return out, nil
 	}
-	free, err := procs.FreeAddrs(3 * nodes)
+	free, err := c.ports.Addrs(3 * nodes)
 	if err != nil {
 		return nil, err
 	}

@@ -120,11 +120,14 @@ func TestFailedRotationIsReported(t *testing.T) {
 func TestWatchdogReportsHangingWrite(t *testing.T) {
 	forEngines(t, func(t *testing.T, engine string) {
 		stalled := make(chan string, 10)
-		s := mustOpen(t, Options{Dir: t.TempDir(), Engine: engine, StallTimeout: 20 * time.Millisecond,
+		s := mustOpen(t, Options{Dir: t.TempDir(), Engine: engine, StallTimeout: 200 * time.Millisecond,
 			OnStall: func(op string, _ time.Duration) { stalled <- op }})
 		mustStore(t, s, entry(1, 1, 1))
 		for point, op := range map[string]Op{"raftlog/store": OpStore, "raftlog/set": OpSet, "raftlog/delete": OpDelete} {
 			release, finished := make(chan struct{}), make(chan error)
+			for len(stalled) > 0 {
+				<-stalled // on a busy machine what came before took long, too
+			}
 			disable := failpoint.Enable(point, func() error { <-release; return nil })
 			go func() {
 				switch op {
