@@ -83,9 +83,26 @@ type Options struct {
 type FSM struct {
 	opt Options
 
-	// mu guards everything below up to applied. Apply and Restore hold it for
-	// writing, View for reading.
-	mu       sync.RWMutex
+	// mu guards state and scratch. Apply and Restore hold it for writing, View for reading.
+	mu sync.RWMutex
+	state
+	scratch
+
+	locksDue atomic.Int64  // when the next grant or wait is over, 0 for never
+	applied  atomic.Uint64 // copy of index
+	reached  atomic.Uint64 // what View calls reached, for those who wait without the lock
+	waiters  waiters
+	reads    store.ReadLog
+	evicted  atomic.Uint64
+	expired  atomic.Uint64
+	peak     atomic.Int64 // most bytes that the store has used
+	used     atomic.Int64 // what it uses since the newest entry
+	restores atomic.Uint64
+}
+
+// state is what a snapshot has, and a restore replaces: the same on every replica at the
+// same index.
+type state struct {
 	store    *store.Store
 	slots    *keyslot.Set // those that the shard owns, nil for all; never changed in place
 	clock    int64        // the log's wall clock, Unix milliseconds
@@ -101,35 +118,27 @@ type FSM struct {
 	partial  assembly
 	notes    notes
 	refused  refusals
+}
 
-	locksDue atomic.Int64  // when the next grant or wait is over, 0 for never
-	applied  atomic.Uint64 // copy of index
-	reached  atomic.Uint64 // what View calls reached, for those who wait without the lock
-	waiters  waiters
-	reads    store.ReadLog
-	scratch  Entry // reused by apply
-	reader   command.UnitReader
-	unit     command.Unit
-	cmdCtx   command.Ctx
-	evicted  atomic.Uint64
-	expired  atomic.Uint64
-	peak     atomic.Int64 // most bytes that the store has used
-	used     atomic.Int64 // what it uses since the newest entry
-	restores atomic.Uint64
+// scratch is what applying an entry uses again for the next one.
+type scratch struct {
+	entry  Entry
+	reader command.UnitReader
+	unit   command.Unit
+	cmdCtx command.Ctx
 }
 
 var _ raft.BatchingFSM = (*FSM)(nil)
 
 // New returns an empty state machine.
 func New(o Options) *FSM {
-	return &FSM{
-		opt:      o,
+	return &FSM{opt: o, state: state{
 		store:    store.New(o.Store),
 		slots:    o.Slots,
 		sessions: make(sessions),
 		once:     newOnceTable(),
 		locks:    lock.NewTable(o.OnLocks != nil),
-	}
+	}}
 }
 
 // Apply implements raft.FSM.
@@ -207,7 +216,7 @@ func (f *FSM) applyLocked(index, term uint64, data []byte) ([]BatchResult, error
 	} else {
 		f.partial.see(term)
 	}
-	e := &f.scratch
+	e := &f.entry
 	if err := f.decode(data, lent, e); err != nil {
 		return nil, f.unreadable(err, append([][]byte{data}, lent...)...)
 	}
@@ -234,7 +243,7 @@ func longest(found []byte, others [][]byte) []byte {
 // letGo forgets a large entry, which what is used again would keep in memory.
 func (f *FSM) letGo() {
 	f.store.Adopt(nil)
-	f.scratch, f.reader, f.unit, f.cmdCtx = Entry{}, command.UnitReader{}, command.Unit{}, command.Ctx{}
+	f.scratch = scratch{}
 }
 
 // begin does what comes before the batches: clock, expiry, evictions, settings.

@@ -47,7 +47,7 @@ type onceRecord struct {
 	id    string
 	owner string
 	at    int64  // the log's monotonic time, milliseconds
-	print uint64 // fingerprint of the command
+	fingerprint uint64 // fingerprint of the command
 	reply resp.Value
 	sum   uint64 // see onceTable.sum
 	gone  bool
@@ -96,17 +96,17 @@ func newOnceTable() *onceTable {
 }
 
 // Begin implements command.OnceTable.
-func (t *onceTable) Begin(id, owner []byte) (reply resp.Value, print uint64, is command.OnceState) {
-	if reply, print, is = t.Recorded(id); is == command.OnceNew {
+func (t *onceTable) Begin(id, owner []byte) (reply resp.Value, fingerprint uint64, is command.OnceState) {
+	if reply, fingerprint, is = t.Recorded(id); is == command.OnceNew {
 		is = t.Room(id, owner, 0)
 	}
-	return reply, print, is
+	return reply, fingerprint, is
 }
 
 // Recorded implements command.OnceRecords.
-func (t *onceTable) Recorded(id []byte) (reply resp.Value, print uint64, is command.OnceState) {
+func (t *onceTable) Recorded(id []byte) (reply resp.Value, fingerprint uint64, is command.OnceState) {
 	if r, ok := t.records[string(id)]; ok {
-		return r.reply, r.print, command.OnceDone
+		return r.reply, r.fingerprint, command.OnceDone
 	}
 	hash := xxhash.Sum64(id)
 	for _, g := range t.graves {
@@ -138,8 +138,8 @@ func (t *onceTable) Room(id, owner []byte, bytes int) (is command.OnceState) {
 }
 
 // Finish implements command.OnceTable. It may be called with a reply that shares memory with the store.
-func (t *onceTable) Finish(id, owner []byte, slot uint16, now int64, print uint64, reply resp.Value) {
-	t.add(&onceRecord{id: string(id), owner: string(owner), at: now, print: print, reply: reply.Detach()}, slot)
+func (t *onceTable) Finish(id, owner []byte, slot uint16, now int64, fingerprint uint64, reply resp.Value) {
+	t.add(&onceRecord{id: string(id), owner: string(owner), at: now, fingerprint: fingerprint, reply: reply.Detach()}, slot)
 }
 
 // Forget implements command.OnceTable.
@@ -187,7 +187,7 @@ func (r *onceRecord) hash() uint64 {
 	if reply <= maxHashedReply {
 		reply = xxhash.Sum64(resp.AppendBinary(nil, r.reply))
 	}
-	return mix(xxhash.Sum64String(r.id), xxhash.Sum64String(r.owner), uint64(r.at), r.print, reply)
+	return mix(xxhash.Sum64String(r.id), xxhash.Sum64String(r.owner), uint64(r.at), r.fingerprint, reply)
 }
 
 // dropOldest drops the oldest reply and keeps its id's hash.
@@ -300,7 +300,7 @@ func (t *onceTable) appendTo(b []byte) []byte {
 		}
 		b = appendString(appendString(b, r.id), r.owner)
 		b = binary.AppendUvarint(b, uint64(r.at))
-		b = binary.LittleEndian.AppendUint64(b, r.print)
+		b = binary.LittleEndian.AppendUint64(b, r.fingerprint)
 		b = resp.AppendBinary(b, r.reply)
 	}
 	b = binary.AppendUvarint(b, uint64(len(t.graves)))
@@ -357,7 +357,7 @@ func (d *decoder) column(slots []uint16) {
 
 func (d *decoder) once(t *onceTable) {
 	for n := d.count(12); n > 0 && !d.failed; n-- {
-		r := &onceRecord{id: string(d.bytes()), owner: string(d.bytes()), at: int64(d.uvarint()), print: d.uint64(), reply: d.value()}
+		r := &onceRecord{id: string(d.bytes()), owner: string(d.bytes()), at: int64(d.uvarint()), fingerprint: d.uint64(), reply: d.value()}
 		if d.failed {
 			return
 		}

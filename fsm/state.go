@@ -176,13 +176,8 @@ func (f *FSM) read(r io.Reader) (next *FSM, sound bool, err error) {
 // lock is held.
 func (f *FSM) become(next *FSM) {
 	next.store.Reconfigure(f.store.Options()) // the policy may have changed meanwhile
-	f.store, f.clock, f.index, f.term, f.lease = next.store, next.clock, next.index, next.term, next.lease
+	f.state = next.state
 	f.noteUsed()
-	f.slots = next.slots
-	f.mono, f.restored, f.notes = next.mono, next.restored, next.notes
-	f.sessions, f.once, f.partial = next.sessions, next.once, next.partial
-	f.refused = next.refused
-	f.locks, f.leading = next.locks, next.leading
 	f.noteLocksDue()
 	f.applied.Store(next.index)
 	f.reached.Store(f.reachedLocked()) // assigned, also when it goes back

@@ -14,6 +14,8 @@ import (
 )
 
 // Config says what to run.
+//
+// 22 fields: the flags of `lockstep-jepsen run`.
 type Config struct {
 	Workload string
 	Faults   []string // names or groups of package nemesis

@@ -237,7 +237,7 @@ func (r *run) makeWorkers() {
 		func(e client.Endpoint) client.Client { return client.NewHTTP(e) },
 		func(e client.Endpoint) client.Client { return client.NewRedis(e, 3) },
 	}
-	make := func(id, protocol, home int) *workload.Worker {
+	worker := func(id, protocol, home int) *workload.Worker {
 		w := &workload.Worker{ID: id, Rand: rand.New(rand.NewPCG(r.cfg.Seed, uint64(id)+1))}
 		for _, n := range r.cluster.Nodes {
 			w.All = append(w.All, protocols[protocol%len(protocols)](client.Endpoint{
@@ -248,9 +248,9 @@ func (r *run) makeWorkers() {
 		return w
 	}
 	for i := range r.cfg.Workers * r.cfg.Nodes {
-		r.workers = append(r.workers, make(i, i/r.cfg.Nodes, i%r.cfg.Nodes))
+		r.workers = append(r.workers, worker(i, i/r.cfg.Nodes, i%r.cfg.Nodes))
 	}
-	r.final = make(len(r.workers), 0, 0)
+	r.final = worker(len(r.workers), 0, 0)
 }
 
 func (r *run) closeWorkers() {

@@ -55,8 +55,8 @@ func (d durable) StoreLogs(logs []*raft.Log) error {
 }
 
 // DeleteRange implements raft.LogStore.
-func (d durable) DeleteRange(min, max uint64) error {
-	return d.do("truncating the log", flushTruncate, func() error { return d.LogStore.DeleteRange(min, max) })
+func (d durable) DeleteRange(first, last uint64) error {
+	return d.do("truncating the log", flushTruncate, func() error { return d.LogStore.DeleteRange(first, last) })
 }
 
 // Set implements raft.StableStore.

@@ -283,13 +283,13 @@ func (m *Meta) marked(bucket []byte, shard int) (bool, error) {
 	return on, nil
 }
 
-func (m *Meta) mark(bucket []byte, shard int, clear bool) error {
+func (m *Meta) mark(bucket []byte, shard int, gone bool) error {
 	if shard < 0 || shard >= m.identity.Shards {
 		return fmt.Errorf("write %s: no shard %d, there are %d", bucket, shard, m.identity.Shards)
 	}
 	err := updateMeta(m.db, m.path, func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucket)
-		if clear {
+		if gone {
 			return b.Delete(shardKey(shard))
 		}
 		return b.Put(shardKey(shard), []byte{1})

@@ -39,6 +39,8 @@ type LogStore interface {
 }
 
 // Options configure a node's share of the cluster.
+//
+// 44 fields: they are set in one place, where a node is put together.
 type Options struct {
 	NodeID      string
 	ClusterName string

@@ -11,6 +11,9 @@ import (
 )
 
 // Ctx is all that a command may know of the world.
+//
+// 28 fields: it is filled once for all commands of a batch or a read, and in one piece, so that
+// a command costs no allocation.
 type Ctx struct {
 	Table *Table
 	Store *store.Store
@@ -122,22 +125,22 @@ func (is OnceState) Err() error {
 
 // OnceRecords are the replies of commands that ran under an idempotency id.
 type OnceRecords interface {
-	// Recorded looks id up and changes nothing. For OnceDone print is the fingerprint of the
+	// Recorded looks id up and changes nothing. For OnceDone fingerprint is that of the
 	// command that ran, and reply what it answered.
-	Recorded(id []byte) (reply resp.Value, print uint64, is OnceState)
+	Recorded(id []byte) (reply resp.Value, fingerprint uint64, is OnceState)
 }
 
 // OnceTable holds the replies of commands that ran under an idempotency id.
 type OnceTable interface {
-	// Begin looks id up. For OnceDone print is the fingerprint of the command that
+	// Begin looks id up. For OnceDone fingerprint is that of the command that
 	// ran, and reply what it answered. Memory for a new id is counted to owner.
-	Begin(id, owner []byte) (reply resp.Value, print uint64, is OnceState)
+	Begin(id, owner []byte) (reply resp.Value, fingerprint uint64, is OnceState)
 	// Room tells whether a reply of so many bytes can be remembered for a new id:
 	// OnceNew, OnceFull or OnceShare.
 	Room(id, owner []byte, bytes int) OnceState
 	// Finish remembers the reply of id, the slot of the keys of its command and its
 	// fingerprint. It copies id and owner; reply is immutable.
-	Finish(id, owner []byte, slot uint16, now int64, print uint64, reply resp.Value)
+	Finish(id, owner []byte, slot uint16, now int64, fingerprint uint64, reply resp.Value)
 	// Forget lets id be used again, as if it had not been.
 	Forget(id []byte)
 }

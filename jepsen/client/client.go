@@ -42,9 +42,9 @@ type Client interface {
 	Once(ctx context.Context, id string, args ...string) Reply
 	// Tx runs commands as one transaction; Value has the array of their replies.
 	Tx(ctx context.Context, cmds [][]string) Reply
-	// Stale reads a string locally, no older than max unless that is 0. Value
+	// Stale reads a string locally, no older than oldest unless that is 0. Value
 	// is nil or the string.
-	Stale(ctx context.Context, key string, max time.Duration) Reply
+	Stale(ctx context.Context, key string, oldest time.Duration) Reply
 	Close()
 }
 

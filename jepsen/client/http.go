@@ -108,10 +108,10 @@ func (c *HTTP) get(ctx context.Context, path string, query url.Values) Reply {
 }
 
 // Stale implements Client.
-func (c *HTTP) Stale(ctx context.Context, key string, max time.Duration) Reply {
+func (c *HTTP) Stale(ctx context.Context, key string, oldest time.Duration) Reply {
 	query := url.Values{"consistency": {"stale"}}
-	if max > 0 {
-		query.Set("max_staleness_ms", strconv.FormatInt(max.Milliseconds(), 10))
+	if oldest > 0 {
+		query.Set("max_staleness_ms", strconv.FormatInt(oldest.Milliseconds(), 10))
 	}
 	r := c.get(ctx, "/v1/keys/"+url.PathEscape(key), query)
 	if r.Outcome == history.OK && len(r.Value.Elems) > 1 {

@@ -34,6 +34,8 @@ type Log struct {
 }
 
 // Report is everything about a run.
+//
+// 30 fields: it is results.json, which is flat for those who read it with jq.
 type Report struct {
 	Workload    string        `json:"workload"`
 	Faults      []string      `json:"faults"`

@@ -85,11 +85,11 @@ func Names() []string {
 
 // New returns a workload by its name.
 func New(name string, o Options) (Workload, error) {
-	make, ok := kinds()[name]
+	build, ok := kinds()[name]
 	if !ok {
 		return nil, fmt.Errorf("no workload %q; there are %s", name, strings.Join(Names(), ", "))
 	}
-	return make(o), nil
+	return build(o), nil
 }
 
 // Worker is one sequential client.

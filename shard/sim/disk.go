@@ -133,7 +133,7 @@ func (l *log) StoreLogs(list []*raft.Log) error {
 	return nil
 }
 
-func (l *log) DeleteRange(min, max uint64) error {
+func (l *log) DeleteRange(low, high uint64) error {
 	if !l.flush() {
 		return nil
 	}
@@ -141,14 +141,14 @@ func (l *log) DeleteRange(min, max uint64) error {
 	defer l.d.mu.Unlock()
 	first, last := l.d.rangeLocked()
 	switch {
-	case first == 0 || max < first || min > last:
-	case min <= first && max >= last:
+	case first == 0 || high < first || low > last:
+	case low <= first && high >= last:
 		l.d.logs = nil
-	case min <= first:
-		l.d.floor = l.newestLocked(max)
-		l.d.logs = append([]raft.Log(nil), l.d.logs[max-first+1:]...)
+	case low <= first:
+		l.d.floor = l.newestLocked(high)
+		l.d.logs = append([]raft.Log(nil), l.d.logs[high-first+1:]...)
 	default:
-		l.d.logs = l.d.logs[:min-first]
+		l.d.logs = l.d.logs[:low-first]
 	}
 	return nil
 }

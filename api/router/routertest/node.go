@@ -172,6 +172,8 @@ func (n *Node) Cluster() router.ClusterInfo {
 }
 
 // Shard is a store under a mutex.
+//
+// 22 fields: every way to fail that a test asks for is one of them.
 type Shard struct {
 	figures router.ShardInfo // guarded by the node's mu
 

@@ -63,7 +63,7 @@ type OnceMap map[string]OnceRecord
 // OnceRecord is what is remembered of an id.
 type OnceRecord struct {
 	Reply     resp.Value
-	Print     uint64
+	Fingerprint     uint64
 	Forgotten bool
 }
 
@@ -75,7 +75,7 @@ func (m OnceMap) Begin(id, _ []byte) (resp.Value, uint64, command.OnceState) {
 	case r.Forgotten:
 		return resp.Value{}, 0, command.OnceForgotten
 	default:
-		return r.Reply, r.Print, command.OnceDone
+		return r.Reply, r.Fingerprint, command.OnceDone
 	}
 }
 
@@ -86,6 +86,6 @@ func (m OnceMap) Forget(id []byte) { delete(m, string(id)) }
 func (m OnceMap) Room(_, _ []byte, _ int) command.OnceState { return command.OnceNew }
 
 // Finish implements command.OnceTable.
-func (m OnceMap) Finish(id, _ []byte, _ uint16, _ int64, print uint64, reply resp.Value) {
-	m[string(id)] = OnceRecord{Reply: reply, Print: print}
+func (m OnceMap) Finish(id, _ []byte, _ uint16, _ int64, fingerprint uint64, reply resp.Value) {
+	m[string(id)] = OnceRecord{Reply: reply, Fingerprint: fingerprint}
 }

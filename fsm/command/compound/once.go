@@ -82,10 +82,10 @@ func (op *onceOp) Run(ctx *command.Ctx) resp.Value {
 	if ctx.Once == nil {
 		return resp.ErrorReply(errOnceLog)
 	}
-	print := op.fingerprint()
+	fingerprint := op.fingerprint()
 	reply, seen, is := ctx.Once.Begin(op.id, ctx.Owner)
 	switch {
-	case is == command.OnceDone && seen != print:
+	case is == command.OnceDone && seen != fingerprint:
 		return resp.ErrorReply(errOnceMismatch)
 	case is == command.OnceDone:
 		if v, no := ctx.Refusal(command.ReplyCost(reply), 1); no {
@@ -112,7 +112,7 @@ func (op *onceOp) Run(ctx *command.Ctx) resp.Value {
 	if unrun(reply) {
 		return reply // found out by a command within (FENCED, LS.TXN), which then did nothing
 	}
-	ctx.Once.Finish(op.id, ctx.Owner, op.spec.SlotOf(op.inner), ctx.Mono, print, reply)
+	ctx.Once.Finish(op.id, ctx.Owner, op.spec.SlotOf(op.inner), ctx.Mono, fingerprint, reply)
 	return reply
 }
 

@@ -125,7 +125,7 @@ func (op *lsLocksOp) Run(ctx *command.Ctx) resp.Value {
 
 // lookForDue has the log's time moved first if the time of any grant or wait is up.
 func lookForDue(ctx *command.Ctx) {
-	if at, any := ctx.Locks.NextDue(); any && at <= ctx.MonoAhead {
+	if at, ok := ctx.Locks.NextDue(); ok && at <= ctx.MonoAhead {
 		ctx.Due = true
 	}
 }
