@@ -193,9 +193,10 @@ func (n *Node) caughtUp(node string, g *Group) bool {
 	return info.Groups[g.id].Applied+1000 >= g.fsm.Applied()
 }
 
-// differs reports whether a peer's clock is off from this node's.
+// differs reports whether a peer's clock is off from this node's, by more than the error of
+// the measurement explains.
 func (n *Node) differs(h transport.Health) bool {
-	return n.opt.MaxClockOffset > 0 && h.ClockKnown && h.ClockOffset.Abs() > n.opt.MaxClockOffset
+	return n.opt.MaxClockOffset > 0 && h.ClockKnown && h.ClockOffset.Abs()-h.ClockError > n.opt.MaxClockOffset
 }
 
 // handOver hands the leadership of g to another node.

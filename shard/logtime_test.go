@@ -251,3 +251,27 @@ func TestUnknownClocksDoNotPutOneRight(t *testing.T) {
 }
 
 func textLogger(w *strings.Builder) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
+// A measurement that is not exact enough calls no clock off.
+func TestClockIsOffByMoreThanItsError(t *testing.T) {
+	n := &Node{opt: Options{MaxClockOffset: 500 * time.Millisecond}}
+	h := transport.Health{ClockKnown: true, ClockOffset: -700 * time.Millisecond}
+	if !n.differs(h) {
+		t.Error("an exact measurement beyond the bound says nothing")
+	}
+	h.ClockError = 300 * time.Millisecond
+	if n.differs(h) {
+		t.Error("a clock is called off that may be in order")
+	}
+}
+
+func TestRaftNewsHaveTheirLevel(t *testing.T) {
+	for msg, want := range map[string]slog.Level{
+		"failed to get log":   slog.LevelInfo, // of a follower that gets a snapshot instead
+		"failed to take snap": slog.LevelError,
+	} {
+		if got := raftLevel(msg, slog.LevelError); got != want {
+			t.Errorf("%q: %v, want %v", msg, got, want)
+		}
+	}
+}

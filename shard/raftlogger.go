@@ -43,6 +43,7 @@ var raftNews = []struct {
 	{"peer has newer term, stopping replication", slog.LevelInfo},
 	{"appendEntries rejected, sending older logs", slog.LevelInfo},
 	{"failed to get previous log", slog.LevelInfo},
+	{"failed to get log", slog.LevelInfo}, // compacted: the follower gets a snapshot; a damaged one is told by raftlog
 	{"previous log term mis-match", slog.LevelInfo},
 	{"clearing log suffix", slog.LevelInfo},
 	{"failed to send snapshot to", slog.LevelWarn},

@@ -143,3 +143,31 @@ func TestRestoreTellsRefusedFromInDoubt(t *testing.T) {
 		t.Errorf("exit code %d: %v", exitCode(err), err)
 	}
 }
+
+// TestRestoreAfterAFlushIsInDoubt: what fails once the keys are gone does not count as
+// nothing changed.
+func TestRestoreAfterAFlushIsInDoubt(t *testing.T) {
+	addr, dir := startRedis(t)
+	o, conn := testClient(t, addr)
+	mustCommand(t, conn, "SET", "k", "1")
+	mustCommand(t, conn, "SAVE")
+	restore := restoreOptions{resp: o, files: []string{filepath.Join(dir, "dump.rdb")}, flush: true}
+	for _, test := range []struct {
+		denied string
+		code   int
+		left   int64
+	}{{"-flushall", exitFailed, 1}, {"-dbsize", exitInDoubt, 0}} {
+		mustCommand(t, conn, "ACL", "SETUSER", "default", "+@all", test.denied)
+		cmd := &cobra.Command{}
+		cmd.SetContext(context.Background())
+		err := action(func(ctx context.Context, _ *cobra.Command, _ []string) error {
+			return runRestore(ctx, restore, &strings.Builder{})
+		})(cmd, nil)
+		if exitCode(err) != test.code {
+			t.Errorf("without %s: exit code %d, want %d: %v", test.denied[1:], exitCode(err), test.code, err)
+		}
+		if left := mustCommand(t, conn, "EXISTS", "k").Int; left != test.left {
+			t.Errorf("without %s: %d keys left, want %d", test.denied[1:], left, test.left)
+		}
+	}
+}

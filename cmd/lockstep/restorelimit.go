@@ -59,8 +59,13 @@ func (l *restoreLoader) valueLimit(ctx context.Context, addr string) (int64, err
 // refused reports whether err is the cluster's definite refusal and nothing that
 // was sent besides is in doubt.
 func (l *restoreLoader) refused(err error) bool {
+	return isRefusal(err) && !isRetriable(err) && !l.unanswered
+}
+
+// isRefusal reports whether err is a reply which says that nothing was done.
+func isRefusal(err error) bool {
 	var reply resp.Error
-	return errors.As(err, &reply) && !isRetriable(err) && !l.unanswered
+	return errors.As(err, &reply) && reply.Code() != codeInDoubt
 }
 
 func isInDoubt(err error) bool {

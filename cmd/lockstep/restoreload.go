@@ -75,7 +75,15 @@ func (l *restoreLoader) conn(ctx context.Context, addr string) (*respConn, error
 // prepare empties the cluster, or makes sure that its keys may stay. With several
 // shards a node answers DBSIZE and FLUSHALL for those that it leads, as in Redis
 // Cluster, so every leader is asked.
-func (l *restoreLoader) prepare(ctx context.Context, o restoreOptions) error {
+//
+// What goes wrong once a FLUSHALL may have been carried out leaves the outcome in doubt.
+func (l *restoreLoader) prepare(ctx context.Context, o restoreOptions) (err error) {
+	flushing := false
+	defer func() {
+		if err != nil && flushing {
+			err = withCode(exitInDoubt, fmt.Errorf("keys that were there may be gone: %w", err))
+		}
+	}()
 	addrs := l.slots.Addrs
 	if !l.slots.Sharded() {
 		addrs = addrs[:1]
@@ -87,7 +95,9 @@ func (l *restoreLoader) prepare(ctx context.Context, o restoreOptions) error {
 			return err
 		}
 		if o.flush {
-			if _, err := conn.command(ctx, "FLUSHALL"); err != nil {
+			_, err := conn.command(ctx, "FLUSHALL")
+			flushing = flushing || !isRefusal(err)
+			if err != nil {
 				return err
 			}
 		}
