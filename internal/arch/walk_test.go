@@ -48,9 +48,9 @@ func productionFiles(t *testing.T, p goPackage) (list []source) {
 	return list
 }
 
-// unwatched start goroutines: the bench has no tests, the others have tests that nobody has looked through.
+// unwatched start goroutines and have no tests.
 func unwatched() []string {
-	return []string{"internal/bench/locks", "internal/e2e", "jepsen/cluster"}
+	return []string{"internal/bench/locks"}
 }
 
 // TestGoroutinesAreWatched: where production code starts a goroutine, the package's tests look for those that

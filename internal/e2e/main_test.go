@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
@@ -13,7 +15,9 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	code := m.Run()
-	os.RemoveAll(filepath.Dir(path))
-	os.Exit(code)
+	starter := goleak.IgnoreAnyFunction("github.com/lockstepkv/lockstep/internal/procs.init.func1.1") // lasts on purpose
+	goleak.VerifyTestMain(m, starter, goleak.Cleanup(func(code int) {
+		os.RemoveAll(filepath.Dir(path))
+		os.Exit(code)
+	}))
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 // helperEnv makes the test binary a harness of its own; its value is how many
@@ -16,7 +18,8 @@ const helperEnv = "LSJ_TEST_NODES"
 func TestMain(m *testing.M) {
 	nodes, err := strconv.Atoi(os.Getenv(helperEnv))
 	if err != nil {
-		os.Exit(m.Run())
+		// What starts processes lasts on purpose.
+		goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/lockstepkv/lockstep/internal/procs.init.func1.1")) // exits
 	}
 	n, err := newNamespaces(nodes)
 	if err != nil {
