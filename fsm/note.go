@@ -19,7 +19,7 @@ const (
 	notesKept = 512
 	// NoteFormat numbers what notes are made of. Those of another number must not be
 	// compared.
-	NoteFormat = 1
+	NoteFormat = 2
 )
 
 // Note is what a state came to when every command below Index was applied, and none
