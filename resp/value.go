@@ -78,14 +78,14 @@ type Class uint8
 
 // The classes.
 const (
-	ClassNone     Class = iota // what the code says
-	ClassValue                 // the value under a key is not of the form that the command needs
-	ClassNoKey                 // a key is missing that must be there
-	ClassTooLarge              // something would be larger than allowed
-	ClassTooStale              // a stale read asked for younger data than there are
-	ClassMemory                // memory is full
-	ClassDisk                  // disks are full
-	ClassElsewhere             // a key is on another shard
+	ClassNone      Class = iota // what the code says
+	ClassValue                  // the value under a key is not of the form that the command needs
+	ClassNoKey                  // a key is missing that must be there
+	ClassTooLarge               // something would be larger than allowed
+	ClassTooStale               // a stale read asked for younger data than there are
+	ClassMemory                 // memory is full
+	ClassDisk                   // disks are full
+	ClassElsewhere              // a key is on another shard
 	classCount
 )
 
