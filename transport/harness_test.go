@@ -41,6 +41,8 @@ type cluster struct {
 	peers map[string]string
 	nodes map[string]*Transport
 	logs  logBuffer
+
+	silence time.Duration // of a leader that Raft bears; 0: a second
 }
 
 // newCluster takes ports for n1..nN and starts none of them.

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -82,13 +83,11 @@ type member struct {
 	snaps *raft.InmemSnapshotStore
 }
 
-// raftConfig has timeouts that a busy machine keeps too.
-func raftConfig(id string) *raft.Config {
+// raftConfig is that of a member whose leader may be silent for timeout.
+func raftConfig(id string, timeout time.Duration) *raft.Config {
 	conf := raft.DefaultConfig()
 	conf.LocalID = raft.ServerID(id)
-	conf.HeartbeatTimeout = 1000 * time.Millisecond
-	conf.ElectionTimeout = 1000 * time.Millisecond
-	conf.LeaderLeaseTimeout = 1000 * time.Millisecond
+	conf.HeartbeatTimeout, conf.ElectionTimeout, conf.LeaderLeaseTimeout = timeout, timeout, timeout
 	conf.CommitTimeout = 5 * time.Millisecond
 	conf.Logger = hclog.NewNullLogger()
 	return conf
@@ -110,7 +109,7 @@ func (c *cluster) runRaft(id string, group uint32, bootstrap bool, wrap func(*Gr
 		store: &slowStore{InmemStore: raft.NewInmemStore()},
 		fsm:   &countFSM{snapshot: 3 << 20}, snaps: raft.NewInmemSnapshotStore(),
 	}
-	conf := raftConfig(id)
+	conf := raftConfig(id, cmp.Or(c.silence, time.Second))
 	if bootstrap {
 		if err := raft.BootstrapCluster(conf, m.store, m.store, m.snaps, m.g, c.configuration()); err != nil {
 			c.tb.Fatal(err)
@@ -134,9 +133,15 @@ func (m *member) stop() {
 	m.Shutdown().Error()
 }
 
-// raftCluster runs one group on three nodes.
+// raftCluster runs one group on three nodes, whose leader stays on a busy machine too.
 func raftCluster(tb testing.TB, change ...func(*Options)) (*cluster, map[string]*member) {
+	return raftClusterOf(tb, 3*time.Second, change...)
+}
+
+// raftClusterOf is raftCluster with a leader that may be silent for less.
+func raftClusterOf(tb testing.TB, silence time.Duration, change ...func(*Options)) (*cluster, map[string]*member) {
 	c := newCluster(tb, 3)
+	c.silence = silence
 	c.startAll(change...)
 	members := map[string]*member{}
 	for id := range c.peers {

@@ -12,7 +12,7 @@ import (
 // A node that comes back without its log neither votes nor campaigns until it
 // may vote again; meanwhile it follows.
 func TestWipedNodeTakesNoPartInElections(t *testing.T) {
-	c, members := raftCluster(t)
+	c, members := raftClusterOf(t, time.Second)
 	id, leader := waitLeader(t, members)
 	for range 20 {
 		if err := leader.Apply([]byte("x"), time.Minute).Error(); err != nil {

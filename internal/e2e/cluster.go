@@ -337,6 +337,24 @@ func (n *Node) Leaders() (map[int]string, error) {
 	return leaders, nil
 }
 
+// term is the term of a shard as this node knows it now: its metric is that of a moment ago.
+func (n *Node) term(shard int) uint64 {
+	n.t.Helper()
+	_, body, err := n.Do("GET", "/v1/cluster", "")
+	var info struct {
+		Shards []struct {
+			Term uint64 `json:"term"`
+		} `json:"shards"`
+	}
+	if err == nil {
+		err = json.Unmarshal(body, &info)
+	}
+	if err != nil || len(info.Shards) <= shard {
+		n.t.Fatalf("%s: %s %v", n.ID, body, err)
+	}
+	return info.Shards[shard].Term
+}
+
 // Do sends an HTTP request with a JSON body.
 func (n *Node) Do(method, path, body string) (status int, answer []byte, err error) {
 	return n.Send(method, path, "application/json", strings.NewReader(body))
