@@ -29,6 +29,9 @@ import (
 
 // Group is this node's replica of one shard: a Raft group, its state machine,
 // and the request queues around them.
+//
+// 31 fields: what a replica is put together from, once each; what belongs to one of its
+// rooms has a struct of its own below.
 type Group struct {
 	id     uint32
 	self   string
@@ -58,39 +61,65 @@ type Group struct {
 	told     notify.Told
 	metrics  *groupMetrics
 
-	serving        atomic.Uint64 // the term in which this node answers as leader; 0 if it does not
-	servingFrom    atomic.Int64  // monotonic time at which it began to
-	transfers      transfers
-	quarantined    atomic.Bool
-	diverged       atomic.Bool   // the state is wrong; see compare.go
-	condemned      atomic.Uint64 // how often it was found to be
+	leading
+	soundness
+	compaction
+	diskSight
+	timekeeping
+	lifetime
+}
+
+// leading is what a replica knows of its own leadership.
+type leading struct {
+	serving     atomic.Uint64 // the term in which this node answers as leader; 0 if it does not
+	servingFrom atomic.Int64  // monotonic time at which it began to
+	transfers   transfers
+	notify      chan bool // Raft says that this node leads, or no longer; capacity 16
+}
+
+// soundness is whether the replica's state is the right one; see compare.go.
+type soundness struct {
+	quarantined atomic.Bool   // it has lost its log, and has no vote yet
+	diverged    atomic.Bool   // the state is wrong
+	condemned   atomic.Uint64 // how often it was found to be
+	undecided   atomic.Bool   // replicas differ, and nobody can tell which is right
+	unreads     unreads
+	audits      audits
+	auditing    chan audit // capacity 1
+	handout     handout
+}
+
+// compaction is what a replica knows of its snapshots; see compact.go.
+type compaction struct {
 	putOff         atomic.Bool   // the newest snapshot was, because no majority confirmed the state
 	toldPutOff     string        // why the newest snapshot was; the compactor's own
 	notBefore      atomic.Int64  // monotonic time before which no snapshot is tried again
-	undecided      atomic.Bool   // replicas differ, and nobody can tell which is right
 	compacting     atomic.Int32  // a compacting
-	unreads        unreads
-	audits         audits
-	auditing       chan audit // capacity 1
-	handout        handout
 	snapshotAt     atomic.Uint64 // index of the newest snapshot
 	snapshotMillis atomic.Int64  // Unix time of that snapshot; 0: none
 	openedWith     uint64        // index of the newest log entry when the replica was opened
+	rests          rests         // of the writer of a snapshot
+}
 
+// diskSight is what a replica sees of its disk; see diskwatch.go.
+type diskSight struct {
 	flushes    flushes
-	rests      rests        // of the writer of a snapshot
 	flushSeen  atomic.Int64 // how long a flush has been under way when it was last looked at
-	flushLasts atomic.Int64 // how long a slow flush has been under way; 0: none is. See diskwatch.go
+	flushLasts atomic.Int64 // how long a slow flush has been under way; 0: none is
 	abdicating atomic.Bool
 	handing    atomic.Bool  // over, for the sake of the disk
 	handoverAt atomic.Int64 // monotonic time before which that is not tried again
+}
 
+// timekeeping is the replica's part in the log's time; see logtime.go.
+type timekeeping struct {
 	logClock  logclock.Clock
-	appliedAt atomic.Int64 // monotonic time at which the newest entry was applied; 0: none yet
+	appliedAt atomic.Int64  // monotonic time at which the newest entry was applied; 0: none yet
+	lockNudge chan struct{} // a grant or a wait may be over; capacity 1
+}
 
-	lockNudge chan struct{} // capacity 1
-
-	notify   chan bool
+// lifetime is what ends a replica's goroutines.
+type lifetime struct {
 	raftDown chan struct{}   // closed when Raft has stopped
 	life     context.Context // ends with close
 	stop     context.CancelFunc
@@ -110,8 +139,9 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 		node:   n,
 		memory: &n.memory,
 		logger: n.opt.Logger.With("shard", id),
-		notify: make(chan bool, 16), raftDown: make(chan struct{}), lockNudge: make(chan struct{}, 1), auditing: make(chan audit, 1),
 	}
+	g.notify, g.raftDown = make(chan bool, 16), make(chan struct{})
+	g.lockNudge, g.auditing = make(chan struct{}, 1), make(chan audit, 1)
 	g.voters.open(g.self, n.opt.Members)
 	g.life, g.stop = context.WithCancel(context.Background())
 	g.metrics = n.metrics.group(id)
