@@ -15,7 +15,6 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/internal/bulk"
 	"github.com/lockstepkv/lockstep/internal/failpoint"
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/effect"
@@ -259,9 +258,6 @@ func (f *FSM) begin(e *Entry, term uint64) {
 	f.store.Advance(f.clock)
 	f.expired.Add(uint64(f.reap()))
 	f.once.age(f.mono)
-	if mutant.On(mutant.EvictionPerReplica) {
-		f.chooseOwn(e)
-	}
 	f.evict(e.Evictions)
 	for _, s := range e.Settings {
 		switch s.Setting {
@@ -339,9 +335,6 @@ func (f *FSM) applyBatch(e *Entry, position int) BatchResult {
 }
 
 func (f *FSM) runUnit() resp.Value {
-	if mutant.On(mutant.MultiNotAtomic) && f.unit.Multi {
-		return f.runTorn()
-	}
 	return f.opt.Table.RunUnit(&f.cmdCtx, &f.unit)
 }
 
@@ -359,13 +352,6 @@ func (f *FSM) View(at Stamp, fn func(*command.Ctx)) (index uint64, due bool) {
 // the snapshot that it was restored from. It looks under the lock that fn runs
 // under, since a restore can take the state back.
 func (f *FSM) ViewAt(need uint64, at Stamp, fn func(*command.Ctx)) (index uint64, due, ok bool) {
-	if mutant.On(mutant.ReachedApart) {
-		if f.reached.Load() < need {
-			return 0, false, false
-		}
-		time.Sleep(2 * time.Millisecond)
-		need = 0
-	}
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	if f.reachedLocked() < need {
@@ -378,17 +364,11 @@ func (f *FSM) ViewAt(need uint64, at Stamp, fn func(*command.Ctx)) (index uint64
 	if f.reads.On() {
 		ctx.ReadLog = &f.reads
 	}
-	if mutant.On(mutant.ExpiryByLocalClock) {
-		ctx.Now = ctx.Wall
-	}
 	fn(&ctx)
 	return f.index, ctx.Due, true
 }
 
 func (f *FSM) reachedLocked() uint64 {
-	if mutant.On(mutant.RestoreNotReached) {
-		return f.index
-	}
 	return max(f.index, f.restored)
 }
 

@@ -8,7 +8,6 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store/keyslot"
 )
@@ -44,13 +43,13 @@ const (
 // onceRecord is the outcome of one idempotent command. One that was forgotten
 // stays in the order of age until its turn comes, without an id.
 type onceRecord struct {
-	id    string
-	owner string
-	at    int64  // the log's monotonic time, milliseconds
+	id          string
+	owner       string
+	at          int64  // the log's monotonic time, milliseconds
 	fingerprint uint64 // fingerprint of the command
-	reply resp.Value
-	sum   uint64 // see onceTable.sum
-	gone  bool
+	reply       resp.Value
+	sum         uint64 // see onceTable.sum
+	gone        bool
 }
 
 // grave holds the hashes of ids that came between two moments and whose replies
@@ -126,10 +125,6 @@ func (t *onceTable) Room(id, owner []byte, bytes int) (is command.OnceState) {
 	// A reply that is too large for both does not mean that the memory is used up.
 	if len(owner) > 0 && t.owners[string(owner)]+cost > t.budget/ownerShare && (is == command.OnceNew || bytes > 0) {
 		is = command.OnceShare
-	}
-	if is != command.OnceNew && mutant.On(mutant.OnceForgetsWhenFull) {
-		t.forgetForRoom()
-		is = command.OnceNew
 	}
 	if is != command.OnceNew {
 		t.refused++
@@ -248,17 +243,6 @@ func (t *onceTable) dropGrave() {
 	t.sum -= t.graves[0].sum
 	t.graves[0] = nil
 	t.graves = t.graves[1:]
-}
-
-// forgetForRoom is a deliberate bug.
-func (t *onceTable) forgetForRoom() {
-	switch {
-	case len(t.graves) > 0:
-		t.dropGrave()
-	case len(t.order) > 0:
-		t.dropOldest()
-		t.dropGrave()
-	}
 }
 
 // ofSlot calls record with the replies that are kept for a slot, and forgotten with the hashes

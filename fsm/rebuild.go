@@ -6,8 +6,6 @@ import (
 	"io"
 
 	"github.com/hashicorp/raft"
-
-	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
 // ErrSuperseded is the error of Rebuild when Raft has restored a snapshot meanwhile.
@@ -43,9 +41,7 @@ func (f *FSM) Rebuild(r io.Reader, entry func(index uint64) (*raft.Log, error)) 
 		f.mu.Unlock()
 		return ErrSuperseded
 	}
-	if !mutant.On(mutant.RebuildWithoutReplay) {
-		err = next.replay(done+1, f.index, entry)
-	}
+	err = next.replay(done+1, f.index, entry)
 	if err == nil {
 		next.restored = f.restored // it has reached at least what this one had
 		f.become(next)

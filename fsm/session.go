@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -108,8 +107,5 @@ func (ss sessions) admit(b *Batch) (s *session, recorded []resp.Value, fresh boo
 		}
 	}
 	recorded, done := s.replies[b.Seq]
-	if mutant.On(mutant.ResendAppliedTwice) {
-		done = false
-	}
 	return s, recorded, !done, nil
 }

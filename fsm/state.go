@@ -13,7 +13,6 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/internal/bulk"
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/snapshot/aof"
@@ -127,9 +126,6 @@ func (f *FSM) RestoreFrom(r io.Reader) error {
 		return err
 	}
 	next.restored = snapshot.IndexOf(r)
-	if mutant.On(mutant.RestoreKeepsOldKeys) {
-		f.keepOldKeys(next)
-	}
 	f.mu.Lock()
 	if !sound && f.opt.OnUnsound != nil {
 		f.opt.OnUnsound("a restored snapshot does not come to the sum that was written with it")
@@ -197,9 +193,6 @@ func (f *FSM) encodeState() [][]byte {
 		b = f.sessions[node].appendTo(appendString(b, node))
 	}
 	once := f.once
-	if mutant.On(mutant.OnceNotInSnapshot) {
-		once = newOnceTable()
-	}
 	b = once.appendTo(b)
 	b = f.appendRemovals(b)
 	b = binary.AppendUvarint(b, f.partial.term)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/internal/clock"
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/shard/readindex"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -133,9 +132,6 @@ type comparison struct {
 func (g *Group) compare(ctx context.Context) {
 	var c comparison
 	every(ctx, compareEvery, func() {
-		if mutant.On(mutant.ReplicasUncompared) {
-			return
-		}
 		if !g.wrong() {
 			g.judgeSelf(ctx, &c)
 		}
@@ -232,7 +228,7 @@ var errUnverified = errors.New("no majority of the replicas has confirmed the st
 // at an index above the given one. A wrong state that was written would be restored by
 // this replica and, when it leads, by others: then the majority might be wrong.
 func (g *Group) verify(index uint64) error {
-	if g.voters.now().alone() || g.opt.Unverified || mutant.On(mutant.SnapshotUnverified) {
+	if g.voters.now().alone() || g.opt.Unverified {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(g.life, verifyTimeout)
@@ -378,7 +374,7 @@ const noteBytes = 17
 func (g *Group) wrong() bool { return g.diverged.Load() || g.unreads.first.Load() > 0 }
 
 // sound reports whether this replica may answer.
-func (g *Group) sound() bool { return !g.wrong() || mutant.On(mutant.DivergedAnswers) }
+func (g *Group) sound() bool { return !g.wrong() }
 
 // recallDiverged finds out whether this replica was wrong when the node stopped.
 func (g *Group) recallDiverged() error {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/failpoint"
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/shard/readindex"
 	"github.com/lockstepkv/lockstep/shard/session"
 )
@@ -61,9 +60,6 @@ func (g *Group) establish(ctx context.Context) {
 			g.logger.Warn("this node leads and cannot serve yet", "term", term, "error", err)
 			told = err
 		}
-		if mutant.On(mutant.EstablishOnce) {
-			return
-		}
 		if g.clock.Mono()-elected > g.resignAfter() {
 			g.logger.Warn("giving up a leadership that cannot serve", "term", term, "error", err)
 			g.resign(ctx, term)
@@ -92,17 +88,12 @@ func (g *Group) tryEstablish(ctx context.Context, term uint64, elected time.Dura
 			return err
 		}
 	}
-	if !mutant.On(mutant.ReadBeforeBarrier) {
-		if err := g.await(g.raft.Barrier(0)); err != nil {
-			return fmt.Errorf("apply what was committed before: %w", err)
-		}
+	if err := g.await(g.raft.Barrier(0)); err != nil {
+		return fmt.Errorf("apply what was committed before: %w", err)
 	}
 	// Longer than any lease that an earlier leader can hold: leases are a
 	// tenth shorter than the setting, by their holder's clock.
 	silence, _, _ := g.fsm.Settings()
-	if mutant.On(mutant.LeaseWithoutSilence) {
-		silence = 0
-	}
 	clock.Pause(ctx, elected+time.Duration(silence)*time.Millisecond-g.clock.Mono())
 	if ctx.Err() != nil || !g.leads(term) {
 		return session.ErrNotServing
@@ -193,5 +184,5 @@ func (g *Group) watchLeader(ctx context.Context) {
 // to older leases may not be over; the batches are sent again and answered from
 // the session. The flag alone would not do: it is cleared late.
 func (g *Group) mayAcknowledge(term uint64) bool {
-	return g.serving.Load() == term && g.sound() && (g.raft.CurrentTerm() == term || mutant.On(mutant.AckTermUnseen))
+	return g.serving.Load() == term && g.sound() && (g.raft.CurrentTerm() == term)
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/internal/clock"
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/shard/logclock"
 	"github.com/lockstepkv/lockstep/shard/session"
 	"github.com/lockstepkv/lockstep/transport"
@@ -27,10 +26,6 @@ func (g *Group) stamp() fsm.Stamp { return g.stampAt(g.clock.Mono()) }
 // stampAt is stamp at a reading of the node's monotonic clock.
 func (g *Group) stampAt(mono time.Duration) fsm.Stamp {
 	s := fsm.Stamp(g.logClock.Now(mono))
-	if mutant.On(mutant.StampByWallClock) {
-		s.Wall = max(s.Wall, g.clock.WallMillis())
-		s.Mono = s.Wall
-	}
 	return s
 }
 

@@ -13,7 +13,6 @@ import (
 
 	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/disk"
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/snapshot/rdb"
@@ -130,9 +129,6 @@ func (g *Group) setQuarantine(on bool) error {
 
 // admit decides whether a replica may vote.
 func (g *Group) admit(ctx context.Context, n *Node) error {
-	if mutant.On(mutant.VoteAfterLoss) {
-		return nil
-	}
 	on, err := n.meta.Quarantined(int(g.id))
 	if err != nil {
 		return err
@@ -197,7 +193,7 @@ func (n *Node) waitsForOthers(since time.Duration) {
 // its directory numbers its starts by its clock, which may have been set back.
 func (n *Node) outnumber(known []seniority) error {
 	for _, s := range known {
-		if s.Boot >= n.opt.Boot && !mutant.On(mutant.BootByClockAlone) {
+		if s.Boot >= n.opt.Boot {
 			if err := n.meta.RaiseBoot(s.Boot, time.UnixMilli(n.opt.Clock.WallMillis())); err != nil {
 				return err
 			}

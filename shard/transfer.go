@@ -10,7 +10,6 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/shard/session"
 )
 
@@ -45,7 +44,7 @@ func (t *transfers) begin(node string, lastSeen time.Time) error {
 	if t.running {
 		return fmt.Errorf("%w: another transfer is under way", ErrTransferRefused)
 	}
-	if at, ok := t.failed[node]; ok && !lastSeen.After(at) && !mutant.On(mutant.TransferUnasked) {
+	if at, ok := t.failed[node]; ok && !lastSeen.After(at) {
 		return fmt.Errorf("%w: the last one to %s failed, and nothing was heard of it since", ErrTransferRefused, node)
 	}
 	t.running = true
@@ -102,9 +101,6 @@ func (g *Group) transfer(ctx context.Context, term uint64, node string) error {
 // canLead asks for a sign of life of a voter. It must have this term: a node that
 // is repaired and has no vote does not answer.
 func (g *Group) canLead(ctx context.Context, term uint64, node string) error {
-	if mutant.On(mutant.TransferUnasked) {
-		return nil
-	}
 	if !slices.Contains(g.voters.now().others, node) {
 		return fmt.Errorf("%w: %s is no voter of the shard", ErrTransferRefused, node)
 	}

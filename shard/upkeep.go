@@ -7,7 +7,6 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -116,9 +115,6 @@ func (g *Group) proposeNothing(ctx context.Context) error {
 // expiryClock is the time that expiry waits for: that which an entry would be
 // stamped with.
 func (g *Group) expiryClock() int64 {
-	if mutant.On(mutant.TickByWallClock) {
-		return g.clock.WallMillis()
-	}
 	return g.stamp().Wall
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/internal/disk"
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/snapshot/rdb"
 )
 
@@ -285,7 +284,7 @@ func verifyState(f *os.File, path string, m *fileMeta) error {
 	if err == nil && sum.Sum != m.CRC64 {
 		err = rdb.Damaged("checksum is %016x, %016x was written", sum.Sum, m.CRC64)
 	}
-	if err != nil && !mutant.On(mutant.SnapshotSumIgnored) {
+	if err != nil {
 		return &rdb.CorruptError{File: path, Offset: sum.Size - rdb.TrailerLen, Err: err}
 	}
 	_, err = f.Seek(0, io.SeekStart)

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
-
-	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
 // RaftState is what the heartbeat guard asks its Raft instance; *raft.Raft has
@@ -231,11 +229,7 @@ func (g *Group) DecodePeer(b []byte) raft.ServerAddress {
 
 // SetHeartbeatHandler implements raft.Transport. The handler is not used: it
 // would change Raft's state outside its main loop, see guard.go.
-func (g *Group) SetHeartbeatHandler(h func(raft.RPC)) {
-	if mutant.On(mutant.HeartbeatFastPath) {
-		g.setFastPath(h)
-	}
-}
+func (g *Group) SetHeartbeatHandler(h func(raft.RPC)) {}
 
 // AppendEntries implements raft.Transport.
 func (g *Group) AppendEntries(id raft.ServerID, _ raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {

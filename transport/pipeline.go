@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
-
-	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
 // inFlight is how many appends may be under way to a follower: one that is
@@ -58,9 +56,6 @@ func (p *pipeline) AppendEntries(req *raft.AppendEntriesRequest, resp *raft.Appe
 		p.c.fail(err)
 		return nil, p.c.reason(err)
 	}
-	if mutant.On(mutant.AckBeforeCommit) {
-		p.acknowledgeUnstored(f)
-	}
 	for p.open.Load() >= inFlight {
 		select {
 		case <-p.room:
@@ -84,12 +79,6 @@ func (p *pipeline) receive() {
 		}
 		if f == nil {
 			return // closed, or an answer to nothing
-		}
-		if mutant.On(mutant.AckBeforeCommit) {
-			if err != nil || !resp.Success {
-				return
-			}
-			continue
 		}
 		if err != nil {
 			err = p.c.reason(err)
@@ -115,18 +104,6 @@ func (p *pipeline) receive() {
 		case <-p.done:
 			return
 		}
-	}
-}
-
-// acknowledgeUnstored is the bug of a mutant: the append counts as answered.
-func (p *pipeline) acknowledgeUnstored(f *appendFuture) {
-	f.resp.RPCHeader, f.resp.Term, f.resp.Success = p.c.g.header(), f.req.Term, true
-	close(f.done)
-	p.c.end()
-	p.open.Add(-1)
-	select {
-	case p.results <- f:
-	case <-p.done:
 	}
 }
 

@@ -17,8 +17,9 @@ func newMutants() *cobra.Command {
 		Use: "mutants [NAME...]", Short: "Show that deliberate bugs are found",
 		Long: `Show that deliberate bugs are found.
 
-Builds lockstep with its mutants and runs each one under the workload and the
-faults that should uncover it, until it is caught or its time is over.
+Builds lockstep with one patch of jepsen/mutants/bugs after the other and runs it
+under the workload and the faults that should uncover the bug, until it is caught
+or its time is over.
 
 Exit status: 0 all were caught (--control: all runs are valid), 1 not all, 2 it
 could not be run.`,

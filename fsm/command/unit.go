@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/internal/bulk"
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -61,8 +60,7 @@ func (c *Ctx) Unchanged(w Watch) bool {
 	since := w.Version &^ absentBit
 	// A key that is there, but whose time is up, was made before or after.
 	e := c.Store.Get(w.Key)
-	return (e == nil || !c.Live(e) && e.Version() <= since) &&
-		(mutant.On(mutant.WatchMissesReturn) || !c.Store.RemovedSince(w.Key, since))
+	return (e == nil || !c.Live(e) && e.Version() <= since) && !c.Store.RemovedSince(w.Key, since)
 }
 
 // ReferenceBytes is the length from which an argument goes into a batch as it is, uncopied.

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/lockstepkv/lockstep/fsm/wait"
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
@@ -72,9 +71,6 @@ func Decode(b []byte, collectEvents bool) (t *Table, rest []byte, err error) {
 	d := decoder{rest: b}
 	t = NewTable(collectEvents)
 	t.lastFence, t.floor = d.uvarint(), d.uvarint()
-	if mutant.On(mutant.FenceRestarts) {
-		t.lastFence = 0
-	}
 	for n := d.count(7); n > 0 && !d.failed; n-- {
 		t.decodeLock(&d)
 	}

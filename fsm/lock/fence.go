@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
@@ -23,10 +22,6 @@ func fenceAt(now int64) uint64 { return uint64(max(now-fenceEpoch, 0)) << fenceS
 // nextFence returns a fence higher than all before it, and than seen. wall is the
 // log's wall clock: other shards have no other time in common with this one.
 func (t *Table) nextFence(wall int64, seen uint64) uint64 {
-	if mutant.On(mutant.FenceRestarts) {
-		t.lastFence++
-		return t.lastFence
-	}
 	t.lastFence = max(t.lastFence, t.floor, seen)
 	t.lastFence = max(t.lastFence+1, fenceAt(wall))
 	return t.lastFence
@@ -108,7 +103,7 @@ func (t *Table) CheckFence(now int64, name []byte, fence uint64, slots ...uint16
 // all if this shard grants the lock.
 func verdict(fence, seen uint64, granted bool) FenceVerdict {
 	switch {
-	case fence < seen && !mutant.On(mutant.StaleFenceAccepted):
+	case fence < seen:
 		return FenceStale
 	case fence > seen && granted:
 		return FenceFuture

@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"github.com/lockstepkv/lockstep/fsm/wait"
-	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
 // Bounds of what a request may ask for.
@@ -212,16 +211,14 @@ func (t *Table) Renew(now int64, name, token []byte, ttl int64) (Grant, bool) {
 		return Grant{}, false
 	}
 	l.ttl = ttl
-	if !mutant.On(mutant.ExpiryIgnoresRenewal) {
-		t.schedule(l, now+ttl)
-	}
+	t.schedule(l, now+ttl)
 	return t.grant(l), true
 }
 
 // Release ends the grant of token, and grants the lock to the next waiter.
 func (t *Table) Release(now int64, name, token []byte) bool {
 	l := t.locks[string(name)]
-	if l == nil || l.token != string(token) && !mutant.On(mutant.UnlockWithoutToken) {
+	if l == nil || l.token != string(token) {
 		return false
 	}
 	t.lose(l, now, Released)
@@ -255,9 +252,7 @@ func (t *Table) lose(l *held, now int64, why Reason) {
 			t.drop(w, TimedOut)
 			continue
 		}
-		if !mutant.On(mutant.WaiterGrantedTwice) {
-			t.queues.Leave(w)
-		}
+		t.queues.Leave(w)
 		ttl, owner := wants(w)
 		t.bytes += cost(l.name, w.ID, owner)
 		t.give(l, now, w.ID, owner, ttl, w.Session)

@@ -50,14 +50,14 @@ func CleanEnv() []string {
 	return env
 }
 
-// Build compiles `lockstep` from the repository in root into dir, with build tags, and returns the
-// path of the binary.
-func Build(ctx context.Context, root, dir, tags string) (string, error) {
+// Build compiles `lockstep` from the repository in root into dir, with build tags and other flags
+// of go build, and returns the path of the binary.
+func Build(ctx context.Context, root, dir, tags string, flags ...string) (string, error) {
 	path, err := filepath.Abs(filepath.Join(dir, "lockstep"))
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-tags", tags, "-o", path, "./cmd/lockstep")
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-tags", tags, "-o", path}, flags...), "./cmd/lockstep")...)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build lockstep: %w\n%s", err, out)

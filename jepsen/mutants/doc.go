@@ -1,7 +1,10 @@
 // Package mutants shows that the harness finds bugs: it runs clusters with one
-// deliberate bug (package internal/mutant) under the workload and the faults that
-// should uncover it, again and again with other seeds, until it is caught or its
-// time is over.
+// deliberate bug under the workload and the faults that should uncover it, again and
+// again with other seeds, until it is caught or its time is over.
+//
+// A bug is a patch in bugs, headed by a line that says what is wrong. It is applied to
+// copies of the files, with which the go command builds in their place (-overlay): the
+// sources and the binaries that people use have not a trace of it.
 //
 // A mutant is caught when the checker of the workload has found an anomaly, or
 // when replicas differ at the same index. A run that fails for another reason, for

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-
-	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
 // Markdown is the table of the results.
@@ -51,12 +49,12 @@ func (r Row) setting() string {
 
 const docHead = `# Mutants
 
-Deliberate bugs behind the build tag ` + "`mutants`" + `, and what found them. A checker that cannot fail proves nothing.
+Deliberate bugs, and what found them. A checker that cannot fail proves nothing.
 
-This page is written by ` + "`scripts/jepsen mutants`" + `: it builds Lockstep with the tag and runs each bug under the workload and the
-faults that should uncover it, with one seed after the other, until it is caught. Seconds count from the start of the first
-cluster. ` + "`scripts/jepsen mutants --control`" + ` runs the same without the bugs; nothing must be found then. No normal build contains
-them (` + "`internal/mutant`" + ` has a test of that).
+Each bug is a patch in ` + "`jepsen/mutants/bugs`" + `; the sources know nothing of them. This page is written by
+` + "`scripts/jepsen mutants`" + `: it builds Lockstep with one patch and runs it under the workload and the faults that should
+uncover it, with one seed after the other, until it is caught. Seconds count from the start of the first cluster.
+` + "`scripts/jepsen mutants --control`" + ` runs the same without the bugs; nothing must be found then.
 
 `
 
@@ -79,8 +77,12 @@ func WriteDoc(path string, results []Result, mixed bool) error {
 	b.WriteString(docHead)
 	b.WriteString(Markdown(results, false))
 	b.WriteString("\n## The bugs\n\n| mutant | what is wrong |\n|---|---|\n")
-	for _, m := range mutant.All() {
-		fmt.Fprintf(&b, "| `%s` | %s |\n", m.ID, m.Bug)
+	bugs, err := Bugs()
+	if err != nil {
+		return err
+	}
+	for _, bug := range bugs {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", bug.Name, bug.Wrong)
 	}
 	return os.WriteFile(path, []byte(b.String()), 0o644)
 }

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/internal/procs"
 	"github.com/lockstepkv/lockstep/jepsen"
 	"github.com/lockstepkv/lockstep/jepsen/cluster"
@@ -40,12 +39,6 @@ type Result struct {
 	Dir  string // of the last run
 }
 
-// envVar tells a process its mutant; see internal/mutant.
-const envVar = "LOCKSTEP_MUTANT"
-
-// ErrUnknown is returned for a name that the table does not have.
-var ErrUnknown = errors.New("no such mutant")
-
 // Run goes through the table.
 func Run(ctx context.Context, o Options) ([]Result, error) {
 	rows, err := chosen(o.Names)
@@ -58,11 +51,6 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 	if err := os.MkdirAll(o.Out, 0o755); err != nil {
 		return nil, err
 	}
-	binary, err := procs.Build(ctx, o.Root, o.Out, "harness mutants")
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(binary)
 	var results []Result
 	for _, row := range rows {
 		r := Result{Row: row}
@@ -70,9 +58,9 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 			if slices.ContainsFunc(results, func(d Result) bool { return sameRun(d.Row, row) }) {
 				continue
 			}
-			err = r.control(ctx, o, binary)
+			err = r.control(ctx, o)
 		} else {
-			err = r.hunt(ctx, o, binary)
+			err = r.hunt(ctx, o)
 		}
 		if err != nil {
 			return results, err
@@ -87,12 +75,12 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 func chosen(names []string) ([]Row, error) {
 	var rows []Row
 	for _, row := range Table() {
-		if len(names) == 0 || slices.Contains(names, string(row.Mutant)) {
+		if len(names) == 0 || slices.Contains(names, row.Mutant) {
 			rows = append(rows, row.filled())
 		}
 	}
 	for _, name := range names {
-		if !slices.ContainsFunc(rows, func(r Row) bool { return string(r.Mutant) == name }) {
+		if !slices.ContainsFunc(rows, func(r Row) bool { return r.Mutant == name }) {
 			return nil, fmt.Errorf("%w: %s", ErrUnknown, name)
 		}
 	}
@@ -122,14 +110,28 @@ func (r Row) config() string {
 }
 
 // hunt runs the mutant until it is caught or its time is over.
-func (r *Result) hunt(ctx context.Context, o Options, binary string) error {
-	began := time.Now()
-	if r.Test != "" {
-		return r.test(ctx, o, true)
+func (r *Result) hunt(ctx context.Context, o Options) error {
+	bug, err := findBug(r.Mutant)
+	if err != nil {
+		return err
 	}
+	overlay, err := bug.overlay(ctx, o.Root, o.Out)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(filepath.Dir(overlay))
+	if r.Test != "" {
+		return r.test(ctx, o, "-overlay", overlay)
+	}
+	binary, err := procs.Build(ctx, o.Root, o.Out, "harness", "-overlay", overlay)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(binary)
+	began := time.Now()
 	broken := 0
 	for ; !r.Good && broken < 3 && (r.Runs == 0 || time.Since(began) < r.Bound); r.Runs++ {
-		out, err := r.one(ctx, o, binary, envVar+"="+string(r.Mutant))
+		out, err := r.one(ctx, o, binary)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -149,10 +151,15 @@ func (r *Result) hunt(ctx context.Context, o Options, binary string) error {
 }
 
 // control runs the row once, without its mutant.
-func (r *Result) control(ctx context.Context, o Options, binary string) error {
+func (r *Result) control(ctx context.Context, o Options) error {
 	if r.Test != "" {
-		return r.test(ctx, o, false)
+		return r.test(ctx, o)
 	}
+	binary, err := procs.Build(ctx, o.Root, o.Out, "harness")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(binary)
 	began := time.Now()
 	out, err := r.one(ctx, o, binary)
 	r.Runs, r.Took = 1, time.Since(began)
@@ -169,14 +176,13 @@ func (r *Result) control(ctx context.Context, o Options, binary string) error {
 	return nil
 }
 
-// test runs the row's test, which must fail with the mutant and pass without.
-func (r *Result) test(ctx context.Context, o Options, mutated bool) error {
-	began := time.Now()
-	cmd := exec.CommandContext(ctx, "go", "test", "-tags", "mutants failpoints", "-count=1", "-run", "^"+r.Test+"$", r.Package)
+// test runs the row's test, which must fail with the mutant and pass without. Further
+// arguments are for go test.
+func (r *Result) test(ctx context.Context, o Options, mutation ...string) error {
+	began, mutated := time.Now(), len(mutation) > 0
+	args := append([]string{"test", "-tags", "failpoints", "-count=1", "-run", "^" + r.Test + "$"}, mutation...)
+	cmd := exec.CommandContext(ctx, "go", append(args, r.Package)...)
 	cmd.Dir = o.Root
-	if mutated {
-		cmd.Env = append(os.Environ(), envVar+"="+string(r.Mutant))
-	}
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -199,8 +205,8 @@ func noRun(err error) string {
 	return "no run: " + first
 }
 
-func (r *Result) one(ctx context.Context, o Options, binary string, env ...string) (*report.Report, error) {
-	name := string(r.Mutant)
+func (r *Result) one(ctx context.Context, o Options, binary string) (*report.Report, error) {
+	name := r.Mutant
 	if o.Control {
 		name = "control-" + name
 	}
@@ -208,8 +214,8 @@ func (r *Result) one(ctx context.Context, o Options, binary string, env ...strin
 	out, err := jepsen.Run(ctx, jepsen.Config{
 		Workload: r.Workload, Faults: r.Faults, Nodes: 3, Shards: 1, Duration: r.Duration, Seed: o.Seed + uint64(r.Runs),
 		Out: r.Dir, Workers: r.Workers, Pause: r.Pause, ReadMode: r.ReadMode, Engine: "wal", Flags: r.Flags,
-		Binary: binary, Root: o.Root, Env: env, MinHold: r.Hold[0], MaxHold: r.Hold[1], EndEarly: true,
-		CommandLine: []string{"scripts/jepsen", "mutants", string(r.Mutant)},
+		Binary: binary, Root: o.Root, MinHold: r.Hold[0], MaxHold: r.Hold[1], EndEarly: true,
+		CommandLine: []string{"scripts/jepsen", "mutants", r.Mutant},
 	})
 	return out, errors.Join(err, os.RemoveAll(filepath.Join(r.Dir, "data")))
 }
@@ -263,14 +269,4 @@ func (r Result) String() string {
 		word = "FAIL"
 	}
 	return fmt.Sprintf("%s %s: %.1f s, %d runs: %s", word, r.Mutant, r.Took.Seconds(), r.Runs, r.By)
-}
-
-// withoutRow lists the mutants that the table lacks.
-func withoutRow() (missing []mutant.ID) {
-	for _, m := range mutant.All() {
-		if !slices.ContainsFunc(Table(), func(r Row) bool { return r.Mutant == m.ID }) {
-			missing = append(missing, m.ID)
-		}
-	}
-	return missing
 }

@@ -1,14 +1,10 @@
 package mutants
 
-import (
-	"time"
-
-	"github.com/lockstepkv/lockstep/internal/mutant"
-)
+import "time"
 
 // Row says who should notice a mutant.
 type Row struct {
-	Mutant   mutant.ID
+	Mutant   string // name of its patch
 	Workload string
 	Faults   []string
 	Hold     [2]time.Duration // bounds of how long a fault lasts; zero: the nemesis's own
@@ -51,58 +47,58 @@ func Table() []Row {
 	// which a client gives up.
 	freeze := [2]time.Duration{900 * time.Millisecond, 1500 * time.Millisecond}
 	return []Row{
-		{Mutant: mutant.ReadUnconfirmed, Workload: "register", Faults: []string{"pause"}, Hold: freeze},
-		{Mutant: mutant.ConfirmEarlierRound, Workload: "register", Faults: []string{"pause"}, Hold: freeze, Workers: 12, Pause: time.Millisecond, Bound: 4 * time.Minute},
-		{Mutant: mutant.ReadBeforeBarrier, Workload: "ryw", Faults: []string{"kill-leader", "transfer"}, Hold: freeze},
-		{Mutant: mutant.LeaseTooLong, Workload: "register", Faults: []string{"pause"}, Hold: freeze, ReadMode: "lease"},
-		{Mutant: mutant.LeaseWithoutSilence, Workload: "register", Faults: []string{"pause"}, Hold: freeze, ReadMode: "lease", Flags: []string{"--lease-duration=2s"}},
-		{Mutant: mutant.FollowerReadNoWait, Workload: "ryw"},
-		{Mutant: mutant.AckBeforeCommit, Workload: "set", Faults: []string{"partition-leader"}},
-		{Mutant: mutant.FsyncSkipped, Workload: "set", Faults: []string{"power"}, NoReturn: true},
-		{Mutant: mutant.FsyncErrorIgnored, Workload: "set", Faults: []string{"power-dying"}, NoReturn: true},
-		{Mutant: mutant.VoteAfterLoss, Workload: "register", Faults: []string{"amnesia"}},
-		{Mutant: mutant.BootByClockAlone, Test: "TestWipedNodeWithAClockBehind", Package: "./shard"},
-		{Mutant: mutant.ResendAppliedTwice, Workload: "counter", Faults: []string{"partition-leader", "kill-leader"}},
-		{Mutant: mutant.ResendRenumbered, Workload: "counter", Faults: []string{"partition-leader", "kill-leader"}},
-		{Mutant: mutant.DoubtAsFailure, Workload: "set", Faults: []string{"partition-leader"}, Hold: [2]time.Duration{2500 * time.Millisecond, 3500 * time.Millisecond}},
-		{Mutant: mutant.OnceNotInSnapshot, Workload: "once", Faults: []string{"kill-all", "snapshots"}},
-		{Mutant: mutant.OnceForgetsWhenFull, Test: "TestFullMemoryForgetsNothing", Package: "./fsm"},
-		{Mutant: mutant.ExpiryByLocalClock, Workload: "expiry", Faults: []string{"clock"}},
-		{Mutant: mutant.EvictionPerReplica, Workload: "eviction"},
-		{Mutant: mutant.SnapshotWithoutNewest, Workload: "set", Faults: []string{"kill-all", "snapshots"}},
-		{Mutant: mutant.RestoreKeepsOldKeys, Workload: "eviction", Faults: []string{"partition-halves", "snapshots"}, Workers: 10},
+		{Mutant: "read-unconfirmed", Workload: "register", Faults: []string{"pause"}, Hold: freeze},
+		{Mutant: "confirm-earlier-round", Workload: "register", Faults: []string{"pause"}, Hold: freeze, Workers: 12, Pause: time.Millisecond, Bound: 4 * time.Minute},
+		{Mutant: "read-before-barrier", Workload: "ryw", Faults: []string{"kill-leader", "transfer"}, Hold: freeze},
+		{Mutant: "lease-too-long", Workload: "register", Faults: []string{"pause"}, Hold: freeze, ReadMode: "lease"},
+		{Mutant: "lease-without-silence", Workload: "register", Faults: []string{"pause"}, Hold: freeze, ReadMode: "lease", Flags: []string{"--lease-duration=2s"}},
+		{Mutant: "follower-read-no-wait", Workload: "ryw"},
+		{Mutant: "ack-before-commit", Workload: "set", Faults: []string{"partition-leader"}},
+		{Mutant: "fsync-skipped", Workload: "set", Faults: []string{"power"}, NoReturn: true},
+		{Mutant: "fsync-error-ignored", Workload: "set", Faults: []string{"power-dying"}, NoReturn: true},
+		{Mutant: "vote-after-loss", Workload: "register", Faults: []string{"amnesia"}},
+		{Mutant: "boot-by-clock-alone", Test: "TestWipedNodeWithAClockBehind", Package: "./shard"},
+		{Mutant: "resend-applied-twice", Workload: "counter", Faults: []string{"partition-leader", "kill-leader"}},
+		{Mutant: "resend-renumbered", Workload: "counter", Faults: []string{"partition-leader", "kill-leader"}},
+		{Mutant: "doubt-as-failure", Workload: "set", Faults: []string{"partition-leader"}, Hold: [2]time.Duration{2500 * time.Millisecond, 3500 * time.Millisecond}},
+		{Mutant: "once-not-in-snapshot", Workload: "once", Faults: []string{"kill-all", "snapshots"}},
+		{Mutant: "once-forgets-when-full", Test: "TestFullMemoryForgetsNothing", Package: "./fsm"},
+		{Mutant: "expiry-by-local-clock", Workload: "expiry", Faults: []string{"clock-day"}},
+		{Mutant: "eviction-per-replica", Workload: "eviction"},
+		{Mutant: "snapshot-without-newest", Workload: "set", Faults: []string{"kill-all", "snapshots"}},
+		{Mutant: "restore-keeps-old-keys", Workload: "eviction", Faults: []string{"partition-halves", "snapshots"}, Workers: 10},
 		// A node that is back soon, under little load, or the leader sends it a
 		// snapshot of its own over the damaged one.
-		{Mutant: mutant.SnapshotSumIgnored, Workload: "set", Faults: []string{"bitflip", "snapshots"}, Pause: 60 * time.Millisecond,
+		{Mutant: "snapshot-sum-ignored", Workload: "set", Faults: []string{"bitflip", "snapshots"}, Pause: 60 * time.Millisecond,
 			Hold: [2]time.Duration{100 * time.Millisecond, 300 * time.Millisecond}, Workers: 2, NoReturn: true, Bound: 4 * time.Minute},
-		{Mutant: mutant.MultiNotAtomic, Workload: "append"},
-		{Mutant: mutant.WatchMissesReturn, Workload: "register", Workers: 12, Pause: time.Millisecond, Bound: 4 * time.Minute},
-		{Mutant: mutant.StaleAgeUnderstated, Workload: "stale", Faults: []string{"stutter"}, Workers: 8},
-		{Mutant: mutant.HeartbeatFastPath, Test: "TestOldLeaderTakesTheNewTermBesideItsMainLoop", Package: "./transport"},
-		{Mutant: mutant.ReachedApart, Test: "TestViewsWhileARestoreTakesTheStateBack", Package: "./fsm"},
-		{Mutant: mutant.ReachedByLogAlone, Test: "TestReplicaWaitsForAnIndexThatItHasNotCommitted", Package: "./shard"},
-		{Mutant: mutant.ReadIndexApplied, Test: "TestReadDoesNotGoBackWhileTheLeaderApplies", Package: "./shard"},
-		{Mutant: mutant.ConfirmAnyTerm, Test: "TestRoundConfirmsTheTermThatItNoted", Package: "./shard"},
-		{Mutant: mutant.ReadTermUnseen, Test: "TestReadOfAPassedTermIsAskedAgain", Package: "./shard"},
-		{Mutant: mutant.FollowerTermUnseen, Test: "TestFollowerReadInASilence", Package: "./shard/sim"},
-		{Mutant: mutant.AckTermUnseen, Test: "TestAcknowledgementTakesTheTerm", Package: "./shard"},
-		{Mutant: mutant.ToldInSilence, Test: "TestGrantInASilence", Package: "./shard/sim"},
-		{Mutant: mutant.LeaseFromEnd, Test: "TestLeaseCountsFromTheBeginningOfItsRound", Package: "./shard"},
-		{Mutant: mutant.RestoreNotReached, Test: "TestIdleClusterFromASnapshotAnswersAtOnce", Package: "./shard"},
-		{Mutant: mutant.LeaseAfterHandover, Test: "TestLeaseGivenUpIsNotTakenAgainInItsTerm", Package: "./shard"},
-		{Mutant: mutant.TransferUnasked, Test: "TestTransferToAHungNodeDoesNotEndService", Package: "./shard"},
-		{Mutant: mutant.EstablishOnce, Test: "TestLeaderTriesAgainToServe", Package: "./shard"},
-		{Mutant: mutant.StampByWallClock, Test: "TestOneBadClockWithANodeDown", Package: "./shard"},
-		{Mutant: mutant.TickByWallClock, Test: "TestOneBadClockWithANodeDown", Package: "./shard"},
-		{Mutant: mutant.UnlockWithoutToken, Workload: "locks"},
-		{Mutant: mutant.ExpiryIgnoresRenewal, Workload: "locks"},
-		{Mutant: mutant.FenceRestarts, Workload: "locks", Faults: []string{"kill-all", "snapshots"}},
-		{Mutant: mutant.WaiterGrantedTwice, Workload: "locks"},
-		{Mutant: mutant.StaleFenceAccepted, Workload: "locks"},
-		{Mutant: mutant.ReplicasUncompared, Test: "TestReplicaThatDivergedIsRebuilt", Package: "./shard"},
-		{Mutant: mutant.DivergedAnswers, Test: "TestDivergedReplicaAnswersNothing", Package: "./shard"},
-		{Mutant: mutant.SnapshotUnverified, Test: "TestAWrongStateIsNotWritten", Package: "./shard"},
-		{Mutant: mutant.RebuildWithoutReplay, Test: "TestRebuild", Package: "./fsm"},
+		{Mutant: "multi-not-atomic", Workload: "append"},
+		{Mutant: "watch-misses-return", Workload: "register", Workers: 12, Pause: time.Millisecond, Bound: 4 * time.Minute},
+		{Mutant: "stale-age-understated", Workload: "stale", Faults: []string{"stutter"}, Workers: 8},
+		{Mutant: "heartbeat-fast-path", Test: "TestOldLeaderTakesTheNewTermBesideItsMainLoop", Package: "./transport"},
+		{Mutant: "reached-looked-at-apart", Test: "TestViewsWhileARestoreTakesTheStateBack", Package: "./fsm"},
+		{Mutant: "reached-by-log-alone", Test: "TestReplicaWaitsForAnIndexThatItHasNotCommitted", Package: "./shard"},
+		{Mutant: "read-index-applied", Test: "TestReadDoesNotGoBackWhileTheLeaderApplies", Package: "./shard"},
+		{Mutant: "confirm-any-term", Test: "TestRoundConfirmsTheTermThatItNoted", Package: "./shard"},
+		{Mutant: "read-term-unseen", Test: "TestReadOfAPassedTermIsAskedAgain", Package: "./shard"},
+		{Mutant: "follower-term-unseen", Test: "TestFollowerReadInASilence", Package: "./shard/sim"},
+		{Mutant: "ack-term-unseen", Test: "TestAcknowledgementTakesTheTerm", Package: "./shard"},
+		{Mutant: "told-in-silence", Test: "TestGrantInASilence", Package: "./shard/sim"},
+		{Mutant: "lease-from-end", Test: "TestLeaseCountsFromTheBeginningOfItsRound", Package: "./shard/readindex"},
+		{Mutant: "restore-not-reached", Test: "TestIdleClusterFromASnapshotAnswersAtOnce", Package: "./shard"},
+		{Mutant: "lease-after-handover", Test: "TestLeaseGivenUpIsNotTakenAgainInItsTerm", Package: "./shard/readindex"},
+		{Mutant: "transfer-unasked", Test: "TestTransferToAHungNodeDoesNotEndService", Package: "./shard"},
+		{Mutant: "establish-once", Test: "TestLeaderTriesAgainToServe", Package: "./shard"},
+		{Mutant: "stamp-by-wall-clock", Test: "TestOneBadClockWithANodeDown", Package: "./shard"},
+		{Mutant: "tick-by-wall-clock", Test: "TestOneBadClockWithANodeDown", Package: "./shard"},
+		{Mutant: "unlock-without-token", Workload: "locks"},
+		{Mutant: "expiry-ignores-renewal", Workload: "locks"},
+		{Mutant: "fence-restarts-after-restore", Workload: "locks", Faults: []string{"kill-all", "snapshots"}},
+		{Mutant: "waiter-granted-twice", Workload: "locks"},
+		{Mutant: "stale-fence-accepted", Workload: "locks"},
+		{Mutant: "replicas-uncompared", Test: "TestReplicaThatDivergedIsRebuilt", Package: "./shard"},
+		{Mutant: "diverged-answers", Test: "TestDivergedReplicaAnswersNothing", Package: "./shard"},
+		{Mutant: "snapshot-unverified", Test: "TestAWrongStateIsNotWritten", Package: "./shard"},
+		{Mutant: "rebuild-without-replay", Test: "TestRebuild", Package: "./fsm"},
 	}
 }
 

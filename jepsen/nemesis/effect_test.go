@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"math/bits"
 	"math/rand/v2"
 	"os"
@@ -95,23 +94,5 @@ func TestBitsThatAreFlipped(t *testing.T) {
 	}
 	if aimed < flips*3/4 {
 		t.Errorf("%d of %d flips hit what is in use", aimed, flips)
-	}
-}
-
-// Two hand-overs met when one succeeded, and also when one was refused because of the other.
-func TestHandoversAtOnce(t *testing.T) {
-	refused, failed := fmt.Errorf("503: %s", underWay), errors.New("503: n1 gives no sign of life")
-	for _, tc := range []struct {
-		results []error
-		met     bool
-	}{
-		{[]error{nil, refused}, true},
-		{[]error{nil, failed}, true},
-		{[]error{refused, failed}, true},
-		{[]error{failed, failed}, false},
-	} {
-		if note, err := metTwice(tc.results); (err == nil) != tc.met || err != nil && !errors.Is(err, errNoChance) {
-			t.Errorf("%v: %q, %v", tc.results, note, err)
-		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
@@ -93,12 +92,7 @@ func transferDown(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, heal
 	return leader.ID + " to " + down.ID, heal, err
 }
 
-// underWay is how a node refuses a hand-over while another one is under way.
-const underWay = "another transfer is under way"
-
-// transferTwice asks for two hand-overs of one leadership at once. That they met shows in
-// one that succeeds or in one that is refused for the other's sake: whether the other
-// succeeds is up to the faults beside.
+// transferTwice asks for two hand-overs of one leadership at once.
 func transferTwice(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, healFunc, error) {
 	shard, leader, a, b, err := n.bystanders(ctx, rng)
 	if err != nil {
@@ -111,26 +105,18 @@ func transferTwice(ctx context.Context, n *Nemesis, rng *rand.Rand) (string, hea
 	}
 	heal := func(context.Context) (string, error) {
 		wg.Wait()
-		return metTwice(results)
+		done := 0
+		for _, err := range results {
+			if err == nil {
+				done++
+			}
+		}
+		if done == 0 {
+			return "", fmt.Errorf("%w: %w", errNoChance, errors.Join(results...))
+		}
+		return fmt.Sprintf("%d of 2 succeeded", done), nil
 	}
 	return fmt.Sprintf("%s to %s and to %s", leader.ID, a.ID, b.ID), heal, nil
-}
-
-// metTwice says what became of two hand-overs at once.
-func metTwice(results []error) (string, error) {
-	done, refused := 0, 0
-	for _, err := range results {
-		switch {
-		case err == nil:
-			done++
-		case strings.Contains(err.Error(), underWay):
-			refused++
-		}
-	}
-	if done+refused == 0 {
-		return "", fmt.Errorf("%w: %w", errNoChance, errors.Join(results...))
-	}
-	return fmt.Sprintf("%d of 2 succeeded, %d were refused for the other's sake", done, refused), nil
 }
 
 // transferCut asks a leader to hand over to a node that is cut off from everybody.

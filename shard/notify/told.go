@@ -2,8 +2,6 @@ package notify
 
 import (
 	"sync/atomic"
-
-	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
 // Told decides what this replica may tell its clients unasked: grants of locks,
@@ -48,7 +46,7 @@ func (t *Told) May() bool {
 	if !t.ready.Load() {
 		return false
 	}
-	return t.term() == t.served.Load() || mutant.On(mutant.ToldInSilence)
+	return t.term() == t.served.Load()
 }
 
 // Served returns the newest term that is known to serve.

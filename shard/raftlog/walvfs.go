@@ -10,7 +10,6 @@ import (
 
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/internal/failpoint"
-	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
 // walVFS implements types.VFS: the files of segments on disk, with failpoints. raft-wal's own one takes
@@ -147,21 +146,8 @@ func (v *walVFS) wrap(f types.WritableFile) types.WritableFile {
 	if failpoint.Enabled {
 		f = faultyFile{f}
 	}
-	if mutant.On(mutant.FsyncSkipped) || mutant.On(mutant.FsyncErrorIgnored) {
-		f = carelessFile{f}
-	}
 	v.last = f
 	return f
-}
-
-// carelessFile is the bug of two mutants.
-type carelessFile struct{ types.WritableFile }
-
-func (f carelessFile) Sync() error {
-	if mutant.On(mutant.FsyncErrorIgnored) {
-		_ = f.WritableFile.Sync()
-	}
-	return nil
 }
 
 // faultyFile lets tests fail a write, write half of it, or fail the fsync.

@@ -8,7 +8,6 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm"
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/shard/session"
 )
 
@@ -55,9 +54,6 @@ func (r *Reader) confirm(ctx context.Context) (Noted, error) {
 	begin := time.Now()
 	n := r.noteAt(started, term)
 	r.failpoint("shard/confirm/noted")
-	if mutant.On(mutant.ConfirmAnyTerm) {
-		term = r.opt.Raft.CurrentTerm()
-	}
 	// A round is shared: the deadline of the caller who happens to run it
 	// must not fail the others.
 	if err := r.askQuorum(context.WithoutCancel(ctx), term); err != nil {
@@ -69,13 +65,7 @@ func (r *Reader) confirm(ctx context.Context) (Noted, error) {
 		return Noted{}, session.ErrNotServing
 	}
 	r.opt.Round(time.Since(begin))
-	if mutant.On(mutant.LeaseFromEnd) {
-		started = r.opt.Shard.Mono()
-	}
 	r.lease.extend(term, started, r.leaseDuration())
-	if mutant.On(mutant.ReadIndexApplied) {
-		n.Index = r.opt.State.Applied()
-	}
 	return n, nil
 }
 
@@ -91,7 +81,7 @@ func (r *Reader) askQuorum(ctx context.Context, term uint64) error {
 	if self {
 		needed = (len(others) + 1) / 2
 	}
-	if needed == 0 || mutant.On(mutant.ReadUnconfirmed) {
+	if needed == 0 {
 		return nil
 	}
 	if needed > len(others) {

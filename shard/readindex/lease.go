@@ -4,8 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
 // lease lets a leader answer reads without a round until some time of the node's
@@ -30,14 +28,11 @@ func (l *lease) extend(term uint64, started, duration time.Duration) {
 	if duration <= 0 {
 		return
 	}
-	if mutant.On(mutant.LeaseTooLong) {
-		duration *= 20
-	}
 	// A tenth for clocks that run at different rates.
 	until := started + duration - duration/10
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.given >= term && !mutant.On(mutant.LeaseAfterHandover) {
+	if l.given >= term {
 		return
 	}
 	if h := l.held.Load(); h == nil || h.term != term || h.until < until {

@@ -10,7 +10,6 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/failpoint"
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/shard/session"
 )
 
@@ -89,7 +88,7 @@ func (r *Reader) tryTake(ctx context.Context, take func(need uint64, at fsm.Stam
 	if !r.opt.Shard.Sound() {
 		return ErrDiverged
 	}
-	if r.opt.Raft.CurrentTerm() != n.Term && !r.termUnseen() {
+	if r.opt.Raft.CurrentTerm() != n.Term {
 		return errTermPassed
 	}
 	return nil
@@ -100,11 +99,6 @@ func (r *Reader) failpoint(place string) {
 	if failpoint.Enabled {
 		_ = failpoint.Inject(place + "/" + r.opt.Self)
 	}
-}
-
-func (r *Reader) termUnseen() bool {
-	return mutant.On(mutant.ReadTermUnseen) && r.opt.Shard.Serving() != 0 ||
-		mutant.On(mutant.FollowerTermUnseen) && r.opt.Shard.Serving() == 0
 }
 
 // note returns what a leader noted after the call and what was then confirmed.
@@ -142,18 +136,13 @@ const (
 // is looked up only after Raft has committed so far here: before that, the log may
 // end earlier, or differently.
 func (r *Reader) AwaitReached(ctx context.Context, index uint64) (need uint64, err error) {
-	if mutant.On(mutant.FollowerReadNoWait) && r.opt.Shard.Serving() == 0 {
-		return 0, nil
-	}
 	for poll := commitPoll; ; poll = min(2*poll, commitPollMost) {
 		reached := r.opt.State.Reached()
 		if reached >= index {
 			return index, nil
 		}
 		need = index
-		if mutant.On(mutant.ReachedByLogAlone) {
-			need = r.opt.Log.NewestCommand(min(index, r.opt.Raft.LastIndex()))
-		} else if r.opt.Raft.CommitIndex() >= index {
+		if r.opt.Raft.CommitIndex() >= index {
 			need = r.opt.Log.NewestCommand(index)
 		}
 		if reached >= need {
@@ -178,9 +167,6 @@ func (r *Reader) Refresh(ctx context.Context) {
 	}
 	if _, err := r.AwaitReached(ctx, n.Index); err != nil || r.opt.Raft.CurrentTerm() != n.Term {
 		return
-	}
-	if mutant.On(mutant.StaleAgeUnderstated) {
-		asked = r.opt.Shard.Mono()
 	}
 	r.freshAt.Store(int64(asked))
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"runtime"
 	"sync"
-
-	"github.com/lockstepkv/lockstep/internal/mutant"
 )
 
 // rounds lets many callers share one expensive confirmation. A caller may only
@@ -18,7 +16,6 @@ type rounds struct {
 	mu      sync.Mutex
 	running bool
 	next    *round // guarded by mu; waits for the running one
-	current *round // guarded by mu; the running one, in a build with mutants
 }
 
 type round struct {
@@ -45,9 +42,6 @@ func (r *rounds) join(ctx context.Context) (Noted, error) {
 		return r.lead(ctx, rd)
 	}
 	rd := r.next
-	if mutant.On(mutant.ConfirmEarlierRound) && r.current != nil {
-		rd = r.current
-	}
 	if rd == nil {
 		rd = newRound()
 		r.next = rd
@@ -87,9 +81,6 @@ func (r *rounds) lead(ctx context.Context, rd *round) (Noted, error) {
 	runtime.Gosched() // those who are about to join may as well share this round
 	r.mu.Lock()
 	r.next = nil // whoever comes from now on is too late for rd
-	if mutant.Enabled {
-		r.current = rd
-	}
 	r.mu.Unlock()
 	rd.value, rd.err = r.run(ctx)
 	close(rd.done)

@@ -14,7 +14,6 @@ import (
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/invariant"
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -206,9 +205,6 @@ func (s *Session) abandon(ctx context.Context, p *proposal) ([]resp.Value, error
 	}
 	p.gone = true
 	if p.taken || p.doubted {
-		if mutant.On(mutant.DoubtAsFailure) {
-			return nil, fmt.Errorf("%w: no answer in time", command.ErrUnavailable)
-		}
 		return nil, fmt.Errorf("%w: %w", command.ErrInDoubt, context.Cause(ctx))
 	}
 	p.lane.pending = slices.DeleteFunc(p.lane.pending, func(q *proposal) bool { return q == p })
@@ -356,9 +352,6 @@ func (s *Session) Refuse(f *InFlight, why error) { s.takeBack(f, false, why) }
 func (s *Session) takeBack(f *InFlight, doubt bool, refusal error) {
 	s.mu.Lock()
 	f.out = false
-	if mutant.On(mutant.ResendRenumbered) {
-		doubt = false
-	}
 	f.doubt = f.doubt || doubt
 	if f.doubt {
 		for _, p := range f.proposals {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/lockstepkv/lockstep/internal/mutant"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -84,9 +83,6 @@ func writeTo(e *encoder, sn *store.Snapshot, aux []Aux, o WriteOptions) error {
 	}
 	k := keyWriter{encoder: e, opt: o, run: make([]*store.Entry, 0, keysPerRun)}
 	add := k.add
-	if mutant.On(mutant.SnapshotWithoutNewest) {
-		add = k.butNewest(sn.Revision())
-	}
 	var read store.Summer
 	err := sn.Each(func(entry *store.Entry) error {
 		read.Add(entry)
@@ -144,16 +140,6 @@ func (k *keyWriter) add(e *store.Entry) error {
 		return nil
 	}
 	return k.flushRun()
-}
-
-// butNewest is the bug of a mutant.
-func (k *keyWriter) butNewest(revision uint64) func(*store.Entry) error {
-	return func(e *store.Entry) error {
-		if e.Version()+8 > revision {
-			return nil
-		}
-		return k.add(e)
-	}
 }
 
 func (k *keyWriter) flushRun() error {

@@ -62,9 +62,9 @@ type OnceMap map[string]OnceRecord
 
 // OnceRecord is what is remembered of an id.
 type OnceRecord struct {
-	Reply     resp.Value
-	Fingerprint     uint64
-	Forgotten bool
+	Reply       resp.Value
+	Fingerprint uint64
+	Forgotten   bool
 }
 
 // Begin implements command.OnceTable.
