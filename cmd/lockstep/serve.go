@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"sync"
@@ -268,8 +267,6 @@ func (s *server) routerConfig() router.Config {
 		},
 	}
 }
-
-func portOf(addr string) string { _, port, _ := net.SplitHostPort(addr); return port }
 
 func (s *server) newRESP(r *router.Router) *respapi.Server {
 	return respapi.New(respapi.Options{
