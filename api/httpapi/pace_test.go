@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -219,10 +221,16 @@ func TestConnectionsWithoutRequestMakeRoom(t *testing.T) {
 	}
 	poll(t, "silent connections make room", func() bool { return srv.Counts().Displaced == 19 })
 	do(idle, "/")
+	rests := func(n int) { // the server knows of an answer's end after the client does
+		t.Helper()
+		poll(t, "the answered connections rest", func() bool { return srv.resting() == n })
+	}
+	rests(1)
 	do(connect(t, addr), "/")
+	rests(2)
 	do(connect(t, addr), "/") // the idle one was idle for longest
-	if _, err := idle.Read(make([]byte, 1)); err == nil {
-		t.Error("the idle connection is still there")
+	if _, err := idle.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the idle connection is still there", err)
 	}
 	close(release)
 	if res, err := http.ReadResponse(bufio.NewReader(busy), nil); err != nil || res.StatusCode != 204 {
@@ -295,6 +303,13 @@ func TestStalledBodiesMakeRoom(t *testing.T) {
 		c.Close()
 	}
 	poll(t, "all end", func() bool { return srv.Connections() == 0 && srv.leavingNow() == 0 })
+}
+
+// resting counts the connections that have had an answer and no further request.
+func (s *Server) resting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.idle.Len()
 }
 
 // awaited counts the handlers that wait for a body.
