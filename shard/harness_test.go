@@ -218,7 +218,7 @@ func (c *cluster) eventually(fn func() error) {
 			return
 		}
 		if time.Now().After(deadline) {
-			c.t.Fatalf("after 20 s still: %v", err)
+			c.t.Fatalf("after a minute still: %v", err)
 		}
 		<-time.After(5 * time.Millisecond)
 	}
