@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/bulk"
@@ -49,6 +50,9 @@ const (
 	// TakeNote sets nothing: every replica notes its state as it is at this entry. A version
 	// that does not know it passes it over. The value is not used.
 	TakeNote Setting = 5
+	// presentSizes sets nothing: the entry's OOMLimit is by the sizes of Store.Used. It is no part
+	// of Entry.Settings; see Entry.FormerSizes.
+	presentSizes Setting = 6
 )
 
 // SettingChange is a new value of a replicated setting.
@@ -83,6 +87,7 @@ type Entry struct {
 	StampMillis int64 // the log's wall clock, Unix time, never before an earlier entry's
 	MonoMillis  int64 // the log's monotonic time: how long there was a leader
 	OOMLimit    int64 // bytes; DenyOOM commands are refused above it; 0 means no limit, command.NoDisk none at all
+	FormerSizes bool  // OOMLimit is by Store.UsedFormerly: the entry is of a version that had no other sizes
 	ValueLimit  int64 // bytes; no value may grow beyond it; 0 means Redis's own limit
 	Evictions   []Eviction
 	Settings    []SettingChange
@@ -109,8 +114,12 @@ func (e *Entry) appendHead(dst []byte) []byte {
 		dst = appendBytes(dst, ev.Key)
 		dst = binary.AppendUvarint(dst, ev.Version)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(e.Settings)))
-	for _, s := range e.Settings {
+	settings := e.Settings
+	if e.OOMLimit > 0 && !e.FormerSizes {
+		settings = append(slices.Clip(settings), SettingChange{Setting: presentSizes})
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(settings)))
+	for _, s := range settings {
 		dst = binary.AppendUvarint(dst, uint64(s.Setting))
 		dst = binary.AppendUvarint(dst, s.Value)
 	}
@@ -186,8 +195,14 @@ func (d *decoder) beforeBatches(e *Entry) int {
 	for n := d.count(evictionBytes); n > 0 && !d.failed; n-- {
 		e.Evictions = append(e.Evictions, Eviction{Key: d.bytes(), Version: d.uvarint()})
 	}
+	e.FormerSizes = e.OOMLimit > 0
 	for n := d.count(settingBytes); n > 0 && !d.failed; n-- {
-		e.Settings = append(e.Settings, SettingChange{Setting: Setting(d.uvarint()), Value: d.uvarint()})
+		s := SettingChange{Setting: Setting(d.uvarint()), Value: d.uvarint()}
+		if s.Setting == presentSizes {
+			e.FormerSizes = false
+			continue
+		}
+		e.Settings = append(e.Settings, s)
 	}
 	return d.count(batchBytes)
 }

@@ -324,7 +324,7 @@ func (f *FSM) applyBatch(e *Entry, position int) BatchResult {
 		f.cmdCtx = command.Ctx{
 			Table: f.opt.Table, Store: f.store, Slots: f.slots, Once: f.once, Locks: f.locks, Effects: f.opt.Effects,
 			Now: f.clock, Wall: f.clock, Mono: f.mono, MonoAhead: f.mono, InLog: true, Owner: f.unit.Owner,
-			OOMLimit: e.OOMLimit, ValueLimit: e.ValueLimit, ReplyBytes: s.held, Seed: f.index<<24 ^ uint64(position)<<20 ^ n,
+			OOMLimit: e.OOMLimit, FormerSizes: e.FormerSizes, ValueLimit: e.ValueLimit, ReplyBytes: s.held, Seed: f.index<<24 ^ uint64(position)<<20 ^ n,
 		}
 		reply := f.runUnit().Detach() // kept for the session
 		s.held += command.ReplyCost(reply)

@@ -12,6 +12,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
+	"github.com/lockstepkv/lockstep/shard/view"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/snapshot/aof"
 	"github.com/lockstepkv/lockstep/store/effect"
@@ -35,9 +36,14 @@ type Export struct {
 // writes, which is worse than holding one that is still in doubt.
 func ExportAOF(ctx context.Context, dataDir string, shard int, w io.Writer, logger *slog.Logger, progress func(done, of uint64)) (Export, error) {
 	dir := groupDir(dataDir, uint32(shard))
+	id, err := ReadIdentity(dataDir)
+	if err != nil {
+		return Export{}, err
+	}
 	effects := new(effect.Log)
 	machine := fsm.New(fsm.Options{
 		Table: commandset.New(), Logger: logger, Effects: effects,
+		Slots: view.RingOf(id.Shards).SlotsOf(shard), // what the shard has refused has no effect
 	})
 	log, err := raftlog.OpenReader(filepath.Join(dir, "log"))
 	if err != nil {

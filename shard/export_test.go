@@ -2,12 +2,14 @@ package shard
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/snapshot/rdbtest"
 	"github.com/lockstepkv/lockstep/store"
 )
@@ -62,4 +64,19 @@ func TestRedisReplaysAnExport(t *testing.T) {
 		delete(want, "gone")
 	}
 	rdbtest.SameContents(t, got, want)
+}
+
+// TestAnExportHasNothingThatWasRefused: a command on a slot of another shard is in the log, and did nothing.
+func TestAnExportHasNothingThatWasRefused(t *testing.T) {
+	c := newCluster(t, 1, func(o *Options) { o.Shards = 2 })
+	c.want("n1", fmt.Sprintf("SET %s v", c.keyOf(0)), "+OK\r\n")
+	v, err := c.run("n1", fmt.Sprintf("SET %s v", c.keyOf(1)))
+	if err != nil || v.Class() != resp.ClassElsewhere {
+		t.Fatalf("%s, %v", v.Str, err)
+	}
+	c.stop("n1")
+	out, err := ExportAOF(t.Context(), filepath.Join(c.dir, "n1"), 0, io.Discard, slog.New(slog.DiscardHandler), nil)
+	if err != nil || out.Keys != 1 {
+		t.Errorf("%+v, %v", out, err)
+	}
 }

@@ -78,7 +78,7 @@ func (s *Store) UpdateHash(e *Entry, change func(*hash.Hash) (changed bool)) *En
 		return e
 	}
 	if h == was { // then e has changed too: account for it as if it had been so before
-		s.used += e.Size() - size
+		s.used, s.former = s.used+e.Size()-size, s.former+e.Size()-size
 		s.sums.move(e, e.sum()-sum)
 	}
 	if h.Len() == 0 {

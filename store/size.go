@@ -57,6 +57,20 @@ func sizeOfObject(keyLen int, volatile bool) int64 {
 	return n
 }
 
+// formerSize is what the entry counted for before Size became what it really takes. The limits in
+// older log entries are by it: what was refused then must be refused whenever they are read again.
+func (e *Entry) formerSize() int64 {
+	const entry, expiry = 96, 24
+	n := entry + int64(e.keyLen) + int64(e.valLen)
+	if e.flags&flagExpires != 0 {
+		n += expiry
+	}
+	if e.typ != String {
+		n += e.Collection().Size()
+	}
+	return n
+}
+
 // allocated is about what Go's allocator takes for n bytes: up to 32 KiB an eighth of a power
 // of two decides, beyond that a page. Its classes may change with Go, this must not.
 func allocated(n int) int64 {

@@ -23,6 +23,9 @@ func TestUsedIsTheSameAfterARestore(t *testing.T) {
 			again.Restore(Item{Key: []byte(e.Key()), Value: e.Bytes(), ExpireAt: e.ExpireAt(), Version: e.Version(), Raw: e.Raw()})
 			return true
 		})
+		if again.UsedFormerly() != s.UsedFormerly() || s.UsedFormerly() != sumOfFormerSizes(s) {
+			t.Fatalf("seed %d: %d bytes by former sizes, %d after a restore, their sum is %d", seed, s.UsedFormerly(), again.UsedFormerly(), sumOfFormerSizes(s))
+		}
 		if again.Used() != s.Used() {
 			t.Fatalf("seed %d: %d bytes are accounted after a restore, %d before", seed, again.Used(), s.Used())
 		}
@@ -34,6 +37,11 @@ func TestUsedIsTheSameAfterARestore(t *testing.T) {
 
 func sumOfSizes(s *Store) (n int64) {
 	s.Each(func(e *Entry) bool { n += e.Size(); return true })
+	return n
+}
+
+func sumOfFormerSizes(s *Store) (n int64) {
+	s.Each(func(e *Entry) bool { n += e.formerSize(); return true })
 	return n
 }
 

@@ -20,6 +20,7 @@ type Store struct {
 	sieve    *sieveQueue // nil unless the policy is AllKeysSieve; see resetSieve
 	n        int
 	used     int64
+	former   int64 // see UsedFormerly
 	revision uint64
 	removals removals
 	adopted  []byte // see Adopt
@@ -71,6 +72,9 @@ func (s *Store) VolatileLen() int { return s.expiry.len() }
 
 // Used returns the sum of Size over all entries.
 func (s *Store) Used() int64 { return s.used }
+
+// UsedFormerly is Used by the sizes that entries had before; see formerSize.
+func (s *Store) UsedFormerly() int64 { return s.former }
 
 // Revision returns the number of the newest mutation.
 func (s *Store) Revision() uint64 { return s.revision }
@@ -133,7 +137,7 @@ func (s *Store) put(r ref) *Entry {
 		oldRef = t.slots[pos].ref
 		old = s.mem.at(oldRef)
 		e.slot = old.slot
-		s.used -= old.Size()
+		s.used, s.former = s.used-old.Size(), s.former-old.formerSize()
 		s.sums.sub(old)
 	} else {
 		e.slot = keyslot.OfString(key)
@@ -152,7 +156,7 @@ func (s *Store) put(r ref) *Entry {
 		p.n++
 		s.slots[e.slot]++
 	}
-	s.used += e.Size()
+	s.used, s.former = s.used+e.Size(), s.former+e.formerSize()
 	s.sums.add(e)
 	if found {
 		s.mem.free(oldRef, old)
@@ -215,7 +219,7 @@ func (s *Store) Delete(e *Entry) {
 	s.removals.note(e.slot, s.revision)
 	s.n--
 	s.slots[e.slot]--
-	s.used -= e.Size()
+	s.used, s.former = s.used-e.Size(), s.former-e.formerSize()
 	s.sums.sub(e)
 	if e.flags&flagExpires != 0 {
 		s.expiry.remove(e)
@@ -252,6 +256,6 @@ func (s *Store) Clear() {
 	s.sums = newSums()
 	s.mem = newMemory(s, s.mem.tuning)
 	s.expiry = expiryIndex{mem: &s.mem}
-	s.n, s.used = 0, 0
+	s.n, s.used, s.former = 0, 0, 0
 	s.resetSieve()
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
+	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
 // TestFullDisk: what grows is refused before it is proposed, and nothing else.
@@ -119,4 +121,32 @@ func TestShardWithoutRoom(t *testing.T) {
 	if got := node.Shard(0).NoRoomRefused() + node.Shard(1).NoRoomRefused() - before; got != 2 {
 		t.Errorf("%d refusals counted", got)
 	}
+}
+
+// movingNode has a shard whose reads are done again, as a replica does it when what it read did not
+// count, after the shard has lost all slots.
+type movingNode struct{ *routertest.Node }
+
+type movingShard struct{ router.Shard }
+
+func (n movingNode) Shards() []router.Shard { return []router.Shard{movingShard{n.Shard(0)}} }
+
+func (s movingShard) Read(ctx context.Context, opt command.ReadOptions, fn func(*command.Ctx)) (command.ReadInfo, error) {
+	if info, err := s.Shard.Read(ctx, opt, fn); err != nil {
+		return info, err
+	}
+	s.Shard.(*routertest.Shard).SetSlots(new(keyslot.Set))
+	return s.Shard.Read(ctx, opt, fn)
+}
+
+// TestARecordThatDidNotCountIsNoAnswer: a repetition is answered from the state that counts.
+func TestARecordThatDidNotCountIsNoAnswer(t *testing.T) {
+	table := commandset.New()
+	node := movingNode{routertest.New(table, routertest.Options{})}
+	r := routertest.Open(t, node, table, router.Config{})
+	s := r.NewSession("127.0.0.1:1", router.KindRESP)
+	t.Cleanup(s.Close)
+	script(t, r, s, "ONCE old INCR n => 1\n")
+	node.Shard(0).SetRefuses(command.ErrNoRoom)
+	script(t, r, s, "ONCE old INCR n => -OOM no room on disk, this try was not applied (an earlier one under the same id may have been)\n")
 }

@@ -19,6 +19,7 @@ func (r *Router) failOnce(ctx context.Context, s *Session, sh Shard, args comman
 		var v resp.Value
 		var ran bool
 		info, unread := sh.Read(ctx, command.ReadOptions{}, func(c *command.Ctx) {
+			v, ran = resp.Value{}, false // what an earlier call found does not count
 			if _, foreign := c.Elsewhere(p.spec, args); !foreign {
 				v, ran = p.spec.Recall(c, args)
 			}

@@ -12,7 +12,7 @@ import (
 
 // Ctx is all that a command may know of the world.
 //
-// 28 fields: it is filled once for all commands of a batch or a read, and in one piece, so that
+// 29 fields: it is filled once for all commands of a batch or a read, and in one piece, so that
 // a command costs no allocation.
 type Ctx struct {
 	Table *Table
@@ -48,6 +48,9 @@ type Ctx struct {
 	// OOMLimit, in bytes, is the memory limit that DenyOOM commands are held
 	// to; 0 means no limit, NoDisk that all are refused. It comes from the log entry.
 	OOMLimit int64
+
+	// FormerSizes: OOMLimit is by store.UsedFormerly.
+	FormerSizes bool
 
 	// ValueLimit, in bytes, is how long APPEND and SETRANGE may make a value; 0
 	// means Redis's own limit. It comes from the log entry, because what each

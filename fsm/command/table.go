@@ -158,12 +158,20 @@ func (sp *Spec) Run(ctx *Ctx, op Op) resp.Value {
 	return ctx.charge(sp, op, op.Run(ctx))
 }
 
+// used is what OOMLimit is a limit of.
+func (c *Ctx) used() int64 {
+	if c.FormerSizes {
+		return c.Store.UsedFormerly()
+	}
+	return c.Store.Used()
+}
+
 // Growth returns why commands that may need more memory are refused, or nil.
 func (c *Ctx) Growth() error {
 	switch {
 	case c.OOMLimit == NoDisk:
 		return errNoDisk
-	case c.OOMLimit > 0 && c.Store.Used() > c.OOMLimit:
+	case c.OOMLimit > 0 && c.used() > c.OOMLimit:
 		return ErrOOM
 	}
 	return nil
