@@ -14,7 +14,7 @@ import (
 //
 // A flag that says whether this node serves would not do: it is cleared only
 // after Raft has said that the leadership is lost, and by then the state machine
-// May have gone on in another term.
+// may have gone on in another term.
 type Told struct {
 	term   func() uint64 // Raft's, nil until Raft has started
 	ready  atomic.Bool   // term is set
