@@ -163,13 +163,26 @@ func (l *log) LastIndex() (uint64, error) {
 	return last, nil
 }
 
+// GetLog implements raft.LogStore. Raft panics when an entry is missing that it has stored, and
+// the Raft of a node that has crashed goes on for a moment: what it stored last is lost, and has no
+// effect any more, but is not missing.
 func (l *log) GetLog(index uint64, out *raft.Log) error {
 	e, ok := l.d.Entry(index)
-	if !ok {
+	switch {
+	case ok:
+		*out = e
+	case l.crashed():
+		*out = raft.Log{Index: index, Type: raft.LogNoop}
+	default:
 		return raft.ErrLogNotFound
 	}
-	*out = e
 	return nil
+}
+
+func (l *log) crashed() bool {
+	l.d.mu.Lock()
+	defer l.d.mu.Unlock()
+	return l.d.life != l.life
 }
 
 func (l *log) Set(key, val []byte) error {
