@@ -14,7 +14,7 @@ func TestLogOfACrashedNodeMissesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := NewDisk(1)
 		before := d.Open()
-		go d.Crash() // while the entries are flushed
+		go d.Crash()    // while the entries are flushed
 		const last = 50 // so that the part that makes it is not all of them
 		var list []*raft.Log
 		for i := range uint64(last) {
