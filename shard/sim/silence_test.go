@@ -154,16 +154,21 @@ func TestFollowerReadInASilence(t *testing.T) {
 }
 
 // untilShown runs what shows nothing when an election took longer than the old leader's
-// lease, until it shows something.
+// lease, until it has shown something a few times.
 func untilShown(t *testing.T, try func(t *testing.T) bool) {
-	for range 10 {
-		shown := false
-		synctest.Test(t, func(t *testing.T) { shown = try(t) })
-		if shown || t.Failed() {
+	const enough = 3 // a schedule is not quite the same each time
+	shown := 0
+	for range 30 {
+		synctest.Test(t, func(t *testing.T) {
+			if try(t) {
+				shown++
+			}
+		})
+		if shown == enough || t.Failed() {
 			return
 		}
 	}
-	t.Error("the old leader had no lease in any of ten tries: this shows nothing")
+	t.Errorf("the old leader had a lease in %d of 30 tries only: this shows little", shown)
 }
 
 // TestSnapshotInASilence: the same, and what the silent leader sends begins with a
