@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/bulk"
@@ -114,16 +113,22 @@ func (e *Entry) appendHead(dst []byte) []byte {
 		dst = appendBytes(dst, ev.Key)
 		dst = binary.AppendUvarint(dst, ev.Version)
 	}
-	settings := e.Settings
-	if e.OOMLimit > 0 && !e.FormerSizes {
-		settings = append(slices.Clip(settings), SettingChange{Setting: presentSizes})
+	settings, marked := uint64(len(e.Settings)), e.OOMLimit > 0 && !e.FormerSizes
+	if marked {
+		settings++
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(settings)))
-	for _, s := range settings {
-		dst = binary.AppendUvarint(dst, uint64(s.Setting))
-		dst = binary.AppendUvarint(dst, s.Value)
+	dst = binary.AppendUvarint(dst, settings)
+	for _, s := range e.Settings {
+		dst = appendSetting(dst, s)
+	}
+	if marked {
+		dst = appendSetting(dst, SettingChange{Setting: presentSizes})
 	}
 	return binary.AppendUvarint(dst, uint64(len(e.Batches)))
+}
+
+func appendSetting(dst []byte, s SettingChange) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(dst, uint64(s.Setting)), s.Value)
 }
 
 // AppendTo encodes b, as it stands in an entry and in a peer's message.

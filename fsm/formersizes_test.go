@@ -47,3 +47,12 @@ func TestLimitsOfOlderEntriesAreByOlderSizes(t *testing.T) {
 		}
 	}
 }
+
+// The mark of the sizes is in every entry with a limit, and costs no memory of its own.
+func TestMarkOfSizesIsNotAllocated(t *testing.T) {
+	dst := make([]byte, 0, 1<<10)
+	e := Entry{OOMLimit: 1 << 20, Settings: []SettingChange{{SettingLeaseMillis, 7}}}
+	if n := testing.AllocsPerRun(100, func() { e.AppendTo(dst) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
