@@ -207,6 +207,26 @@ func TestWaiterThatCannotLookGoesOn(t *testing.T) {
 	routertest.TokenOf(t, soon(t, reply))
 }
 
+// TestWaiterWhoseSlotIsElsewhereGoesOn: that a shard knows nothing of a token says nothing
+// when it does not own the lock's slot.
+func TestWaiterWhoseSlotIsElsewhereGoesOn(t *testing.T) {
+	r, node, s := routertest.NewRouter(t, routertest.Options{}, router.Config{})
+	sh := node.Shard(0)
+	token := routertest.TokenOf(t, r.Do(context.Background(), s, routertest.Cmd("LOCK l 60000")))
+	reply := waiting(t, r, node, context.Background(), r.NewSession("", router.KindRESP), "LOCK l 60000 WAIT 60000")
+	back, before := sh.MoveAway(), sh.Reads.Load()
+	sh.MissEvents()
+	routertest.Eventually(t, "the waiter has looked", func() bool { return sh.Reads.Load() > before+1 || len(reply) > 0 })
+	select {
+	case v := <-reply:
+		t.Fatalf("answered %s", routertest.Show(v))
+	default:
+	}
+	back()
+	routertest.Script(t, r, s, "UNLOCK l "+token+" => 1\n")
+	routertest.TokenOf(t, soon(t, reply))
+}
+
 // TestRetryAfterTheClientsOwnTimeout: the first try left the queue with its
 // connection. The next one under its id queues again.
 func TestRetryAfterTheClientsOwnTimeout(t *testing.T) {

@@ -237,6 +237,19 @@ func (s *Shard) SetSlots(slots *keyslot.Set) {
 	s.slots = slots
 }
 
+// MoveAway takes all slots from the shard, and its locks with them, until back is called.
+func (s *Shard) MoveAway() (back func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slots, locks := s.slots, s.locks
+	s.slots, s.locks = new(keyslot.Set), lock.NewTable(true)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.slots, s.locks = slots, locks
+	}
+}
+
 // SetLimit bounds the memory of the shard; 0 is no limit.
 func (s *Shard) SetLimit(bytes int64) {
 	s.mu.Lock()
