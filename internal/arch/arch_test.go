@@ -35,10 +35,11 @@ func mayImport() map[string][]string {
 	table := map[string][]string{
 		"resp":                {"internal/bulk", "internal/wire"},
 		"internal/bulk":       {},
-		"store":               {"internal/bulk", "store/keyslot", "store/value/hash"},
+		"store":               {"internal/bulk", "store/keyslot", "store/value/hash", "store/value/list"},
 		"store/effect":        {"store"},
 		"store/keyslot":       {},
 		"store/value/hash":    {},
+		"store/value/list":    {},
 		"internal/accept":     {},
 		"internal/linger":     {},
 		"internal/hangup":     {},
