@@ -14,14 +14,13 @@ import (
 
 	"github.com/lockstepkv/lockstep/snapshot/rdbtest"
 	"github.com/lockstepkv/lockstep/store"
-	"github.com/lockstepkv/lockstep/store/value/hash"
 )
 
 // restored puts what a dump holds into a store.
 func restored(t testing.TB, s *store.Store, key string, dump []byte) *store.Entry {
 	t.Helper()
 	before := bytes.Clone(dump)
-	it, err := ReadDump(dump, hash.DefaultLimits())
+	it, err := ReadDump(dump, DefaultLimits())
 	if err != nil {
 		t.Fatalf("%q: %v", key, err)
 	}
@@ -133,7 +132,7 @@ func TestDumpTrailer(t *testing.T) {
 		"more behind":   {signed([]byte("\x00\x05value\x00")), ErrDamaged},
 		"many missing":  {signed([]byte("\x00\x20val")), ErrDamaged},
 	} {
-		_, err := ReadDump(c2.dump, hash.DefaultLimits())
+		_, err := ReadDump(c2.dump, DefaultLimits())
 		if !errors.Is(err, c2.want) || err != nil && c2.want == nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -170,7 +169,7 @@ func TestDamagedDumpsAsRedisReadsThem(t *testing.T) {
 func sameAsRedis(t *testing.T, c *redis.Client, dump []byte, what string) {
 	t.Helper()
 	ctx := context.Background()
-	it, err := ReadDump(dump, hash.DefaultLimits())
+	it, err := ReadDump(dump, DefaultLimits())
 	if err != nil {
 		return
 	}
@@ -178,14 +177,14 @@ func sameAsRedis(t *testing.T, c *redis.Client, dump []byte, what string) {
 		t.Errorf("%s: Redis says %v", what, says)
 		return
 	}
-	if it.Hash == nil {
+	if it.Collection == nil {
 		if got := c.Get(ctx, "k").Val(); got != string(it.Value) {
 			t.Errorf("%s: %q, Redis has %q", what, it.Value, got)
 		}
 		return
 	}
 	s := store.New(store.DefaultOptions())
-	s.PutHash([]byte("k"), it.Hash, 0)
+	s.PutCollection([]byte("k"), it.Collection, 0)
 	got, err := c.HGetAll(ctx, "k").Result()
 	if err != nil {
 		t.Fatal(err)
@@ -217,9 +216,9 @@ func FuzzDump(f *testing.F) {
 	f.Add(append([]byte{typeHashZiplist}, str(string(ziplist("a", "1", "b", "text")))...))
 	f.Add(append([]byte{typeHashListpack}, str("\x0b\x00\x00\x00\x02\x00\x01\x01\x02\x01\xff")...))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		_, _ = ReadDump(body, hash.DefaultLimits())
+		_, _ = ReadDump(body, DefaultLimits())
 		dump := signed(body)
-		if _, err := ReadDump(dump, hash.DefaultLimits()); err != nil {
+		if _, err := ReadDump(dump, DefaultLimits()); err != nil {
 			var corrupt *CorruptError
 			if !errors.As(err, &corrupt) || corrupt.Offset > int64(len(dump)) || errors.Is(err, io.ErrNoProgress) {
 				t.Fatalf("%v", err)
