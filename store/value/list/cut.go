@@ -21,7 +21,7 @@ func (t *tree) removeAtEnd(i int) {
 	l, j := t.descend(&p, i, false)
 	at := l.seek(j)
 	e, after := l.next(at)
-	gone := run{n: 1, bytes: elementBytes(len(e)), lp: listpackBytes(e), sum: hashOf(e)}
+	gone := run{n: 1, bytes: elementBytes(len(e)), lp: ListpackBytes(e), sum: hashOf(e)}
 	t.all = t.all.without(gone, i > 0)
 	for d := range t.height {
 		k := p[d].kid()

@@ -145,7 +145,7 @@ func (l *leaf) run(i, j, what int) run {
 		r.pow = mul(r.pow, base)
 		if what != sumsOnly {
 			r.bytes += elementBytes(len(e))
-			r.lp += listpackBytes(e)
+			r.lp += ListpackBytes(e)
 		}
 	}
 	r.n = j - i

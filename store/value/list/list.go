@@ -33,7 +33,7 @@ type contents struct {
 	buf  []byte // packed form: the records of a leaf
 	sum  uint64 // packed form
 	n    uint32 // packed form
-	lp   uint32 // packed form: see listpackBytes
+	lp   uint32 // packed form: see ListpackBytes
 	tree *tree  // large form, nil in the packed one
 }
 
@@ -155,7 +155,7 @@ func (l *List) Set(i int, value []byte) {
 		return
 	}
 	sum := add(l.sum, mul(power(i), sub(hashOf(value), hashOf(old))))
-	lp := int64(l.lp) + listpackBytes(value) - listpackBytes(old)
+	lp := int64(l.lp) + ListpackBytes(value) - ListpackBytes(old)
 	b := l.openBlock()
 	b.replace(b.seek(i), value, maxPackedBlock, 0)
 	l.keepBlock(b, sum, lp)

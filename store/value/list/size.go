@@ -60,7 +60,7 @@ func (l *List) Reserve(lim Limits, elements, bytes int) {
 	if l.tree != nil {
 		return
 	}
-	if emptyListpack+int(l.lp)+bytes > lim.Bytes || lim.Elements > 0 && int(l.n)+elements > lim.Elements {
+	if EmptyListpack+int(l.lp)+bytes > lim.Bytes || lim.Elements > 0 && int(l.n)+elements > lim.Elements {
 		l.Grow()
 	}
 }
@@ -74,8 +74,22 @@ func (l *List) Shrink(lim Limits) {
 	}
 	// Redis takes elements alone as the limit when there is one.
 	tooMany := lim.Elements > 0 && l.Len() > lim.Elements/2
-	tooLong := emptyListpack+l.tree.all.lp > int64(lim.Bytes/2)
+	tooLong := EmptyListpack+l.tree.all.lp > int64(lim.Bytes/2)
 	if !tooMany && !tooLong {
+		l.pack()
+	}
+}
+
+// Fit gives the list the form that it would have if its elements came all at once.
+func (l *List) Fit(lim Limits) {
+	n, lp := l.Len(), int64(l.lp)
+	if l.tree != nil {
+		lp = l.tree.all.lp
+	}
+	switch fits := EmptyListpack+lp <= int64(lim.Bytes) && (lim.Elements == 0 || n <= lim.Elements); {
+	case !fits:
+		l.Grow()
+	case l.tree != nil:
 		l.pack()
 	}
 }
@@ -115,11 +129,12 @@ func (l *List) pack() {
 	l.keepBlock(b, all.sum, all.lp)
 }
 
-// emptyListpack is what a listpack of Redis has beside its elements.
-const emptyListpack = 7
+// EmptyListpack is what a listpack of Redis has beside its elements.
+const EmptyListpack = 7
 
-// listpackBytes is what an element takes in a listpack of Redis.
-func listpackBytes(e []byte) int64 {
+// ListpackBytes is what an element takes in a listpack of Redis, of which the head and
+// the end take EmptyListpack.
+func ListpackBytes(e []byte) int64 {
 	n := int64(len(e))
 	switch {
 	case integerBytes(e) != 0:
@@ -131,17 +146,29 @@ func listpackBytes(e []byte) int64 {
 	default:
 		n += 5
 	}
-	for back := int64(1); ; back++ { // 7 bits of the length in each byte
-		if back == 5 || n < 1<<(7*back) {
-			return n + back
-		}
+	return n + backLength(n)
+}
+
+// backLength is what the length of so many bytes takes behind them: 7 bits in each byte.
+// It stops one short of what two bytes and more could hold.
+func backLength(n int64) int64 {
+	switch {
+	case n < 1<<7:
+		return 1
+	case n < 1<<14-1:
+		return 2
+	case n < 1<<21-1:
+		return 3
+	case n < 1<<28-1:
+		return 4
 	}
+	return 5
 }
 
 // integerBytes is what a listpack takes for an element that is a decimal number, 0
 // for any other.
 func integerBytes(e []byte) int64 {
-	v, ok := integer(e)
+	v, ok := Integer(e)
 	switch {
 	case !ok:
 		return 0
@@ -161,12 +188,7 @@ func integerBytes(e []byte) int64 {
 
 // Integer reports whether Redis keeps e as a number: decimal, of 64 bits, and as a
 // number is written.
-func Integer(e []byte) bool {
-	_, ok := integer(e)
-	return ok
-}
-
-func integer(e []byte) (v int64, ok bool) {
+func Integer(e []byte) (v int64, ok bool) {
 	digits := e
 	if len(e) > 0 && e[0] == '-' {
 		digits = e[1:]

@@ -64,7 +64,7 @@ var nothing = run{pow: 1}
 
 // only is the run of one element.
 func only(e []byte) run {
-	return run{n: 1, bytes: elementBytes(len(e)), lp: listpackBytes(e), sum: hashOf(e), pow: base}
+	return run{n: 1, bytes: elementBytes(len(e)), lp: ListpackBytes(e), sum: hashOf(e), pow: base}
 }
 
 // then is r with another run behind it.

@@ -269,7 +269,7 @@ func (t *tree) set(i int, value []byte) {
 	k := p[t.height-1].kid()
 	k.sum = add(k.sum, mul(power(j), sub(hashOf(value), hashOf(old))))
 	k.bytes += elementBytes(len(value)) - elementBytes(len(old))
-	k.lp += listpackBytes(value) - listpackBytes(old)
+	k.lp += ListpackBytes(value) - ListpackBytes(old)
 	l.replace(at, value, inlineMax, room(len(l.buf)+recordBytes(len(value), inlineMax)))
 	t.refold(&p, t.height-1)
 	switch w := l.weight(); {
