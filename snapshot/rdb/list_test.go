@@ -142,7 +142,7 @@ func TestReadsListsOfRedis(t *testing.T) {
 			if _, _, err := Read(bytes.NewReader(data), store.DefaultOptions()); !errors.Is(err, ErrUnsupported) {
 				t.Errorf("lists are let in unasked: %v", err)
 			}
-			lim := DefaultLimits()
+			lim := store.DefaultLimits()
 			got, _, err := ReadWith(bytes.NewReader(data), store.DefaultOptions(), ReadOptions{Packed: &lim})
 			if err != nil {
 				t.Fatal(err)
@@ -193,7 +193,7 @@ func TestReadsOlderListsOfRedis(t *testing.T) {
 		"ziplist":   rdbOf(typeListZiplist, "l", a),
 		"quicklist": keyOf(typeQuicklist, "l", quicklist(a, b, a)),
 	} {
-		lim := DefaultLimits()
+		lim := store.DefaultLimits()
 		s, _, err := ReadWith(bytes.NewReader(file), store.DefaultOptions(), ReadOptions{Packed: &lim})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -236,7 +236,7 @@ func TestDamagedLists(t *testing.T) {
 		"a listpack of 3 bytes":                   keyOf(typeQuicklist2, "l", node(2, "abc")),
 		"unknown kind 3 of a node of a list":      keyOf(typeQuicklist2, "l", node(3, "abc")),
 	} {
-		lim := DefaultLimits()
+		lim := store.DefaultLimits()
 		_, _, err := ReadWith(bytes.NewReader(file), store.DefaultOptions(), ReadOptions{Packed: &lim})
 		if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

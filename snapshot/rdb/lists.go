@@ -129,7 +129,7 @@ func (f *fileReader) list(t byte, key []byte, large bool) (*list.List, error) {
 	}
 	switch {
 	case !f.info.Lockstep:
-		l.Fit(f.opt.Packed.List)
+		l.Fit(f.opt.Packed.List())
 	case l.Packed() == large:
 		return nil, Damaged("key %q is too large for the form that it has", key)
 	}

@@ -58,6 +58,18 @@ func (c *contents) Len() int {
 // Packed reports whether the list has its packed form.
 func (c *contents) Packed() bool { return c.tree == nil }
 
+// Encoding is the word that Redis has for the form.
+func (c *contents) Encoding() string {
+	if c.Packed() {
+		return "listpack"
+	}
+	return "quicklist"
+}
+
+// Lasting reports whether e, an element that the list has handed out, stays as it is
+// when the list changes: long ones of a large list have memory of their own.
+func (c *contents) Lasting(e []byte) bool { return c.tree != nil && len(e) > inlineMax }
+
 // Sum returns a hash of the elements in their order, whatever the form.
 func (c *contents) Sum() uint64 {
 	if c.tree != nil {
