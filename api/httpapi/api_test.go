@@ -320,7 +320,7 @@ func TestBadRequests(t *testing.T) {
 			t.Errorf("%s %s %.60s %s: got %d %s, want %d %s (%s)", c.method, c.path, c.body, c.header, w.Code, p.Code, c.status, c.code, p.Detail)
 		}
 	}
-	if allow := f.call("POST", "/v1/keys/a", "").Header().Get("Allow"); allow != "DELETE, GET, HEAD, PUT" {
+	if allow := f.call("POST", "/v1/keys/a", "").Header().Get("Allow"); allow != "DELETE, GET, HEAD, PATCH, PUT" {
 		t.Errorf("Allow is %q", allow)
 	}
 }
