@@ -47,17 +47,83 @@ func FillLists(s *store.Store) {
 func ListsOf(s *store.Store) map[string][]string {
 	all := map[string][]string{}
 	s.Each(func(e *store.Entry) bool {
-		if l := e.List(); l != nil {
-			var elements []string
-			l.Forward(0, func(p []byte) bool {
-				elements = append(elements, string(p))
-				return true
-			})
-			all[strings.Clone(e.Key())] = elements
+		if e.List() != nil {
+			all[strings.Clone(e.Key())] = listOf(e)
 		}
 		return true
 	})
 	return all
+}
+
+// listOf has the elements of a list; nil for what is none.
+func listOf(e *store.Entry) (elements []string) {
+	if l := e.List(); l != nil {
+		l.Forward(0, func(p []byte) bool {
+			elements = append(elements, string(p))
+			return true
+		})
+	}
+	return elements
+}
+
+// replayList runs a command on a list.
+func replayList(list []string, c [][]byte) []string {
+	args := make([]string, len(c))
+	for i := range c {
+		args[i] = string(c[i])
+	}
+	at := func(i int) (n int) {
+		fmt.Sscan(args[i], &n)
+		return n
+	}
+	count := func() int {
+		if len(args) > 2 {
+			return at(2)
+		}
+		return 1
+	}
+	list = slices.Clone(list)
+	switch args[0] {
+	case "RPUSH":
+		return append(list, args[2:]...)
+	case "LPUSH":
+		slices.Reverse(args[2:])
+		return append(args[2:], list...)
+	case "LPOP":
+		return list[count():]
+	case "RPOP":
+		return list[:len(list)-count()]
+	case "LSET":
+		list[at(2)] = args[3]
+	case "LTRIM":
+		return list[at(2) : at(3)+1]
+	case "LINSERT":
+		i := slices.Index(list, args[3])
+		if args[2] == "AFTER" {
+			i++
+		}
+		return slices.Insert(list, i, args[4])
+	case "LREM":
+		return replayLRem(list, at(2), args[3])
+	}
+	return list
+}
+
+func replayLRem(list []string, count int, element string) []string {
+	if count < 0 {
+		slices.Reverse(list)
+		list = replayLRem(list, -count, element)
+		slices.Reverse(list)
+		return list
+	}
+	removed := 0
+	return slices.DeleteFunc(list, func(e string) bool {
+		if e == element && (count == 0 || removed < count) {
+			removed++
+			return true
+		}
+		return false
+	})
 }
 
 // SameLists fails the test unless both are the same.
