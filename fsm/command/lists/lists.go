@@ -8,13 +8,38 @@ import (
 )
 
 // Commands lists the commands on lists.
-func Commands(*command.Table) []*command.Spec {
+func Commands(t *command.Table) []*command.Spec {
+	t.Register(kind)
 	return []*command.Spec{
 		specLPush, specRPush, specLPushX, specRPushX, specLInsert, specLSet,
 		specLPop, specRPop, specLMPop, specLMove, specRPopLPush,
 		specLLen, specLIndex, specLRange, specLPos,
 		specLRem, specLTrim,
 	}
+}
+
+var kind = &command.Kind{
+	Type: store.List, Words: 1,
+	Whole: func(e *store.Entry) resp.Value {
+		r := replies{List: e.List()}
+		all := make([]resp.Value, 0, r.Len())
+		r.Forward(0, func(p []byte) bool {
+			all = append(all, r.bulk(p))
+			return true
+		})
+		return resp.Array(all...)
+	},
+	Make: func(ctx *command.Ctx, words command.Args) (store.Collection, error) {
+		l, bytes := list.New(), 0
+		for _, p := range words {
+			bytes += len(p)
+		}
+		l.Reserve(ctx.Limits.List(), len(words), bytes)
+		for _, p := range words {
+			l.PushBack(p)
+		}
+		return l, nil
+	},
 }
 
 const (
