@@ -168,6 +168,42 @@ func TestOnceByHand(t *testing.T) {
 	}
 }
 
+func push(client, call, end int, element string) queueOp {
+	return at(client, QueuePush, "k", call, end, QueueInput{Element: element}, QueueOutput{})
+}
+
+func pop(client, call, end int, element string) queueOp {
+	return at(client, QueuePop, "k", call, end, QueueInput{}, QueueOutput{Element: element, Empty: element == ""})
+}
+
+func TestQueueByHand(t *testing.T) {
+	end := pop(9, 90, 91, "")
+	for _, c := range []struct {
+		name string
+		ops  []queueOp
+		want string
+	}{
+		{"good", in(push(0, 0, 1, "a"), push(0, 2, 3, "b"), pop(1, 4, 5, "a"), pop(1, 6, 7, "b"), pop(1, 8, 9, ""), end), ""},
+		{"at the same time", in(push(0, 0, 5, "a"), push(1, 0, 5, "b"), pop(2, 1, 2, "b"), pop(2, 6, 7, "a"), end), ""},
+		{"nothing, at the same time", in(push(0, 0, 5, "a"), pop(1, 1, 2, ""), pop(1, 6, 7, "a"), end), ""},
+		{"pop in doubt", in(push(0, 0, 1, "a"), pop(1, 2, -1, ""), end), ""},
+		{"push in doubt", in(push(0, 0, 1, "a"), push(1, 2, -1, "b"), pop(2, 4, 5, "a"), pop(2, 6, 7, "b"), end), ""},
+		{"nothing acknowledged", in(push(1, 0, -1, "b"), end), "unknown"},
+		{"not emptied", in(push(0, 0, 1, "a"), pop(2, 4, 5, "a")), "unknown"},
+		{"twice", in(push(0, 0, 1, "a"), pop(1, 2, 3, "a"), pop(2, 2, 3, "a"), end), AnomalyDuplicate},
+		{"lost", in(push(0, 0, 1, "a"), end), AnomalyLost},
+		{"lost, with a later pop in doubt", in(push(0, 0, 1, "a"), push(0, 2, 3, "b"), pop(1, 4, 5, "b"), pop(1, 6, -1, ""), end), AnomalyLost},
+		{"lost, with one pop in doubt for two", in(push(0, 0, 1, "a"), push(0, 2, 3, "b"), pop(1, 4, -1, ""), end), AnomalyLost},
+		{"phantom", in(push(0, 0, 1, "a"), pop(1, 2, 3, "a"), pop(1, 4, 5, "x"), end), AnomalyPhantom},
+		{"failed", in(push(0, 0, 1, "a"), failed(push(0, 2, 3, "b")), pop(1, 4, 5, "a"), pop(1, 6, 7, "b"), end), AnomalyFailedVisible},
+		{"future", in(pop(1, 0, 1, "a"), push(0, 2, 3, "a"), end), AnomalyFuture},
+		{"out of order", in(push(0, 0, 1, "a"), push(0, 2, 3, "b"), pop(1, 4, 5, "b"), pop(1, 6, 7, "a"), end), AnomalyOrder},
+		{"nothing, though it was there", in(push(0, 0, 1, "a"), pop(1, 2, 3, ""), pop(1, 4, 5, "a"), end), AnomalyStaleRead},
+	} {
+		t.Run(c.name, func(t *testing.T) { expect(t, Queue(c.ops), c.want) })
+	}
+}
+
 func incr(client, call, end int, delta, value int64) counterOp {
 	return at(client, CounterAdd, "k", call, end, CounterInput{Delta: delta}, CounterOutput{Value: value, HasValue: value > 0})
 }

@@ -118,6 +118,18 @@ func TestOnceOnSimulatedHistories(t *testing.T) {
 	}.test(t)
 }
 
+func TestQueueOnSimulatedHistories(t *testing.T) {
+	judged[QueueInput, QueueOutput]{
+		sim:    func(rng *rand.Rand) *simulation[QueueInput, QueueOutput] { return simQueue(rng, 5, 100, 2) },
+		check:  Queue,
+		answer: func(op *queueOp) bool { return op.Kind == QueuePop },
+		same:   func(a, b *queueOp) bool { return a.Output == b.Output },
+		// One in 24 operations is a pop in doubt, which may have taken anything after it; some pops
+		// find nothing, whether they fail or not.
+		dropped: 40, failed: 90, swapped: 95, certain: true,
+	}.test(t)
+}
+
 func TestCounterOnSimulatedHistories(t *testing.T) {
 	judged[CounterInput, CounterOutput]{
 		sim:     func(rng *rand.Rand) *simulation[CounterInput, CounterOutput] { return simCounter(rng, 5, 100, 2) },

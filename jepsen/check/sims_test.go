@@ -129,6 +129,42 @@ func simOnce(rng *rand.Rand, clients, each, keys int) *simulation[OnceInput, Onc
 	return s
 }
 
+func simQueue(rng *rand.Rand, clients, each, keys int) *simulation[QueueInput, QueueOutput] {
+	s := &simulation[QueueInput, QueueOutput]{rng: rng, clients: clients, each: each}
+	state := map[string][]string{}
+	s.next = func(client, n int) (string, string, QueueInput) {
+		if rng.IntN(2) == 0 {
+			return QueuePop, pick(rng, keys), QueueInput{}
+		}
+		return QueuePush, pick(rng, keys), QueueInput{Element: fmt.Sprintf("%d.%d", client, n)}
+	}
+	s.apply = func(op *queueOp, _ time.Duration, keep bool) {
+		q := state[op.Key]
+		switch {
+		case op.Kind == QueuePush && keep:
+			state[op.Key] = append(q, op.Input.Element)
+		case op.Kind == QueuePush:
+		case len(q) == 0:
+			op.Output.Empty = true
+		default:
+			op.Output.Element = q[0]
+			if keep {
+				state[op.Key] = q[1:]
+			}
+		}
+	}
+	s.mutates = func(op *queueOp) bool { return op.Kind == QueuePush || !op.Output.Empty }
+	s.last = func() (list []queueOp) {
+		for k := range keys {
+			for range clients * each {
+				list = append(list, queueOp{Meta: history.Meta{Kind: QueuePop, Key: "k" + strconv.Itoa(k)}})
+			}
+		}
+		return list
+	}
+	return s
+}
+
 func simCounter(rng *rand.Rand, clients, each, keys int) *simulation[CounterInput, CounterOutput] {
 	s := &simulation[CounterInput, CounterOutput]{rng: rng, clients: clients, each: each}
 	state := map[string]int64{}

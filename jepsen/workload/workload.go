@@ -64,6 +64,8 @@ func kinds() map[string]func(Options) Workload {
 		"counter":  newCounter,
 		"hot":      newHot,
 		"append":   newListAppend,
+		"lists":    newLists,
+		"queue":    newQueue,
 		"ryw":      newSession,
 		"stale":    newStale,
 		"expiry":   newExpiry,
