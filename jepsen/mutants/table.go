@@ -72,6 +72,8 @@ func Table() []Row {
 		{Mutant: "snapshot-sum-ignored", Workload: "set", Faults: []string{"bitflip", "snapshots"}, Pause: 60 * time.Millisecond,
 			Hold: [2]time.Duration{100 * time.Millisecond, 300 * time.Millisecond}, Workers: 2, NoReturn: true, Bound: 4 * time.Minute},
 		{Mutant: "multi-not-atomic", Workload: "append"},
+		{Mutant: "element-not-copied", Workload: "queue"},
+		{Mutant: "list-changed-in-snapshot", Workload: "lists", Faults: []string{"kill-all", "snapshots"}},
 		{Mutant: "watch-misses-return", Workload: "register", Workers: 12, Pause: time.Millisecond, Bound: 4 * time.Minute},
 		{Mutant: "stale-age-understated", Workload: "stale", Faults: []string{"stutter"}, Workers: 8},
 		{Mutant: "heartbeat-fast-path", Test: "TestOldLeaderTakesTheNewTermBesideItsMainLoop", Package: "./transport"},
