@@ -182,7 +182,7 @@ func (p *pair) wholeFloat(key []byte, ours, theirs resp.Value) bool {
 }
 
 func sorted(v resp.Value) []string {
-	out := texts(v, "")
+	out := commandtest.Texts(v, "")
 	return out
 }
 

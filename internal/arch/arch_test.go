@@ -71,7 +71,7 @@ func mayImport() map[string][]string {
 		"shard/session":       {"fsm", "internal/clock", "fsm/command", "internal/invariant", "resp"},
 		"shard/batch":         {"shard/session", "fsm", "fsm/command", "internal/clock", "store"},
 		"shard/readindex":     {"internal/failpoint", "shard/session", "fsm", "fsm/command", "internal/clock"},
-		"shard":               {"fsm", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/wire", "resp", "shard/batch", "shard/logclock", "shard/notify", "shard/raftlog", "shard/readindex", "shard/view", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "transport", "shard/session", "store/effect"},
+		"shard":               {"fsm", "fsm/command", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/wire", "resp", "shard/batch", "shard/logclock", "shard/notify", "shard/raftlog", "shard/readindex", "shard/view", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "transport", "shard/session", "store/effect"},
 		"shard/sim":           {"fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "resp", "shard", "shard/raftlog"}, // for tests alone
 		"shard/view":          {"store/keyslot"},
 		"api/clientmem":       {},
@@ -81,10 +81,11 @@ func mayImport() map[string][]string {
 		"api/respapi":         {"api/clientmem", "api/request", "api/router", "internal/hangup", "internal/linger", "resp"},
 		"client":              {"resp", "store/keyslot"},
 		"jepsen":              {"client", "internal/procs", "resp"},
-		"cmd/lockstep":        {"api/admin", "api/clientmem", "api/httpapi", "api/respapi", "api/router", "client", "fsm", "fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "fsm/wait", "internal/accept", "internal/bulk", "internal/clock", "internal/config", "internal/disk", "internal/histogram", "resp", "shard", "shard/raftlog", "store", "transport", "internal/bytesize", "shard/view", "snapshot/rdb"},
+		"cmd/lockstep":        {"api/clientmem", "api/httpapi", "api/respapi", "api/rooms", "api/router", "client", "fsm", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "internal/accept", "internal/bulk", "internal/clock", "internal/config", "internal/disk", "internal/histogram", "resp", "shard", "shard/raftlog", "store", "transport", "internal/bytesize", "shard/view", "snapshot/rdb"},
 		"api/request":         {"fsm/command", "resp"},
 		"api/stats":           {"fsm/command", "internal/histogram", "resp"},
 		"api/admin":           {"api/router", "api/clientmem", "api/request", "api/stats", "fsm/command", "internal/bytesize", "resp", "store"},
+		"api/rooms":           {"api/admin", "api/router", "fsm/command", "fsm/commandset"},
 		"cmd/lockstep-jepsen": {"jepsen"},
 
 		"cmd/lockstep-cluster": {"client", "internal/procs"},
@@ -101,7 +102,7 @@ func mayImport() map[string][]string {
 func commandGroups() []string {
 	var groups []string
 	for _, name := range []string{
-		"strings", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
+		"strings", "keys", "versions", "locks", "compound",
 	} {
 		groups = append(groups, "fsm/command/"+name)
 	}
