@@ -65,10 +65,38 @@ func (c *change) then(e *effect.Effect) {
 	case kind == effect.Delete:
 	case kind == effect.Append && c.Kind == effect.Append:
 		tail += c.Tail
+	case c.edits(e):
+		kind = effect.Change
 	case kind != c.Kind:
 		kind = effect.Put
 	}
 	c.Kind, c.Tail, c.Entry = kind, tail, e.Entry
+}
+
+// edits reports whether c and an effect on the same collection are edits of it, one after the
+// other, and makes c both: another lifetime is an edit like any.
+func (c *change) edits(e *effect.Effect) bool {
+	if c.Kind != effect.Change && e.Kind != effect.Change {
+		return false
+	}
+	before, after := editsOf(&c.Effect), editsOf(e)
+	if before == nil || after == nil {
+		return false
+	}
+	c.Edits = append(before[:len(before):len(before)], after...)
+	return true
+}
+
+// editsOf returns what an effect does to a collection that is there, nil if that is more than
+// edits.
+func editsOf(e *effect.Effect) []effect.Edit {
+	switch e.Kind {
+	case effect.Change:
+		return e.Edits
+	case effect.Expire:
+		return []effect.Edit{lifetime(e.Entry.ExpireAt())}
+	}
+	return nil
 }
 
 func (u *unit) commands() []Command {
@@ -92,6 +120,11 @@ func (c *change) append(cmds []Command) []Command {
 		return append(cmds, Command{[]byte("DEL"), key})
 	case c.Kind == effect.Expire && c.Entry.Type() != store.String:
 		return append(cmds, expireCommand(key, c.Entry.ExpireAt()))
+	case c.Kind == effect.Change:
+		for _, edit := range c.Edits {
+			cmds = append(cmds, withKey(edit, key))
+		}
+		return cmds
 	case c.Entry.Type() == store.Hash:
 		return appendHash(cmds, key, c)
 	}
@@ -111,11 +144,19 @@ func (c *change) ofString(key []byte) Command {
 	return Command{[]byte("SET"), key, value, []byte("PXAT"), decimal(c.Entry.ExpireAt())}
 }
 
-func expireCommand(key []byte, at int64) Command {
+func expireCommand(key []byte, at int64) Command { return withKey(lifetime(at), key) }
+
+// lifetime is the edit that gives a key an expiry time, 0 for none.
+func lifetime(at int64) effect.Edit {
 	if at == 0 {
-		return Command{[]byte("PERSIST"), key}
+		return effect.Edit{[]byte("PERSIST")}
 	}
-	return Command{[]byte("PEXPIREAT"), key, decimal(at)}
+	return effect.Edit{[]byte("PEXPIREAT"), decimal(at)}
+}
+
+// withKey makes a command of an edit.
+func withKey(edit effect.Edit, key []byte) Command {
+	return append(Command{edit[0], key}, edit[1:]...)
 }
 
 // fieldsPerCommand is how many fields one HSET has.

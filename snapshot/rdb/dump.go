@@ -38,11 +38,11 @@ func AppendDump(dst []byte, e *store.Entry) ([]byte, error) {
 }
 
 // ReadDump returns the value of a dump of this package or of Redis: the item's Value, which
-// may share memory with dump, or its Hash, packed as far as packed allows. The rest of the
+// may share memory with dump, or its Collection, packed as far as packed allows. The rest of the
 // item is zero. What is compressed in it, and could come to 88 times its length, is refused before
 // it is unpacked if it comes to more than most bytes. An error wraps ErrTrailer, or is a
 // *CorruptError, which may wrap ErrTooLarge.
-func ReadDump(dump []byte, packed hash.Limits, most int64) (it store.Item, err error) {
+func ReadDump(dump []byte, packed Limits, most int64) (it store.Item, err error) {
 	if len(dump) < dumpTrailer {
 		return it, ErrTrailer
 	}
@@ -59,7 +59,7 @@ func ReadDump(dump []byte, packed hash.Limits, most int64) (it store.Item, err e
 }
 
 // dumped reads a type and a value, behind which nothing may stand.
-func (d *decoder) dumped(packed hash.Limits) (it store.Item, err error) {
+func (d *decoder) dumped(packed Limits) (it store.Item, err error) {
 	t, err := d.byte()
 	if err != nil {
 		return it, err
@@ -68,9 +68,9 @@ func (d *decoder) dumped(packed hash.Limits) (it store.Item, err error) {
 	case typeString:
 		it.Value, err = d.string(&d.valBuf)
 	case typeHash, typeHashListpack, typeHashZiplist:
-		h := hashReader{h: hash.New(), lim: packed}
+		h := hashReader{h: hash.New(), lim: packed.Hash}
 		err = d.readHash(t, &h)
-		it.Hash = h.h
+		it.Collection = h.h
 	default:
 		if name := typeName(t); name != "" {
 			return it, Unsupported("a value that is %s (RDB type %d)", name, t)

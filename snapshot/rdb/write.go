@@ -187,11 +187,12 @@ func typeOf(e *store.Entry) (t byte, ok bool) {
 
 // value writes the value of e, without its type.
 func (e *encoder) value(of *store.Entry) {
-	if h := of.Hash(); h != nil {
-		e.hash(h)
-		return
+	switch of.Type() {
+	case store.String:
+		e.string(of.Bytes())
+	case store.Hash:
+		e.hash(of.Hash())
 	}
-	e.string(of.Bytes())
 }
 
 // access writes the idle time or the frequency, by Redis's rule for its policy.

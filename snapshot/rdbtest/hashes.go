@@ -19,7 +19,7 @@ func PutHash(s *store.Store, key string, lim hash.Limits, expireAt int64, values
 	for i, v := range values {
 		h.Set(fmt.Appendf(nil, "f%d", i), []byte(v), lim)
 	}
-	s.PutHash([]byte(key), h, expireAt)
+	s.PutCollection([]byte(key), h, expireAt)
 }
 
 // FillHashes puts hashes of both forms, and strings between them.
@@ -44,7 +44,7 @@ func FillHashes(s *store.Store) {
 	for _, name := range append(tricky, strings.Repeat("name", 100)) {
 		names.Set([]byte(name), []byte("value of "+name), lim)
 	}
-	s.PutHash([]byte("names"), names, 0)
+	s.PutCollection([]byte("names"), names, 0)
 	Fill(s, 10, 20)
 }
 
