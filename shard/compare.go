@@ -301,7 +301,7 @@ func (g *Group) askNotes(ctx context.Context, peer string, own notesOf) (notesOf
 	defer cancel()
 	req := appendGroup(nil, g.id)
 	for _, v := range [...]uint64{fsm.NoteFormat, before(own.running), before(own.audits)} {
-		req = appendUvarint(req, v)
+		req = binary.AppendUvarint(req, v)
 	}
 	reply, err := g.net.Call(ctx, peer, methodNotes, req)
 	if err != nil {

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"reflect"
@@ -462,11 +463,11 @@ func TestHandoutEnds(t *testing.T) {
 	}
 	_, rest, _ := cutUvarint(first)
 	ticket, _, _ := cutUvarint(rest)
-	if _, err := g.answerState(appendUvarint(nil, ticket+2)); !errors.Is(err, errHandout) {
+	if _, err := g.answerState(binary.AppendUvarint(nil, ticket+2)); !errors.Is(err, errHandout) {
 		t.Errorf("with another ticket: %v", err)
 	}
 	g.handout.expire(ticket)
-	if _, err := g.answerState(appendUvarint(nil, ticket)); !errors.Is(err, errHandout) {
+	if _, err := g.answerState(binary.AppendUvarint(nil, ticket)); !errors.Is(err, errHandout) {
 		t.Errorf("after its time: %v", err)
 	}
 	g.handout.done.Wait()

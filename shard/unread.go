@@ -266,7 +266,7 @@ func (g *Group) answerMade(req []byte) ([]byte, error) {
 	case made == fsm.RefusedOtherwise && sound:
 		made = fsm.NotRefused
 	}
-	return appendUvarint(nil, uint64(made)), nil
+	return binary.AppendUvarint(nil, uint64(made)), nil
 }
 
 func appendRefusal(dst []byte, r fsm.Refusal) []byte {

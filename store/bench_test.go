@@ -117,7 +117,7 @@ func hashes(n, fields, again, deleted int) func(*Store) {
 			for k := range fields {
 				h.Set(field(k), make([]byte, 16), hash.DefaultLimits())
 			}
-			e := s.PutHash(benchKey(buf[:], i), h, 0)
+			e := s.PutCollection(benchKey(buf[:], i), h, 0)
 			s.UpdateHash(e, func(h *hash.Hash) bool {
 				for range again {
 					h.Set(field(rand.IntN(fields)), make([]byte, 8+rand.IntN(17)), hash.DefaultLimits())

@@ -337,7 +337,7 @@ func (r *Router) exec(ctx context.Context, s *Session, i int, p *plan, out []res
 	s.part(to.shard).add(item{p: p, args: args, tx: tx, out: i, write: write}, to.stale)
 	if handlers {
 		r.flush(ctx, s, out)
-		out[i] = r.weave(ctx, s, t, out[i])
+		out[i] = r.merge(ctx, s, t, out[i])
 	}
 }
 
@@ -353,8 +353,8 @@ func (r *Router) execTarget(s *Session, t *txn, readonly bool) target {
 	return r.onSlot(s, t.slot, readonly)
 }
 
-// weave puts the replies of connection commands between those of the operation.
-func (r *Router) weave(ctx context.Context, s *Session, t *txn, v resp.Value) resp.Value {
+// merge puts the replies of connection commands between those of the operation.
+func (r *Router) merge(ctx context.Context, s *Session, t *txn, v resp.Value) resp.Value {
 	if v.Kind != resp.KindArray {
 		return v
 	}

@@ -42,7 +42,7 @@ func AppendDump(dst []byte, e *store.Entry) ([]byte, error) {
 // item is zero. What is compressed in it, and could come to 88 times its length, is refused before
 // it is unpacked if it comes to more than most bytes. An error wraps ErrTrailer, or is a
 // *CorruptError, which may wrap ErrTooLarge.
-func ReadDump(dump []byte, packed Limits, most int64) (it store.Item, err error) {
+func ReadDump(dump []byte, packed *store.Limits, most int64) (it store.Item, err error) {
 	if len(dump) < dumpTrailer {
 		return it, ErrTrailer
 	}
@@ -59,7 +59,7 @@ func ReadDump(dump []byte, packed Limits, most int64) (it store.Item, err error)
 }
 
 // dumped reads a type and a value, behind which nothing may stand.
-func (d *decoder) dumped(packed Limits) (it store.Item, err error) {
+func (d *decoder) dumped(packed *store.Limits) (it store.Item, err error) {
 	t, err := d.byte()
 	if err != nil {
 		return it, err
@@ -68,7 +68,7 @@ func (d *decoder) dumped(packed Limits) (it store.Item, err error) {
 	case typeString:
 		it.Value, err = d.string(&d.valBuf)
 	case typeHash, typeHashListpack, typeHashZiplist:
-		h := hashReader{h: hash.New(), lim: packed.Hash}
+		h := hashReader{h: hash.New(), lim: packed.Hash()}
 		err = d.readHash(t, &h)
 		it.Collection = h.h
 	default:

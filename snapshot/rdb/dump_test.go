@@ -21,7 +21,7 @@ import (
 func restored(t testing.TB, s *store.Store, key string, dump []byte) *store.Entry {
 	t.Helper()
 	before := bytes.Clone(dump)
-	it, err := ReadDump(dump, DefaultLimits(), 1<<30)
+	it, err := ReadDump(dump, redisLimits(), 1<<30)
 	if err != nil {
 		t.Fatalf("%q: %v", key, err)
 	}
@@ -133,7 +133,7 @@ func TestDumpTrailer(t *testing.T) {
 		"more behind":   {signed([]byte("\x00\x05value\x00")), ErrDamaged},
 		"many missing":  {signed([]byte("\x00\x20val")), ErrDamaged},
 	} {
-		_, err := ReadDump(c2.dump, DefaultLimits(), 1<<30)
+		_, err := ReadDump(c2.dump, redisLimits(), 1<<30)
 		if !errors.Is(err, c2.want) || err != nil && c2.want == nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -170,7 +170,7 @@ func TestDamagedDumpsAsRedisReadsThem(t *testing.T) {
 func sameAsRedis(t *testing.T, c *redis.Client, dump []byte, what string) {
 	t.Helper()
 	ctx := context.Background()
-	it, err := ReadDump(dump, DefaultLimits(), 1<<30)
+	it, err := ReadDump(dump, redisLimits(), 1<<30)
 	if err != nil {
 		return
 	}
@@ -228,11 +228,11 @@ func TestDumpsAreNotUnpackedBeyondALimit(t *testing.T) {
 	}{
 		"a string": {append([]byte{typeString}, long(1000)...), 265_000}, "fields": {fields, 40 * 2650},
 	} {
-		if _, err := ReadDump(signed(c.body), DefaultLimits(), c.size); err != nil {
+		if _, err := ReadDump(signed(c.body), redisLimits(), c.size); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		var corrupt *CorruptError
-		if _, err := ReadDump(signed(c.body), DefaultLimits(), c.size-1); !errors.Is(err, ErrTooLarge) || !errors.As(err, &corrupt) {
+		if _, err := ReadDump(signed(c.body), redisLimits(), c.size-1); !errors.Is(err, ErrTooLarge) || !errors.As(err, &corrupt) {
 			t.Errorf("%s, one byte less: %v", name, err)
 		}
 	}
@@ -245,9 +245,9 @@ func FuzzDump(f *testing.F) {
 	f.Add(append([]byte{typeHashZiplist}, str(string(ziplist("a", "1", "b", "text")))...))
 	f.Add(append([]byte{typeHashListpack}, str("\x0b\x00\x00\x00\x02\x00\x01\x01\x02\x01\xff")...))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		_, _ = ReadDump(body, DefaultLimits(), 1<<30)
+		_, _ = ReadDump(body, redisLimits(), 1<<30)
 		dump := signed(body)
-		if _, err := ReadDump(dump, DefaultLimits(), 1<<30); err != nil {
+		if _, err := ReadDump(dump, redisLimits(), 1<<30); err != nil {
 			var corrupt *CorruptError
 			if !errors.As(err, &corrupt) || corrupt.Offset > int64(len(dump)) || errors.Is(err, io.ErrNoProgress) {
 				t.Fatalf("%v", err)
@@ -261,4 +261,10 @@ func FuzzDump(f *testing.F) {
 			t.Fatal("not the same")
 		}
 	})
+}
+
+// redisLimits are those of a Redis that was told nothing.
+func redisLimits() *store.Limits {
+	lim := store.DefaultLimits()
+	return &lim
 }
