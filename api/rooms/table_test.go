@@ -65,6 +65,9 @@ func TestNodeCommandsDoNotRunAgainstAShard(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"PING", "ERR 'ping' does not run against a shard"},
 		{"CONFIG GET x", "ERR 'config|get' does not run against a shard"},
+		{"ONCE c MULTI", "ERR ONCE takes a command that writes to keys"},
+		{"ONCE c CONFIG SET a b", "ERR ONCE takes a command that writes to keys"},
+		{"FENCED l 1 PING", "ERR FENCED takes a command on keys"},
 		{"LS.TXN IF 0 THEN 1 1 PING ELSE 0", "ERR command 1 of THEN: a transaction takes commands on keys"},
 	} {
 		if got := commandtest.Do(ctx, c.line); !commandtest.Same(got, resp.Err(c.want)) {
