@@ -6,6 +6,7 @@ package commandset
 import (
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/command/compound"
+	"github.com/lockstepkv/lockstep/fsm/command/hashes"
 	"github.com/lockstepkv/lockstep/fsm/command/keys"
 	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/fsm/command/strings"
@@ -18,6 +19,7 @@ import (
 func New(more ...command.Group) *command.Table {
 	return command.NewTable(append([]command.Group{
 		strings.Commands,
+		hashes.Commands,
 		keys.Commands,
 		versions.Commands,
 		locks.Commands,

@@ -95,6 +95,7 @@ func mayImport() map[string][]string {
 	for _, group := range commandGroups() {
 		table[group] = []string{"fsm/command", "fsm/lock", "resp", "store"} // never each other
 	}
+	table["fsm/command/hashes"] = append(table["fsm/command/hashes"], "store/effect", "store/value/hash")
 	return table
 }
 
@@ -102,7 +103,7 @@ func mayImport() map[string][]string {
 func commandGroups() []string {
 	var groups []string
 	for _, name := range []string{
-		"strings", "keys", "versions", "locks", "compound",
+		"strings", "hashes", "keys", "versions", "locks", "compound",
 	} {
 		groups = append(groups, "fsm/command/"+name)
 	}
