@@ -139,7 +139,7 @@ func (r *run) perform(ctx context.Context) error {
 	for _, w := range r.workers {
 		wg.Go(func() { r.work(working, w) })
 	}
-	r.torment(ctx)
+	r.inject(ctx)
 	if r.early != nil {
 		stop()
 		wg.Wait()
@@ -153,8 +153,8 @@ func (r *run) perform(ctx context.Context) error {
 	return nil
 }
 
-// torment injects faults for the time of the run.
-func (r *run) torment(ctx context.Context) {
+// inject has faults for the time of the run.
+func (r *run) inject(ctx context.Context) {
 	ctx, end := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()

@@ -55,10 +55,11 @@ type verdict struct {
 // differs reports whether anything does.
 func (v *verdict) differs() bool { return v.wrong || len(v.others) > 0 }
 
-// judgeNotes compares this replica's notes with those of peers. voters is how many voters
-// there are, whether they answered or not. It looks for the newest index at which a
+// judgeNotes compares this replica's notes with those of peers, who have votes. voters is how many
+// voters there are, whether they answered or not, and votes says whether this replica is one: the
+// note of one that is not makes no majority. It looks for the newest index at which a
 // majority tells; at a newer one a replica that would decide may be missing.
-func judgeNotes(own []fsm.Note, peers map[string][]fsm.Note, voters int) verdict {
+func judgeNotes(own []fsm.Note, peers map[string][]fsm.Note, voters int, votes bool) verdict {
 	byIndex := make(map[string]map[uint64]fsm.Note, len(peers))
 	for id, list := range peers {
 		byIndex[id] = make(map[uint64]fsm.Note, len(list))
@@ -68,13 +69,13 @@ func judgeNotes(own []fsm.Note, peers map[string][]fsm.Note, voters int) verdict
 	}
 	newest := verdict{}
 	for i := len(own) - 1; i >= 0; i-- {
-		votes := map[fsm.Note][]string{own[i]: {""}}
+		noted := map[fsm.Note][]string{own[i]: {""}}
 		for id, notes := range byIndex {
 			if n, ok := notes[own[i].Index]; ok {
-				votes[n] = append(votes[n], id)
+				noted[n] = append(noted[n], id)
 			}
 		}
-		v := countVotes(own[i], votes, voters)
+		v := countVotes(own[i], noted, voters, votes)
 		switch {
 		case v.index == 0: // nobody to compare with
 		case v.decided && v.differs():
@@ -90,23 +91,27 @@ func judgeNotes(own []fsm.Note, peers map[string][]fsm.Note, voters int) verdict
 	return newest
 }
 
-// countVotes judges one index. votes has who noted what; "" stands for this replica.
-func countVotes(own fsm.Note, votes map[fsm.Note][]string, voters int) (v verdict) {
-	if len(votes) == 1 && len(votes[own]) == 1 {
+// countVotes judges one index. noted has who noted what; "" stands for this replica.
+func countVotes(own fsm.Note, noted map[fsm.Note][]string, voters int, votes bool) (v verdict) {
+	if len(noted) == 1 && len(noted[own]) == 1 {
 		return v
 	}
 	v.index = own.Index
 	right := own
-	for note, ids := range votes {
-		if len(ids) > voters/2 {
+	for note, ids := range noted {
+		n := len(ids)
+		if note == own && !votes {
+			n--
+		}
+		if n > voters/2 {
 			right, v.decided = note, true
 		}
 	}
 	v.wrong = right != own
 	if v.wrong {
-		v.majority = slices.Sorted(slices.Values(votes[right]))
+		v.majority = slices.Sorted(slices.Values(noted[right]))
 	}
-	for note, ids := range votes {
+	for note, ids := range noted {
 		if note != right {
 			v.others = append(v.others, ids...)
 		}
@@ -205,8 +210,8 @@ func (g *Group) look(ctx context.Context, after uint64) (running, audits verdict
 			theirRunning[peer], theirAudits[peer] = notes.running, notes.audits
 		}
 	}
-	running = judgeNotes(own.running, theirRunning, voters.size())
-	audits = judgeNotes(own.audits, theirAudits, voters.size())
+	running = judgeNotes(own.running, theirRunning, voters.size(), voters.self)
+	audits = judgeNotes(own.audits, theirAudits, voters.size(), voters.self)
 	for _, v := range []verdict{running, audits} {
 		if v.wrong && g.fsm.Restores() == restores {
 			g.condemn(fmt.Sprintf("this replica's state at index %d differs from that of a majority, %s", v.index, strings.Join(v.majority, ", ")))
@@ -296,7 +301,7 @@ func (g *Group) askNotes(ctx context.Context, peer string, own notesOf) (notesOf
 	defer cancel()
 	req := appendGroup(nil, g.id)
 	for _, v := range [...]uint64{fsm.NoteFormat, before(own.running), before(own.audits)} {
-		req = appendUvarint(req, v)
+		req = binary.AppendUvarint(req, v)
 	}
 	reply, err := g.net.Call(ctx, peer, methodNotes, req)
 	if err != nil {

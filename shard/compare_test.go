@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"reflect"
@@ -39,27 +40,32 @@ func TestJudgeNotes(t *testing.T) {
 		own    string
 		peers  map[string]string
 		want   verdict
+		silent bool // this replica has no vote
 	}{
-		"nobody answers":                   {3, "1a 2a", nil, verdict{}},
-		"nothing in common":                {3, "1a 2a", map[string]string{"p": "3a", "q": "4b"}, verdict{}},
-		"all agree":                        {3, "1a 2a", map[string]string{"p": "1a 2a", "q": "1a 2a"}, verdict{index: 2, decided: true}},
-		"one agrees, one is behind":        {3, "1a 2a", map[string]string{"p": "2a", "q": "1a"}, verdict{index: 2, decided: true}},
-		"this one is wrong":                {3, "1a 2x", map[string]string{"p": "1a 2a", "q": "2a"}, verdict{index: 2, decided: true, wrong: true, majority: []string{"p", "q"}}},
-		"another one is":                   {3, "1a 2a", map[string]string{"p": "1a 2x", "q": "2a"}, verdict{index: 2, decided: true, others: []string{"p"}}},
-		"one away, the rest differ":        {3, "1a 2a", map[string]string{"p": "1a 2x"}, verdict{index: 2, others: []string{"p"}}},
-		"three differ":                     {3, "2a", map[string]string{"p": "2b", "q": "2c"}, verdict{index: 2, others: []string{"p", "q"}}},
-		"who decides is behind":            {3, "1x 2x", map[string]string{"p": "1a 2a", "q": "1a"}, verdict{index: 1, decided: true, wrong: true, majority: []string{"p", "q"}}},
-		"who decides was behind that":      {3, "1a 2x", map[string]string{"p": "1a 2a", "q": "1a"}, verdict{index: 2, others: []string{"p"}}},
-		"two nodes":                        {2, "2x", map[string]string{"p": "2a"}, verdict{index: 2, others: []string{"p"}}},
-		"five, two of them wrong alike":    {5, "2x", map[string]string{"p": "2x", "q": "2a", "r": "2a", "s": "2a"}, verdict{index: 2, decided: true, wrong: true, majority: []string{"q", "r", "s"}, others: []string{"p"}}},
-		"five, three answer and one of it": {5, "2a", map[string]string{"p": "2a", "q": "2b"}, verdict{index: 2, others: []string{"q"}}},
-		"five, two answer and agree":       {5, "2a", map[string]string{"p": "2a"}, verdict{index: 2}},
+		"no vote, and wrong as another":    {own: "2x", silent: true, voters: 3, peers: map[string]string{"p": "2x", "q": "2a", "r": "2a"}, want: verdict{index: 2, decided: true, wrong: true, majority: []string{"q", "r"}, others: []string{"p"}}},
+		"no vote, and one is no majority":  {own: "2a", silent: true, voters: 3, peers: map[string]string{"p": "2a"}, want: verdict{index: 2}},
+		"no vote, and one voter":           {own: "2x", silent: true, voters: 1, peers: map[string]string{"p": "2a"}, want: verdict{index: 2, decided: true, wrong: true, majority: []string{"p"}}},
+		"no vote, and all agree":           {own: "2a", silent: true, voters: 3, peers: map[string]string{"p": "2a", "q": "2a"}, want: verdict{index: 2, decided: true}},
+		"nobody answers":                   {3, "1a 2a", nil, verdict{}, false},
+		"nothing in common":                {3, "1a 2a", map[string]string{"p": "3a", "q": "4b"}, verdict{}, false},
+		"all agree":                        {3, "1a 2a", map[string]string{"p": "1a 2a", "q": "1a 2a"}, verdict{index: 2, decided: true}, false},
+		"one agrees, one is behind":        {3, "1a 2a", map[string]string{"p": "2a", "q": "1a"}, verdict{index: 2, decided: true}, false},
+		"this one is wrong":                {3, "1a 2x", map[string]string{"p": "1a 2a", "q": "2a"}, verdict{index: 2, decided: true, wrong: true, majority: []string{"p", "q"}}, false},
+		"another one is":                   {3, "1a 2a", map[string]string{"p": "1a 2x", "q": "2a"}, verdict{index: 2, decided: true, others: []string{"p"}}, false},
+		"one away, the rest differ":        {3, "1a 2a", map[string]string{"p": "1a 2x"}, verdict{index: 2, others: []string{"p"}}, false},
+		"three differ":                     {3, "2a", map[string]string{"p": "2b", "q": "2c"}, verdict{index: 2, others: []string{"p", "q"}}, false},
+		"who decides is behind":            {3, "1x 2x", map[string]string{"p": "1a 2a", "q": "1a"}, verdict{index: 1, decided: true, wrong: true, majority: []string{"p", "q"}}, false},
+		"who decides was behind that":      {3, "1a 2x", map[string]string{"p": "1a 2a", "q": "1a"}, verdict{index: 2, others: []string{"p"}}, false},
+		"two nodes":                        {2, "2x", map[string]string{"p": "2a"}, verdict{index: 2, others: []string{"p"}}, false},
+		"five, two of them wrong alike":    {5, "2x", map[string]string{"p": "2x", "q": "2a", "r": "2a", "s": "2a"}, verdict{index: 2, decided: true, wrong: true, majority: []string{"q", "r", "s"}, others: []string{"p"}}, false},
+		"five, three answer and one of it": {5, "2a", map[string]string{"p": "2a", "q": "2b"}, verdict{index: 2, others: []string{"q"}}, false},
+		"five, two answer and agree":       {5, "2a", map[string]string{"p": "2a"}, verdict{index: 2}, false},
 	} {
 		peers := map[string][]fsm.Note{}
 		for id, list := range c.peers {
 			peers[id] = notes(list)
 		}
-		if got := judgeNotes(notes(c.own), peers, c.voters); fmt.Sprint(got) != fmt.Sprint(c.want) {
+		if got := judgeNotes(notes(c.own), peers, c.voters, !c.silent); fmt.Sprint(got) != fmt.Sprint(c.want) {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}
@@ -457,11 +463,11 @@ func TestHandoutEnds(t *testing.T) {
 	}
 	_, rest, _ := cutUvarint(first)
 	ticket, _, _ := cutUvarint(rest)
-	if _, err := g.answerState(appendUvarint(nil, ticket+2)); !errors.Is(err, errHandout) {
+	if _, err := g.answerState(binary.AppendUvarint(nil, ticket+2)); !errors.Is(err, errHandout) {
 		t.Errorf("with another ticket: %v", err)
 	}
 	g.handout.expire(ticket)
-	if _, err := g.answerState(appendUvarint(nil, ticket)); !errors.Is(err, errHandout) {
+	if _, err := g.answerState(binary.AppendUvarint(nil, ticket)); !errors.Is(err, errHandout) {
 		t.Errorf("after its time: %v", err)
 	}
 	g.handout.done.Wait()

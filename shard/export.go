@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
+	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/shard/view"
 	"github.com/lockstepkv/lockstep/snapshot"
@@ -34,7 +34,7 @@ type Export struct {
 // The whole log is written. Its last entries may be such that this node does not
 // know whether they were committed; a file without them could lack acknowledged
 // writes, which is worse than holding one that is still in doubt.
-func ExportAOF(ctx context.Context, dataDir string, shard int, w io.Writer, logger *slog.Logger, progress func(done, of uint64)) (Export, error) {
+func ExportAOF(ctx context.Context, table *command.Table, dataDir string, shard int, w io.Writer, logger *slog.Logger, progress func(done, of uint64)) (Export, error) {
 	dir := groupDir(dataDir, uint32(shard))
 	id, err := ReadIdentity(dataDir)
 	if err != nil {
@@ -42,7 +42,7 @@ func ExportAOF(ctx context.Context, dataDir string, shard int, w io.Writer, logg
 	}
 	effects := new(effect.Log)
 	machine := fsm.New(fsm.Options{
-		Table: commandset.New(), Logger: logger, Effects: effects,
+		Table: table, Logger: logger, Effects: effects,
 		Slots: view.RingOf(id.Shards).SlotsOf(shard), // what the shard has refused has no effect
 	})
 	log, err := raftlog.OpenReader(filepath.Join(dir, "log"))

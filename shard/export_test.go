@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/snapshot/rdbtest"
 	"github.com/lockstepkv/lockstep/store"
@@ -51,7 +52,7 @@ func TestRedisReplaysAnExport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := ExportAOF(t.Context(), filepath.Join(c.dir, "n1"), 0, f, slog.New(slog.DiscardHandler), nil)
+	out, err := ExportAOF(t.Context(), commandset.New(), filepath.Join(c.dir, "n1"), 0, f, slog.New(slog.DiscardHandler), nil)
 	if err == nil {
 		err = f.Close()
 	}
@@ -75,7 +76,7 @@ func TestAnExportHasNothingThatWasRefused(t *testing.T) {
 		t.Fatalf("%s, %v", v.Str, err)
 	}
 	c.stop("n1")
-	out, err := ExportAOF(t.Context(), filepath.Join(c.dir, "n1"), 0, io.Discard, slog.New(slog.DiscardHandler), nil)
+	out, err := ExportAOF(t.Context(), commandset.New(), filepath.Join(c.dir, "n1"), 0, io.Discard, slog.New(slog.DiscardHandler), nil)
 	if err != nil || out.Keys != 1 {
 		t.Errorf("%+v, %v", out, err)
 	}

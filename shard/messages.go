@@ -36,8 +36,6 @@ func appendGroup(dst []byte, id uint32) []byte {
 	return binary.AppendUvarint(dst, uint64(id))
 }
 
-func appendUvarint(dst []byte, v uint64) []byte { return binary.AppendUvarint(dst, v) }
-
 // cutUvarint splits a number off the front of a message.
 func cutUvarint(msg []byte) (v uint64, rest []byte, err error) {
 	v, rest, ok := wire.CutUvarint(msg)

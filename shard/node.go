@@ -35,7 +35,7 @@ type Node struct {
 	mu     sync.RWMutex
 	groups []*Group // guarded by mu while Open runs, fixed afterwards
 	peers  map[string]NodeInfo
-	empty  map[uint32]seniority // groups of which this node had nothing when it started
+	empty  map[uint32]admission // groups of which this node had nothing when it started
 
 	served       atomic.Bool // Ready has found nothing missing
 	toldMissing  bool        // that nodes are missing at the start; only Open uses it
@@ -67,7 +67,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 		peers[m.ID] = m.Addr
 	}
 	n := &Node{
-		opt: opt, meta: meta, view: current, peers: make(map[string]NodeInfo), empty: make(map[uint32]seniority),
+		opt: opt, meta: meta, view: current, peers: make(map[string]NodeInfo), empty: make(map[uint32]admission),
 		metrics: newNodeMetrics(opt.Metrics), snapshotting: make(turn, 1), logCache: raftlog.NewCacheBudget(opt.LogCacheBytes),
 	}
 	if opt.Memory.Limits == (store.Limits{}) {
@@ -214,7 +214,7 @@ func (n *Node) handle() {
 		if !ok {
 			return nil, session.ErrNotServing
 		}
-		return appendUvarint(nil, term), nil
+		return binary.AppendUvarint(nil, term), nil
 	})
 	n.net.Handle(methodReadIndex, func(ctx context.Context, _ string, req []byte) ([]byte, error) {
 		g, reads, err := n.groupOf(req)

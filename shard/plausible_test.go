@@ -40,13 +40,13 @@ func TestImplausibleAnswersAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name, s := range map[string]seniority{"term": {Term: math.MaxUint64}, "far term": {Term: 1 << 33}} {
+	for name, s := range map[string]admission{"term": {Term: math.MaxUint64}, "far term": {Term: 1 << 33}} {
 		reply, err := json.Marshal(s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := decodeSeniority(reply, time.Now().UnixMilli()); !errors.Is(err, errMalformedMessage) {
-			t.Errorf("seniority with that %s: %v", name, err)
+		if _, err := decodeAdmission(reply, time.Now().UnixMilli()); !errors.Is(err, errMalformedMessage) {
+			t.Errorf("admission with that %s: %v", name, err)
 		}
 	}
 }
@@ -54,12 +54,12 @@ func TestImplausibleAnswersAreRefused(t *testing.T) {
 // TestAnImplausibleStartElsewhereCountsAsNone: a wiped node joins the others, whatever
 // start of it they remember.
 func TestAnImplausibleStartElsewhereCountsAsNone(t *testing.T) {
-	reply, err := json.Marshal(seniority{Established: true, Term: 7, Boot: math.MaxUint64})
+	reply, err := json.Marshal(admission{Established: true, Term: 7, Boot: math.MaxUint64})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := decodeSeniority(reply, time.Now().UnixMilli())
-	if want := (seniority{Established: true, Term: 7}); err != nil || s != want {
+	s, err := decodeAdmission(reply, time.Now().UnixMilli())
+	if want := (admission{Established: true, Term: 7}); err != nil || s != want {
 		t.Errorf("got %+v, %v", s, err)
 	}
 }

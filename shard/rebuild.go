@@ -3,6 +3,7 @@ package shard
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -187,7 +188,7 @@ func (r *stateReader) Read(p []byte) (int, error) {
 func (r *stateReader) next() error {
 	ctx, cancel := context.WithTimeout(r.ctx, stateTimeout)
 	defer cancel()
-	reply, err := r.g.net.Call(ctx, r.peer, methodState, appendUvarint(appendGroup(nil, r.g.id), r.ticket))
+	reply, err := r.g.net.Call(ctx, r.peer, methodState, binary.AppendUvarint(appendGroup(nil, r.g.id), r.ticket))
 	if err != nil {
 		return err
 	}
@@ -240,7 +241,7 @@ func (g *Group) answerState(req []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(appendUvarint(appendUvarint(make([]byte, 0, n+16), more), ticket), piece[:n]...), nil
+	return append(binary.AppendUvarint(binary.AppendUvarint(make([]byte, 0, n+16), more), ticket), piece[:n]...), nil
 }
 
 // take returns what to read the next piece from, to one reader at a time.

@@ -36,8 +36,8 @@ import (
 // answer: a majority without the one that holds the data would found a second
 // cluster over it.
 
-// seniority is what a voter knows of a group, told to a replica that knows nothing.
-type seniority struct {
+// admission is what a voter knows of a group, told to a replica that knows nothing.
+type admission struct {
 	Established bool   `json:"established"` // the group has elected a leader or logged something
 	Term        uint64 `json:"term"`
 	Boot        uint64 `json:"boot"` // the newest start of the asking node that is known
@@ -191,7 +191,7 @@ func (n *Node) waitsForOthers(since time.Duration) {
 // outnumber gives this start a higher number than any that the others know: the
 // replicas would take its batches for those of an earlier life. A node that lost
 // its directory numbers its starts by its clock, which may have been set back.
-func (n *Node) outnumber(known []seniority) error {
+func (n *Node) outnumber(known []admission) error {
 	for _, s := range known {
 		if s.Boot >= n.opt.Boot {
 			if err := n.meta.RaiseBoot(s.Boot, time.UnixMilli(n.opt.Clock.WallMillis())); err != nil {
@@ -213,8 +213,8 @@ func (g *Group) outlived() {
 }
 
 // poll asks the other voters what they know of the group.
-func (g *Group) poll(ctx context.Context) ([]seniority, error) {
-	var known []seniority
+func (g *Group) poll(ctx context.Context) ([]admission, error) {
+	var known []admission
 	for _, peer := range g.voters.now().others {
 		cctx, cancel := context.WithTimeout(ctx, time.Second)
 		reply, err := g.net.Call(cctx, peer, methodAdmission, appendGroup(nil, g.id))
@@ -222,7 +222,7 @@ func (g *Group) poll(ctx context.Context) ([]seniority, error) {
 		if err != nil {
 			continue
 		}
-		s, err := decodeSeniority(reply, g.clock.WallMillis())
+		s, err := decodeAdmission(reply, g.clock.WallMillis())
 		if err != nil {
 			return nil, err
 		}
@@ -231,10 +231,10 @@ func (g *Group) poll(ctx context.Context) ([]seniority, error) {
 	return known, nil
 }
 
-// decodeSeniority reads a peer's answer. This node has nothing of the group, so its own
+// decodeAdmission reads a peer's answer. This node has nothing of the group, so its own
 // term is 0. A start number that cannot be counts as none: what others remember must not keep
 // this node from joining them.
-func decodeSeniority(reply []byte, wallMillis int64) (s seniority, err error) {
+func decodeAdmission(reply []byte, wallMillis int64) (s admission, err error) {
 	if err := json.Unmarshal(reply, &s); err != nil {
 		return s, fmt.Errorf("%w: %w", errMalformedMessage, err)
 	}
@@ -249,7 +249,7 @@ func decodeSeniority(reply []byte, wallMillis int64) (s seniority, err error) {
 
 // judge decides from the answers of all other voters whether the group exists
 // already, and which is the highest term that anybody knows.
-func judge(known []seniority, lost bool) (established bool, term uint64) {
+func judge(known []admission, lost bool) (established bool, term uint64) {
 	established, term = lost, 1
 	for _, s := range known {
 		established = established || s.Established
@@ -263,7 +263,7 @@ func judge(known []seniority, lost bool) (established bool, term uint64) {
 func (n *Node) admitting(id uint32, damaged bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.empty[id] = seniority{Established: damaged}
+	n.empty[id] = admission{Established: damaged}
 }
 
 // answerAdmission tells another voter what this node knows of a group.

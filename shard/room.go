@@ -155,8 +155,11 @@ func (r roomFor) Snapshot(bytes int64) bool {
 // is worse, the best that a majority has.
 func (n *Node) tightest(g *Group, leader string) roomLevel {
 	own := roomLevel(n.disk.room.Load())
-	levels, leaders := []roomLevel{own}, own
-	voters := g.voters.lately()
+	var levels []roomLevel
+	leaders, voters := own, g.voters.lately()
+	if voters.self {
+		levels = append(levels, own)
+	}
 	n.mu.RLock()
 	for _, peer := range voters.others {
 		level := n.levelOf(n.peers[peer].Disk)
@@ -166,6 +169,9 @@ func (n *Node) tightest(g *Group, leader string) roomLevel {
 		}
 	}
 	n.mu.RUnlock()
+	if len(levels) == 0 {
+		return own
+	}
 	slices.SortFunc(levels, cmp.Compare)
 	return max(leaders, levels[voters.quorum-1])
 }

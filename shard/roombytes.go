@@ -107,9 +107,12 @@ func (g *Group) ask(bytes, part int64) bool {
 // disk, and on those of a majority.
 func (g *Group) spare(leader string, part int64) int64 {
 	n := g.node
-	all := []int64{spare(n.disk.bytes.left(), n.opt.DiskReserve, part)}
-	leaders := all[0]
-	voters := g.voters.lately()
+	own, voters := spare(n.disk.bytes.left(), n.opt.DiskReserve, part), g.voters.lately()
+	var all []int64
+	leaders := own
+	if voters.self {
+		all = append(all, own)
+	}
 	n.mu.RLock()
 	for _, peer := range voters.others {
 		d := n.peers[peer].Disk
@@ -119,6 +122,9 @@ func (g *Group) spare(leader string, part int64) int64 {
 		}
 	}
 	n.mu.RUnlock()
+	if len(all) == 0 {
+		return own
+	}
 	slices.Sort(all)
 	return min(leaders, all[len(all)-voters.quorum])
 }

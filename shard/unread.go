@@ -167,7 +167,8 @@ func (g *Group) settleOne(ctx context.Context, r fsm.Refusal) bool {
 	if g.diverged.Load() {
 		return false // it is being rebuilt
 	}
-	others := g.voters.now().others
+	electorate := g.voters.now()
+	others := electorate.others
 	if len(others) == 0 && r.Index <= g.openedWith {
 		// It may have been read, and acknowledged, before the disk changed it.
 		g.unreads.ends.Do(func() {
@@ -181,7 +182,7 @@ func (g *Group) settleOne(ctx context.Context, r fsm.Refusal) bool {
 			made[peer] = m
 		}
 	}
-	switch agreed, reader, missing := judgeUnread(made, others); {
+	switch agreed, reader, missing := judgeUnread(made, electorate.others, electorate.self); {
 	case reader != "":
 		g.condemn(fmt.Sprintf("log entry %d cannot be read here, and %s has not refused it", r.Index, reader))
 		return false
@@ -218,9 +219,13 @@ func (g *Group) unsettled() string {
 
 // judgeUnread decides from what peers have made of an entry. reader is one that could read
 // it. Without one, all agree when a majority has refused the same bytes and the others
-// different ones: their states will differ from the majority's.
-func judgeUnread(made map[string]int, peers []string) (agreed bool, reader string, missing []string) {
-	same := 1
+// different ones: their states will differ from the majority's. votes says whether this replica,
+// which has refused them, counts.
+func judgeUnread(made map[string]int, peers []string, votes bool) (agreed bool, reader string, missing []string) {
+	same, voters := 0, len(peers)
+	if votes {
+		same, voters = 1, voters+1
+	}
 	for _, peer := range peers {
 		switch made[peer] {
 		case fsm.NotRefused:
@@ -232,7 +237,7 @@ func judgeUnread(made map[string]int, peers []string) (agreed bool, reader strin
 			missing = append(missing, peer)
 		}
 	}
-	return len(missing) == 0 && same > (len(peers)+1)/2, "", missing
+	return len(missing) == 0 && same > voters/2, "", missing
 }
 
 // askMade asks a peer what it has made of an entry.
@@ -261,7 +266,7 @@ func (g *Group) answerMade(req []byte) ([]byte, error) {
 	case made == fsm.RefusedOtherwise && sound:
 		made = fsm.NotRefused
 	}
-	return appendUvarint(nil, uint64(made)), nil
+	return binary.AppendUvarint(nil, uint64(made)), nil
 }
 
 func appendRefusal(dst []byte, r fsm.Refusal) []byte {

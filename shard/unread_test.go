@@ -380,10 +380,14 @@ func TestJudgeUnread(t *testing.T) {
 				made[c.peers[i:i+1]] = m
 			}
 		}
-		agreed, reader, missing := judgeUnread(made, strings.Split(c.peers, "")[:len(c.peers)])
+		agreed, reader, missing := judgeUnread(made, strings.Split(c.peers, "")[:len(c.peers)], true)
 		if agreed != c.agreed || reader != c.reader || strings.Join(missing, "") != c.missing {
 			t.Errorf("%s: %v %q %v", name, agreed, reader, missing)
 		}
+	}
+	made := map[string]int{"p": fsm.RefusedSame, "q": fsm.RefusedOtherwise}
+	if agreed, _, _ := judgeUnread(made, []string{"p", "q"}, false); agreed {
+		t.Error("a replica without a vote makes a majority with one of two voters")
 	}
 }
 

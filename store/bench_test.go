@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/lockstepkv/lockstep/store/value/hash"
 )
 
 const million = 1_000_000
@@ -60,6 +62,11 @@ func TestAccountingIsCloseToTheHeap(t *testing.T) {
 		{"appended to 600 B", 60_000, appended(60_000, 300, 2)},
 		{"appended to 5000 B", 8000, appended(8000, 1000, 5)},
 		{"appended to 1.3 MB", 30, appended(30, 130_000, 10)},
+		{"hashes of 10 fields", 100_000, hashes(100_000, 10, 0, 0)},
+		{"the same, overwritten", 100_000, hashes(100_000, 10, 10, 0)},
+		{"the same, a third deleted", 100_000, hashes(100_000, 10, 10, 3)},
+		{"a hash of a million fields", 1, hashes(1, million, 0, 0)},
+		{"the same, a third deleted", 1, hashes(1, million, 300_000, 300_000)},
 	} {
 		before := heapBytes()
 		s := New(Options{})
@@ -95,6 +102,31 @@ func appended(n, step, times int) func(*Store) {
 			for range times - 1 {
 				e = s.Append(e, tail)
 			}
+		}
+	}
+}
+
+// hashes returns what fills a store with hashes, of fields with names and values of 16 bytes, and
+// then sets so many of them again, with values up to twice as long, and deletes some.
+func hashes(n, fields, again, deleted int) func(*Store) {
+	return func(s *Store) {
+		var buf, name [32]byte
+		field := func(i int) []byte { return fmt.Appendf(name[:0], "%016d", i) }
+		for i := range n {
+			h := hash.New()
+			for k := range fields {
+				h.Set(field(k), make([]byte, 16), hash.DefaultLimits())
+			}
+			e := s.PutCollection(benchKey(buf[:], i), h, 0)
+			s.UpdateHash(e, func(h *hash.Hash) bool {
+				for range again {
+					h.Set(field(rand.IntN(fields)), make([]byte, 8+rand.IntN(17)), hash.DefaultLimits())
+				}
+				for _, k := range rand.Perm(fields)[:deleted] {
+					h.Delete(field(k))
+				}
+				return again+deleted > 0
+			})
 		}
 	}
 }

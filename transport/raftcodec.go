@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/internal/wire"
 )
 
 // Raft messages travel as
@@ -59,12 +61,12 @@ func (c *codec) uint64(v *uint64) {
 		c.buf = binary.AppendUvarint(c.buf, *v)
 		return
 	}
-	x, n := binary.Uvarint(c.buf)
-	if n <= 0 {
+	x, rest, ok := wire.CutUvarint(c.buf)
+	if !ok {
 		c.fail()
 		return
 	}
-	*v, c.buf = x, c.buf[n:]
+	*v, c.buf = x, rest
 }
 
 func (c *codec) fail() {

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"slices"
+
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
@@ -13,49 +15,22 @@ type admin struct {
 	latency latencyMonitor
 }
 
-// New is a router.Room.
-func New(s router.Services) router.Offer {
-	a := &admin{Services: s}
-	return router.Offer{Slow: a, Handlers: map[string]router.Handler{
-		"client|getname":  {Run: a.clientGetname, Inline: true},
-		"client|id":       {Run: a.clientID, Inline: true},
-		"client|info":     {Run: a.clientInfo, Inline: true},
-		"client|kill":     {Run: a.clientKill},
-		"client|list":     {Run: a.clientList, Inline: true},
-		"client|no-evict": {Run: a.clientNoEvict},
-		"client|no-touch": {Run: a.clientNoTouch},
-		"client|reply":    {Run: a.clientReply, Alone: true, Replies: true},
-		"client|setinfo":  {Run: a.clientSetinfo, Inline: true},
-		"client|setname":  {Run: a.clientSetname, Inline: true},
+// Room is this package for the router.
+func Room() router.Room {
+	return router.Room{
+		Commands: func(*command.Table) []*command.Spec { return router.SpecsOf(commands()) },
+		Open: func(s router.Services) router.Offer {
+			a := &admin{Services: s}
+			return router.Offer{Slow: a, Handlers: router.HandlersOf(commands(), a)}
+		},
+	}
+}
 
-		"command":                 {Run: a.command, Inline: true},
-		"command|count":           {Run: a.commandCount, Inline: true},
-		"command|docs":            {Run: a.commandDocs, Inline: true},
-		"command|getkeys":         {Run: a.commandGetkeys, Inline: true},
-		"command|getkeysandflags": {Run: a.commandGetkeysAndFlags, Inline: true},
-		"command|info":            {Run: a.commandInfo, Inline: true},
-		"command|list":            {Run: a.commandList, Inline: true},
-
-		"config|get":       {Run: a.configGet},
-		"config|resetstat": {Run: a.configResetstat},
-		"config|rewrite":   {Run: a.configRewrite},
-		"config|set":       {Run: a.configSet},
-
-		"latency|doctor":    {Run: a.latencyDoctor},
-		"latency|graph":     {Run: a.latencyGraph},
-		"latency|histogram": {Run: a.latencyHistogram},
-		"latency|history":   {Run: a.latencyHistory},
-		"latency|latest":    {Run: a.latencyLatest},
-		"latency|reset":     {Run: a.latencyReset},
-
-		"slowlog|get":   {Run: a.slowlogGet},
-		"slowlog|len":   {Run: a.slowlogLen},
-		"slowlog|reset": {Run: a.slowlogReset},
-
-		"info": {Run: a.info},
-		"time": {Run: a.time},
-		"wait": {Run: a.wait},
-	}}
+// commands are all, in the order in which COMMAND shows them.
+func commands() []router.Command[*admin] {
+	return slices.Concat(
+		clientCommands(), tableCommands(), infoCommands(), configCommands(), serverCommands(), slowlogCommands(), latencyCommands(),
+	)
 }
 
 // Errors in Redis's words.

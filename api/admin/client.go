@@ -13,6 +13,134 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 )
 
+// clientCommands shows and controls client connections.
+func clientCommands() []router.Command[*admin] {
+	return []router.Command[*admin]{
+		{
+			Spec: command.Spec{
+				Name: "client", Group: "connection", Arity: -2, Since: "2.4.0",
+				Flags:   command.Connection,
+				Summary: "Shows and controls client connections.",
+			},
+			Sub: []router.Command[*admin]{
+				{
+					Spec: command.Spec{
+						Name: "client|getname", Group: "connection", Arity: 2, Since: "2.6.9",
+						Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK, ACL: []string{"connection"},
+						Summary: "Answers the name of this connection.",
+					},
+					Run: (*admin).clientGetname, Inline: true,
+				},
+				{
+					Spec: command.Spec{
+						Name: "client|help", Group: "connection", Arity: 2, Since: "5.0.0",
+						Flags: command.Connection | command.Loading | command.StaleOK | command.Help, ACL: []string{"connection"},
+						Summary: "Answers this overview.",
+					},
+				},
+				{
+					Spec: command.Spec{
+						Name: "client|id", Group: "connection", Arity: 2, Since: "5.0.0",
+						Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK, ACL: []string{"connection"},
+						Summary: "Answers the number of this connection.",
+					},
+					Run: (*admin).clientID, Inline: true,
+				},
+				{
+					Spec: command.Spec{
+						Name: "client|info", Group: "connection", Arity: 2, Since: "6.2.0",
+						Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK, ACL: []string{"connection"},
+						Summary: "Describes this connection.",
+					},
+					Run: (*admin).clientInfo, Inline: true,
+				},
+				{
+					Spec: command.Spec{
+						Name: "client|kill", Group: "connection", Arity: -3, Since: "2.4.0",
+						Flags: command.Connection | command.Admin | command.NoScript | command.Loading | command.StaleOK, ACL: []string{"connection"},
+						Summary: "Closes connections.",
+						Args: []command.Arg{command.OneOf("filter", command.String("ip:port").As("address"), command.Many(command.OneOf("new-format",
+							command.Opt(command.Integer("client-id").As("id").After("ID")),
+							command.Opt(typeArg("normal_master_slave_pubsub", "NORMAL", "MASTER", "SLAVE", "REPLICA", "PUBSUB")),
+							command.Opt(command.String("username").After("USER")),
+							command.Opt(command.String("ip:port").As("address").After("ADDR")),
+							command.Opt(command.String("ip:port").As("address").After("LADDR")),
+							command.Opt(command.String("yes/no").As("YES | NO").After("SKIPME")),
+						)).Line("[ID id] [TYPE type] [ADDR address] [LADDR address] [USER username] [SKIPME YES | NO]"))},
+					},
+					Run: (*admin).clientKill,
+				},
+				{
+					Spec: command.Spec{
+						Name: "client|list", Group: "connection", Arity: -2, Since: "2.4.0",
+						Flags: command.Connection | command.Admin | command.NoScript | command.Loading | command.StaleOK, ACL: []string{"connection"},
+						Summary: "Describes all connections of this node.",
+						Args: []command.Arg{
+							command.Opt(typeArg("normal_master_replica_pubsub", "NORMAL", "MASTER", "REPLICA", "PUBSUB")),
+							command.Opt(command.Block("id", command.Many(command.Integer("client-id").As("id"))).After("ID")),
+						},
+					},
+					Run: (*admin).clientList, Inline: true,
+				},
+				{
+					Spec: command.Spec{
+						Name: "client|no-evict", Group: "connection", Arity: 3, Since: "7.0.0",
+						Flags: command.Connection | command.Admin | command.NoScript | command.Loading | command.StaleOK, ACL: []string{"connection"},
+						Summary: "Keeps this connection from being closed when clients hold more than maxmemory-clients.",
+						Args:    []command.Arg{command.OneOf("enabled", command.Token("ON"), command.Token("OFF"))},
+					},
+					Run: (*admin).clientNoEvict,
+				},
+				{
+					Spec: command.Spec{
+						Name: "client|no-touch", Group: "connection", Arity: 3, Since: "7.2.0",
+						Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK, ACL: []string{"connection"},
+						Summary: "Lets reads of this connection leave no trace in the eviction order.",
+						Args:    []command.Arg{command.OneOf("enabled", command.Token("ON"), command.Token("OFF"))},
+					},
+					Run: (*admin).clientNoTouch,
+				},
+				{
+					Spec: command.Spec{
+						Name: "client|reply", Group: "connection", Arity: 3, Since: "3.2.0",
+						Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK, ACL: []string{"connection"},
+						Summary: "Turns replies off or on.",
+						Args:    []command.Arg{command.OneOf("on_off_skip", command.Token("ON"), command.Token("OFF"), command.Token("SKIP"))},
+					},
+					Run: (*admin).clientReply, Alone: true, Replies: true,
+				},
+				{
+					Spec: command.Spec{
+						Name: "client|setinfo", Group: "connection", Arity: 4, Since: "7.2.0",
+						Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK, ACL: []string{"connection"},
+						Summary: "Takes the name and version of the client library.",
+						Args:    []command.Arg{command.OneOf("attr", command.String("libname").As("name").After("LIB-NAME"), command.String("libver").As("version").After("LIB-VER"))},
+					},
+					Run: (*admin).clientSetinfo, Inline: true,
+				},
+				{
+					Spec: command.Spec{
+						Name: "client|setname", Group: "connection", Arity: 3, Since: "2.6.9",
+						Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK, ACL: []string{"connection"},
+						Summary: "Names this connection, for CLIENT LIST; at most 1024 bytes.",
+						Args:    []command.Arg{command.String("connection-name").As("name")},
+					},
+					Run: (*admin).clientSetname, Inline: true,
+				},
+			},
+		},
+	}
+}
+
+// typeArg is a kind of client.
+func typeArg(name string, kinds ...string) command.Arg {
+	var words []command.Arg
+	for _, kind := range kinds {
+		words = append(words, command.Token(kind))
+	}
+	return command.OneOf(name, words...).As("type").After("TYPE")
+}
+
 func (a *admin) clientSetname(_ context.Context, s *router.Session, args command.Args) resp.Value {
 	if refuse := router.RefuseName(args[2]); refuse.IsError() {
 		return refuse

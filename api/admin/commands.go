@@ -12,6 +12,84 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 )
 
+// tableCommands tells of the command table.
+func tableCommands() []router.Command[*admin] {
+	return []router.Command[*admin]{
+		{
+			Spec: command.Spec{
+				Name: "command", Group: "server", Arity: -1, Since: "2.8.13",
+				Flags: command.Connection | command.Loading | command.StaleOK, ACL: []string{"connection"},
+				Summary: "Describes the commands.",
+			},
+			Run: (*admin).command, Inline: true,
+			Sub: []router.Command[*admin]{
+				{
+					Spec: command.Spec{
+						Name: "command|count", Group: "server", Arity: 2, Since: "2.8.13",
+						Flags: command.Connection | command.Loading | command.StaleOK, ACL: []string{"connection"},
+						Summary: "Answers the number of commands.",
+					},
+					Run: (*admin).commandCount, Inline: true,
+				},
+				{
+					Spec: command.Spec{
+						Name: "command|docs", Group: "server", Arity: -2, Since: "7.0.0",
+						Flags: command.Connection | command.Loading | command.StaleOK, ACL: []string{"connection"},
+						Summary: "Answers what this table says about commands.",
+						Args:    []command.Arg{command.Opt(command.Many(command.String("command-name").As("command")))},
+					},
+					Run: (*admin).commandDocs, Inline: true,
+				},
+				{
+					Spec: command.Spec{
+						Name: "command|getkeys", Group: "server", Arity: -4, Since: "2.8.13",
+						Flags: command.Connection | command.Loading | command.StaleOK, ACL: []string{"connection"},
+						Summary: "Answers the keys of a whole command.",
+						Args:    []command.Arg{command.String("command"), command.Opt(command.Many(command.String("arg")).Line("argument ..."))},
+					},
+					Run: (*admin).commandGetkeys, Inline: true,
+				},
+				{
+					Spec: command.Spec{
+						Name: "command|getkeysandflags", Group: "server", Arity: -4, Since: "7.0.0",
+						Flags: command.Connection | command.Loading | command.StaleOK, ACL: []string{"connection"},
+						Summary: "Answers the keys of a whole command and how it uses them.",
+						Args:    []command.Arg{command.String("command"), command.Opt(command.Many(command.String("arg")).Line("argument ..."))},
+					},
+					Run: (*admin).commandGetkeysAndFlags, Inline: true,
+				},
+				{
+					Spec: command.Spec{
+						Name: "command|help", Group: "server", Arity: 2, Since: "5.0.0",
+						Flags: command.Connection | command.Loading | command.StaleOK | command.Help, ACL: []string{"connection"},
+						Summary: "Answers this overview.",
+					},
+				},
+				{
+					Spec: command.Spec{
+						Name: "command|info", Group: "server", Arity: -2, Since: "2.8.13",
+						Flags: command.Connection | command.Loading | command.StaleOK, ACL: []string{"connection"},
+						Summary: "Describes the given commands, or all.",
+						Args:    []command.Arg{command.Opt(command.Many(command.String("command-name").As("command")))},
+					},
+					Run: (*admin).commandInfo, Inline: true,
+				},
+				{
+					Spec: command.Spec{
+						Name: "command|list", Group: "server", Arity: -2, Since: "7.0.0",
+						Flags: command.Connection | command.Loading | command.StaleOK, ACL: []string{"connection"},
+						Summary: "Answers the names of the commands.",
+						Args: []command.Arg{command.Opt(command.OneOf("filterby",
+							command.String("module-name").As("name").After("MODULE"), command.String("category").After("ACLCAT"), command.Pattern("pattern").After("PATTERN"),
+						).After("FILTERBY"))},
+					},
+					Run: (*admin).commandList, Inline: true,
+				},
+			},
+		},
+	}
+}
+
 func (a *admin) command(_ context.Context, _ *router.Session, _ command.Args) resp.Value {
 	var out []resp.Value
 	for _, sp := range a.Table.Specs() {

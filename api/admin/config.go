@@ -14,6 +14,71 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 )
 
+// configCommands shows and changes the settings of this node.
+func configCommands() []router.Command[*admin] {
+	return []router.Command[*admin]{
+		{
+			Spec: command.Spec{
+				Name: "config", Group: "server", Arity: -2, Since: "2.0.0",
+				Flags:   command.Connection,
+				Summary: "Shows and changes the configuration.",
+			},
+			Sub: []router.Command[*admin]{
+				{
+					Spec: command.Spec{
+						Name: "config|get", Group: "server", Arity: -3, Since: "2.0.0",
+						Flags:   command.Connection | command.Admin | command.NoScript | command.Loading | command.StaleOK,
+						Summary: "Answers the settings that match.",
+						Args:    []command.Arg{command.Many(command.Block("parameter", command.String("parameter").As("pattern")))},
+					},
+					Run: (*admin).configGet,
+				},
+				{
+					Spec: command.Spec{
+						Name: "config|help", Group: "server", Arity: 2, Since: "5.0.0",
+						Flags:   command.Connection | command.Loading | command.StaleOK | command.Help,
+						Summary: "Answers this overview.",
+					},
+				},
+				{
+					Spec: command.Spec{
+						Name: "config|resetstat", Group: "server", Arity: 2, Since: "2.0.0",
+						Flags:   command.Connection | command.Admin | command.NoScript | command.Loading | command.StaleOK,
+						Summary: "Sets the statistics of INFO to zero.",
+					},
+					Run: (*admin).configResetstat,
+				},
+				{
+					Spec: command.Spec{
+						Name: "config|rewrite", Group: "server", Arity: 2, Since: "2.8.0",
+						Flags:   command.Connection | command.Admin | command.NoScript | command.Loading | command.StaleOK,
+						Summary: "Refused: a node does not write its own configuration.",
+					},
+					Run: (*admin).configRewrite,
+				},
+				{
+					Spec: command.Spec{
+						Name: "config|set", Group: "server", Arity: -4, Since: "2.0.0",
+						Flags:   command.Connection | command.Admin | command.NoScript | command.Loading | command.StaleOK,
+						Summary: "Changes settings that can change at run time.",
+						Secret: func(args command.Args, i int) bool {
+							return i%2 == 1 && i > 2 && secretSetting(strings.ToLower(string(args[i-1])))
+						},
+						Args: []command.Arg{command.Many(command.Block("parameter_value", command.String("parameter").As("name"), command.String("value")))},
+					},
+					Run: (*admin).configSet,
+				},
+			},
+		},
+	}
+}
+
+// secretSetting: one whose values Redis keeps out of its slow log. A client may send one
+// that is none of ours.
+func secretSetting(name string) bool {
+	return slices.Contains([]string{"requirepass", "masterauth", "masteruser", "tls-key-file-pass", "tls-client-key-file-pass"}, name)
+}
+
 const (
 	paramRequirePass = "requirepass"
 

@@ -16,6 +16,21 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 )
 
+// infoCommands tells how a node fares.
+func infoCommands() []router.Command[*admin] {
+	return []router.Command[*admin]{
+		{
+			Spec: command.Spec{
+				Name: "info", Group: "server", Arity: -1, Since: "1.0.0",
+				Flags: command.Connection | command.Loading | command.StaleOK, ACL: []string{"dangerous"},
+				Summary: "Answers figures and facts about this node.",
+				Args:    []command.Arg{command.Opt(command.Many(command.String("section")))},
+			},
+			Run: (*admin).info,
+		},
+	}
+}
+
 // infoSection is one section of INFO.
 type infoSection struct {
 	name  string

@@ -15,6 +15,80 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 )
 
+// latencyCommands shows what took long, by event and by command.
+func latencyCommands() []router.Command[*admin] {
+	return []router.Command[*admin]{
+		{
+			Spec: command.Spec{
+				Name: "latency", Group: "server", Arity: -2, Since: "2.8.13",
+				Flags:   command.Connection,
+				Summary: "Shows latencies.",
+			},
+			Sub: []router.Command[*admin]{
+				{
+					Spec: command.Spec{
+						Name: "latency|doctor", Group: "server", Arity: 2, Since: "2.8.13",
+						Flags:   command.Connection | command.Admin | command.NoScript | command.Loading | command.StaleOK,
+						Summary: "Answers a report in words.",
+					},
+					Run: (*admin).latencyDoctor,
+				},
+				{
+					Spec: command.Spec{
+						Name: "latency|graph", Group: "server", Arity: 3, Since: "2.8.13",
+						Flags:   command.Connection | command.Admin | command.NoScript | command.Loading | command.StaleOK,
+						Summary: "Draws the latencies of an event.",
+						Args:    []command.Arg{command.String("event")},
+					},
+					Run: (*admin).latencyGraph,
+				},
+				{
+					Spec: command.Spec{
+						Name: "latency|help", Group: "server", Arity: 2, Since: "2.8.13",
+						Flags:   command.Connection | command.Loading | command.StaleOK | command.Help,
+						Summary: "Answers this overview.",
+					},
+				},
+				{
+					Spec: command.Spec{
+						Name: "latency|histogram", Group: "server", Arity: -2, Since: "7.0.0",
+						Flags:   command.Connection | command.Admin | command.NoScript | command.Loading | command.StaleOK,
+						Summary: "Answers how long commands took, as histograms.",
+						Args:    []command.Arg{command.Opt(command.Many(command.String("command")))},
+					},
+					Run: (*admin).latencyHistogram,
+				},
+				{
+					Spec: command.Spec{
+						Name: "latency|history", Group: "server", Arity: 3, Since: "2.8.13",
+						Flags:   command.Connection | command.Admin | command.NoScript | command.Loading | command.StaleOK,
+						Summary: "Answers the latencies of an event over time.",
+						Args:    []command.Arg{command.String("event")},
+					},
+					Run: (*admin).latencyHistory,
+				},
+				{
+					Spec: command.Spec{
+						Name: "latency|latest", Group: "server", Arity: 2, Since: "2.8.13",
+						Flags:   command.Connection | command.Admin | command.NoScript | command.Loading | command.StaleOK,
+						Summary: "Answers the newest latency of each event.",
+					},
+					Run: (*admin).latencyLatest,
+				},
+				{
+					Spec: command.Spec{
+						Name: "latency|reset", Group: "server", Arity: -2, Since: "2.8.13",
+						Flags:   command.Connection | command.Admin | command.NoScript | command.Loading | command.StaleOK,
+						Summary: "Forgets latencies.",
+						Args:    []command.Arg{command.Opt(command.Many(command.String("event")))},
+					},
+					Run: (*admin).latencyReset,
+				},
+			},
+		},
+	}
+}
+
 // latencyHistory is how many samples of an event are kept, as in Redis.
 const latencyHistory = 160
 

@@ -10,6 +10,29 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 )
 
+// serverCommands are the short ones about this node.
+func serverCommands() []router.Command[*admin] {
+	return []router.Command[*admin]{
+		{
+			Spec: command.Spec{
+				Name: "time", Group: "server", Arity: 1, Since: "2.6.0",
+				Flags:   command.Connection | command.Loading | command.StaleOK | command.Fast,
+				Summary: "Answers this node's clock: Unix seconds, and microseconds within the second.",
+			},
+			Run: (*admin).time,
+		},
+		{
+			Spec: command.Spec{
+				Name: "wait", Group: "generic", Arity: 3, Since: "3.0.0",
+				Flags: command.Connection | command.NoScript, ACL: []string{"connection"},
+				Summary: "Answers the number of replicas that have the writes of this connection: an acknowledged write is on a quorum.",
+				Args:    []command.Arg{command.Integer("numreplicas"), command.Integer("timeout")},
+			},
+			Run: (*admin).wait,
+		},
+	}
+}
+
 func (a *admin) time(_ context.Context, _ *router.Session, _ command.Args) resp.Value {
 	now := a.Facts.Now()
 	return resp.Array(resp.BulkString(strconv.FormatInt(now.Unix(), 10)),

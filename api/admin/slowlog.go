@@ -12,6 +12,53 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 )
 
+// slowlogCommands shows what took long.
+func slowlogCommands() []router.Command[*admin] {
+	return []router.Command[*admin]{
+		{
+			Spec: command.Spec{
+				Name: "slowlog", Group: "server", Arity: -2, Since: "2.2.12",
+				Flags:   command.Connection,
+				Summary: "Shows the commands that took long.",
+			},
+			Sub: []router.Command[*admin]{
+				{
+					Spec: command.Spec{
+						Name: "slowlog|get", Group: "server", Arity: -2, Since: "2.2.12",
+						Flags:   command.Connection | command.Admin | command.Loading | command.StaleOK,
+						Summary: "Answers the newest slow commands.",
+						Args:    []command.Arg{command.Opt(command.Integer("count"))},
+					},
+					Run: (*admin).slowlogGet,
+				},
+				{
+					Spec: command.Spec{
+						Name: "slowlog|help", Group: "server", Arity: 2, Since: "6.2.0",
+						Flags:   command.Connection | command.Loading | command.StaleOK | command.Help,
+						Summary: "Answers this overview.",
+					},
+				},
+				{
+					Spec: command.Spec{
+						Name: "slowlog|len", Group: "server", Arity: 2, Since: "2.2.12",
+						Flags:   command.Connection | command.Admin | command.Loading | command.StaleOK,
+						Summary: "Answers the number of slow commands kept.",
+					},
+					Run: (*admin).slowlogLen,
+				},
+				{
+					Spec: command.Spec{
+						Name: "slowlog|reset", Group: "server", Arity: 2, Since: "2.2.12",
+						Flags:   command.Connection | command.Admin | command.Loading | command.StaleOK,
+						Summary: "Forgets the slow commands.",
+					},
+					Run: (*admin).slowlogReset,
+				},
+			},
+		},
+	}
+}
+
 // Redis shows at most 32 arguments of at most 128 bytes in its slow log.
 const (
 	slowlogMaxArgs = 32

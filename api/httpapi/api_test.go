@@ -18,10 +18,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lockstepkv/lockstep/api/request"
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/internal/openapitest"
 )
 
@@ -35,7 +35,7 @@ type fixture struct {
 
 func newFixture(t testing.TB, ro routertest.Options, cfg router.Config, o Options) fixture {
 	t.Helper()
-	table := commandset.New()
+	table := rooms.Table()
 	node := routertest.New(table, ro)
 	r := routertest.Open(t, node, table, cfg)
 	o.Router = r

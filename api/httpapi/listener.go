@@ -315,7 +315,7 @@ func (c *conn) end() {
 // CloseWrite is called by net/http, to let a client read the last answer. It waits half a
 // second then, but reads nothing.
 func (c *conn) CloseWrite() error {
-	c.bow()
+	c.linger()
 	return nil
 }
 
@@ -340,13 +340,13 @@ func (c *conn) Write(b []byte) (int, error) {
 	if err := writeRefusal(c.Conn, malformed(status, text)); err != nil {
 		return 0, err
 	}
-	c.bow()
+	c.linger()
 	return len(b), nil
 }
 
-// bow ends the connection so that the client can read the last answer, though it still
+// linger ends the connection so that the client can read the last answer, though it still
 // sends. It belongs to the goroutine that serves the connection.
-func (c *conn) bow() {
+func (c *conn) linger() {
 	if c.bowed {
 		return
 	}
@@ -370,7 +370,7 @@ func (c *conn) refuseExpectation(answer []byte) error {
 	if _, err := c.Conn.Write(text); err != nil {
 		return err
 	}
-	c.bow()
+	c.linger()
 	return nil
 }
 

@@ -234,7 +234,7 @@ func (c *conn) run(b *batch) bool {
 			return false
 		}
 		if c.sess.Closing() {
-			c.bow()
+			c.linger()
 			return false
 		}
 	}
@@ -294,13 +294,13 @@ func (c *conn) fail(err error) {
 	}
 	c.srv.opt.Logger.Debug("closing a client", "client", c.nc.RemoteAddr(), "reason", err)
 	if c.write([]resp.Value{reply}) == nil {
-		c.bow()
+		c.linger()
 	}
 }
 
-// bow sends the last replies so that the client can read them: a socket that is
+// linger sends the last replies so that the client can read them: a socket that is
 // closed with unread input would reset the connection and might take them along.
-func (c *conn) bow() {
+func (c *conn) linger() {
 	if c.flush() == nil && c.out.finish() == nil {
 		c.phase.Store(phaseRun)
 		c.r.Close() // others may wait for its memory

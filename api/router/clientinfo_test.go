@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -90,7 +90,7 @@ func (p *peer) figures(id int64) map[string]int64 {
 }
 
 func TestClientListHasRealFigures(t *testing.T) {
-	addr := serve(t, routertest.New(commandset.New(), routertest.Options{}), router.Config{})
+	addr := serve(t, routertest.New(rooms.Table(), routertest.Options{}), router.Config{})
 	watcher, client := dialPeer(t, addr), dialPeer(t, addr)
 	_, own := fieldsOf(string(watcher.do("CLIENT INFO").Str))
 	if own["qbuf"] != "26" || own["argv-mem"] != "10" { // as Redis says of the same bytes

@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -148,7 +148,7 @@ func (p *peer) hold(watcher *peer, bytes int) {
 func TestClientsThatHoldMostAreClosed(t *testing.T) {
 	set := router.DefaultSettings()
 	set.MaxMemoryClients = 13 << 20
-	addr := serve(t, routertest.New(commandset.New(), routertest.Options{}), router.Config{Settings: set})
+	addr := serve(t, routertest.New(rooms.Table(), routertest.Options{}), router.Config{Settings: set})
 	watcher, small, large, safe := dialPeer(t, addr), dialPeer(t, addr), dialPeer(t, addr), dialPeer(t, addr)
 	safe.do("CLIENT NO-EVICT ON")
 	safe.hold(watcher, 2500<<10)
@@ -186,7 +186,7 @@ func TestClientsThatHoldMostAreClosed(t *testing.T) {
 func TestUnreadRepliesCount(t *testing.T) {
 	set := router.DefaultSettings()
 	set.MaxMemoryClients = 4 << 20
-	addr := serve(t, routertest.New(commandset.New(), routertest.Options{}), router.Config{Settings: set})
+	addr := serve(t, routertest.New(rooms.Table(), routertest.Options{}), router.Config{Settings: set})
 	watcher, lazy := dialPeer(t, addr), dialPeer(t, addr)
 	one := string(resp.AppendCommand(nil, command.Args{[]byte("ECHO"), make([]byte, 8000)}))
 	go func() { _, _ = lazy.nc.Write([]byte(strings.Repeat(one, 5000))) }()

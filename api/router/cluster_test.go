@@ -14,10 +14,10 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/lockstepkv/lockstep/api/respapi"
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
@@ -199,7 +199,7 @@ func serve(t *testing.T, node *routertest.Node, cfg router.Config) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := routertest.Open(t, node, commandset.New(), cfg)
+	r := routertest.Open(t, node, rooms.Table(), cfg)
 	srv := respapi.New(respapi.Options{Listener: l, Backend: respapi.FromRouter(r)})
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve() }()
@@ -217,7 +217,7 @@ func serve(t *testing.T, node *routertest.Node, cfg router.Config) string {
 // startCluster serves all three nodes of a fake cluster of four shards.
 func startCluster(t *testing.T) (addrs []string) {
 	t.Helper()
-	n1 := routertest.New(commandset.New(), routertest.Options{Shards: 4, Led: func(s int) string { return []string{"n1", "n2", "n3", "n1"}[s] }})
+	n1 := routertest.New(rooms.Table(), routertest.Options{Shards: 4, Led: func(s int) string { return []string{"n1", "n2", "n3", "n1"}[s] }})
 	for _, n := range []*routertest.Node{n1, n1.Peer("n2"), n1.Peer("n3")} {
 		addr := serve(t, n, router.Config{})
 		addrs = append(addrs, addr)

@@ -13,6 +13,95 @@ import (
 	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
+// clusterCommands show the shards as Redis Cluster shows them.
+func clusterCommands() []Command[*Router] {
+	return []Command[*Router]{
+		{
+			Spec: command.Spec{
+				Name: "cluster", Group: "cluster", Arity: -2, Since: "3.0.0",
+				Flags:   command.Connection,
+				Summary: "Shows the shards as Redis Cluster shows them.",
+			},
+			Sub: []Command[*Router]{
+				{
+					Spec: command.Spec{
+						Name: "cluster|countkeysinslot", Group: "cluster", Arity: 3, Since: "3.0.0",
+						Flags:   command.Connection | command.ClusterOnly | command.StaleOK,
+						Summary: "Answers the number of keys in a slot.",
+						Args:    []command.Arg{command.Integer("slot")},
+					},
+					Run: doClusterCountKeysInSlot,
+				},
+				{
+					Spec: command.Spec{
+						Name: "cluster|getkeysinslot", Group: "cluster", Arity: 4, Since: "3.0.0",
+						Flags:   command.Connection | command.ClusterOnly | command.StaleOK,
+						Summary: "Answers some keys in a slot.",
+						Args:    []command.Arg{command.Integer("slot"), command.Integer("count")},
+					},
+					Run: doClusterGetKeysInSlot,
+				},
+				{
+					Spec: command.Spec{
+						Name: "cluster|help", Group: "cluster", Arity: 2, Since: "5.0.0",
+						Flags:   command.Connection | command.ClusterOnly | command.Loading | command.StaleOK | command.Help,
+						Summary: "Answers this overview.",
+					},
+				},
+				{
+					Spec: command.Spec{
+						Name: "cluster|info", Group: "cluster", Arity: 2, Since: "3.0.0",
+						Flags:   command.Connection | command.ClusterOnly | command.StaleOK,
+						Summary: "Answers the state of the cluster.",
+					},
+					Run: doClusterInfo, Inline: true,
+				},
+				{
+					Spec: command.Spec{
+						Name: "cluster|keyslot", Group: "cluster", Arity: 3, Since: "3.0.0",
+						Flags:   command.Connection | command.ClusterOnly | command.StaleOK,
+						Summary: "Answers the slot of a key.",
+						Args:    []command.Arg{command.String("key")},
+					},
+					Run: doClusterKeyslot, Inline: true,
+				},
+				{
+					Spec: command.Spec{
+						Name: "cluster|myid", Group: "cluster", Arity: 2, Since: "3.0.0",
+						Flags:   command.Connection | command.ClusterOnly | command.StaleOK,
+						Summary: "Answers the id of this node.",
+					},
+					Run: doClusterMyID, Inline: true,
+				},
+				{
+					Spec: command.Spec{
+						Name: "cluster|nodes", Group: "cluster", Arity: 2, Since: "3.0.0",
+						Flags:   command.Connection | command.ClusterOnly | command.StaleOK,
+						Summary: "Describes the nodes, one a line.",
+					},
+					Run: doClusterNodes, Inline: true,
+				},
+				{
+					Spec: command.Spec{
+						Name: "cluster|shards", Group: "cluster", Arity: 2, Since: "7.0.0",
+						Flags:   command.Connection | command.ClusterOnly | command.StaleOK,
+						Summary: "Describes the shards.",
+					},
+					Run: doClusterShards, Inline: true,
+				},
+				{
+					Spec: command.Spec{
+						Name: "cluster|slots", Group: "cluster", Arity: 2, Since: "3.0.0",
+						Flags:   command.Connection | command.ClusterOnly | command.StaleOK,
+						Summary: "Answers which nodes serve which slots.",
+					},
+					Run: doClusterSlots, Inline: true,
+				},
+			},
+		},
+	}
+}
+
 func doClusterMyID(r *Router, _ context.Context, _ *Session, _ command.Args) resp.Value {
 	return resp.BulkString(r.node.Cluster().Self)
 }

@@ -10,9 +10,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
 )
 
 // TestClusterProtocol: what a client asks to find out what it speaks to agrees.
@@ -60,7 +60,7 @@ func TestClusterProtocol(t *testing.T) {
 			}
 		})
 	}
-	table := commandset.New()
+	table := rooms.Table()
 	if _, err := router.New(routertest.New(table, halves()), table, router.Config{Cluster: router.ClusterOff}); !errors.Is(err, router.ErrBadCluster) {
 		t.Errorf("several shards that redirect, shown as a plain Redis: %v", err)
 	}
@@ -73,7 +73,7 @@ func TestClusterProtocol(t *testing.T) {
 // client needs the cluster protocol.
 func TestUnshardedWithClients(t *testing.T) {
 	ctx := context.Background()
-	node := routertest.New(commandset.New(), routertest.Options{})
+	node := routertest.New(rooms.Table(), routertest.Options{})
 	plain := redis.NewClient(&redis.Options{Addr: serve(t, node, router.Config{}), ReadTimeout: time.Minute})
 	t.Cleanup(func() { _ = plain.Close() })
 	if err := plain.MSet(ctx, "a", 1, "b", 2, "c", 3).Err(); err != nil {
@@ -103,7 +103,7 @@ func TestUnshardedWithClients(t *testing.T) {
 // commands keep to one slot.
 func TestPlainClientOfSeveralShards(t *testing.T) {
 	ctx := context.Background()
-	node := routertest.New(commandset.New(), halves())
+	node := routertest.New(rooms.Table(), halves())
 	plain := redis.NewClient(&redis.Options{Addr: serve(t, node, router.Config{Cluster: router.ClusterOff, Redirect: router.RedirectForward}), ReadTimeout: time.Minute})
 	t.Cleanup(func() { _ = plain.Close() })
 	for _, key := range []string{"a", "b", "c", "d", "e", "f"} {

@@ -13,6 +13,93 @@ import (
 // follows; clients use it to choose features.
 const RedisVersion = "7.0.15"
 
+// connectionCommands concern one client connection.
+func connectionCommands() []Command[*Router] {
+	return []Command[*Router]{
+		{
+			Spec: command.Spec{
+				Name: "ping", Group: "connection", Arity: -1, Since: "1.0.0",
+				Flags: command.Connection | command.Fast, ACL: []string{"connection"},
+				Summary: "Answers PONG, or the message.",
+				Args:    []command.Arg{command.Opt(command.String("message"))},
+			},
+			Run: doPing, Inline: true,
+		},
+		{
+			Spec: command.Spec{
+				Name: "echo", Group: "connection", Arity: 2, Since: "1.0.0",
+				Flags: command.Connection | command.Loading | command.StaleOK | command.Fast, ACL: []string{"connection"},
+				Summary: "Answers the message.",
+				Args:    []command.Arg{command.String("message")},
+			},
+			Run: doEcho, Inline: true,
+		},
+		{
+			Spec: command.Spec{
+				Name: "hello", Group: "connection", Arity: -1, Since: "6.0.0",
+				Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK | command.Fast | command.NoAuth | command.AllowBusy, ACL: []string{"connection"},
+				Summary: "Chooses the protocol version, 2 or 3, and answers facts about the server.",
+				Secret: func(args command.Args, i int) bool {
+					return i > 2 && (command.IsWord(args[i-1], "AUTH") || i > 3 && command.IsWord(args[i-2], "AUTH"))
+				},
+				Args: []command.Arg{command.Opt(command.Block("arguments", command.Integer("protover"), command.Opt(command.Block("username_password", command.String("username"), command.String("password")).After("AUTH")), command.Opt(command.String("clientname").As("name").After("SETNAME"))))},
+			},
+			Run: doHello, Alone: true,
+		},
+		{
+			Spec: command.Spec{
+				Name: "auth", Group: "connection", Arity: -2, Since: "1.0.0",
+				Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK | command.Fast | command.NoAuth | command.AllowBusy, ACL: []string{"connection"},
+				Summary: "Authenticates the connection.",
+				Secret:  func(_ command.Args, i int) bool { return i > 0 },
+				Args:    []command.Arg{command.Opt(command.String("username")), command.String("password")},
+			},
+			Run: doAuth, Inline: true,
+		},
+		{
+			Spec: command.Spec{
+				Name: "select", Group: "connection", Arity: 2, Since: "1.0.0",
+				Flags: command.Connection | command.Loading | command.StaleOK | command.Fast, ACL: []string{"connection"},
+				Summary: "Chooses a database; there is only 0.",
+				Args:    []command.Arg{command.Integer("index")},
+			},
+			Run: doSelect, Inline: true,
+		},
+		{
+			Spec: command.Spec{
+				Name: "quit", Group: "connection", Arity: -1, Since: "1.0.0",
+				Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK | command.Fast | command.NoAuth | command.AllowBusy | command.NoQueue, ACL: []string{"connection"},
+				Summary: "Closes the connection.",
+			},
+			Run: doQuit, Alone: true,
+		},
+		{
+			Spec: command.Spec{
+				Name: "reset", Group: "connection", Arity: 1, Since: "6.2.0",
+				Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK | command.Fast | command.NoAuth | command.AllowBusy | command.NoQueue, ACL: []string{"connection"},
+				Summary: "Puts the connection back to its first state.",
+			},
+			Run: doReset, Alone: true,
+		},
+		{
+			Spec: command.Spec{
+				Name: "readonly", Group: "cluster", Arity: 1, Since: "3.0.0",
+				Flags: command.Connection | command.Loading | command.StaleOK | command.Fast, ACL: []string{"connection"},
+				Summary: "Allows this connection reads that may be stale, from any node.",
+			},
+			Run: doReadonly,
+		},
+		{
+			Spec: command.Spec{
+				Name: "readwrite", Group: "cluster", Arity: 1, Since: "3.0.0",
+				Flags: command.Connection | command.Loading | command.StaleOK | command.Fast, ACL: []string{"connection"},
+				Summary: "Ends READONLY.",
+			},
+			Run: doReadwrite,
+		},
+	}
+}
+
 func doPing(_ *Router, _ context.Context, _ *Session, args command.Args) resp.Value {
 	switch len(args) {
 	case 1:

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -54,7 +54,7 @@ var whileLoading = []struct{ line, want string }{
 // TestLoading: a node that starts refuses what needs data, as Redis does, and answers the
 // rest; then it answers everything.
 func TestLoading(t *testing.T) {
-	table := commandset.New()
+	table := rooms.Table()
 	r := routertest.Open(t, routertest.New(table, routertest.Options{}), table, router.Config{Loading: true})
 	t.Cleanup(r.Wait)
 	ctx, s := context.Background(), r.NewSession("c:1", router.KindRESP)

@@ -12,8 +12,8 @@ import (
 	"github.com/lockstepkv/lockstep/store"
 )
 
-// doLock is LOCK.
-func doLock(r *Router, ctx context.Context, s *Session, args command.Args) resp.Value {
+// lock is LOCK.
+func (r *Router) lock(ctx context.Context, s *Session, args command.Args) resp.Value {
 	req, err := locks.Parse(args)
 	if err != nil {
 		return resp.Err(err.Error())
@@ -21,9 +21,9 @@ func doLock(r *Router, ctx context.Context, s *Session, args command.Args) resp.
 	return lockReply(r.Lock(ctx, s, req, ""))
 }
 
-// doOnceLock is ONCE id LOCK. The table has the rules for ids, and applies them
+// onceLock is ONCE id LOCK. The table has the rules for ids, and applies them
 // to the command that is logged in its place.
-func doOnceLock(r *Router, ctx context.Context, s *Session, args command.Args) resp.Value {
+func (r *Router) onceLock(ctx context.Context, s *Session, args command.Args) resp.Value {
 	if len(args) < 5 {
 		return errArity("lock")
 	}

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
 )
@@ -162,7 +162,7 @@ func TestSlowlogHasNoTokens(t *testing.T) {
 
 // TestClosedConnectionGivesItsPlaceUp goes through real sockets.
 func TestClosedConnectionGivesItsPlaceUp(t *testing.T) {
-	node := routertest.New(commandset.New(), routertest.Options{})
+	node := routertest.New(rooms.Table(), routertest.Options{})
 	addr := serve(t, node, router.Config{})
 	dial := func() (net.Conn, func(line string)) {
 		c, err := net.Dial("tcp", addr)

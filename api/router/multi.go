@@ -11,6 +11,54 @@ import (
 	"github.com/lockstepkv/lockstep/store"
 )
 
+// transactionCommands are the words around a transaction: the router keeps the queue and the watched
+// versions, and the state machine runs the unit.
+func transactionCommands() []Command[*Router] {
+	return []Command[*Router]{
+		{
+			Spec: command.Spec{
+				Name: "multi", Group: "transactions", Arity: 1, Since: "1.2.0",
+				Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK | command.Fast | command.AllowBusy | command.NoQueue | command.OpensQueue, ACL: []string{"transaction"},
+				Summary: "Begins a transaction: commands are queued until EXEC.",
+			},
+			Run: doMulti, Inline: true,
+		},
+		{
+			Spec: command.Spec{
+				Name: "exec", Group: "transactions", Arity: 1, Since: "1.2.0",
+				Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK | command.SkipSlowlog | command.NoQueue | command.RunsQueue, ACL: []string{"transaction"},
+				Summary: "Runs the queued commands as one step, unless a watched key has changed.",
+			},
+		},
+		{
+			Spec: command.Spec{
+				Name: "discard", Group: "transactions", Arity: 1, Since: "2.0.0",
+				Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK | command.Fast | command.AllowBusy | command.NoQueue, ACL: []string{"transaction"},
+				Summary: "Drops the queued commands.",
+			},
+			Run: doDiscard, Inline: true,
+		},
+		{
+			Spec: command.Spec{
+				Name: "watch", Group: "transactions", Arity: -2, Since: "2.2.0",
+				Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK | command.Fast | command.AllowBusy | command.NoQueue, ACL: []string{"transaction"},
+				Keys:    command.AllKeys(command.RO),
+				Summary: "Makes the next transaction depend on keys being unchanged.",
+				Args:    []command.Arg{command.Many(command.Key("key"))},
+			},
+			Run: doWatch,
+		},
+		{
+			Spec: command.Spec{
+				Name: "unwatch", Group: "transactions", Arity: 1, Since: "2.2.0",
+				Flags: command.Connection | command.NoScript | command.Loading | command.StaleOK | command.Fast | command.AllowBusy, ACL: []string{"transaction"},
+				Summary: "Forgets the watched keys.",
+			},
+			Run: doUnwatch, Inline: true,
+		},
+	}
+}
+
 // txn is a transaction that a client is still queueing.
 type txn struct {
 	cmds []queuedCommand
@@ -176,7 +224,7 @@ func (s *Session) watch(key []byte, version uint64) {
 func (r *Router) queue(s *Session, p *plan, args command.Args) resp.Value {
 	t := s.tx
 	shard := 0
-	if p.h.run == nil && r.sharded {
+	if p.h.Run == nil && r.sharded {
 		if p.spec.Flags.Has(command.AllShards) {
 			return r.reject(s, p, errTxAllShards)
 		}
@@ -270,7 +318,7 @@ func (r *Router) exec(ctx context.Context, s *Session, i int, p *plan, out []res
 		t.joinSlot(w.slot)
 	}
 	for _, c := range t.cmds {
-		if c.p.h.run != nil {
+		if c.p.h.Run != nil {
 			handlers = true
 			continue
 		}
@@ -289,7 +337,7 @@ func (r *Router) exec(ctx context.Context, s *Session, i int, p *plan, out []res
 	s.part(to.shard).add(item{p: p, args: args, tx: tx, out: i, write: write}, to.stale)
 	if handlers {
 		r.flush(ctx, s, out)
-		out[i] = r.weave(ctx, s, t, out[i])
+		out[i] = r.merge(ctx, s, t, out[i])
 	}
 }
 
@@ -305,15 +353,15 @@ func (r *Router) execTarget(s *Session, t *txn, readonly bool) target {
 	return r.onSlot(s, t.slot, readonly)
 }
 
-// weave puts the replies of connection commands between those of the operation.
-func (r *Router) weave(ctx context.Context, s *Session, t *txn, v resp.Value) resp.Value {
+// merge puts the replies of connection commands between those of the operation.
+func (r *Router) merge(ctx context.Context, s *Session, t *txn, v resp.Value) resp.Value {
 	if v.Kind != resp.KindArray {
 		return v
 	}
 	elems := make([]resp.Value, len(t.cmds))
 	data := v.Elems
 	for i, c := range t.cmds {
-		if c.p.h.run != nil {
+		if c.p.h.Run != nil {
 			elems[i] = r.runHandler(ctx, s, c.p, c.args)
 		} else {
 			elems[i], data = data[0], data[1:]

@@ -5,10 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
@@ -141,7 +141,7 @@ func (s movingShard) Read(ctx context.Context, opt command.ReadOptions, fn func(
 
 // TestARecordThatDidNotCountIsNoAnswer: a repetition is answered from the state that counts.
 func TestARecordThatDidNotCountIsNoAnswer(t *testing.T) {
-	table := commandset.New()
+	table := rooms.Table()
 	node := movingNode{routertest.New(table, routertest.Options{})}
 	r := routertest.Open(t, node, table, router.Config{})
 	s := r.NewSession("127.0.0.1:1", router.KindRESP)

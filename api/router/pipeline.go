@@ -44,7 +44,7 @@ func (r *Router) DoPipeline(ctx context.Context, s *Session, cmds [][][]byte, ou
 	n := 0
 	for n < len(cmds) {
 		p := r.find(cmds[n])
-		alone := (p != nil && p.h.alone) || s.replies == RepliesSkipNext
+		alone := (p != nil && p.h.Alone) || s.replies == RepliesSkipNext
 		if alone && n > 0 {
 			break
 		}
@@ -75,7 +75,7 @@ func (s *Session) freeSpent() {
 
 // skipped ends CLIENT REPLY SKIP after the command that it silenced.
 func (s *Session) skipped(p *plan) {
-	if s.replies == RepliesSkipNext && (p == nil || !p.h.replies) {
+	if s.replies == RepliesSkipNext && (p == nil || !p.h.Replies) {
 		s.replies = RepliesOn
 	}
 }
@@ -99,10 +99,10 @@ func (r *Router) step(ctx context.Context, s *Session, i int, p *plan, args comm
 	case r.onceHandler(p, args) != nil:
 		r.flush(ctx, s, out)
 		start, inner := r.now(), r.onceHandler(p, args)
-		out[i] = inner.h.once(r, ctx, s, args)
+		out[i] = inner.h.once(ctx, s, args)
 		r.observe(s, inner, args, out[i], r.now().Sub(start))
-	case p.h.run != nil:
-		if !p.h.inline {
+	case p.h.Run != nil:
+		if !p.h.Inline {
 			r.flush(ctx, s, out)
 		}
 		out[i] = r.runHandler(ctx, s, p, args)
@@ -157,7 +157,7 @@ func (r *Router) onceHandler(p *plan, args command.Args) *plan {
 
 // forData tells commands that see or change data, which have no handler or have keys, from
 // those that concern the connection or the node.
-func (p *plan) forData() bool { return p.h.run == nil || p.spec.HasKeys() }
+func (p *plan) forData() bool { return p.h.Run == nil || p.spec.HasKeys() }
 
 // needsData tells commands that a node cannot answer while it starts: as in Redis those
 // without the flag, PING too. EXEC needs no data to say that there is nothing to execute.
@@ -194,7 +194,7 @@ func (r *Router) reject(s *Session, p *plan, v resp.Value) resp.Value {
 
 func (r *Router) runHandler(ctx context.Context, s *Session, p *plan, args command.Args) resp.Value {
 	start := r.now()
-	v := p.h.run(r, ctx, s, args)
+	v := p.h.Run(ctx, s, args)
 	r.observe(s, p, args, v, r.now().Sub(start))
 	return v
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"testing"
 
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -33,7 +33,7 @@ func (s fullShard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, 
 
 // The replies to other clients cost a command a little time, not an error.
 func TestCommandWaitsForRoomForItsReply(t *testing.T) {
-	table := commandset.New()
+	table := rooms.Table()
 	node := &fullNode{Node: routertest.New(table, routertest.Options{}), refusals: 3}
 	r := routertest.Open(t, node, table, router.Config{})
 	s := r.NewSession("127.0.0.1:1", router.KindRESP)

@@ -13,9 +13,13 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 )
 
-// Room is another package of api that runs commands, such as api/admin. It is asked once,
-// when the router is made, and gets no more of it than Services.
-type Room func(Services) Offer
+// Room is another package of api that runs commands, such as api/admin. Package rooms lists
+// all.
+type Room struct {
+	Commands command.Group // what they are
+	// Open is called once, when the router is made. A room gets no more of it than Services.
+	Open func(Services) Offer
+}
 
 // Offer is what a room does.
 type Offer struct {
@@ -94,27 +98,21 @@ type Facts struct {
 	NeedsPassword func() bool
 }
 
-// furnish asks the rooms what they do, and returns the handlers of all.
-func (r *Router) furnish(rooms []Room) (map[string]handler, error) {
-	hs := handlers()
+// furnish asks the rooms what they do, and adds it to hs.
+func (r *Router) furnish(hs map[string]handler, rooms []Room) error {
 	for _, room := range rooms {
-		offer := room(r.services())
+		offer := room.Open(r.services())
 		for name, h := range offer.Handlers {
 			if _, taken := hs[name]; taken || r.stats.Command(name) == nil {
-				return nil, fmt.Errorf("router: a room runs %q, which is no command or is run already", name)
+				return fmt.Errorf("router: a room runs %q, which is no command or is run already", name)
 			}
-			hs[name] = handler{
-				run: func(_ *Router, ctx context.Context, s *Session, args command.Args) resp.Value {
-					return h.Run(ctx, s, args)
-				},
-				inline: h.Inline, alone: h.Alone, replies: h.Replies,
-			}
+			hs[name] = handler{Handler: h}
 		}
 		if offer.Slow != nil {
 			r.slowlog = offer.Slow
 		}
 	}
-	return hs, nil
+	return nil
 }
 
 func (r *Router) services() Services {

@@ -73,23 +73,15 @@ type plan struct {
 
 func (p *plan) has(f command.Flags) bool { return p.spec.Flags.Has(f) }
 
-// handler runs a command that concerns the connection or the server.
+// handler runs a command on this node.
 type handler struct {
-	run handlerFunc
-	// inline handlers neither see nor change data: they need not wait for the
-	// commands before them.
-	inline bool
-	// alone handlers change how replies are written. DoPipeline runs such a
-	// command in a call of its own.
-	alone bool
-	// replies: says which replies are sent, and counts as none of the commands for which
-	// it says so.
-	replies bool
+	Handler
 	// once runs the command within one that makes its retry safe; args are those of both.
-	once handlerFunc
+	once func(ctx context.Context, s *Session, args command.Args) resp.Value
 }
 
-// New returns a Router for node that speaks the commands of table.
+// New returns a Router for node that speaks the commands of table: Commands and those of the
+// rooms too, see package rooms.
 func New(node Node, table *command.Table, cfg Config) (*Router, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -130,7 +122,7 @@ func New(node Node, table *command.Table, cfg Config) (*Router, error) {
 }
 
 func (r *Router) buildPlans() error {
-	hs, err := r.furnish(r.cfg.Rooms)
+	hs, err := r.handlers(r.cfg.Rooms)
 	if err != nil {
 		return err
 	}
@@ -152,7 +144,7 @@ func (r *Router) newPlan(sp *command.Spec, h handler) *plan {
 	return &plan{
 		spec: sp, name: sp.Name, h: h, stats: r.stats.Command(sp.Name),
 		write:    sp.Flags.Has(command.Write),
-		runnable: sp.Parse != nil || h.run != nil || sp.Flags.Has(command.RunsQueue),
+		runnable: sp.Parse != nil || h.Run != nil || sp.Flags.Has(command.RunsQueue),
 	}
 }
 

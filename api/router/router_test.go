@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -85,7 +85,7 @@ func TestEveryCommandRuns(t *testing.T) {
 			}
 		}
 	}
-	walk(commandset.New().Specs())
+	walk(rooms.Table().Specs())
 }
 
 // TestWatchOfManyKeysIsNotQuadratic: a key that is watched already is not watched again.

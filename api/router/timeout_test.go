@@ -5,10 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -36,7 +36,7 @@ func (s timedShard) Propose(ctx context.Context, b command.Batch) ([]resp.Value,
 // TestLargeRequestsHaveMoreTime: a second for each 4 MiB, alone and within a transaction; but
 // not to wait for a leader. Long arguments are not copied.
 func TestLargeRequestsHaveMoreTime(t *testing.T) {
-	table := commandset.New()
+	table := rooms.Table()
 	n := &timedNode{Node: routertest.New(table, routertest.Options{})}
 	const usual = 5 * time.Second
 	r := routertest.Open(t, n, table, router.Config{RequestTimeout: usual})

@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/api/respapi"
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/client"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/internal/config"
 )
 
@@ -79,7 +79,7 @@ func TestTLSThatOneSideDoesNotSpeak(t *testing.T) {
 // startRESP serves the Redis protocol of a fake cluster.
 func startRESP(t *testing.T) (addr string) {
 	t.Helper()
-	table := commandset.New()
+	table := rooms.Table()
 	r := routertest.Open(t, routertest.New(table, routertest.Options{}), table, router.Config{})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/internal/config"
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/shard"
@@ -92,7 +93,7 @@ func exportShard(ctx context.Context, dataDir string, s int, path string, logger
 	}
 	defer os.Remove(file.Name()) // fails once the file has its name
 	shown := newProgress(fmt.Sprintf("shard %d", s), 0)
-	did, err := shard.ExportAOF(ctx, dataDir, s, file, logger, shown.entries)
+	did, err := shard.ExportAOF(ctx, rooms.Table(), dataDir, s, file, logger, shown.entries)
 	shown.end()
 	if err := errors.Join(err, file.Sync(), file.Chmod(0o600), file.Close()); err != nil {
 		return err

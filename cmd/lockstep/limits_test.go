@@ -8,9 +8,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/shard"
 )
 
@@ -31,7 +31,7 @@ func alone(t *testing.T, args ...string) (s *server, do func(words ...string) st
 	}
 	s.node = newNode(self(cfg), viewOf(cfg.Node.Members, cfg.Node.Shards))
 	s.node.limits = s.limits
-	r, err := router.New(s.node, commandset.New(), s.routerConfig())
+	r, err := router.New(s.node, rooms.Table(), s.routerConfig())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,15 +13,15 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/api/httpapi"
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
 )
 
 // newLockServer serves the HTTP API of a fake cluster.
 func newLockServer(t testing.TB) http.Handler {
 	t.Helper()
-	table := commandset.New()
+	table := rooms.Table()
 	r := routertest.Open(t, routertest.New(table, routertest.Options{}), table, router.Config{})
 	t.Cleanup(r.Wait)
 	h, err := httpapi.New(httpapi.Options{Router: r})

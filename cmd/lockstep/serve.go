@@ -15,12 +15,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"github.com/lockstepkv/lockstep/api/admin"
 	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/api/httpapi"
 	"github.com/lockstepkv/lockstep/api/respapi"
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/api/router"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/internal/bulk"
 	"github.com/lockstepkv/lockstep/internal/config"
 	"github.com/lockstepkv/lockstep/resp"
@@ -142,7 +141,7 @@ func (s *server) shardOptions() shard.Options {
 		Version: version, Limits: s.limits,
 		HTTPAddr: told.HTTP, RESPAddr: told.RESP, PeerAddr: told.Peer,
 		Listener: s.peerListener, PeerTLS: s.secrets.peerConfig(), PeerNames: c.Security.PeerNames, Secrets: s.secrets.peerSecretList(), Clock: nodeClock(s.logger), Faults: nodeFaults(s.logger),
-		Table: commandset.New(), Memory: memoryOf(s.settings()),
+		Table: rooms.Table(), Memory: memoryOf(s.settings()),
 		HeartbeatTimeout: c.Raft.HeartbeatTimeout, ElectionTimeout: c.Raft.ElectionTimeout,
 		OnceRetention: c.Requests.OnceRetention, OnceBytes: c.Requests.OnceBytes, MaxClockOffset: c.Raft.MaxClockOffset,
 		DiskStallTimeout: c.Raft.DiskStallTimeout, DiskReserve: c.Raft.DiskReserve, AuditInterval: c.Raft.AuditInterval, SnapshotLogBytes: c.Raft.SnapshotLogBytes, LogCacheBytes: c.Raft.LogCacheBytes,
@@ -262,7 +261,7 @@ func (s *server) routerConfig() router.Config {
 	}
 	return router.Config{
 		Redirect: redirect, Cluster: router.ClusterProtocol(s.cfg.Requests.ClusterProtocol), SpanShards: s.cfg.Requests.AllowCrossShard, RequestTimeout: s.cfg.Requests.Timeout,
-		Rooms: []router.Room{admin.New}, Loading: true, MinClientMemory: s.cfg.Requests.LeastClientBytes(),
+		Rooms: rooms.All(), Loading: true, MinClientMemory: s.cfg.Requests.LeastClientBytes(),
 		MaxQueuedBytes: int(max(512<<20, s.cfg.Requests.MaxValueBytes)),
 		Version:        version, Settings: s.settings(), Clients: s.clients, Passwords: *s.secrets.passwords.Load(), Reloader: s, Registerer: s.registry, Logger: s.logger,
 		Static: map[string]string{

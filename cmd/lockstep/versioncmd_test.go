@@ -6,8 +6,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
 )
 
 // COMMAND DOCS tells since when there is a command. For Lockstep's own that is a version of
@@ -37,7 +37,7 @@ func TestCommandsAreSinceAVersionThatExists(t *testing.T) {
 			check(sub)
 		}
 	}
-	for _, sp := range commandset.New().Specs() {
+	for _, sp := range rooms.Table().Specs() {
 		check(sp)
 	}
 	if own < 10 {

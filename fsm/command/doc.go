@@ -10,7 +10,9 @@
 //
 // Commands that concern a connection or a server (PING, HELLO, INFO, CONFIG,
 // MULTI, ...) have a Spec too, so that the table is the whole truth about what
-// Lockstep speaks, but no Parse: the router runs them.
+// Lockstep speaks, but no Parse: a node runs them, and their Specs are beside
+// their handlers in packages api/router and api/admin. Package api/rooms has the
+// whole table.
 //
 // Guarantees:
 //   - Exec and RunUnit are total. Any bytes that a log entry or a client holds

@@ -196,7 +196,7 @@ func smallList(ours, theirs resp.Value) bool {
 }
 
 func sorted(v resp.Value) []string {
-	out := texts(v, "")
+	out := commandtest.Texts(v, "")
 	return out
 }
 

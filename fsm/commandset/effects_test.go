@@ -43,7 +43,7 @@ func TestEffectsAreOnTheKeysOfACommand(t *testing.T) {
 			}
 		}
 	}
-	forEach(table, func(sp *command.Spec) {
+	commandtest.ForEach(table, func(sp *command.Spec) {
 		if sp.IsData() && sp.Flags.Has(command.Write) && !sp.Flags.Has(command.OnLocks) && sp.Group != "lockstep" && changed[sp.Name] == 0 {
 			t.Errorf("%s changed nothing in all this", sp.Name)
 		}

@@ -74,8 +74,6 @@ func TestOnce(t *testing.T) {
 		{"ONCE c GET n", "-ERR ONCE takes a command that writes to keys\r\n"},
 		{"ONCE c FLUSHALL", "-ERR ONCE takes a command that writes to keys\r\n"},
 		{"ONCE c ONCE d INCR n", "-ERR ONCE takes a command that writes to keys\r\n"},
-		{"ONCE c MULTI", "-ERR ONCE takes a command that writes to keys\r\n"},
-		{"ONCE c CONFIG SET a b", "-ERR ONCE takes a command that writes to keys\r\n"},
 		{"ONCE c NOPE x", "-ERR unknown command 'NOPE', with args beginning with: 'x' \r\n"},
 		{"ONCE c SET k", "-ERR wrong number of arguments for 'set' command\r\n"},
 		{"ONCE c", "-ERR wrong number of arguments for 'once' command\r\n"},
@@ -128,31 +126,6 @@ func TestOnceOutsideTheLogIsRefused(t *testing.T) {
 	ctx := commandtest.NewCtx(New())
 	ctx.Once = nil
 	commandtest.RunExchanges(t, ctx, []commandtest.Exchange{{"ONCE a SET k v", "-ERR ONCE runs from the log only\r\n"}, {"EXISTS k", ":0\r\n"}})
-}
-
-func TestUnitsTakeDataCommandsOnly(t *testing.T) {
-	ctx := commandtest.NewCtx(New())
-	var cmds []command.Args
-	for _, l := range []string{"SET k v", "ONCE a SET k w", "PING", "MULTI", "NOPE", "GET", "CONFIG GET x", "GET k"} {
-		cmds = append(cmds, commandtest.Line(l))
-	}
-	got := ctx.Table.RunUnit(ctx, &command.Unit{Multi: true, Cmds: cmds})
-	want := resp.Array(
-		resp.OK,
-		resp.Err("ERR Command not allowed inside a transaction"),
-		resp.Err("ERR 'ping' does not run against a shard"),
-		resp.Err("ERR 'multi' does not run against a shard"),
-		resp.Err("ERR unknown command 'NOPE', with args beginning with: "),
-		resp.Err("ERR wrong number of arguments for 'get' command"),
-		resp.Err("ERR 'config|get' does not run against a shard"),
-		resp.BulkString("v"),
-	)
-	if !commandtest.Same(got, want) {
-		t.Errorf("got %q\nwant %q", commandtest.Show(got), commandtest.Show(want))
-	}
-	for _, u := range []*command.Unit{{}, {Cmds: []command.Args{{}}}, {Multi: true, Cmds: []command.Args{{}}}} {
-		ctx.Table.RunUnit(ctx, u) // must not panic
-	}
 }
 
 func TestWatchIsByVersion(t *testing.T) {

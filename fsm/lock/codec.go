@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/lockstepkv/lockstep/fsm/wait"
+	"github.com/lockstepkv/lockstep/internal/wire"
 	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
@@ -164,12 +165,8 @@ type decoder struct {
 }
 
 func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.rest)
-	if n <= 0 {
-		d.failed, d.rest = true, nil
-		return 0
-	}
-	d.rest = d.rest[n:]
+	v, rest, ok := wire.CutUvarint(d.rest)
+	d.rest, d.failed = rest, d.failed || !ok
 	return v
 }
 

@@ -58,12 +58,12 @@ func mayImport() map[string][]string {
 		"internal/wire":       {},
 		"internal/readme":     {},
 		"fsm/wait":            {},
-		"fsm/lock":            {"fsm/wait", "store/keyslot"},
+		"fsm/lock":            {"fsm/wait", "internal/wire", "store/keyslot"},
 		"fsm/command":         {"fsm/lock", "internal/bulk", "resp", "store", "store/effect", "store/keyslot", "store/value/hash", "store/value/list"},
 		"snapshot":            {"internal/disk", "snapshot/rdb"},
 		"snapshot/rdb":        {"store", "store/value/hash", "store/value/list"},
-		"snapshot/aof":        {"internal/disk", "snapshot/rdb", "store/effect", "store", "store/value/hash", "store/value/list"},
-		"transport":           {"internal/bulk", "internal/clock", "internal/hangup"},
+		"snapshot/aof":        {"internal/disk", "snapshot/rdb", "store", "store/effect", "store/value/hash", "store/value/list"},
+		"transport":           {"internal/bulk", "internal/clock", "internal/hangup", "internal/wire"},
 		"shard/raftlog":       {"internal/disk", "internal/failpoint", "internal/invariant"},
 		"fsm/commandset":      append(commandGroups(), "fsm/command"),
 		"fsm":                 {"fsm/command", "fsm/lock", "internal/bulk", "internal/failpoint", "internal/wire", "resp", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "store/effect", "store/keyslot"},
@@ -72,7 +72,7 @@ func mayImport() map[string][]string {
 		"shard/session":       {"fsm", "internal/clock", "fsm/command", "internal/invariant", "resp"},
 		"shard/batch":         {"shard/session", "fsm", "fsm/command", "internal/clock", "store"},
 		"shard/readindex":     {"internal/failpoint", "shard/session", "fsm", "fsm/command", "internal/clock"},
-		"shard":               {"fsm", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/wire", "resp", "shard/batch", "shard/logclock", "shard/notify", "shard/raftlog", "shard/readindex", "shard/view", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "transport", "shard/session", "store/effect"},
+		"shard":               {"fsm", "fsm/command", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/wire", "resp", "shard/batch", "shard/logclock", "shard/notify", "shard/raftlog", "shard/readindex", "shard/view", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "transport", "shard/session", "store/effect"},
 		"shard/sim":           {"fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "resp", "shard", "shard/raftlog"}, // for tests alone
 		"shard/view":          {"store/keyslot"},
 		"api/clientmem":       {},
@@ -82,10 +82,11 @@ func mayImport() map[string][]string {
 		"api/respapi":         {"api/clientmem", "api/request", "api/router", "internal/hangup", "internal/linger", "resp"},
 		"client":              {"resp", "store/keyslot"},
 		"jepsen":              {"client", "internal/procs", "resp"},
-		"cmd/lockstep":        {"api/admin", "api/clientmem", "api/httpapi", "api/respapi", "api/router", "client", "fsm", "fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "fsm/wait", "internal/accept", "internal/bulk", "internal/clock", "internal/config", "internal/disk", "internal/histogram", "resp", "shard", "shard/raftlog", "store", "transport", "internal/bytesize", "shard/view", "snapshot/rdb"},
+		"cmd/lockstep":        {"api/clientmem", "api/httpapi", "api/respapi", "api/rooms", "api/router", "client", "fsm", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "internal/accept", "internal/bulk", "internal/clock", "internal/config", "internal/disk", "internal/histogram", "resp", "shard", "shard/raftlog", "store", "transport", "internal/bytesize", "shard/view", "snapshot/rdb"},
 		"api/request":         {"fsm/command", "resp"},
 		"api/stats":           {"fsm/command", "internal/histogram", "resp"},
 		"api/admin":           {"api/router", "api/clientmem", "api/request", "api/stats", "fsm/command", "internal/bytesize", "resp", "store"},
+		"api/rooms":           {"api/admin", "api/router", "fsm/command", "fsm/commandset"},
 		"cmd/lockstep-jepsen": {"jepsen"},
 
 		"cmd/lockstep-cluster": {"client", "internal/procs"},
@@ -104,7 +105,7 @@ func mayImport() map[string][]string {
 func commandGroups() []string {
 	var groups []string
 	for _, name := range []string{
-		"strings", "hashes", "lists", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
+		"strings", "hashes", "lists", "keys", "versions", "locks", "compound",
 	} {
 		groups = append(groups, "fsm/command/"+name)
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/lockstepkv/lockstep/fsm/commandset"
+	"github.com/lockstepkv/lockstep/api/rooms"
 )
 
 // otherWords are names of commands that mean something else where they are compared: a
@@ -27,8 +27,8 @@ func otherWords() map[string]string {
 }
 
 // TestNoNameSteers: what is special about a command is in its Spec. Code elsewhere neither
-// compares its name nor looks it up; the tables of handlers in api/router and api/admin are
-// lists, no decisions.
+// compares its name nor looks it up; the literals in api/router and api/admin have the handler
+// beside the Spec.
 func TestNoNameSteers(t *testing.T) {
 	names := commandNames()
 	used := map[string]bool{}
@@ -72,7 +72,7 @@ func servesCommands(name string) bool {
 
 func commandNames() map[string]bool {
 	names := map[string]bool{}
-	for _, sp := range commandset.New().Specs() {
+	for _, sp := range rooms.Table().Specs() {
 		names[sp.Name] = true
 		for _, sub := range sp.Sub {
 			names[sub.Name] = true

@@ -7,17 +7,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lockstepkv/lockstep/api/admin"
+	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
 // NewRouter returns a router over a fake cluster, and a session of it.
 func NewRouter(t testing.TB, o Options, cfg router.Config) (*router.Router, *Node, *router.Session) {
 	t.Helper()
-	table := commandset.New()
+	table := rooms.Table()
 	node := New(table, o)
 	r := Open(t, node, table, cfg)
 	s := r.NewSession("127.0.0.1:1234", router.KindRESP)
@@ -28,7 +27,7 @@ func NewRouter(t testing.TB, o Options, cfg router.Config) (*router.Router, *Nod
 // Open returns a router with all rooms.
 func Open(t testing.TB, node router.Node, table *command.Table, cfg router.Config) *router.Router {
 	t.Helper()
-	cfg.Rooms = []router.Room{admin.New}
+	cfg.Rooms = rooms.All()
 	r, err := router.New(node, table, cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -91,3 +91,15 @@ func (m OnceMap) Room(_, _ []byte, _ int) command.OnceState { return command.Onc
 func (m OnceMap) Finish(id, _ []byte, _ uint16, _ int64, fingerprint uint64, reply resp.Value) {
 	m[string(id)] = OnceRecord{Reply: reply, Fingerprint: fingerprint}
 }
+
+// ForEach visits the commands and subcommands of a table.
+func ForEach(table *command.Table, visit func(sp *command.Spec)) {
+	for _, sp := range table.Specs() {
+		if len(sp.Sub) == 0 {
+			visit(sp)
+		}
+		for _, sub := range sp.Sub {
+			visit(sub)
+		}
+	}
+}

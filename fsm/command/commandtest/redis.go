@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -115,4 +117,14 @@ func Quote(args command.Args) string {
 		fmt.Fprintf(&b, "%q", a)
 	}
 	return b.String()
+}
+
+// Texts are the texts of the elements of a reply, without prefix, in order.
+func Texts(v resp.Value, prefix string) []string {
+	var out []string
+	for _, e := range v.Elems {
+		out = append(out, strings.TrimPrefix(string(e.Str), prefix))
+	}
+	slices.Sort(out)
+	return out
 }

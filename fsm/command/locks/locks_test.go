@@ -7,7 +7,6 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/command/commandtest"
 	"github.com/lockstepkv/lockstep/fsm/command/compound"
-	"github.com/lockstepkv/lockstep/fsm/command/connection"
 	"github.com/lockstepkv/lockstep/fsm/command/keys"
 	values "github.com/lockstepkv/lockstep/fsm/command/strings"
 	"github.com/lockstepkv/lockstep/fsm/command/versions"
@@ -15,7 +14,12 @@ import (
 )
 
 func newTable() *command.Table {
-	return command.NewTable(Commands, compound.Commands, values.Commands, keys.Commands, versions.Commands, connection.Commands)
+	return command.NewTable(Commands, compound.Commands, values.Commands, keys.Commands, versions.Commands, nodes)
+}
+
+// nodes stands for the commands that a node answers.
+func nodes(*command.Table) []*command.Spec {
+	return []*command.Spec{{Name: "ping", Arity: -1, Flags: command.Connection}}
 }
 
 func newLockCtx() *command.Ctx {

@@ -200,12 +200,14 @@ func (l *leaf) extend(by int) {
 // room is what to leave behind a block for it to grow, up to where a leaf is split.
 func room(size int) int { return max(0, min(size/8, leafMax-size)) }
 
-// trim gives memory back when the block needs less than half of it.
+// trim gives memory back when the block needs much less than it has.
 func (l *leaf) trim() {
-	if 2*len(l.buf)+shrinkSlack < cap(l.buf) {
-		next := block(len(l.buf), room(len(l.buf)))
-		copy(next, l.buf)
-		l.buf = next
+	switch {
+	case !wasteful(len(l.buf), cap(l.buf)):
+	case l.long == nil:
+		*l = *l.clone(l.gen)
+	default:
+		*l = *join(l.gen, span{l, 0, l.n}) // which leaves no holes in long
 	}
 }
 
@@ -217,8 +219,12 @@ func (l *leaf) setValue(i int, value []byte) {
 	if r[0] == elsewhere {
 		at = 4
 	}
-	l.resize(i, len(r), at+encoded(value))
+	was, is := len(r), at+encoded(value)
+	l.resize(i, was, is)
 	l.write(l.record(i), 1, at, value)
+	if is < was {
+		l.trim()
+	}
 }
 
 // resize makes record i longer or shorter at its end.
@@ -232,7 +238,6 @@ func (l *leaf) resize(i, from, to int) {
 		copy(l.buf[after+by:], l.buf[after:end])
 		l.buf = l.buf[:end+by]
 		l.shift(i+1, by)
-		l.trim()
 	}
 }
 

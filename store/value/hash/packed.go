@@ -92,7 +92,7 @@ func (h *Hash) deletePacked(field []byte, copyBlock bool) {
 // copyBlock the old block stays as it is.
 func (h *Hash) splice(from, to, n int, copyBlock bool) []byte {
 	size := len(h.buf) - (to - from) + n
-	if !copyBlock && size <= cap(h.buf) && 2*size+shrinkSlack >= cap(h.buf) {
+	if !copyBlock && size <= cap(h.buf) && (size >= len(h.buf) || !wasteful(size, cap(h.buf))) {
 		rest := h.buf[to:]
 		h.buf = h.buf[:max(size, len(h.buf))]
 		copy(h.buf[from+n:], rest)
@@ -106,8 +106,11 @@ func (h *Hash) splice(from, to, n int, copyBlock bool) []byte {
 	return next[from : from+n]
 }
 
-// shrinkSlack is how much a block may have beyond twice what is needed.
-const shrinkSlack = 64
+// wasteful reports whether a block that has become shorter has so much more room than it needs
+// that it gives memory back: more than a new one has, and no more than Size can answer for.
+func wasteful(size, room int) bool { return room > size+size/5+shrinkSlack }
+
+const shrinkSlack = 16
 
 // block returns n bytes with room for more behind them: what is asked for and
 // what the allocator gives anyway.

@@ -4,12 +4,12 @@ package hash
 // where the figures come from.
 const (
 	// packedOverhead is charged for a packed hash, largeOverhead for a large one.
-	packedOverhead = 80
-	largeOverhead  = 512
+	packedOverhead = 72
+	largeOverhead  = 288
 	// fieldOverhead is charged for every field of a large hash, longOverhead for
 	// each name and value that has an allocation of its own.
-	fieldOverhead = 16
-	longOverhead  = 48
+	fieldOverhead = 15
+	longOverhead  = 56
 )
 
 // Size returns the accounted bytes: in the packed form of the block, in the large
@@ -18,7 +18,7 @@ func (c *contents) Size() int64 {
 	if c.tree != nil {
 		return largeOverhead + c.tree.bytes
 	}
-	return packedOverhead + int64(len(c.buf))
+	return packedOverhead + int64(len(c.buf)+len(c.buf)/8)
 }
 
 // fieldBytes is what a field adds to Size in the large form.
@@ -28,7 +28,7 @@ func fieldBytes(field, value int) int64 {
 
 func partBytes(n int) int64 {
 	if n > inlineMax {
-		return int64(n) + longOverhead
+		return int64(n+n/24) + longOverhead
 	}
-	return int64(n + n/8) // a leaf has room for fields to come
+	return int64(n + n/6) // a leaf has room for fields to come
 }

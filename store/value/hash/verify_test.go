@@ -18,7 +18,7 @@ func (h *Hash) verify() error {
 		return fmt.Errorf("counts %d fields with sum %x, has %d with %x", h.n, h.sum, n, sum)
 	}
 	if h.tree == nil {
-		if c := cap(h.buf); c > 2*len(h.buf)+shrinkSlack+16 {
+		if c := cap(h.buf); c > len(h.buf)*5/4+64 {
 			return fmt.Errorf("a block of %d for %d bytes", c, len(h.buf))
 		}
 		return nil

@@ -1,4 +1,4 @@
-package commandset
+package rooms
 
 import (
 	"flag"
@@ -12,14 +12,12 @@ import (
 	"github.com/lockstepkv/lockstep/internal/prose"
 )
 
-//go:generate go test -run TestCommandsPage -update .
-
 var update = flag.Bool("update", false, "rewrite docs/commands.md from the command table")
 
 // TestCommandsPage fails when docs/commands.md is not what the table says.
 func TestCommandsPage(t *testing.T) {
 	path := filepath.Join("..", "..", "docs", "commands.md")
-	want := commandsPage(New())
+	want := commandsPage(Table())
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -30,14 +28,14 @@ func TestCommandsPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != want {
-		t.Errorf("%s is out of date; run: go generate ./fsm/commandset", path)
+		t.Errorf("%s is out of date; run: go generate ./api/rooms", path)
 	}
 }
 
 func commandsPage(table *command.Table) string {
 	var b strings.Builder
 	b.WriteString("# Commands\n\n" +
-		"Generated from the command table in `fsm/command`; do not edit. Names, arguments, replies and error words are those\n" +
+		"Generated from the command table (`api/rooms`); do not edit. Names, arguments, replies and error words are those\n" +
 		"of Redis 7.0 unless the group is *Lockstep*. Any of them can be sent over the Redis protocol or by `POST /v1/commands`.\n\n" +
 		"Kind: **write** goes through the log, **read** is answered from memory (linearizable unless asked otherwise),\n" +
 		"**node** concerns the connection or the node and touches no key.\n")

@@ -1,4 +1,4 @@
-package commandset
+package rooms
 
 import (
 	"math/rand/v2"
@@ -12,9 +12,9 @@ import (
 // TestTreesAreWhatTheParsersTake: whatever words the argument tree of a command allows, the
 // command has enough of them and does not call them a syntax error.
 func TestTreesAreWhatTheParsersTake(t *testing.T) {
-	table := New()
+	table := Table()
 	rng := rand.New(rand.NewPCG(1, 1))
-	forEach(table, func(sp *command.Spec) {
+	commandtest.ForEach(table, func(sp *command.Spec) {
 		if sp.Inner > 0 || sp.Flags.Has(command.Composite) || strings.HasPrefix(sp.Name, "command|getkeys") {
 			return // their words are those of other commands
 		}
@@ -32,18 +32,6 @@ func TestTreesAreWhatTheParsersTake(t *testing.T) {
 			}
 		}
 	})
-}
-
-// forEach visits commands and subcommands.
-func forEach(table *command.Table, visit func(sp *command.Spec)) {
-	for _, sp := range table.Specs() {
-		if len(sp.Sub) == 0 {
-			visit(sp)
-		}
-		for _, sub := range sp.Sub {
-			visit(sub)
-		}
-	}
 }
 
 func namesOf(sp *command.Spec) command.Args {

@@ -1,4 +1,4 @@
-package commandset
+package rooms
 
 import (
 	"fmt"
@@ -26,27 +26,18 @@ type redisSpec struct {
 func parseRedisSpec(v resp.Value) redisSpec {
 	e := v.Elems
 	s := redisSpec{
-		name: string(e[0].Str), arity: e[1].Int, flags: texts(e[2], ""),
-		first: e[3].Int, last: e[4].Int, step: e[5].Int, acl: texts(e[6], "@"),
+		name: string(e[0].Str), arity: e[1].Int, flags: commandtest.Texts(e[2], ""),
+		first: e[3].Int, last: e[4].Int, step: e[5].Int, acl: commandtest.Texts(e[6], "@"),
 		subs: map[string]redisSpec{},
 	}
 	for _, key := range e[8].Elems {
-		s.keyUses = append(s.keyUses, texts(fields(key)["flags"], ""))
+		s.keyUses = append(s.keyUses, commandtest.Texts(fields(key)["flags"], ""))
 	}
 	for _, sub := range e[9].Elems {
 		p := parseRedisSpec(sub)
 		s.subs[p.name] = p
 	}
 	return s
-}
-
-func texts(v resp.Value, prefix string) []string {
-	var out []string
-	for _, e := range v.Elems {
-		out = append(out, strings.TrimPrefix(string(e.Str), prefix))
-	}
-	slices.Sort(out)
-	return out
 }
 
 // specExceptions are the flags in which Lockstep differs from Redis, and why.
@@ -66,7 +57,7 @@ func specExceptions() map[string]struct {
 func TestSpecsAreThoseOfRedis(t *testing.T) {
 	redis := commandtest.StartRedis(t)
 	known := 0
-	for _, sp := range New().Specs() {
+	for _, sp := range Table().Specs() {
 		v := redis.Main.Do(command.Args{[]byte("COMMAND"), []byte("INFO"), []byte(sp.Name)})
 		if len(v.Elems) != 1 || v.Elems[0].IsNil() {
 			if sp.Group != "lockstep" {
@@ -171,7 +162,7 @@ func tree(args resp.Value) []string {
 			if i, ok := a["key_spec_index"]; ok {
 				index = strconv.FormatInt(i.Int, 10)
 			}
-			lines = append(lines, fmt.Sprintln(indent, string(a["name"].Str), string(a["type"].Str), string(a["token"].Str), texts(a["flags"], ""), index))
+			lines = append(lines, fmt.Sprintln(indent, string(a["name"].Str), string(a["type"].Str), string(a["token"].Str), commandtest.Texts(a["flags"], ""), index))
 			walk(a["arguments"], indent+"  ")
 		}
 	}
@@ -190,7 +181,7 @@ func fields(v resp.Value) map[string]resp.Value {
 
 func TestKeysOfAsRedis(t *testing.T) {
 	redis := commandtest.StartRedis(t)
-	table := New()
+	table := Table()
 	for _, l := range []string{
 		"get a", "set a b NX", "mset a 1 b 2", "mget a b c", "del a", "copy a b REPLACE", "rename a b", "getrange k 0 1",
 		"object freq k", "memory usage k SAMPLES 5", "expire k 1 NX", "touch a b", "msetnx a 1", "watch a b",
