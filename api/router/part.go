@@ -42,8 +42,15 @@ type pipelinePart struct {
 	kept int // items that there is room for, as the session counts it
 
 	hits, misses int // of the current Read
+	unfinished   []unfinished
 	readFn       func(*command.Ctx)
 	info         command.ReadInfo
+}
+
+// unfinished is a reply to a read that is made when the store's lock is no longer held.
+type unfinished struct {
+	out  int
+	rest command.Rest
 }
 
 // keptItems bounds what an idle session keeps of a large pipeline.
@@ -178,8 +185,10 @@ func (pp *pipelinePart) readSome(ctx context.Context, s *Session, from, to int) 
 			opt = command.ReadOptions{Consistency: command.Stale}
 		}
 		if pp.info, err = pp.shard.Read(ctx, opt, pp.readFn); err != nil {
+			pp.drop()
 			pp.failReads(err)
 		} else {
+			pp.finish()
 			s.replyBytes.Add(int64(pp.made - pp.held))
 			pp.redirect(s, from, to)
 			pp.r.stats.Hits.Add(int64(pp.hits))
@@ -221,6 +230,7 @@ func (pp *pipelinePart) failReads(err error) {
 
 // answer runs under the store's read lock, maybe more than once.
 func (pp *pipelinePart) answer(ctx *command.Ctx) {
+	pp.drop()
 	ctx.NoTouch = pp.noTouch
 	ctx.BoundReplies, ctx.ReplyBytes = pp.bound, pp.held
 	hits, misses := ctx.Hits, ctx.Misses
@@ -230,11 +240,41 @@ func (pp *pipelinePart) answer(ctx *command.Ctx) {
 		case it.tx != nil:
 			pp.out[it.out] = pp.r.table.RunUnit(ctx, &it.tx.op)
 		case it.op != nil:
-			pp.out[it.out] = it.p.spec.Answer(ctx, it.args, it.op)
+			pp.answerOne(ctx, it)
 		}
 	}
 	pp.made = ctx.ReplyBytes
 	pp.hits, pp.misses = ctx.Hits-hits, ctx.Misses-misses
+}
+
+// answerOne answers a command. What is long may be finished later, unless its length has a
+// bound, or it is part of the reply to another.
+func (pp *pipelinePart) answerOne(ctx *command.Ctx, it *item) {
+	var rest command.Rest
+	if sp := it.p.spec; !pp.bound && sp.Inner == 0 && sp.Holds == nil {
+		ctx.Rest = &rest
+	}
+	pp.out[it.out] = it.p.spec.Answer(ctx, it.args, it.op)
+	if ctx.Rest = nil; rest.Left() {
+		pp.unfinished = append(pp.unfinished, unfinished{it.out, rest})
+	}
+}
+
+// finish makes the replies that were left, without the store's lock.
+func (pp *pipelinePart) finish() {
+	for i := range pp.unfinished {
+		u := &pp.unfinished[i]
+		pp.out[u.out] = u.rest.Reply()
+	}
+	pp.unfinished = nil
+}
+
+// drop lets go of what was left by a run that does not count.
+func (pp *pipelinePart) drop() {
+	for i := range pp.unfinished {
+		pp.unfinished[i].rest.Drop()
+	}
+	pp.unfinished = nil
 }
 
 // writes proposes items[from:to] in batches of bounded size.

@@ -12,7 +12,7 @@ import (
 
 // Ctx is all that a command may know of the world.
 //
-// 30 fields: it is filled once for all commands of a batch or a read, and in one piece, so that
+// 31 fields: it is filled once for all commands of a batch or a read, and in one piece, so that
 // a command costs no allocation.
 type Ctx struct {
 	Table *Table
@@ -88,6 +88,10 @@ type Ctx struct {
 
 	// ReadLog remembers the keys that reads found. Nil where nobody wants to know.
 	ReadLog *store.ReadLog
+
+	// Rest takes what a command leaves to be done when the state is no longer held. Nil: the
+	// reply must be whole at once.
+	Rest *Rest
 
 	// Hits and Misses count the keys that reads found and did not find, as
 	// Redis's keyspace_hits and keyspace_misses do.

@@ -3,7 +3,6 @@ package hashes
 import (
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
-	"github.com/lockstepkv/lockstep/store/value/hash"
 )
 
 var specHGet = &command.Spec{
@@ -120,28 +119,50 @@ func (op allOp) Run(ctx *command.Ctx) resp.Value {
 	if err != nil {
 		return resp.ErrorReply(err)
 	}
-	var all []resp.Value
-	if h != nil {
-		all = op.all(h)
+	switch {
+	case h == nil:
+		return op.reply(nil)
+	case ctx.Rest == nil || h.Len() < command.LongRead || h.Packed():
+		return op.all(h)
 	}
+	v := h.Freeze()
+	return ctx.Leave(func() resp.Value { return op.all(v) }, v.Release)
+}
+
+// fields are a hash or a view of one.
+type fields interface {
+	Len() int
+	Each(fn func(field, value []byte) bool)
+	Lasting(p []byte) bool
+}
+
+func (op allOp) all(h fields) resp.Value {
+	all := make([]resp.Value, 0, op.perField()*h.Len())
+	var copies command.Copies
+	add := func(p []byte) {
+		if h.Lasting(p) {
+			all = append(all, resp.Bulk(p))
+		} else {
+			all = append(all, copies.Bulk(p))
+		}
+	}
+	h.Each(func(field, value []byte) bool {
+		if op.names {
+			add(field)
+		}
+		if op.values {
+			add(value)
+		}
+		return true
+	})
+	return op.reply(all)
+}
+
+func (op allOp) reply(all []resp.Value) resp.Value {
 	if op.names && op.values {
 		return resp.Map(all...)
 	}
 	return resp.Array(all...)
-}
-
-func (op allOp) all(h *hash.Hash) []resp.Value {
-	r, all := replies{Hash: h}, make([]resp.Value, 0, op.perField()*h.Len())
-	h.Each(func(field, value []byte) bool {
-		if op.names {
-			all = append(all, r.bulk(field))
-		}
-		if op.values {
-			all = append(all, r.bulk(value))
-		}
-		return true
-	})
-	return all
 }
 
 func (op allOp) perField() int {

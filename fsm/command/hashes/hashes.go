@@ -22,7 +22,7 @@ func Commands(t *command.Table) []*command.Spec {
 var kind = &command.Kind{
 	Type: store.Hash, Words: 2,
 	Whole: func(e *store.Entry) resp.Value {
-		return resp.Map(allOp{names: true, values: true}.all(e.Hash())...)
+		return allOp{names: true, values: true}.all(e.Hash())
 	},
 	Make: func(ctx *command.Ctx, words command.Args) (store.Collection, error) {
 		h := hash.New()

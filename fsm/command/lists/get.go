@@ -55,7 +55,7 @@ func (op lindexOp) Run(ctx *command.Ctx) resp.Value {
 	if !ok {
 		return resp.Nil
 	}
-	r := replies{List: l}
+	r := replies{elements: l}
 	return r.bulk(l.At(i))
 }
 
@@ -106,12 +106,14 @@ func (op lrangeOp) Run(ctx *command.Ctx) resp.Value {
 	if from == to {
 		return resp.EmptyArray
 	}
-	r, all := replies{List: l}, make([]resp.Value, 0, to-from)
-	l.Forward(from, func(e []byte) bool {
-		all = append(all, r.bulk(e))
-		return len(all) < to-from
+	return answer(ctx, l, to-from, func(l elements) resp.Value {
+		r, all := replies{elements: l}, make([]resp.Value, 0, to-from)
+		l.Forward(from, func(e []byte) bool {
+			all = append(all, r.bulk(e))
+			return len(all) < to-from
+		})
+		return resp.Array(all...)
 	})
-	return resp.Array(all...)
 }
 
 func (op lrangeOp) ReplySize(ctx *command.Ctx) (bytes, values int) {
@@ -185,15 +187,23 @@ func (op *lposOp) Run(ctx *command.Ctx) resp.Value {
 	if err != nil {
 		return resp.ErrorReply(err)
 	}
-	var found []resp.Value
-	room := ctx.ReplyRoom()
-	if l != nil {
-		op.search(l, func(i int) bool {
-			found = append(found, resp.Int(int64(i)))
-			room -= command.ValueBytes
-			return op.many && room >= 0 && (op.count == 0 || int64(len(found)) < op.count)
-		})
+	if l == nil {
+		l = list.New()
 	}
+	n, room := int64(l.Len()), ctx.ReplyRoom()
+	if op.most > 0 {
+		n = min(n, op.most)
+	}
+	return answer(ctx, l, int(n), func(l elements) resp.Value { return op.reply(l, room) })
+}
+
+func (op *lposOp) reply(l elements, room int) resp.Value {
+	var found []resp.Value
+	op.search(l, func(i int) bool {
+		found = append(found, resp.Int(int64(i)))
+		room -= command.ValueBytes
+		return op.many && room >= 0 && (op.count == 0 || int64(len(found)) < op.count)
+	})
 	switch {
 	case op.many && room < 0:
 		return command.ReplyTooLarge
@@ -206,7 +216,7 @@ func (op *lposOp) Run(ctx *command.Ctx) resp.Value {
 }
 
 // search calls fn for the places of the matches that count until it returns false.
-func (op *lposOp) search(l *list.List, fn func(i int) bool) {
+func (op *lposOp) search(l elements, fn func(i int) bool) {
 	n := l.Len()
 	at, step, skip, each := 0, 1, op.rank-1, l.Forward
 	if op.rank < 0 {

@@ -21,7 +21,7 @@ func Commands(t *command.Table) []*command.Spec {
 var kind = &command.Kind{
 	Type: store.List, Words: 1,
 	Whole: func(e *store.Entry) resp.Value {
-		r := replies{List: e.List()}
+		r := replies{elements: e.List()}
 		all := make([]resp.Value, 0, r.Len())
 		r.Forward(0, func(p []byte) bool {
 			all = append(all, r.bulk(p))
@@ -120,10 +120,28 @@ func of(e *store.Entry, err error) (*list.List, error) {
 	return e.List(), nil
 }
 
+// elements is a list or a view of one.
+type elements interface {
+	Len() int
+	Forward(i int, fn func(e []byte) bool)
+	Backward(i int, fn func(e []byte) bool)
+	Lasting(e []byte) bool
+}
+
 // replies makes replies of elements of one list.
 type replies struct {
-	*list.List
+	elements
 	copies command.Copies
+}
+
+// answer makes the reply of a read of so many elements of l: later, from a view, where they are
+// many and that is possible.
+func answer(ctx *command.Ctx, l *list.List, n int, reply func(l elements) resp.Value) resp.Value {
+	if ctx.Rest == nil || n < command.LongRead || l.Packed() {
+		return reply(l)
+	}
+	v := l.Freeze()
+	return ctx.Leave(func() resp.Value { return reply(v) }, v.Release)
 }
 
 func (r *replies) bulk(e []byte) resp.Value {

@@ -127,6 +127,43 @@ func TestRepliesOfListsAreBounded(t *testing.T) {
 	}
 }
 
+// TestLongReadsAreMadeLater, from what the list was when they were answered.
+func TestLongReadsAreMadeLater(t *testing.T) {
+	ctx := newCtx()
+	many := commandtest.Line("RPUSH l")
+	for i := range 5000 {
+		many = append(many, fmt.Append(nil, i%1000))
+	}
+	ctx.Table.Exec(ctx, many)
+	lines := []string{"LRANGE l 0 -1", "LRANGE l -3000 -1", "LPOS l 7 COUNT 0", "LPOS l none RANK -1"}
+	want := make([]string, len(lines))
+	rests := make([]command.Rest, len(lines))
+	for i, line := range lines {
+		ctx.ReplyBytes = 0
+		want[i] = commandtest.Show(commandtest.Do(ctx, line))
+		later := *ctx
+		later.InLog, later.Rest = false, &rests[i]
+		commandtest.Do(&later, line)
+		if !rests[i].Left() {
+			t.Fatalf("%s was answered at once", line)
+		}
+	}
+	for _, line := range []string{"LTRIM l 10 4000", "LSET l 5 x", "LREM l 0 7", "LPUSH l 7 7 7", "LTRIM l 1 0"} {
+		commandtest.Do(ctx, line)
+	}
+	for i := range rests {
+		if got := commandtest.Show(rests[i].Reply()); got != want[i] {
+			t.Errorf("%s = %.60q, want %.60q", lines[i], got, want[i])
+		}
+	}
+	commandtest.Do(ctx, "RPUSH l a b c")
+	var rest command.Rest
+	ctx.InLog, ctx.Rest = false, &rest
+	if v := commandtest.Do(ctx, "LRANGE l 0 -1"); rest.Left() || len(v.Elems) != 3 {
+		t.Error("a short read is left for later")
+	}
+}
+
 // TestRepliesStayAsTheyWere when the list changes afterwards.
 func TestRepliesStayAsTheyWere(t *testing.T) {
 	ctx := newCtx()

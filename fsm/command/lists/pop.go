@@ -103,8 +103,8 @@ func walk(l *list.List, at end, count int, fn func(e []byte) bool) {
 // which they went.
 func pop(ctx *command.Ctx, e *store.Entry, at end, count int) []resp.Value {
 	count = min(count, e.List().Len())
-	popped, r := make([]resp.Value, 0, count), replies{List: e.List()}
-	walk(r.List, at, count, func(p []byte) bool {
+	popped, r := make([]resp.Value, 0, count), replies{elements: e.List()}
+	walk(e.List(), at, count, func(p []byte) bool {
 		popped = append(popped, r.bulk(p))
 		return true
 	})
@@ -255,7 +255,7 @@ func (op moveOp) Run(ctx *command.Ctx) resp.Value {
 func (op moveOp) turn(ctx *command.Ctx, e *store.Entry) resp.Value {
 	var element resp.Value
 	ctx.UpdateList(e, func(l *list.List, edits *effect.Edits) bool {
-		r := replies{List: l}
+		r := replies{elements: l}
 		walk(l, op.from, 1, func(p []byte) bool {
 			element = r.bulk(p)
 			return false
