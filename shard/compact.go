@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/disk"
 )
 
@@ -43,7 +44,7 @@ func (i GroupInfo) WritesSnapshot() bool { return i.Compacting == writes }
 // compactor takes snapshots when they are due. one is shared by the node's
 // shards: a node writes one snapshot at a time.
 func (g *Group) compactor(ctx context.Context, one turn) {
-	every(ctx, compactEvery, func() {
+	clock.Every(ctx, compactEvery, func() {
 		if !g.compactionDue() {
 			g.compacting.Store(int32(notDue))
 			return
@@ -88,7 +89,7 @@ func dueAt(threshold int64, at, of int) int64 {
 
 // compactionDue reports whether enough log was written since the last snapshot.
 func (g *Group) compactionDue() bool {
-	if g.wrong() || g.undecided.Load() || g.clock.Mono() < time.Duration(g.notBefore.Load()) {
+	if !g.keeper.Sound() || g.keeper.Undecided() || g.clock.Mono() < time.Duration(g.notBefore.Load()) {
 		return false // what is wrong must not replace what may be right
 	}
 	if g.replaying() {

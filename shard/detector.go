@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -65,7 +66,7 @@ func newDetector(g *Group) *detector {
 
 // detect looks after the leaders of all shards.
 func (n *Node) detect(ctx context.Context) {
-	every(ctx, n.opt.detectorStep(), func() {
+	clock.Every(ctx, n.opt.detectorStep(), func() {
 		for _, g := range n.Groups() {
 			g.detector.look()
 		}

@@ -112,7 +112,7 @@ func TestWhoMayNotLeadCallsNothing(t *testing.T) {
 	c := newCluster(t, 3, patient) // else Raft itself may be first
 	leader := c.leader()
 	passive := c.others(leader)[1]
-	c.group(passive).diverged.Store(true)
+	c.group(passive).keeper.Condemn("the test says so")
 	c.eventually(func() error {
 		if c.group(passive).wire.MayCampaign() {
 			return errors.New("it may still lead")

@@ -82,7 +82,7 @@ func (n *Node) watchDisk(ctx context.Context) {
 	limit := n.opt.slowFlush()
 	step := limit / looksPerLimit
 	last := n.opt.Clock.Mono()
-	every(ctx, step, func() {
+	clock.Every(ctx, step, func() {
 		now := n.opt.Clock.Mono()
 		passed := min(now-last, 2*step) // more: this process got no processor
 		last = now
@@ -120,7 +120,7 @@ func (g *Group) lookAtDisk(passed, limit time.Duration) {
 
 // setCampaigning says whether this node may be elected.
 func (g *Group) setCampaigning() {
-	unfit := g.diverged.Load() || g.node.diskInfo().poor() && g.dispensable()
+	unfit := g.keeper.Diverged() || g.node.diskInfo().poor() && g.dispensable()
 	g.wire.SetCampaigning(!unfit)
 }
 

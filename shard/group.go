@@ -22,6 +22,7 @@ import (
 	"github.com/lockstepkv/lockstep/shard/notify"
 	"github.com/lockstepkv/lockstep/shard/readindex"
 	"github.com/lockstepkv/lockstep/shard/session"
+	"github.com/lockstepkv/lockstep/shard/soundness"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
@@ -58,11 +59,11 @@ type Group struct {
 	reader   *readindex.Reader
 	hub      *notify.Hub
 	detector *detector
+	keeper   *soundness.Keeper
 	told     notify.Told
 	metrics  *groupMetrics
 
 	leading
-	soundness
 	compaction
 	diskSight
 	timekeeping
@@ -71,22 +72,11 @@ type Group struct {
 
 // leading is what a replica knows of its own leadership.
 type leading struct {
+	quarantined atomic.Bool   // it has lost its log, and has no vote yet; see repair.go
 	serving     atomic.Uint64 // the term in which this node answers as leader; 0 if it does not
 	servingFrom atomic.Int64  // monotonic time at which it began to
 	transfers   transfers
 	notify      chan bool // Raft says that this node leads, or no longer; capacity 16
-}
-
-// soundness is whether the replica's state is the right one; see compare.go.
-type soundness struct {
-	quarantined atomic.Bool   // it has lost its log, and has no vote yet
-	diverged    atomic.Bool   // the state is wrong
-	condemned   atomic.Uint64 // how often it was found to be
-	undecided   atomic.Bool   // replicas differ, and nobody can tell which is right
-	unreads     unreads
-	audits      audits
-	auditing    chan audit // capacity 1
-	handout     handout
 }
 
 // compaction is what a replica knows of its snapshots; see compact.go.
@@ -141,7 +131,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 		logger: n.opt.Logger.With("shard", id),
 	}
 	g.notify, g.raftDown = make(chan bool, 16), make(chan struct{})
-	g.lockNudge, g.auditing = make(chan struct{}, 1), make(chan audit, 1)
+	g.lockNudge = make(chan struct{}, 1)
 	g.voters.open(g.self, n.opt.Members)
 	g.life, g.stop = context.WithCancel(context.Background())
 	g.metrics = n.metrics.group(id)
@@ -162,7 +152,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	g.sender = session.NewSender(g.self, g.session, route{g.id, g.net, g.Leader, &g.serving, g.packer})
 	loops := g.life
 	for _, loop := range []func(context.Context){
-		g.packer.Run, g.sender.Run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.hub.Run, g.audit, g.compare, g.settleUnread, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },
+		g.packer.Run, g.sender.Run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.hub.Run, g.keeper.Run, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },
 	} {
 		g.wg.Go(func() { loop(loops) })
 	}
@@ -184,16 +174,17 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	g.fsm = fsm.New(fsm.Options{
 		Table: g.opt.Table, Store: g.memory.Load().Eviction, Slots: n.view.Get().SlotsOf(int(g.id)), Logger: g.logger,
 		Applied: g.applied, OnLocks: g.hub.Changed, Node: g.self,
-		Froze:   func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
-		OnAudit: g.audited, OnUnsound: g.condemn, Verify: g.verify, OnRefused: g.refused, Lend: g.lend,
+		Froze:     func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
+		OnAudit:   func(index uint64, data *store.Snapshot) { g.keeper.Audited(index, data) },
+		OnUnsound: func(why string) { g.keeper.Condemn(why) },
+		OnRefused: func(r fsm.Refusal, err error) { g.keeper.Refused(r, err) },
+		Verify:    g.verify, Lend: g.lend,
 	})
-	if err := g.unreads.recall(g.meta, int(g.id)); err != nil {
-		return err
-	}
 	if err := g.openStores(ctx, n, dir); err != nil {
 		return err
 	}
-	if err := g.recallDiverged(); err != nil {
+	g.keeper = newKeeper(g)
+	if err := g.recallSoundness(); err != nil {
 		return errors.Join(err, g.log.Close())
 	}
 	g.wire.SetRoom(roomFor{n})
@@ -317,7 +308,7 @@ func (g *Group) settingsToPropose() []fsm.SettingChange {
 // close stops the replica.
 func (g *Group) close() error {
 	g.stop()
-	g.handout.close()
+	g.keeper.Close()
 	g.session.Close()
 	err := g.raft.Shutdown().Error()
 	close(g.raftDown)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/transport"
 
 	"github.com/lockstepkv/lockstep/fsm"
@@ -63,7 +64,7 @@ func (g *Group) Info() GroupInfo {
 	return GroupInfo{
 		ID: int(g.id), Leader: g.Leader(), Serving: g.Serving(),
 		Term: g.raft.CurrentTerm(), Applied: g.fsm.Applied(), Repair: g.quarantined.Load(),
-		Diverged: g.wrong(), Undecided: g.undecided.Load(),
+		Diverged: !g.keeper.Sound(), Undecided: g.keeper.Undecided(),
 		Room: g.node.tightest(g, g.self), Compacting: compacting(g.compacting.Load()),
 	}
 }
@@ -112,7 +113,7 @@ func (n *Node) Replicas() []Replica {
 
 // exchange keeps what this node knows of the others up to date.
 func (n *Node) exchange(ctx context.Context) {
-	every(ctx, exchangeEvery, func() {
+	clock.Every(ctx, exchangeEvery, func() {
 		for _, m := range n.view.Get().Peers() {
 			if m.ID == n.opt.NodeID {
 				continue
@@ -139,20 +140,6 @@ func (n *Node) askInfo(ctx context.Context, node string) (info NodeInfo, ok bool
 	return info, true
 }
 
-// every calls fn at once and then at each interval until ctx ends.
-func every(ctx context.Context, interval time.Duration, fn func()) {
-	t := time.NewTicker(interval)
-	defer t.Stop()
-	for {
-		fn()
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-	}
-}
-
 // balanceEvery is how often a leader asks itself whether another node should
 // lead its shard.
 const balanceEvery = 2 * time.Second
@@ -164,7 +151,7 @@ func (n *Node) balance(ctx context.Context) {
 	if v := n.view.Get(); v.Shards() == 1 || len(v.Peers()) == 1 {
 		return
 	}
-	every(ctx, balanceEvery, func() {
+	clock.Every(ctx, balanceEvery, func() {
 		for _, g := range n.Groups() {
 			holders := n.view.Get().HoldersOf(int(g.id))
 			want := holders[int(g.id)%len(holders)]

@@ -98,7 +98,7 @@ func (g *Group) tryEstablish(ctx context.Context, term uint64, elected time.Dura
 	if ctx.Err() != nil || !g.leads(term) {
 		return session.ErrNotServing
 	}
-	if !g.sound() {
+	if !g.keeper.Sound() {
 		return readindex.ErrDiverged
 	}
 	g.node.awaitClocks(ctx)
@@ -116,7 +116,7 @@ func (g *Group) open(ctx context.Context, term uint64) {
 	g.servingFrom.Store(int64(g.clock.Mono()))
 	g.serving.Store(term)
 	g.told.Serves(term)
-	if ctx.Err() != nil || !g.sound() { // lost meanwhile: lead has closed the service already, or is about to
+	if ctx.Err() != nil || !g.keeper.Sound() { // lost meanwhile: lead has closed the service already, or is about to
 		g.serving.CompareAndSwap(term, 0)
 		return
 	}
@@ -184,5 +184,5 @@ func (g *Group) watchLeader(ctx context.Context) {
 // to older leases may not be over; the batches are sent again and answered from
 // the session. The flag alone would not do: it is cleared late.
 func (g *Group) mayAcknowledge(term uint64) bool {
-	return g.serving.Load() == term && g.sound() && (g.raft.CurrentTerm() == term)
+	return g.serving.Load() == term && g.keeper.Sound() && (g.raft.CurrentTerm() == term)
 }

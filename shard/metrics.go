@@ -193,25 +193,6 @@ func (m *groupMetrics) snapshot(took time.Duration) {
 	m.node.snapSeconds.WithLabelValues(m.label).Observe(took.Seconds())
 }
 
-// compared shows what a comparison of replicas has found.
-func (m *groupMetrics) compared(v verdict) {
-	if v.index == 0 {
-		return
-	}
-	n := len(v.others)
-	if v.wrong {
-		n++
-	}
-	m.node.differ.WithLabelValues(m.label).Set(float64(n))
-	m.node.comparedIndex.WithLabelValues(m.label).Set(float64(v.index))
-}
-
-func (m *groupMetrics) condemned() { m.node.diverged.WithLabelValues(m.label).Inc() }
-
-func (m *groupMetrics) audited(took time.Duration) {
-	m.node.auditSeconds.WithLabelValues(m.label).Observe(took.Seconds())
-}
-
 // lockEvents are the names of what lockEvent counts.
 func lockEvents() []string {
 	list := []string{"granted"}
@@ -239,11 +220,11 @@ func (g *Group) observe() {
 	}
 	m.serving.WithLabelValues(l).Set(serving)
 	wrong := 0.0
-	if g.diverged.Load() {
+	if g.keeper.Diverged() {
 		wrong = 1
 	}
 	m.wrong.WithLabelValues(l).Set(wrong)
-	m.unsettled.WithLabelValues(l).Set(float64(g.unreads.count()))
+	m.unsettled.WithLabelValues(l).Set(float64(g.keeper.Unsettled()))
 	m.term.WithLabelValues(l).Set(float64(g.raft.CurrentTerm()))
 	m.applied.WithLabelValues(l).Set(float64(g.fsm.Applied()))
 	m.ageSeconds.WithLabelValues(l).Set(g.reader.Age().Seconds())

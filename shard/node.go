@@ -166,10 +166,10 @@ func (n *Node) Ready() error {
 		switch {
 		case g.quarantined.Load():
 			return fmt.Errorf("shard %d is being repaired", g.id)
-		case g.diverged.Load():
+		case g.keeper.Diverged():
 			return fmt.Errorf("shard %d differs from the other replicas and is being rebuilt", g.id)
-		case g.unreads.first.Load() > 0:
-			return fmt.Errorf("shard %d: %s", g.id, g.unsettled())
+		case g.keeper.Unread():
+			return fmt.Errorf("shard %d: %s", g.id, g.keeper.Unanswered())
 		case g.flushLasts.Load() > 0:
 			return fmt.Errorf("shard %d: the disk has not finished a write for %v", g.id, time.Duration(g.flushLasts.Load()).Round(time.Millisecond))
 		case !g.Serving() && g.reader.Age() > 2*time.Second:
@@ -192,7 +192,7 @@ func (n *Node) whoIsMissing() string {
 func (n *Node) Notices() (list []string) {
 	list = n.diskNotices()
 	for _, g := range n.Groups() {
-		if g.undecided.Load() {
+		if g.keeper.Undecided() {
 			list = append(list, fmt.Sprintf("shard %d: replicas differ, and no majority can tell which is right", g.id))
 		}
 	}
@@ -240,27 +240,7 @@ func (n *Node) handle() {
 		}
 		return nil, g.answerGranted(rest)
 	})
-	n.net.Handle(methodNotes, func(_ context.Context, _ string, req []byte) ([]byte, error) {
-		g, rest, err := n.groupOf(req)
-		if err != nil {
-			return nil, err
-		}
-		return g.answerNotes(rest)
-	})
-	n.net.Handle(methodMade, func(_ context.Context, _ string, req []byte) ([]byte, error) {
-		g, rest, err := n.groupOf(req)
-		if err != nil {
-			return nil, err
-		}
-		return g.answerMade(rest)
-	})
-	n.net.Handle(methodState, func(_ context.Context, _ string, req []byte) ([]byte, error) {
-		g, rest, err := n.groupOf(req)
-		if err != nil {
-			return nil, err
-		}
-		return g.answerState(rest)
-	})
+	n.answerKeepers()
 	n.net.Handle(methodAdmission, n.answerAdmission)
 	n.handleElections()
 }

@@ -79,7 +79,7 @@ type readView struct{ g *Group }
 func (r readView) Serving() (term uint64) { return r.g.serving.Load() }
 
 // Sound implements readindex.Shard.
-func (r readView) Sound() bool { return r.g.sound() }
+func (r readView) Sound() bool { return r.g.keeper.Sound() }
 
 // Mono implements readindex.Shard.
 func (r readView) Mono() time.Duration { return r.g.clock.Mono() }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -32,7 +33,7 @@ func TestNoSnapshotBeforeTheLogIsApplied(t *testing.T) {
 	c.start("n2", "n3")
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	every(ctx, 10*time.Millisecond, func() {
+	clock.Every(ctx, 10*time.Millisecond, func() {
 		if g.snapshotAt.Load() >= g.openedWith {
 			cancel()
 		}

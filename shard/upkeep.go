@@ -7,6 +7,8 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/clock"
+	"github.com/lockstepkv/lockstep/shard/soundness"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -20,13 +22,13 @@ const (
 // known, and ends a quarantine.
 func (g *Group) upkeep(ctx context.Context) {
 	lastRefresh, absent := time.Duration(0), make(map[string]time.Duration)
-	var unnoted noteWait
-	every(ctx, upkeepEvery, func() {
+	var unnoted soundness.NoteWait
+	clock.Every(ctx, upkeepEvery, func() {
 		if g.Serving() {
 			g.expire(ctx)
 			g.relieve(ctx)
 		}
-		g.keepNoted(&unnoted)
+		g.keeper.KeepNoted(&unnoted)
 		g.switchReadLog()
 		g.dropAbsentWaiters(ctx, absent)
 		if now := g.clock.Mono(); now-lastRefresh >= refreshEvery {
