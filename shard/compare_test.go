@@ -154,7 +154,7 @@ func TestDivergedReplicaAnswersNothing(t *testing.T) {
 		if _, err := g.WriteBackup(ctx, discard{}); err == nil {
 			t.Error("it wrote a backup")
 		}
-		if g.compactionDue() {
+		if g.compactor.Due() {
 			t.Error("it would take a snapshot")
 		}
 		if err := c.node(wrong).Ready(); err == nil {
@@ -244,7 +244,7 @@ func TestReplicasThatDifferWithoutAMajority(t *testing.T) {
 		if err := c.node(id).Ready(); err != nil {
 			t.Errorf("%s does not go on: %v", id, err)
 		}
-		if c.group(id).compactionDue() {
+		if c.group(id).compactor.Due() {
 			t.Errorf("%s would take a snapshot", id)
 		}
 		if n := c.metric(id, "lockstep_shard_replicas_differ"); n != 1 {

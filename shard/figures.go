@@ -1,8 +1,6 @@
 package shard
 
 import (
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -114,7 +112,7 @@ func (g *Group) observeForOperators() {
 	damaged := g.log.CacheDamaged()
 	m.cacheDamage.WithLabelValues(l).Add(float64(damaged - g.metrics.cacheDamagedShown))
 	g.metrics.cacheDamagedShown = damaged
-	if at := g.snapshotMillis.Load(); at > 0 {
+	if at := g.compactor.Millis(); at > 0 {
 		m.snapshotAge.WithLabelValues(l).Set(max(time.Since(time.UnixMilli(at)).Seconds(), 0))
 	}
 	for _, peer := range g.voters.lately().others {
@@ -137,15 +135,6 @@ func (n *Node) lagOf(peer string, g *Group) (entries uint64, known bool) {
 	}
 	applied := g.fsm.Applied()
 	return applied - min(applied, groups[g.id].Applied), true
-}
-
-// takenMillis is when a snapshot was taken, which is the end of its id; 0 if that says nothing.
-func takenMillis(id string) int64 {
-	millis, err := strconv.ParseInt(id[strings.LastIndexByte(id, '-')+1:], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return millis
 }
 
 // Role says what a replica is for its shard.

@@ -18,6 +18,7 @@ import (
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard/batch"
+	"github.com/lockstepkv/lockstep/shard/compact"
 	"github.com/lockstepkv/lockstep/shard/logclock"
 	"github.com/lockstepkv/lockstep/shard/notify"
 	"github.com/lockstepkv/lockstep/shard/readindex"
@@ -52,19 +53,19 @@ type Group struct {
 	node      *Node
 	memory    *atomic.Pointer[Memory]
 
-	session  *session.Session
-	lending  atomic.Pointer[lenders] // for the state machine, which runs before there is one
-	packer   *batch.Packer
-	sender   *session.Sender
-	reader   *readindex.Reader
-	hub      *notify.Hub
-	detector *detector
-	keeper   *soundness.Keeper
-	told     notify.Told
-	metrics  *groupMetrics
+	session   *session.Session
+	lending   atomic.Pointer[lenders] // for the state machine, which runs before there is one
+	packer    *batch.Packer
+	sender    *session.Sender
+	reader    *readindex.Reader
+	hub       *notify.Hub
+	detector  *detector
+	keeper    *soundness.Keeper
+	compactor *compact.Compactor
+	told      notify.Told
+	metrics   *groupMetrics
 
 	leading
-	compaction
 	diskSight
 	timekeeping
 	lifetime
@@ -77,18 +78,6 @@ type leading struct {
 	servingFrom atomic.Int64  // monotonic time at which it began to
 	transfers   transfers
 	notify      chan bool // Raft says that this node leads, or no longer; capacity 16
-}
-
-// compaction is what a replica knows of its snapshots; see compact.go.
-type compaction struct {
-	putOff         atomic.Bool   // the newest snapshot was, because no majority confirmed the state
-	toldPutOff     string        // why the newest snapshot was; the compactor's own
-	notBefore      atomic.Int64  // monotonic time before which no snapshot is tried again
-	compacting     atomic.Int32  // a compacting
-	snapshotAt     atomic.Uint64 // index of the newest snapshot
-	snapshotMillis atomic.Int64  // Unix time of that snapshot; 0: none
-	openedWith     uint64        // index of the newest log entry when the replica was opened
-	rests          rests         // of the writer of a snapshot
 }
 
 // diskSight is what a replica sees of its disk; see diskwatch.go.
@@ -108,12 +97,13 @@ type timekeeping struct {
 	lockNudge chan struct{} // a grant or a wait may be over; capacity 1
 }
 
-// lifetime is what ends a replica's goroutines.
+// lifetime is where a replica began, and what ends its goroutines.
 type lifetime struct {
-	raftDown chan struct{}   // closed when Raft has stopped
-	life     context.Context // ends with close
-	stop     context.CancelFunc
-	wg       sync.WaitGroup
+	openedWith uint64          // index of the newest log entry when the replica was opened
+	raftDown   chan struct{}   // closed when Raft has stopped
+	life       context.Context // ends with close
+	stop       context.CancelFunc
+	wg         sync.WaitGroup
 }
 
 // openGroup starts this node's replica of shard id.
@@ -152,7 +142,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	g.sender = session.NewSender(g.self, g.session, route{g.id, g.net, g.Leader, &g.serving, g.packer})
 	loops := g.life
 	for _, loop := range []func(context.Context){
-		g.packer.Run, g.sender.Run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.hub.Run, g.keeper.Run, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },
+		g.packer.Run, g.sender.Run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.hub.Run, g.keeper.Run, g.compactor.Run,
 	} {
 		g.wg.Go(func() { loop(loops) })
 	}
@@ -201,8 +191,8 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	g.voters.started(r)
 	g.wire.Attach(r)
 	g.told.Open(r.CurrentTerm)
-	g.noteSnapshot()
-	g.snapshots.SetHooks(snapshot.Hooks{Pace: g.pace, Room: g.roomForSnapshot, Failed: g.snapshotFailed})
+	g.compactor = newCompactor(g)
+	g.snapshots.SetHooks(g.hooks())
 	return nil
 }
 
@@ -309,6 +299,7 @@ func (g *Group) settingsToPropose() []fsm.SettingChange {
 func (g *Group) close() error {
 	g.stop()
 	g.keeper.Close()
+	g.compactor.Close()
 	g.session.Close()
 	err := g.raft.Shutdown().Error()
 	close(g.raftDown)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/internal/clock"
+	"github.com/lockstepkv/lockstep/shard/compact"
 	"github.com/lockstepkv/lockstep/transport"
 
 	"github.com/lockstepkv/lockstep/fsm"
@@ -41,7 +42,7 @@ type GroupInfo struct {
 	Diverged  bool `json:"diverged,omitempty"`  // its state is wrong, and being rebuilt, or not known to be right
 	Undecided bool `json:"undecided,omitempty"` // replicas differ, and no majority tells which is right
 
-	Compacting compacting `json:"compacting,omitempty"`
+	Compacting compact.Doing `json:"compacting,omitempty"`
 
 	Room roomLevel `json:"room,omitempty"` // on the disks, as far as this node would go by it as a leader
 }
@@ -65,7 +66,7 @@ func (g *Group) Info() GroupInfo {
 		ID: int(g.id), Leader: g.Leader(), Serving: g.Serving(),
 		Term: g.raft.CurrentTerm(), Applied: g.fsm.Applied(), Repair: g.quarantined.Load(),
 		Diverged: !g.keeper.Sound(), Undecided: g.keeper.Undecided(),
-		Room: g.node.tightest(g, g.self), Compacting: compacting(g.compacting.Load()),
+		Room: g.node.tightest(g, g.self), Compacting: g.compactor.Doing(),
 	}
 }
 

@@ -189,10 +189,6 @@ func (m *groupMetrics) disk(op string, took time.Duration, bytes int) {
 	m.node.diskBytes.WithLabelValues(m.label, op).Add(float64(bytes))
 }
 
-func (m *groupMetrics) snapshot(took time.Duration) {
-	m.node.snapSeconds.WithLabelValues(m.label).Observe(took.Seconds())
-}
-
 // lockEvents are the names of what lockEvent counts.
 func lockEvents() []string {
 	list := []string{"granted"}

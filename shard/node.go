@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/shard/compact"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/shard/session"
 	"github.com/lockstepkv/lockstep/shard/view"
@@ -40,7 +41,7 @@ type Node struct {
 	toldMissing  bool        // that nodes are missing at the start; only Open uses it
 	disk         diskState
 	offSince     atomic.Int64 // monotonic time since when this node's clock has been off; 0: it is not
-	snapshotting turn         // one snapshot at a time on a node
+	snapshotting compact.Turn // one snapshot at a time on a node
 	stop         context.CancelFunc
 	wg           sync.WaitGroup
 }
@@ -67,7 +68,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	}
 	n := &Node{
 		opt: opt, meta: meta, view: current, peers: make(map[string]NodeInfo), empty: make(map[uint32]seniority),
-		metrics: newNodeMetrics(opt.Metrics), snapshotting: make(turn, 1), logCache: raftlog.NewCacheBudget(opt.LogCacheBytes),
+		metrics: newNodeMetrics(opt.Metrics), snapshotting: compact.NewTurn(), logCache: raftlog.NewCacheBudget(opt.LogCacheBytes),
 	}
 	n.memory.Store(&opt.Memory)
 	n.net, err = transport.New(transport.Options{

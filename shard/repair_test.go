@@ -161,8 +161,8 @@ func TestIdleClusterFromASnapshotAnswersAtOnce(t *testing.T) {
 	for _, id := range c.ids {
 		g := c.group(id)
 		c.eventually(func() error {
-			g.compact()
-			if at := g.snapshotAt.Load(); at <= g.fsm.Applied() {
+			g.compactor.Compact()
+			if at := g.compactor.At(); at <= g.fsm.Applied() {
 				return fmt.Errorf("%s: the snapshot ends at %d with a command", id, at)
 			}
 			return nil

@@ -37,7 +37,7 @@ func (g *Group) recallSoundness() error {
 func (g *Group) verify(index uint64) error {
 	err := g.keeper.Verify(index)
 	if errors.Is(err, soundness.ErrUnverified) {
-		g.putOff.Store(true)
+		g.compactor.PutOff()
 	}
 	return err
 }
@@ -127,10 +127,10 @@ func (s sounding) StepAside(ctx context.Context) {
 // ReplaceSnapshots implements soundness.Service.
 func (s sounding) ReplaceSnapshots(ctx context.Context) error {
 	g := s.g
-	if !g.node.snapshotting.take(ctx) {
+	if !g.node.snapshotting.Take(ctx) {
 		return ctx.Err()
 	}
-	defer g.node.snapshotting.giveBack()
+	defer g.node.snapshotting.GiveBack()
 	err := g.await(g.raft.Snapshot())
 	if errors.Is(err, raft.ErrNothingNewToSnapshot) {
 		if g.fsm.Applied() == 0 {
@@ -144,7 +144,7 @@ func (s sounding) ReplaceSnapshots(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("snapshot of the new state: %w", err)
 	}
-	g.noteSnapshot()
+	g.compactor.Note()
 	return g.snapshots.KeepNewest()
 }
 

@@ -228,7 +228,7 @@ func TestUnreadableEntryWaitsForWhoIsAway(t *testing.T) {
 	if _, err := c.group(leader).Read(ctx, command.ReadOptions{Consistency: command.Stale}, func(*command.Ctx) {}); !errors.Is(err, command.ErrUnavailable) {
 		t.Errorf("it read stale data: %v", err)
 	}
-	if c.group(leader).compactionDue() {
+	if c.group(leader).compactor.Due() {
 		t.Error("it would take a snapshot")
 	}
 	if err := c.group(leader).keeper.Verify(0); !errors.Is(err, readindex.ErrDiverged) {

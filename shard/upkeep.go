@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/shard/soundness"
@@ -43,21 +41,6 @@ func (g *Group) upkeep(ctx context.Context) {
 		}
 	})
 }
-
-// turn is for what one may do at a time; it has capacity 1. Unlike a mutex it can be given
-// up waiting for.
-type turn chan struct{}
-
-func (t turn) take(ctx context.Context) bool {
-	select {
-	case t <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func (t turn) giveBack() { <-t }
 
 // replaying reports whether this replica has yet to apply what its log held when it was
 // opened. What of that was never committed may have been replaced by something shorter.
@@ -118,18 +101,6 @@ func (g *Group) proposeNothing(ctx context.Context) error {
 // stamped with.
 func (g *Group) expiryClock() int64 {
 	return g.stamp().Wall
-}
-
-// noteSnapshot notes which snapshot is the newest, and returns it; nil if there is none.
-func (g *Group) noteSnapshot() *raft.SnapshotMeta {
-	list, err := g.snapshots.List()
-	if err != nil || len(list) == 0 {
-		return nil
-	}
-	g.snapshotAt.Store(list[0].Index)
-	g.snapshotMillis.Store(takenMillis(list[0].ID))
-	g.metrics.node.snapBytes.WithLabelValues(g.metrics.label).Set(float64(list[0].Size))
-	return list[0]
 }
 
 // endQuarantine gives this replica its vote back once it holds everything that
