@@ -11,8 +11,8 @@ import (
 
 func electionOutcomes() []string { return []string{"called", "declined", "started", "won"} }
 
-// election counts one of electionOutcomes.
-func (m *groupMetrics) election(outcome string) {
+// Election counts one of electionOutcomes.
+func (m *groupMetrics) Election(outcome string) {
 	m.node.operator.elections.WithLabelValues(m.label, outcome).Inc()
 }
 

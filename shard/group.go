@@ -19,6 +19,7 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard/batch"
 	"github.com/lockstepkv/lockstep/shard/compact"
+	"github.com/lockstepkv/lockstep/shard/detector"
 	"github.com/lockstepkv/lockstep/shard/logclock"
 	"github.com/lockstepkv/lockstep/shard/notify"
 	"github.com/lockstepkv/lockstep/shard/readindex"
@@ -59,7 +60,7 @@ type Group struct {
 	sender    *session.Sender
 	reader    *readindex.Reader
 	hub       *notify.Hub
-	detector  *detector
+	detector  *detector.Detector
 	keeper    *soundness.Keeper
 	compactor *compact.Compactor
 	told      notify.Told
@@ -126,7 +127,6 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	g.life, g.stop = context.WithCancel(context.Background())
 	g.metrics = n.metrics.group(id)
 	g.hub = notify.NewHub(g.self, &g.told, telling{g})
-	g.detector = newDetector(g)
 	if err := g.openRaft(ctx, n); err != nil {
 		return nil, fmt.Errorf("shard %d: %w", id, err)
 	}
@@ -136,6 +136,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 		Node: g.self, Boot: g.boot, MaxBytes: n.opt.MaxWaitingBytes, Queued: g.metrics.queueSeconds,
 		Kick: g.kick, Led: func() bool { return g.Leader() != "" }, Outlived: g.outlived, Disks: disksOf{g},
 	})
+	g.detector = newDetector(g)
 	g.packer = newPacker(g)
 	g.reader = newReader(g)
 	g.lending.Store(&lenders{g.session, g.packer})
@@ -298,6 +299,7 @@ func (g *Group) settingsToPropose() []fsm.SettingChange {
 // close stops the replica.
 func (g *Group) close() error {
 	g.stop()
+	g.detector.Close()
 	g.keeper.Close()
 	g.compactor.Close()
 	g.session.Close()

@@ -38,7 +38,7 @@ func (g *Group) lead(ctx context.Context) {
 
 // campaignWon begins to establish this node as leader, and returns how to end that.
 func (g *Group) campaignWon(ctx context.Context) (withdraw context.CancelFunc) {
-	g.metrics.election("won")
+	g.metrics.Election("won")
 	ctx, withdraw = context.WithCancel(ctx)
 	g.wg.Go(func() { g.establish(ctx) })
 	return withdraw
@@ -162,7 +162,7 @@ func (g *Group) watchLeader(ctx context.Context) {
 			return true
 		case raft.RaftState:
 			if data == raft.Candidate {
-				g.metrics.election("started")
+				g.metrics.Election("started")
 			}
 		}
 		return false

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/shard/detector"
 )
 
 func TestElectorate(t *testing.T) {
@@ -52,7 +54,7 @@ func TestVotersComeFromRaft(t *testing.T) {
 		}
 		return nil
 	})
-	if g := c.group(lost); g.agree(claim{term: g.raft.CurrentTerm() + 1}) {
+	if g := c.group(lost); g.detector.Agree(detector.Claim{Term: g.raft.CurrentTerm() + 1}) {
 		t.Error("a node without a vote wants to be elected")
 	}
 	c.stop(lost)
