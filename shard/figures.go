@@ -54,9 +54,6 @@ type diskMetrics struct {
 	paused     *prometheus.CounterVec
 }
 
-// reasons to give a leadership away.
-func diskReasons() []string { return []string{"slow_disk", "full_disk"} }
-
 func newDiskMetrics(reg prometheus.Registerer) diskMetrics {
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "lockstep", Subsystem: "disk", Name: name, Help: help})
@@ -76,7 +73,8 @@ func newDiskMetrics(reg prometheus.Registerer) diskMetrics {
 	return m
 }
 
-func (m *groupMetrics) givenAway(reason string) {
+// GivenAway implements slowdisk.Figures.
+func (m *groupMetrics) GivenAway(reason string) {
 	m.node.disk.givenAway.WithLabelValues(m.label, reason).Inc()
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/lockstepkv/lockstep/shard/notify"
 	"github.com/lockstepkv/lockstep/shard/readindex"
 	"github.com/lockstepkv/lockstep/shard/session"
+	"github.com/lockstepkv/lockstep/shard/slowdisk"
 	"github.com/lockstepkv/lockstep/shard/soundness"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/store"
@@ -63,11 +64,11 @@ type Group struct {
 	detector  *detector.Detector
 	keeper    *soundness.Keeper
 	compactor *compact.Compactor
+	disk      *slowdisk.Watch
 	told      notify.Told
 	metrics   *groupMetrics
 
 	leading
-	diskSight
 	timekeeping
 	lifetime
 }
@@ -79,16 +80,6 @@ type leading struct {
 	servingFrom atomic.Int64  // monotonic time at which it began to
 	transfers   transfers
 	notify      chan bool // Raft says that this node leads, or no longer; capacity 16
-}
-
-// diskSight is what a replica sees of its disk; see diskwatch.go.
-type diskSight struct {
-	flushes    flushes
-	flushSeen  atomic.Int64 // how long a flush has been under way when it was last looked at
-	flushLasts atomic.Int64 // how long a slow flush has been under way; 0: none is
-	abdicating atomic.Bool
-	handing    atomic.Bool  // over, for the sake of the disk
-	handoverAt atomic.Int64 // monotonic time before which that is not tried again
 }
 
 // timekeeping is the replica's part in the log's time; see logtime.go.
@@ -183,7 +174,8 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	if err := g.bootstrap(cfg); err != nil {
 		return errors.Join(err, g.log.Close())
 	}
-	log := durable{g.log, dir, &g.flushes, n.appends, n.flushed, func(err error) { g.opt.Fatal(fmt.Errorf("shard %d: %w", g.id, err)) }}
+	g.disk = newDiskWatch(g)
+	log := durable{g.log, dir, g.disk, n.appends, n.flushed, func(err error) { g.opt.Fatal(fmt.Errorf("shard %d: %w", g.id, err)) }}
 	r, err := raft.NewRaft(cfg, g.fsm, log, log, g.snapshots, g.wire)
 	if err != nil {
 		return errors.Join(err, g.log.Close())
@@ -299,12 +291,15 @@ func (g *Group) settingsToPropose() []fsm.SettingChange {
 // close stops the replica.
 func (g *Group) close() error {
 	g.stop()
-	g.detector.Close()
+	g.detector.Stop()
+	g.disk.Stop()
 	g.keeper.Close()
 	g.compactor.Close()
 	g.session.Close()
 	err := g.raft.Shutdown().Error()
 	close(g.raftDown)
+	g.detector.Close()
+	g.disk.Close()
 	g.wg.Wait()
 	return errors.Join(err, g.log.Close())
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/shard/slowdisk"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -147,7 +148,7 @@ func (m *nodeMetrics) group(id uint32) *groupMetrics {
 	for _, event := range lockEvents() {
 		m.lockEvents.WithLabelValues(label, event)
 	}
-	for _, reason := range diskReasons() {
+	for _, reason := range slowdisk.Reasons() {
 		m.disk.givenAway.WithLabelValues(label, reason)
 	}
 	m.disk.refused.WithLabelValues(label)

@@ -171,8 +171,8 @@ func (n *Node) Ready() error {
 			return fmt.Errorf("shard %d differs from the other replicas and is being rebuilt", g.id)
 		case g.keeper.Unread():
 			return fmt.Errorf("shard %d: %s", g.id, g.keeper.Unanswered())
-		case g.flushLasts.Load() > 0:
-			return fmt.Errorf("shard %d: the disk has not finished a write for %v", g.id, time.Duration(g.flushLasts.Load()).Round(time.Millisecond))
+		case g.disk.Hangs() > 0:
+			return fmt.Errorf("shard %d: the disk has not finished a write for %v", g.id, g.disk.Hangs().Round(time.Millisecond))
 		case !g.Serving() && g.reader.Age() > 2*time.Second:
 			return fmt.Errorf("shard %d has no leader that serves%s", g.id, n.whoIsMissing())
 		}

@@ -108,7 +108,7 @@ func (d snapshotDisk) Flushes() (slowest, usual time.Duration) {
 // Flushing implements compact.Disk.
 func (d snapshotDisk) Flushing() (lasts time.Duration) {
 	for _, g := range d.n.Groups() {
-		lasts = max(lasts, time.Duration(g.flushSeen.Load()))
+		lasts = max(lasts, g.disk.Flushing())
 	}
 	return lasts
 }

@@ -152,7 +152,7 @@ func (s sounding) ReplaceSnapshots(ctx context.Context) error {
 func (s sounding) Forget() { s.g.hub.Changed(s.g.fsm.Applied(), nil) }
 
 // Rebuilt implements soundness.Service.
-func (s sounding) Rebuilt() { s.g.setCampaigning() }
+func (s sounding) Rebuilt() { s.g.disk.Recheck() }
 
 // Settled implements soundness.Service. Batches may have waited for it.
 func (s sounding) Settled() { s.g.kick() }

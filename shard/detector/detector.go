@@ -33,7 +33,7 @@ import (
 type Detector struct {
 	opt Options
 
-	life context.Context // ends with Close
+	life context.Context // ends with Stop
 	stop context.CancelFunc
 	wg   sync.WaitGroup
 
@@ -67,7 +67,10 @@ func New(opt Options) *Detector {
 	return d
 }
 
-// Close ends what the detector has begun.
+// Stop ends what the detector has begun. Nobody looks any more.
+func (d *Detector) Stop() { d.stop() }
+
+// Close stops, and waits for it: for Raft's answer, too, which comes when that is shut down.
 func (d *Detector) Close() {
 	d.stop()
 	d.wg.Wait()
