@@ -151,7 +151,7 @@ func (w watching) Mute(on bool) { w.g.wire.Mute(on) }
 // StandFor implements slowdisk.Shard.
 func (w watching) StandFor(ctx context.Context, term uint64, node string) error {
 	g := w.g
-	if err := g.canLead(ctx, term, node); err != nil {
+	if err := g.office.CanLead(ctx, term, node); err != nil {
 		return err
 	}
 	self := g.wire.EncodePeer(raft.ServerID(g.self), raft.ServerAddress(g.self))

@@ -20,6 +20,7 @@ import (
 	"github.com/lockstepkv/lockstep/shard/batch"
 	"github.com/lockstepkv/lockstep/shard/compact"
 	"github.com/lockstepkv/lockstep/shard/detector"
+	"github.com/lockstepkv/lockstep/shard/leadership"
 	"github.com/lockstepkv/lockstep/shard/logclock"
 	"github.com/lockstepkv/lockstep/shard/notify"
 	"github.com/lockstepkv/lockstep/shard/readindex"
@@ -32,28 +33,15 @@ import (
 )
 
 // Group is this node's replica of one shard: a Raft group, its state machine,
-// and the request queues around them.
-//
-// 31 fields: what a replica is put together from, once each; what belongs to one of its
-// rooms has a struct of its own below.
+// and the rooms around them. It puts them together; what each of them asks of it stands beside
+// (sounding.go, snapshots.go, detecting.go, diskwatch.go, leading.go, read.go, packing.go, telling.go).
 type Group struct {
-	id     uint32
-	self   string
-	voters voters
-	boot   uint64 // number of this start of the node
-	opt    *Options
-	clock  clock.Clock
-	net    *transport.Transport
-	logger *slog.Logger
+	place
+	standing
 
-	raft      *raft.Raft
-	fsm       *fsm.FSM
-	log       LogStore
-	snapshots *snapshot.Store
-	wire      *transport.Group
-	meta      *Meta
-	node      *Node
-	memory    *atomic.Pointer[Memory]
+	raft *raft.Raft
+	fsm  *fsm.FSM
+	stored
 
 	session   *session.Session
 	lending   atomic.Pointer[lenders] // for the state machine, which runs before there is one
@@ -61,25 +49,44 @@ type Group struct {
 	sender    *session.Sender
 	reader    *readindex.Reader
 	hub       *notify.Hub
+	office    *leadership.Office
 	detector  *detector.Detector
 	keeper    *soundness.Keeper
 	compactor *compact.Compactor
 	disk      *slowdisk.Watch
-	told      notify.Told
 	metrics   *groupMetrics
 
-	leading
 	timekeeping
 	lifetime
 }
 
-// leading is what a replica knows of its own leadership.
-type leading struct {
+// place is where a replica stands, and what it has of its node.
+type place struct {
+	id     uint32
+	self   string
+	boot   uint64 // number of this start of the node
+	opt    *Options
+	clock  clock.Clock
+	net    *transport.Transport
+	wire   *transport.Group
+	logger *slog.Logger
+	meta   *Meta
+	node   *Node
+	memory *atomic.Pointer[Memory]
+}
+
+// standing is what a replica is among the others.
+type standing struct {
+	voters      voters
 	quarantined atomic.Bool   // it has lost its log, and has no vote yet; see repair.go
 	serving     atomic.Uint64 // the term in which this node answers as leader; 0 if it does not
-	servingFrom atomic.Int64  // monotonic time at which it began to
-	transfers   transfers
-	notify      chan bool // Raft says that this node leads, or no longer; capacity 16
+	told        notify.Told
+}
+
+// stored is what a replica has on its disk.
+type stored struct {
+	log       LogStore
+	snapshots *snapshot.Store
 }
 
 // timekeeping is the replica's part in the log's time; see logtime.go.
@@ -100,19 +107,11 @@ type lifetime struct {
 
 // openGroup starts this node's replica of shard id.
 func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
-	g := &Group{
-		id:     id,
-		self:   n.opt.NodeID,
-		opt:    &n.opt,
-		clock:  n.opt.Clock,
-		net:    n.net,
-		wire:   n.net.Group(id),
-		meta:   n.meta,
-		node:   n,
-		memory: &n.memory,
-		logger: n.opt.Logger.With("shard", id),
-	}
-	g.notify, g.raftDown = make(chan bool, 16), make(chan struct{})
+	g := &Group{place: place{
+		id: id, self: n.opt.NodeID, opt: &n.opt, clock: n.opt.Clock, net: n.net, wire: n.net.Group(id),
+		logger: n.opt.Logger.With("shard", id), meta: n.meta, node: n, memory: &n.memory,
+	}}
+	g.raftDown = make(chan struct{})
 	g.lockNudge = make(chan struct{}, 1)
 	g.voters.open(g.self, n.opt.Members)
 	g.life, g.stop = context.WithCancel(context.Background())
@@ -134,7 +133,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	g.sender = session.NewSender(g.self, g.session, route{g.id, g.net, g.Leader, &g.serving, g.packer})
 	loops := g.life
 	for _, loop := range []func(context.Context){
-		g.packer.Run, g.sender.Run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.hub.Run, g.keeper.Run, g.compactor.Run,
+		g.packer.Run, g.sender.Run, g.office.Run, g.watchLeader, g.upkeep, g.lockTimer, g.hub.Run, g.keeper.Run, g.compactor.Run,
 	} {
 		g.wg.Go(func() { loop(loops) })
 	}
@@ -170,6 +169,7 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 		return errors.Join(err, g.log.Close())
 	}
 	g.wire.SetRoom(roomFor{n})
+	g.office = newOffice(g)
 	cfg := g.raftConfig()
 	if err := g.bootstrap(cfg); err != nil {
 		return errors.Join(err, g.log.Close())
@@ -203,7 +203,7 @@ func (g *Group) raftConfig() *raft.Config {
 	cfg.ElectionTimeout = max(g.opt.raftTimeout(), g.opt.ElectionTimeout)
 	cfg.CommitTimeout = 5 * time.Millisecond
 	cfg.MaxAppendEntries = 32
-	cfg.NotifyCh = g.notify
+	cfg.NotifyCh = g.office.Changes()
 	cfg.Logger = newRaftLogger(g.logger)
 	cfg.NoLegacyTelemetry = true
 	// Snapshots are taken by upkeep, which counts bytes.

@@ -156,7 +156,7 @@ func (n *Node) balance(ctx context.Context) {
 		for _, g := range n.Groups() {
 			holders := n.view.Get().HoldersOf(int(g.id))
 			want := holders[int(g.id)%len(holders)]
-			settled := g.clock.Mono()-time.Duration(g.servingFrom.Load()) > balanceEvery
+			settled := g.clock.Mono()-g.office.Since() > balanceEvery
 			if !g.Serving() || want == n.opt.NodeID || !settled || !n.fit(want, g) {
 				continue
 			}
@@ -199,7 +199,7 @@ func (n *Node) handOver(ctx context.Context, g *Group) {
 		if to == n.opt.NodeID || !n.net.Health(to).Connected {
 			continue
 		}
-		if err := g.transfer(ctx, term, to); err != nil {
+		if err := g.office.Transfer(ctx, term, to); err != nil {
 			g.logger.Warn("could not hand leadership over", "to", to, "error", err)
 			continue
 		}

@@ -120,7 +120,7 @@ func (s sounding) StepAside(ctx context.Context) {
 	term := g.raft.CurrentTerm()
 	g.node.handOver(ctx, g)
 	if g.leads(term) {
-		g.resign(ctx, term)
+		g.office.Resign(ctx, term)
 	}
 }
 

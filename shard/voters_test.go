@@ -61,7 +61,7 @@ func TestVotersComeFromRaft(t *testing.T) {
 	c.want(leader, "GET k", "$1\r\nv\r\n")
 	c.want(kept, "GET k", "$1\r\nv\r\n")
 	c.want(leader, "SET k w", "+OK\r\n")
-	if err := c.group(leader).canLead(t.Context(), c.group(leader).raft.CurrentTerm(), lost); err == nil {
+	if err := c.group(leader).office.CanLead(t.Context(), c.group(leader).raft.CurrentTerm(), lost); err == nil {
 		t.Error("leadership would be handed to a node without a vote")
 	}
 }
