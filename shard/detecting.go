@@ -64,7 +64,7 @@ func (d detecting) Voters() (others []string, self bool) {
 }
 
 // MayVote implements detector.Shard.
-func (d detecting) MayVote() bool { return !d.g.quarantined.Load() }
+func (d detecting) MayVote() bool { return !d.g.guard.On() }
 
 // MayCampaign implements detector.Shard.
 func (d detecting) MayCampaign() bool { return d.g.wire.MayCampaign() }

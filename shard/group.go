@@ -23,6 +23,7 @@ import (
 	"github.com/lockstepkv/lockstep/shard/leadership"
 	"github.com/lockstepkv/lockstep/shard/logclock"
 	"github.com/lockstepkv/lockstep/shard/notify"
+	"github.com/lockstepkv/lockstep/shard/quarantine"
 	"github.com/lockstepkv/lockstep/shard/readindex"
 	"github.com/lockstepkv/lockstep/shard/session"
 	"github.com/lockstepkv/lockstep/shard/slowdisk"
@@ -51,6 +52,7 @@ type Group struct {
 	hub       *notify.Hub
 	office    *leadership.Office
 	detector  *detector.Detector
+	guard     *quarantine.Guard
 	keeper    *soundness.Keeper
 	compactor *compact.Compactor
 	disk      *slowdisk.Watch
@@ -77,10 +79,9 @@ type place struct {
 
 // standing is what a replica is among the others.
 type standing struct {
-	voters      voters
-	quarantined atomic.Bool   // it has lost its log, and has no vote yet; see repair.go
-	serving     atomic.Uint64 // the term in which this node answers as leader; 0 if it does not
-	told        notify.Told
+	voters  voters
+	serving atomic.Uint64 // the term in which this node answers as leader; 0 if it does not
+	told    notify.Told
 }
 
 // stored is what a replica has on its disk.
@@ -114,6 +115,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	g.raftDown = make(chan struct{})
 	g.lockNudge = make(chan struct{}, 1)
 	g.voters.open(g.self, n.opt.Members)
+	g.guard = newGuard(g)
 	g.life, g.stop = context.WithCancel(context.Background())
 	g.metrics = n.metrics.group(id)
 	g.hub = notify.NewHub(g.self, &g.told, telling{g})

@@ -64,7 +64,7 @@ func (n *Node) Info() NodeInfo {
 func (g *Group) Info() GroupInfo {
 	return GroupInfo{
 		ID: int(g.id), Leader: g.Leader(), Serving: g.Serving(),
-		Term: g.raft.CurrentTerm(), Applied: g.fsm.Applied(), Repair: g.quarantined.Load(),
+		Term: g.raft.CurrentTerm(), Applied: g.fsm.Applied(), Repair: g.guard.On(),
 		Diverged: !g.keeper.Sound(), Undecided: g.keeper.Undecided(),
 		Room: g.node.tightest(g, g.self), Compacting: g.compactor.Doing(),
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/shard/compact"
+	"github.com/lockstepkv/lockstep/shard/quarantine"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/shard/session"
 	"github.com/lockstepkv/lockstep/shard/view"
@@ -35,7 +36,7 @@ type Node struct {
 	mu     sync.RWMutex
 	groups []*Group // guarded by mu while Open runs, fixed afterwards
 	peers  map[string]NodeInfo
-	empty  map[uint32]seniority // groups of which this node had nothing when it started
+	empty  map[uint32]quarantine.Seniority // groups of which this node had nothing when it started
 
 	served       atomic.Bool // Ready has found nothing missing
 	toldMissing  bool        // that nodes are missing at the start; only Open uses it
@@ -67,7 +68,7 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 		peers[m.ID] = m.Addr
 	}
 	n := &Node{
-		opt: opt, meta: meta, view: current, peers: make(map[string]NodeInfo), empty: make(map[uint32]seniority),
+		opt: opt, meta: meta, view: current, peers: make(map[string]NodeInfo), empty: make(map[uint32]quarantine.Seniority),
 		metrics: newNodeMetrics(opt.Metrics), snapshotting: compact.NewTurn(), logCache: raftlog.NewCacheBudget(opt.LogCacheBytes),
 	}
 	n.memory.Store(&opt.Memory)
@@ -165,7 +166,7 @@ func (n *Node) Ready() error {
 	}
 	for _, g := range groups {
 		switch {
-		case g.quarantined.Load():
+		case g.guard.On():
 			return fmt.Errorf("shard %d is being repaired", g.id)
 		case g.keeper.Diverged():
 			return fmt.Errorf("shard %d differs from the other replicas and is being rebuilt", g.id)

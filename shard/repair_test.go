@@ -43,11 +43,11 @@ func TestWipedNodeGetsNoVote(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.start(wiped)
-	if !c.group(wiped).quarantined.Load() && c.group(wiped).fsm.Applied() == 0 {
+	if !c.group(wiped).guard.On() && c.group(wiped).fsm.Applied() == 0 {
 		t.Fatal("an empty replica of an old shard has a vote")
 	}
 	c.eventually(func() error {
-		if c.group(wiped).quarantined.Load() {
+		if c.group(wiped).guard.On() {
 			return errors.New("still in quarantine")
 		}
 		return nil

@@ -55,7 +55,7 @@ func (s sounding) Voters() (others []string, size int) {
 }
 
 // Quarantined implements soundness.Shard.
-func (s sounding) Quarantined() bool { return s.g.quarantined.Load() }
+func (s sounding) Quarantined() bool { return s.g.guard.On() }
 
 // CommitIndex implements soundness.Shard.
 func (s sounding) CommitIndex() uint64 { return s.g.raft.CommitIndex() }

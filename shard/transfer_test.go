@@ -43,7 +43,9 @@ func TestQuarantinedNodeGetsNoLeadership(t *testing.T) {
 	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	target := c.others(leader)[0]
-	c.group(target).quarantined.Store(true)
+	if err := errors.Join(c.node(target).meta.SetQuarantine(0, true), c.group(target).guard.Admit(t.Context(), true)); err != nil {
+		t.Fatal(err)
+	}
 	// Upkeep ends the quarantine soon; until then the target is refused.
 	if err := c.group(leader).office.CanLead(t.Context(), c.group(leader).serving.Load(), target); err != nil && !errors.Is(err, ErrTransferRefused) {
 		t.Error(err)

@@ -36,8 +36,8 @@ func (g *Group) upkeep(ctx context.Context) {
 			cancel()
 			g.observe()
 		}
-		if g.quarantined.Load() {
-			g.endQuarantine(ctx)
+		if g.guard.On() {
+			g.guard.TryEnd(ctx)
 		}
 	})
 }
@@ -101,25 +101,4 @@ func (g *Group) proposeNothing(ctx context.Context) error {
 // stamped with.
 func (g *Group) expiryClock() int64 {
 	return g.stamp().Wall
-}
-
-// endQuarantine gives this replica its vote back once it holds everything that
-// the leader had logged when it asked, committed or not: the leader may still
-// count what this replica acknowledged before it lost its log. See repair.go.
-func (g *Group) endQuarantine(ctx context.Context) {
-	qctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	n, last, err := g.callReadIndex(qctx)
-	if err != nil {
-		return
-	}
-	if _, err := g.reader.AwaitReached(qctx, n.Index); err != nil || g.raft.LastIndex() < last ||
-		g.raft.CommitIndex() < n.Index || g.raft.CurrentTerm() != n.Term {
-		return
-	}
-	if err := g.setQuarantine(false); err != nil {
-		g.logger.Error("could not end the quarantine", "error", err)
-		return
-	}
-	g.logger.Info("replica repaired: it holds everything that was committed", "index", n.Index)
 }

@@ -74,9 +74,10 @@ func mayImport() map[string][]string {
 		"shard/compact":       {"internal/clock", "internal/disk"},
 		"shard/detector":      {"internal/clock", "internal/wire"},
 		"shard/leadership":    {"internal/clock", "internal/failpoint", "shard/readindex", "shard/session"},
+		"shard/quarantine":    {"internal/clock"},
 		"shard/slowdisk":      {"internal/clock"},
 		"shard/soundness":     {"fsm", "internal/clock", "internal/wire", "shard/readindex", "store"},
-		"shard":               {"fsm", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/wire", "resp", "shard/batch", "shard/compact", "shard/detector", "shard/leadership", "shard/logclock", "shard/notify", "shard/raftlog", "shard/readindex", "shard/slowdisk", "shard/soundness", "shard/view", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "transport", "shard/session", "store/effect"},
+		"shard":               {"fsm", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/wire", "resp", "shard/batch", "shard/compact", "shard/detector", "shard/leadership", "shard/logclock", "shard/notify", "shard/quarantine", "shard/raftlog", "shard/readindex", "shard/slowdisk", "shard/soundness", "shard/view", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "transport", "shard/session", "store/effect"},
 		"shard/sim":           {"fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "resp", "shard", "shard/raftlog"}, // for tests alone
 		"shard/view":          {"store/keyslot"},
 		"api/clientmem":       {},
