@@ -171,10 +171,11 @@ func (p peers) Doing(peer string) (Doing, bool) {
 func (p peers) Ask(_ context.Context, peer string) (Doing, bool) {
 	p.with(func() { p.asked = append(p.asked, peer) })
 	to := p.ring.replicas[peer]
+	d := to.c.Doing()
 	if to.onAsk != nil {
 		to.onAsk()
 	}
-	return to.c.Doing(), !get(to, &to.away)
+	return d, !get(to, &to.away)
 }
 
 type onDisk struct{ *replica }

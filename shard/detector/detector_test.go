@@ -75,7 +75,7 @@ func TestGone(t *testing.T) {
 		"it is well":         {func(ring) {}, 0, 0},
 		"its process died":   {func(r ring) { r["a"].down = true }, heartbeat / 2, heartbeat + heartbeat/3},
 		"it is silent":       {func(r ring) { r["a"].deaf = true }, heartbeat, 2*heartbeat + heartbeat/3},
-		"it gives up":        {func(r ring) { r["a"].mute = true }, heartbeat / 2, 2 * heartbeat},
+		"it gives up":        {func(r ring) { r["a"].mute = true }, heartbeat / 2, heartbeat + heartbeat/3},
 		"one is deaf":        {func(r ring) { r["b"].deaf = true }, 0, 0},
 		"one is cut off":     {func(r ring) { r["b"].down = true }, 0, 0},
 		"no majority left":   {func(r ring) { r["a"].down, r["b"].down = true, true }, 0, 0},
@@ -146,6 +146,23 @@ func TestShorterLogWaits(t *testing.T) {
 		}
 		r.close()
 	})
+}
+
+// TestMoreThanHalfMustAgree, the one that asks included.
+func TestMoreThanHalfMustAgree(t *testing.T) {
+	for would, want := range []bool{false, false, true, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRing("a", "b", "c", "d", "e")
+			defer r.close()
+			for i, id := range []string{"c", "d", "e"} {
+				r[id].d.silence.lasts = 2 * heartbeat
+				r[id].noVote = i >= would
+			}
+			if got := r["b"].d.Agree(r["b"].d.claim()); got != want {
+				t.Errorf("%d others agree: %v", would, got)
+			}
+		})
+	}
 }
 
 // TestLeaderIsAsked before it counts as gone; its word ends the silence.

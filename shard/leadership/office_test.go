@@ -40,6 +40,7 @@ type replica struct {
 	seen       map[string]time.Time
 	transfers  error
 	onTransfer func()
+	onPrepare  func()
 	onServed   func()
 	muted      bool
 	done       []string
@@ -144,10 +145,16 @@ func (p *replica) Confirm(_ context.Context, node string, term uint64) bool {
 
 type service struct{ *replica }
 
-func (s service) Prepare()           { s.did("prepare") }
 func (s service) Opened(uint64)      { s.did("opened") }
 func (s service) Closed()            { s.did("closed") }
 func (s service) GiveUpLease(uint64) { s.did("lease") }
+
+func (s service) Prepare() {
+	s.did("prepare")
+	if fn := get(s.replica, &s.onPrepare); fn != nil {
+		fn()
+	}
+}
 
 func (s service) Served(uint64) {
 	s.did("served")
@@ -283,6 +290,25 @@ func TestLostMeanwhile(t *testing.T) {
 		if p.served.Load() != 5 {
 			t.Errorf("it serves in term %d", p.served.Load())
 		}
+	})
+}
+
+// TestLostAsItOpens: what was closed already is not opened by an attempt that was under way.
+func TestLostAsItOpens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newReplica()
+		p.onPrepare = func() {
+			p.raftSays(4, false)
+			time.Sleep(time.Millisecond) // the service is closed meanwhile
+		}
+		defer p.run()()
+		p.raftSays(3, true)
+		time.Sleep(2 * silence)
+		synctest.Wait()
+		if term := p.served.Load(); term != 0 {
+			t.Errorf("it serves in term %d", term)
+		}
+		p.expect(t, "closed", "closed, won, prepare, closed, served")
 	})
 }
 

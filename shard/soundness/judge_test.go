@@ -53,6 +53,28 @@ func TestJudgeNotes(t *testing.T) {
 	}
 }
 
+// TestGraver: what to go by where running notes and audits tell different things.
+func TestGraver(t *testing.T) {
+	well, another, wrong := Verdict{Index: 64, Decided: true}, Verdict{Index: 64, Decided: true, Others: []string{"p"}}, Verdict{Index: 64, Decided: true, Wrong: true}
+	for name, c := range map[string]struct {
+		running, audits Verdict
+		audit           bool
+	}{
+		"all is well":                         {well, well, false},
+		"no audit":                            {another, Verdict{}, false},
+		"the audit alone finds another wrong": {well, another, true},
+		"the audit alone finds this one":      {well, wrong, true},
+		"this one is worse than another":      {another, wrong, true},
+		"both find this one":                  {wrong, wrong, false},
+		"the notes find this one":             {wrong, another, false},
+	} {
+		c.audits.Index = 70
+		if got := graver(c.running, c.audits); (got.Index == 70) != c.audit {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
 func TestJudgeUnread(t *testing.T) {
 	for name, c := range map[string]struct {
 		peers, made string // one letter each: same, other, applied, behind; - does not answer
