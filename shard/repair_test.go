@@ -67,6 +67,7 @@ func TestDamagedLogIsRepairedFromTheOthers(t *testing.T) {
 		c.want("n1", fmt.Sprintf("SET k%d %s", i, strings.Repeat("v", 100)), "+OK\r\n")
 	}
 	victim := c.others(c.leader())[0]
+	c.agree() // the victim may be behind
 	c.stop(victim)
 	damage(t, filepath.Join(groupDir(filepath.Join(c.dir, victim), 0), "log"))
 	c.start(victim)
