@@ -99,8 +99,8 @@ func TestClaim(t *testing.T) {
 	}
 }
 
-// TestClaimIsToldBeforeOthersAreAsked: of two that want to at once at least one is told. b, whose turn is earlier, becomes
-// due when it has just told a that it is not.
+// TestClaimIsToldBeforeOthersAreAsked: of two that want to at once at least one is told. b, whose turn
+// is earlier, becomes due when it has just told a that it is not.
 func TestClaimIsToldBeforeOthersAreAsked(t *testing.T) {
 	r := newRing("a", "b")
 	a, b := r.replicas["a"], r.replicas["b"]

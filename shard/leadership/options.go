@@ -44,8 +44,8 @@ type Raft interface {
 type Shard interface {
 	// Sound reports whether the state is known to be right.
 	Sound() bool
-	// Silence is longer than any lease that an earlier leader can hold: leases are a tenth shorter than the setting, by their
-	// holder's clock.
+	// Silence is longer than any lease that an earlier leader can hold: leases are a tenth shorter than
+	// the setting, by their holder's clock.
 	Silence() time.Duration
 	// ClockOff waits a moment until the clocks of others are known, and reports whether this node's differs.
 	ClockOff(ctx context.Context) bool

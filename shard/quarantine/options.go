@@ -33,9 +33,10 @@ type Shard interface {
 	SetVoting(may bool)
 	// SetTerm sets the term of a replica whose Raft has not been started.
 	SetTerm(term uint64) error
-	// Admitting is called when the others are about to be asked; damaged tells that the replica once had something. Waits is
-	// called each time that not all have answered, with how long that has lasted.
+	// Admitting is called when the others are about to be asked; damaged tells that the replica once had
+	// something.
 	Admitting(damaged bool)
+	// Waits is called each time that not all have answered, with how long that has lasted.
 	Waits(since time.Duration)
 	// Outnumber gives this start of the node a higher number than those that others know.
 	Outnumber(known []Seniority) error

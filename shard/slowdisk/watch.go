@@ -60,9 +60,11 @@ func (w *Watch) Close() {
 // Track notes a write of the log until the function that it returns is called.
 func (w *Watch) Track(k Flush) (end func()) { return w.flushes.track(k) }
 
-// Flushing is for how long a flush had been under way at the last look, Hangs for how long one that is slow; 0 if none is.
+// Flushing is for how long a flush had been under way at the last look; 0 if none was.
 func (w *Watch) Flushing() time.Duration { return time.Duration(w.seen.Load()) }
-func (w *Watch) Hangs() time.Duration    { return time.Duration(w.lasts.Load()) }
+
+// Hangs is for how long a slow flush has been under way; 0 if none is.
+func (w *Watch) Hangs() time.Duration { return time.Duration(w.lasts.Load()) }
 
 // Look does what the state of the disk asks for. passed is the time since the last look. One goroutine looks.
 func (w *Watch) Look(passed time.Duration) {
