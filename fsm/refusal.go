@@ -9,7 +9,7 @@ import (
 // Refusal is a log entry that the state machine could not read, and passed over. A replica
 // cannot tell alone whether the bytes are damaged on its own disk only, or were damaged before
 // they came to any. So the state has a mark of each: replicas that refused the same bytes are
-// in the same state, and one that could read them is in another. Package shard finds out
+// in the same state, and one that could read them is in another. shard/soundness finds out
 // which of them is right, and lets nobody see the state before.
 type Refusal struct {
 	Index, Term uint64

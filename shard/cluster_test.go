@@ -137,7 +137,7 @@ func TestRestartFromSnapshotAndLog(t *testing.T) {
 	}
 	for _, id := range c.ids {
 		c.eventually(func() error {
-			if c.group(id).snapshotAt.Load() == 0 {
+			if c.group(id).compactor.At() == 0 {
 				return fmt.Errorf("%s took no snapshot", id)
 			}
 			return nil

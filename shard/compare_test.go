@@ -2,10 +2,8 @@ package shard
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -16,90 +14,10 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/internal/heapuse"
+	"github.com/lockstepkv/lockstep/shard/soundness"
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
 )
-
-func TestJudgeNotes(t *testing.T) {
-	// A note is written as its index and a letter for its contents.
-	notes := func(s string) (list []fsm.Note) {
-		for _, w := range strings.Fields(s) {
-			var n fsm.Note
-			var letter byte
-			if _, err := fmt.Sscanf(w, "%d%c", &n.Index, &letter); err != nil {
-				t.Fatal(err)
-			}
-			n.Data = uint64(letter)
-			list = append(list, n)
-		}
-		return list
-	}
-	for name, c := range map[string]struct {
-		voters int
-		own    string
-		peers  map[string]string
-		want   verdict
-		silent bool // this replica has no vote
-	}{
-		"no vote, and wrong as another":    {own: "2x", silent: true, voters: 3, peers: map[string]string{"p": "2x", "q": "2a", "r": "2a"}, want: verdict{index: 2, decided: true, wrong: true, majority: []string{"q", "r"}, others: []string{"p"}}},
-		"no vote, and one is no majority":  {own: "2a", silent: true, voters: 3, peers: map[string]string{"p": "2a"}, want: verdict{index: 2}},
-		"no vote, and one voter":           {own: "2x", silent: true, voters: 1, peers: map[string]string{"p": "2a"}, want: verdict{index: 2, decided: true, wrong: true, majority: []string{"p"}}},
-		"no vote, and all agree":           {own: "2a", silent: true, voters: 3, peers: map[string]string{"p": "2a", "q": "2a"}, want: verdict{index: 2, decided: true}},
-		"nobody answers":                   {3, "1a 2a", nil, verdict{}, false},
-		"nothing in common":                {3, "1a 2a", map[string]string{"p": "3a", "q": "4b"}, verdict{}, false},
-		"all agree":                        {3, "1a 2a", map[string]string{"p": "1a 2a", "q": "1a 2a"}, verdict{index: 2, decided: true}, false},
-		"one agrees, one is behind":        {3, "1a 2a", map[string]string{"p": "2a", "q": "1a"}, verdict{index: 2, decided: true}, false},
-		"this one is wrong":                {3, "1a 2x", map[string]string{"p": "1a 2a", "q": "2a"}, verdict{index: 2, decided: true, wrong: true, majority: []string{"p", "q"}}, false},
-		"another one is":                   {3, "1a 2a", map[string]string{"p": "1a 2x", "q": "2a"}, verdict{index: 2, decided: true, others: []string{"p"}}, false},
-		"one away, the rest differ":        {3, "1a 2a", map[string]string{"p": "1a 2x"}, verdict{index: 2, others: []string{"p"}}, false},
-		"three differ":                     {3, "2a", map[string]string{"p": "2b", "q": "2c"}, verdict{index: 2, others: []string{"p", "q"}}, false},
-		"who decides is behind":            {3, "1x 2x", map[string]string{"p": "1a 2a", "q": "1a"}, verdict{index: 1, decided: true, wrong: true, majority: []string{"p", "q"}}, false},
-		"who decides was behind that":      {3, "1a 2x", map[string]string{"p": "1a 2a", "q": "1a"}, verdict{index: 2, others: []string{"p"}}, false},
-		"two nodes":                        {2, "2x", map[string]string{"p": "2a"}, verdict{index: 2, others: []string{"p"}}, false},
-		"five, two of them wrong alike":    {5, "2x", map[string]string{"p": "2x", "q": "2a", "r": "2a", "s": "2a"}, verdict{index: 2, decided: true, wrong: true, majority: []string{"q", "r", "s"}, others: []string{"p"}}, false},
-		"five, three answer and one of it": {5, "2a", map[string]string{"p": "2a", "q": "2b"}, verdict{index: 2, others: []string{"q"}}, false},
-		"five, two answer and agree":       {5, "2a", map[string]string{"p": "2a"}, verdict{index: 2}, false},
-	} {
-		peers := map[string][]fsm.Note{}
-		for id, list := range c.peers {
-			peers[id] = notes(list)
-		}
-		if got := judgeNotes(notes(c.own), peers, c.voters, !c.silent); fmt.Sprint(got) != fmt.Sprint(c.want) {
-			t.Errorf("%s: %+v, want %+v", name, got, c.want)
-		}
-	}
-}
-
-func TestNotesTravel(t *testing.T) {
-	n := notesOf{running: []fsm.Note{{Index: 64, Data: 1, State: 2}, {Index: 1 << 40, Data: 1 << 63, State: 3}}, audits: []fsm.Note{{Index: 7}}}
-	msg := appendNotes(nil, n)
-	if got, err := decodeNotes(msg); err != nil || !reflect.DeepEqual(got, n) {
-		t.Fatalf("%+v, %v", got, err)
-	}
-	for cut := range msg {
-		if _, err := decodeNotes(msg[:cut]); err == nil {
-			t.Errorf("cut to %d bytes it is read", cut)
-		}
-	}
-	if _, err := decodeNotes(append(msg, 0)); err == nil {
-		t.Error("a byte too many is read")
-	}
-}
-
-func FuzzDecodeNotes(f *testing.F) {
-	f.Add(appendNotes(nil, notesOf{running: []fsm.Note{{Index: 64, Data: 1, State: 2}}}))
-	f.Fuzz(func(t *testing.T, msg []byte) {
-		var n notesOf
-		var err error
-		if used := heapuse.Exceeds(len(msg), 8, func() { n, err = decodeNotes(msg) }); used > 0 {
-			t.Fatalf("%d bytes allocated for %d", used, len(msg))
-		}
-		if err == nil && 17*(len(n.running)+len(n.audits)) > len(msg) {
-			t.Fatalf("%d notes from %d bytes", len(n.running)+len(n.audits), len(msg))
-		}
-	})
-}
 
 // corrupt changes the data of a replica behind the log's back.
 func (c *cluster) corrupt(id string) {
@@ -114,7 +32,7 @@ func (c *cluster) fill(id string, n int) {
 	}
 }
 
-func (c *cluster) condemned(id string) bool { return c.group(id).diverged.Load() }
+func (c *cluster) condemned(id string) bool { return c.group(id).keeper.Diverged() }
 
 // diverged counts how often a replica has found itself wrong.
 func (c *cluster) diverged(id string) float64 {
@@ -206,10 +124,9 @@ func TestDivergedReplicaAnswersNothing(t *testing.T) {
 	c.fill(leader, 10)
 	silent := func() { // the others give no state
 		for _, p := range c.others(wrong) {
-			g := c.group(p)
-			g.handout.mu.Lock()
-			g.handout.closed = true
-			g.handout.mu.Unlock()
+			c.node(p).net.Handle(methodState, func(context.Context, string, []byte) ([]byte, error) {
+				return nil, errors.New("not now")
+			})
 		}
 	}
 	silent()
@@ -237,7 +154,7 @@ func TestDivergedReplicaAnswersNothing(t *testing.T) {
 		if _, err := g.WriteBackup(ctx, discard{}); err == nil {
 			t.Error("it wrote a backup")
 		}
-		if g.compactionDue() {
+		if g.compactor.Due() {
 			t.Error("it would take a snapshot")
 		}
 		if err := c.node(wrong).Ready(); err == nil {
@@ -265,10 +182,7 @@ func TestDivergedReplicaAnswersNothing(t *testing.T) {
 	c.start(wrong)
 	check()
 	for _, p := range c.others(wrong) {
-		g := c.group(p)
-		g.handout.mu.Lock()
-		g.handout.closed = false
-		g.handout.mu.Unlock()
+		c.node(p).answerKeepers()
 	}
 	c.eventually(func() error { return c.node(wrong).Ready() })
 	c.agree()
@@ -296,7 +210,7 @@ func TestAWrongStateIsNotHandedOut(t *testing.T) {
 	wrong := c.others(leader)[0]
 	c.fill(leader, 20)
 	c.corrupt(wrong)
-	r := &stateReader{ctx: t.Context(), g: c.group(leader), peer: wrong}
+	r := c.group(leader).keeper.ReadState(t.Context(), wrong)
 	if err := fsm.New(fsm.Options{Table: c.group(leader).opt.Table}).RestoreFrom(r); err == nil {
 		t.Error("it was handed out")
 	}
@@ -330,7 +244,7 @@ func TestReplicasThatDifferWithoutAMajority(t *testing.T) {
 		if err := c.node(id).Ready(); err != nil {
 			t.Errorf("%s does not go on: %v", id, err)
 		}
-		if c.group(id).compactionDue() {
+		if c.group(id).compactor.Due() {
 			t.Errorf("%s would take a snapshot", id)
 		}
 		if n := c.metric(id, "lockstep_shard_replicas_differ"); n != 1 {
@@ -433,9 +347,8 @@ func TestDamageShowsOnAQuietShard(t *testing.T) {
 		t.Fatal("the leader has changed")
 	}
 	last := g.raft.LastIndex()
-	newest, _ := g.fsm.Unnoted()
-	w := noteWait{newest, -time.Hour, true}
-	if asked := g.keepNoted(&w); asked || w.on || g.raft.LastIndex() != last {
+	var w soundness.NoteWait
+	if g.keeper.KeepNoted(&w) || g.keeper.KeepNoted(&w) || g.raft.LastIndex() != last {
 		t.Error("an idle shard logs notes")
 	}
 }
@@ -444,36 +357,3 @@ func TestDamageShowsOnAQuietShard(t *testing.T) {
 //
 //go:norace
 func flip(b []byte) { b[len(b)/2] ^= 1 }
-
-// The state of a replica is handed out to one other at a time, and not kept for one that
-// does not ask for the rest.
-func TestHandoutEnds(t *testing.T) {
-	c := newCluster(t, 3, patient)
-	leader := c.leader()
-	c.fill(leader, 3)
-	g := c.group(leader)
-	big := strings.Repeat("x", 3*statePiece)
-	c.want(leader, "SET big "+big, "+OK\r\n")
-	first, err := g.answerState([]byte{0})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := g.answerState([]byte{0}); !errors.Is(err, errHandout) {
-		t.Errorf("a second one: %v", err)
-	}
-	_, rest, _ := cutUvarint(first)
-	ticket, _, _ := cutUvarint(rest)
-	if _, err := g.answerState(binary.AppendUvarint(nil, ticket+2)); !errors.Is(err, errHandout) {
-		t.Errorf("with another ticket: %v", err)
-	}
-	g.handout.expire(ticket)
-	if _, err := g.answerState(binary.AppendUvarint(nil, ticket)); !errors.Is(err, errHandout) {
-		t.Errorf("after its time: %v", err)
-	}
-	g.handout.done.Wait()
-	r := &stateReader{ctx: t.Context(), g: c.group(c.others(leader)[0]), peer: leader}
-	whole := fsm.New(fsm.Options{Table: g.opt.Table})
-	if err := whole.RestoreFrom(r); err != nil || whole.Digest().Sum != g.Digest().Sum {
-		t.Errorf("the state as a peer reads it: %v", err)
-	}
-}

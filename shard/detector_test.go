@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lockstepkv/lockstep/transport"
@@ -112,7 +111,7 @@ func TestWhoMayNotLeadCallsNothing(t *testing.T) {
 	c := newCluster(t, 3, patient) // else Raft itself may be first
 	leader := c.leader()
 	passive := c.others(leader)[1]
-	c.group(passive).diverged.Store(true)
+	c.group(passive).keeper.Condemn("the test says so")
 	c.eventually(func() error {
 		if c.group(passive).wire.MayCampaign() {
 			return errors.New("it may still lead")
@@ -125,61 +124,5 @@ func TestWhoMayNotLeadCallsNothing(t *testing.T) {
 	c.newLeader(leader, c.others(leader)[0])
 	if n := calls() - before; n > 0 {
 		t.Errorf("called %v times", n)
-	}
-}
-
-// TestWhoYields is the table of answers to a replica that wants to lead.
-func TestWhoYields(t *testing.T) {
-	const base = 100 * time.Millisecond
-	now := time.Hour
-	own := claim{term: 3, lastTerm: 2, lastIndex: 10}
-	type outlook struct {
-		theirs   claim
-		state    raft.RaftState
-		leader   string
-		lasts    time.Duration
-		gone     bool
-		promised string
-		until    time.Duration
-		calling  bool
-		self     string
-	}
-	good := outlook{theirs: own, state: raft.Follower, leader: "n1", lasts: base, self: "n2"}
-	for name, c := range map[string]struct {
-		change func(*outlook)
-		want   bool
-	}{
-		"hears nothing either":              {func(*outlook) {}, true},
-		"has heard the leader":              {func(o *outlook) { o.lasts = base - 1 }, false},
-		"connection lost":                   {func(o *outlook) { o.gone, o.lasts = true, base/2 }, true},
-		"connection just lost":              {func(o *outlook) { o.gone, o.lasts = true, base/2-1 }, false},
-		"no leader":                         {func(o *outlook) { o.leader, o.gone = "", true }, true},
-		"asked by the leader":               {func(o *outlook) { o.leader = "n3" }, false},
-		"leads":                             {func(o *outlook) { o.state = raft.Leader }, false},
-		"is about to lead":                  {func(o *outlook) { o.state, o.lasts = raft.Candidate, base-1 }, false},
-		"campaigns in vain":                 {func(o *outlook) { o.state = raft.Candidate }, true},
-		"shorter log":                       {func(o *outlook) { o.theirs.lastIndex-- }, false},
-		"longer log":                        {func(o *outlook) { o.theirs.lastIndex++ }, true},
-		"longer log of an older term":       {func(o *outlook) { o.theirs.lastIndex, o.theirs.lastTerm = 99, 1 }, false},
-		"shorter log of a newer term":       {func(o *outlook) { o.theirs.lastIndex, o.theirs.lastTerm = 1, 3 }, true},
-		"behind by a term":                  {func(o *outlook) { o.theirs.term-- }, false},
-		"has promised":                      {func(o *outlook) { o.promised, o.until = "n1", now+1 }, false},
-		"has promised long ago":             {func(o *outlook) { o.promised, o.until = "n1", now }, true},
-		"has promised the same":             {func(o *outlook) { o.promised, o.until = "n3", now+1 }, true},
-		"calls itself, with a lesser name":  {func(o *outlook) { o.calling = true }, true},
-		"calls itself, with a greater name": {func(o *outlook) { o.calling, o.self = true, "n4" }, false},
-		"calls itself, with a shorter log":  {func(o *outlook) { o.calling, o.self, o.theirs.lastIndex = true, "n4", 11 }, true},
-	} {
-		o := good
-		c.change(&o)
-		d := &detector{self: o.self, leader: o.leader, promised: o.promised, until: o.until, calling: o.calling,
-			silence: silence{base: base, lasts: o.lasts}}
-		got := d.yields("n3", o.theirs, own, o.state, o.gone, now)
-		if got != c.want {
-			t.Errorf("%s: %v", name, got)
-		}
-		if got && (d.promised != "n3" || d.until != now+base) {
-			t.Errorf("%s: promised to %q until %v", name, d.promised, d.until)
-		}
 	}
 }

@@ -1,40 +1,21 @@
 package shard
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
+
 	"github.com/lockstepkv/lockstep/internal/clock"
+	"github.com/lockstepkv/lockstep/shard/slowdisk"
 )
 
-// A disk that is slow first costs the leadership, and only one that hangs the process.
-//
-// Raft's main loop waits for each flush of the log, while other goroutines go on sending
-// heartbeats: a leader whose disk hangs is never deposed. So every node watches its
-// flushes. When one takes longer than slowFlush, the leader lets another node be elected
-// and sends nothing any more, and the node does not campaign until its disk has been well
-// for slowHold. All that only while the others can do without this node: otherwise its
-// disk is needed, leader or not. A disk that hangs now is worse than one that did lately.
+// slowHold is for how long a disk counts as slow after its last slow flush.
+const slowHold = 10 * time.Second
 
-const (
-	// slowHold is for how long a disk counts as slow after its last slow flush.
-	slowHold = 10 * time.Second
-	// slowLeast is a flush that is never called slow.
-	slowLeast = 500 * time.Millisecond
-	// looksPerLimit is how often a flush is looked at before it counts as slow.
-	looksPerLimit = 12
-	// handoverPause is the time between two tries to hand a shard over.
-	handoverPause = 2 * time.Second
-)
-
-// slowFlush is how long a flush of the log may take before it costs the leadership. It is
-// the longest time that a follower waits for a leader that is silent: one that cannot log
-// is worth no more.
-func (o *Options) slowFlush() time.Duration { return max(2*o.HeartbeatTimeout, slowLeast) }
+// slowFlush is how long a flush of the log may take before it costs the leadership.
+func (o *Options) slowFlush() time.Duration { return slowdisk.Limit(o.HeartbeatTimeout) }
 
 // diskState is what a node knows of its disk.
 type diskState struct {
@@ -74,54 +55,29 @@ func (n *Node) diskSlow() bool {
 	return n.opt.Clock.Mono() < time.Duration(n.disk.slowUntil.Load())
 }
 
+// condition is what such a disk is for a leader.
+func (i diskInfo) condition() slowdisk.Condition {
+	return slowdisk.Condition{Slow: i.Slow, Full: i.Room != roomy}
+}
+
 // poor reports whether a node with such a disk should rather not lead.
-func (i diskInfo) poor() bool { return i.Slow || i.Room != roomy }
+func (i diskInfo) poor() bool { return i.condition().Poor() }
 
 // watchDisk looks at the flushes of every shard.
 func (n *Node) watchDisk(ctx context.Context) {
-	limit := n.opt.slowFlush()
-	step := limit / looksPerLimit
+	step := slowdisk.Step(n.opt.slowFlush())
 	last := n.opt.Clock.Mono()
-	every(ctx, step, func() {
+	clock.Every(ctx, step, func() {
 		now := n.opt.Clock.Mono()
 		passed := min(now-last, 2*step) // more: this process got no processor
 		last = now
 		hangs := false
 		for _, g := range n.Groups() {
-			g.lookAtDisk(passed, limit)
-			hangs = hangs || g.flushLasts.Load() > 0
+			g.disk.Look(passed)
+			hangs = hangs || g.disk.Hangs() > 0
 		}
 		n.disk.hangs.Store(hangs)
 	})
-}
-
-// lookAtDisk does what the state of the disk asks for.
-func (g *Group) lookAtDisk(passed, limit time.Duration) {
-	lasts := g.flushes.look(passed)
-	g.flushSeen.Store(int64(lasts))
-	slow := lasts >= limit
-	if slow {
-		g.flushLasts.Store(int64(lasts))
-		g.node.disk.slowUntil.Store(int64(g.clock.Mono() + slowHold))
-	} else {
-		g.flushLasts.Store(0)
-	}
-	g.setCampaigning()
-	info := g.node.diskInfo()
-	if g.raft.State() != raft.Leader || !info.poor() || !g.dispensable() {
-		return
-	}
-	if slow {
-		g.abdicate(lasts)
-		return
-	}
-	g.handAway(info)
-}
-
-// setCampaigning says whether this node may be elected.
-func (g *Group) setCampaigning() {
-	unfit := g.diverged.Load() || g.node.diskInfo().poor() && g.dispensable()
-	g.wire.SetCampaigning(!unfit)
 }
 
 // fit reports whether a node may lead g as far as this one knows.
@@ -133,98 +89,84 @@ func (n *Node) diskOf(node string) diskInfo {
 	return n.peers[node].Disk
 }
 
-// successors lists who may lead in this node's place: whoever's disk is best, and of those
-// whoever has applied most first. While this node's own disk hangs, all whose does not will do.
-func (g *Group) successors() []string {
-	n, hangs := g.node, g.flushLasts.Load() > 0
-	list := slices.DeleteFunc(slices.Clone(g.voters.now().others), func(id string) bool {
+// newDiskWatch returns what watches over the disk of a replica, which may have no Raft yet.
+func newDiskWatch(g *Group) *slowdisk.Watch {
+	w := watching{g}
+	return slowdisk.New(slowdisk.Options{
+		Shard: w, Disk: w, Figures: g.metrics, Limit: g.opt.slowFlush(), Patience: 2*g.opt.raftTimeout() + time.Second,
+		Clock: g.clock, Logger: g.logger,
+	})
+}
+
+// watching is what the watch over a disk asks of its replica.
+type watching struct{ g *Group }
+
+// Leading implements slowdisk.Shard.
+func (w watching) Leading() (term uint64) {
+	if term = w.g.raft.CurrentTerm(); w.g.raft.State() != raft.Leader {
+		return 0
+	}
+	return term
+}
+
+// Serving implements slowdisk.Shard.
+func (w watching) Serving() bool { return w.g.Serving() }
+
+// Sound implements slowdisk.Shard.
+func (w watching) Sound() bool { return !w.g.keeper.Diverged() }
+
+// Quorum implements slowdisk.Shard.
+func (w watching) Quorum() int { return w.g.voters.now().quorum }
+
+// Others implements slowdisk.Shard.
+func (w watching) Others() []slowdisk.Candidate {
+	n, others := w.g.node, w.g.voters.now().others
+	list := make([]slowdisk.Candidate, len(others))
+	for i, id := range others {
 		d := n.diskOf(id)
-		return !n.caughtUp(id, g) || d.Hangs || d.poor() && !hangs
-	})
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	slices.SortStableFunc(list, func(a, b string) int {
-		return cmp.Or(cmp.Compare(number(n.peers[a].Disk.poor()), number(n.peers[b].Disk.poor())),
-			cmp.Compare(n.peers[b].Groups[g.id].Applied, n.peers[a].Groups[g.id].Applied))
-	})
+		list[i] = slowdisk.Candidate{ID: id, CaughtUp: n.caughtUp(id, w.g), Hangs: d.Hangs, Poor: d.poor(), Applied: n.appliedOf(id, w.g)}
+	}
 	return list
 }
 
-// dispensable reports whether the other nodes whose disks are better are a majority
-// without this one. Then one of them has whatever was committed, and can be elected.
-func (g *Group) dispensable() bool { return len(g.successors()) >= g.voters.now().quorum }
-
-// abdicate lets another node be elected while Raft's main loop waits for the disk: the
-// library's own transfer would wait with it. This node sends nothing as a leader until it
-// is none any more.
-func (g *Group) abdicate(lasts time.Duration) {
-	if !g.abdicating.CompareAndSwap(false, true) {
-		return
+// appliedOf is what a peer's replica has applied, as it has told.
+func (n *Node) appliedOf(peer string, g *Group) uint64 {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if groups := n.peers[peer].Groups; int(g.id) < len(groups) {
+		return groups[g.id].Applied
 	}
-	g.wg.Go(func() {
-		defer g.abdicating.Store(false)
-		term := g.raft.CurrentTerm()
-		g.logger.Warn("the disk is slow: giving the leadership away", "term", term, "flush_lasts", lasts.Round(time.Millisecond).String())
-		g.metrics.givenAway("slow_disk")
-		g.reader.GiveUpLease(term) // whoever is elected may serve at once
-		g.wire.Mute(true)
-		defer g.wire.Mute(false)
-		g.callElection(g.life, term)
-		g.awaitDeposed(g.life, term)
-	})
+	return 0
 }
 
-// callElection asks the first of the successors that answers to stand for election.
-func (g *Group) callElection(ctx context.Context, term uint64) {
-	self := raft.ServerAddress(g.self)
-	header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: g.wire.EncodePeer(raft.ServerID(g.self), self), Addr: g.wire.EncodePeer(raft.ServerID(g.self), self)}
-	for _, node := range g.successors() {
-		if g.canLead(ctx, term, node) != nil {
-			continue
-		}
-		var resp raft.TimeoutNowResponse
-		err := g.wire.TimeoutNow(raft.ServerID(node), raft.ServerAddress(node), &raft.TimeoutNowRequest{RPCHeader: header}, &resp)
-		if err == nil {
-			return
-		}
+// SetCampaigning implements slowdisk.Shard.
+func (w watching) SetCampaigning(may bool) { w.g.wire.SetCampaigning(may) }
+
+// GiveUpLease implements slowdisk.Shard.
+func (w watching) GiveUpLease(term uint64) { w.g.reader.GiveUpLease(term) }
+
+// Mute implements slowdisk.Shard.
+func (w watching) Mute(on bool) { w.g.wire.Mute(on) }
+
+// StandFor implements slowdisk.Shard.
+func (w watching) StandFor(ctx context.Context, term uint64, node string) error {
+	g := w.g
+	if err := g.office.CanLead(ctx, term, node); err != nil {
+		return err
 	}
+	self := g.wire.EncodePeer(raft.ServerID(g.self), raft.ServerAddress(g.self))
+	header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: self, Addr: self}
+	var resp raft.TimeoutNowResponse
+	return g.wire.TimeoutNow(raft.ServerID(node), raft.ServerAddress(node), &raft.TimeoutNowRequest{RPCHeader: header}, &resp)
 }
 
-// awaitDeposed returns when this node does not lead in term any more; or when its disk is
-// well again, and nobody has wanted the leadership.
-func (g *Group) awaitDeposed(ctx context.Context, term uint64) {
-	patience := 2*g.opt.raftTimeout() + time.Second
-	over := g.clock.Mono() + patience
-	for g.leads(term) && ctx.Err() == nil && g.clock.Mono() < over {
-		if g.flushLasts.Load() > 0 {
-			over = g.clock.Mono() + patience
-		}
-		clock.Pause(ctx, establishPause)
-	}
+// HandOver implements slowdisk.Shard.
+func (w watching) HandOver(ctx context.Context, node string) error {
+	return w.g.TransferLeadership(ctx, node)
 }
 
-// handAway hands the leadership to a node whose disk is better, while this one can still
-// log.
-func (g *Group) handAway(info diskInfo) {
-	now := g.clock.Mono()
-	if now < time.Duration(g.handoverAt.Load()) || !g.Serving() || !g.handing.CompareAndSwap(false, true) {
-		return
-	}
-	g.handoverAt.Store(int64(now + handoverPause))
-	g.wg.Go(func() {
-		defer g.handing.Store(false)
-		reason := "slow_disk"
-		if !info.Slow {
-			reason = "full_disk"
-		}
-		for _, node := range g.successors() {
-			if err := g.TransferLeadership(g.life, node); err != nil {
-				g.logger.Info("could not hand leadership over", "to", node, "error", err)
-				continue
-			}
-			g.logger.Warn("the leadership was handed over for the sake of the disk", "to", node, "reason", reason)
-			g.metrics.givenAway(reason)
-			return
-		}
-	})
-}
+// Condition implements slowdisk.Disk.
+func (w watching) Condition() slowdisk.Condition { return w.g.node.diskInfo().condition() }
+
+// Slowed implements slowdisk.Disk.
+func (w watching) Slowed() { w.g.node.disk.slowUntil.Store(int64(w.g.clock.Mono() + slowHold)) }

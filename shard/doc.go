@@ -15,6 +15,11 @@
 // A read (package readindex) is answered from memory after a confirmation round: a quorum
 // of voters, asked after the read arrived, still has the leader's term.
 //
+// What a replica does beside is in rooms of its own, which ask the replica through interfaces
+// that they declare: whether its state is right (soundness), when it takes a snapshot (compact),
+// when its leader counts as gone (detector), when it serves as leader (leadership), what a slow
+// disk costs it (slowdisk), and who may not vote (quarantine).
+//
 // Lock order: packer.mu, then that of session.Session. Neither is held while calling Raft, the
 // state machine or a peer.
 package shard

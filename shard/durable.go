@@ -9,6 +9,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
+	"github.com/lockstepkv/lockstep/shard/slowdisk"
 )
 
 // durable ends the node when its log cannot be written. Raft itself would go on:
@@ -17,7 +18,7 @@ import (
 type durable struct {
 	LogStore
 	dir     string
-	flushes *flushes
+	flushes *slowdisk.Watch
 	appends func([]*raft.Log) (ended func())
 	took    func(time.Duration) // is told how long each append took
 	fatal   func(error)
@@ -25,11 +26,11 @@ type durable struct {
 
 var _ raft.MonotonicLogStore = durable{}
 
-func (d durable) do(op string, kind flushKind, write func() error) error {
-	end, began := d.flushes.track(kind), time.Now()
+func (d durable) do(op string, kind slowdisk.Flush, write func() error) error {
+	end, began := d.flushes.Track(kind), time.Now()
 	err := write()
 	end()
-	if kind == flushAppend {
+	if kind == slowdisk.Append {
 		d.took(time.Since(began))
 	}
 	if err == nil || errors.Is(err, raftlog.ErrClosed) {
@@ -48,7 +49,7 @@ func (d durable) StoreLog(l *raft.Log) error { return d.StoreLogs([]*raft.Log{l}
 
 // StoreLogs implements raft.LogStore.
 func (d durable) StoreLogs(logs []*raft.Log) error {
-	return d.do("appending to the log", flushAppend, func() error {
+	return d.do("appending to the log", slowdisk.Append, func() error {
 		defer d.appends(logs)()
 		return d.LogStore.StoreLogs(logs)
 	})
@@ -56,15 +57,15 @@ func (d durable) StoreLogs(logs []*raft.Log) error {
 
 // DeleteRange implements raft.LogStore.
 func (d durable) DeleteRange(first, last uint64) error {
-	return d.do("truncating the log", flushTruncate, func() error { return d.LogStore.DeleteRange(first, last) })
+	return d.do("truncating the log", slowdisk.Truncate, func() error { return d.LogStore.DeleteRange(first, last) })
 }
 
 // Set implements raft.StableStore.
 func (d durable) Set(key, val []byte) error {
-	return d.do("storing a vote", flushAppend, func() error { return d.LogStore.Set(key, val) })
+	return d.do("storing a vote", slowdisk.Append, func() error { return d.LogStore.Set(key, val) })
 }
 
 // SetUint64 implements raft.StableStore.
 func (d durable) SetUint64(key []byte, val uint64) error {
-	return d.do("storing a term", flushAppend, func() error { return d.LogStore.SetUint64(key, val) })
+	return d.do("storing a term", slowdisk.Append, func() error { return d.LogStore.SetUint64(key, val) })
 }

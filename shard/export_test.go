@@ -28,7 +28,7 @@ func TestRedisReplaysAnExport(t *testing.T) {
 		c.want("n1", fmt.Sprintf("SET k%d %s", i, value), "+OK\r\n")
 	}
 	c.eventually(func() error {
-		if c.group("n1").snapshotAt.Load() == 0 {
+		if c.group("n1").compactor.At() == 0 {
 			return fmt.Errorf("there is no snapshot")
 		}
 		return nil

@@ -1,8 +1,6 @@
 package shard
 
 import (
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,8 +11,8 @@ import (
 
 func electionOutcomes() []string { return []string{"called", "declined", "started", "won"} }
 
-// election counts one of electionOutcomes.
-func (m *groupMetrics) election(outcome string) {
+// Election counts one of electionOutcomes.
+func (m *groupMetrics) Election(outcome string) {
 	m.node.operator.elections.WithLabelValues(m.label, outcome).Inc()
 }
 
@@ -56,9 +54,6 @@ type diskMetrics struct {
 	paused     *prometheus.CounterVec
 }
 
-// reasons to give a leadership away.
-func diskReasons() []string { return []string{"slow_disk", "full_disk"} }
-
 func newDiskMetrics(reg prometheus.Registerer) diskMetrics {
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "lockstep", Subsystem: "disk", Name: name, Help: help})
@@ -78,7 +73,8 @@ func newDiskMetrics(reg prometheus.Registerer) diskMetrics {
 	return m
 }
 
-func (m *groupMetrics) givenAway(reason string) {
+// GivenAway implements slowdisk.Figures.
+func (m *groupMetrics) GivenAway(reason string) {
 	m.node.disk.givenAway.WithLabelValues(m.label, reason).Inc()
 }
 
@@ -114,7 +110,7 @@ func (g *Group) observeForOperators() {
 	damaged := g.log.CacheDamaged()
 	m.cacheDamage.WithLabelValues(l).Add(float64(damaged - g.metrics.cacheDamagedShown))
 	g.metrics.cacheDamagedShown = damaged
-	if at := g.snapshotMillis.Load(); at > 0 {
+	if at := g.compactor.Millis(); at > 0 {
 		m.snapshotAge.WithLabelValues(l).Set(max(time.Since(time.UnixMilli(at)).Seconds(), 0))
 	}
 	for _, peer := range g.voters.lately().others {
@@ -137,15 +133,6 @@ func (n *Node) lagOf(peer string, g *Group) (entries uint64, known bool) {
 	}
 	applied := g.fsm.Applied()
 	return applied - min(applied, groups[g.id].Applied), true
-}
-
-// takenMillis is when a snapshot was taken, which is the end of its id; 0 if that says nothing.
-func takenMillis(id string) int64 {
-	millis, err := strconv.ParseInt(id[strings.LastIndexByte(id, '-')+1:], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return millis
 }
 
 // Role says what a replica is for its shard.

@@ -18,97 +18,76 @@ import (
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard/batch"
+	"github.com/lockstepkv/lockstep/shard/compact"
+	"github.com/lockstepkv/lockstep/shard/detector"
+	"github.com/lockstepkv/lockstep/shard/leadership"
 	"github.com/lockstepkv/lockstep/shard/logclock"
 	"github.com/lockstepkv/lockstep/shard/notify"
+	"github.com/lockstepkv/lockstep/shard/quarantine"
 	"github.com/lockstepkv/lockstep/shard/readindex"
 	"github.com/lockstepkv/lockstep/shard/session"
+	"github.com/lockstepkv/lockstep/shard/slowdisk"
+	"github.com/lockstepkv/lockstep/shard/soundness"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
 // Group is this node's replica of one shard: a Raft group, its state machine,
-// and the request queues around them.
-//
-// 31 fields: what a replica is put together from, once each; what belongs to one of its
-// rooms has a struct of its own below.
+// and the rooms around them. It puts them together; what each of them asks of it stands beside
+// (sounding.go, snapshots.go, detecting.go, diskwatch.go, leading.go, read.go, packing.go, telling.go).
 type Group struct {
-	id     uint32
-	self   string
-	voters voters
-	boot   uint64 // number of this start of the node
-	opt    *Options
-	clock  clock.Clock
-	net    *transport.Transport
-	logger *slog.Logger
+	place
+	standing
 
-	raft      *raft.Raft
-	fsm       *fsm.FSM
-	log       LogStore
-	snapshots *snapshot.Store
-	wire      *transport.Group
-	meta      *Meta
-	node      *Node
-	memory    *atomic.Pointer[Memory]
+	raft *raft.Raft
+	fsm  *fsm.FSM
+	stored
 
-	session  *session.Session
-	lending  atomic.Pointer[lenders] // for the state machine, which runs before there is one
-	packer   *batch.Packer
-	sender   *session.Sender
-	reader   *readindex.Reader
-	hub      *notify.Hub
-	detector *detector
-	told     notify.Told
-	metrics  *groupMetrics
+	session   *session.Session
+	lending   atomic.Pointer[lenders] // for the state machine, which runs before there is one
+	packer    *batch.Packer
+	sender    *session.Sender
+	reader    *readindex.Reader
+	hub       *notify.Hub
+	office    *leadership.Office
+	detector  *detector.Detector
+	guard     *quarantine.Guard
+	keeper    *soundness.Keeper
+	compactor *compact.Compactor
+	disk      *slowdisk.Watch
+	metrics   *groupMetrics
 
-	leading
-	soundness
-	compaction
-	diskSight
 	timekeeping
 	lifetime
 }
 
-// leading is what a replica knows of its own leadership.
-type leading struct {
-	serving     atomic.Uint64 // the term in which this node answers as leader; 0 if it does not
-	servingFrom atomic.Int64  // monotonic time at which it began to
-	transfers   transfers
-	notify      chan bool // Raft says that this node leads, or no longer; capacity 16
+// place is where a replica stands, and what it has of its node.
+type place struct {
+	id     uint32
+	self   string
+	boot   uint64 // number of this start of the node
+	opt    *Options
+	clock  clock.Clock
+	net    *transport.Transport
+	wire   *transport.Group
+	logger *slog.Logger
+	meta   *Meta
+	node   *Node
+	memory *atomic.Pointer[Memory]
 }
 
-// soundness is whether the replica's state is the right one; see compare.go.
-type soundness struct {
-	quarantined atomic.Bool   // it has lost its log, and has no vote yet
-	diverged    atomic.Bool   // the state is wrong
-	condemned   atomic.Uint64 // how often it was found to be
-	undecided   atomic.Bool   // replicas differ, and nobody can tell which is right
-	unreads     unreads
-	audits      audits
-	auditing    chan audit // capacity 1
-	handout     handout
+// standing is what a replica is among the others.
+type standing struct {
+	voters  voters
+	serving atomic.Uint64 // the term in which this node answers as leader; 0 if it does not
+	told    notify.Told
 }
 
-// compaction is what a replica knows of its snapshots; see compact.go.
-type compaction struct {
-	putOff         atomic.Bool   // the newest snapshot was, because no majority confirmed the state
-	toldPutOff     string        // why the newest snapshot was; the compactor's own
-	notBefore      atomic.Int64  // monotonic time before which no snapshot is tried again
-	compacting     atomic.Int32  // a compacting
-	snapshotAt     atomic.Uint64 // index of the newest snapshot
-	snapshotMillis atomic.Int64  // Unix time of that snapshot; 0: none
-	openedWith     uint64        // index of the newest log entry when the replica was opened
-	rests          rests         // of the writer of a snapshot
-}
-
-// diskSight is what a replica sees of its disk; see diskwatch.go.
-type diskSight struct {
-	flushes    flushes
-	flushSeen  atomic.Int64 // how long a flush has been under way when it was last looked at
-	flushLasts atomic.Int64 // how long a slow flush has been under way; 0: none is
-	abdicating atomic.Bool
-	handing    atomic.Bool  // over, for the sake of the disk
-	handoverAt atomic.Int64 // monotonic time before which that is not tried again
+// stored is what a replica has on its disk.
+type stored struct {
+	log       LogStore
+	snapshots *snapshot.Store
 }
 
 // timekeeping is the replica's part in the log's time; see logtime.go.
@@ -118,35 +97,28 @@ type timekeeping struct {
 	lockNudge chan struct{} // a grant or a wait may be over; capacity 1
 }
 
-// lifetime is what ends a replica's goroutines.
+// lifetime is where a replica began, and what ends its goroutines.
 type lifetime struct {
-	raftDown chan struct{}   // closed when Raft has stopped
-	life     context.Context // ends with close
-	stop     context.CancelFunc
-	wg       sync.WaitGroup
+	openedWith uint64          // index of the newest log entry when the replica was opened
+	raftDown   chan struct{}   // closed when Raft has stopped
+	life       context.Context // ends with close
+	stop       context.CancelFunc
+	wg         sync.WaitGroup
 }
 
 // openGroup starts this node's replica of shard id.
 func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
-	g := &Group{
-		id:     id,
-		self:   n.opt.NodeID,
-		opt:    &n.opt,
-		clock:  n.opt.Clock,
-		net:    n.net,
-		wire:   n.net.Group(id),
-		meta:   n.meta,
-		node:   n,
-		memory: &n.memory,
-		logger: n.opt.Logger.With("shard", id),
-	}
-	g.notify, g.raftDown = make(chan bool, 16), make(chan struct{})
-	g.lockNudge, g.auditing = make(chan struct{}, 1), make(chan audit, 1)
+	g := &Group{place: place{
+		id: id, self: n.opt.NodeID, opt: &n.opt, clock: n.opt.Clock, net: n.net, wire: n.net.Group(id),
+		logger: n.opt.Logger.With("shard", id), meta: n.meta, node: n, memory: &n.memory,
+	}}
+	g.raftDown = make(chan struct{})
+	g.lockNudge = make(chan struct{}, 1)
 	g.voters.open(g.self, n.opt.Members)
+	g.guard = newGuard(g)
 	g.life, g.stop = context.WithCancel(context.Background())
 	g.metrics = n.metrics.group(id)
 	g.hub = notify.NewHub(g.self, &g.told, telling{g})
-	g.detector = newDetector(g)
 	if err := g.openRaft(ctx, n); err != nil {
 		return nil, fmt.Errorf("shard %d: %w", id, err)
 	}
@@ -156,13 +128,14 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 		Node: g.self, Boot: g.boot, MaxBytes: n.opt.MaxWaitingBytes, Queued: g.metrics.queueSeconds,
 		Kick: g.kick, Led: func() bool { return g.Leader() != "" }, Outlived: g.outlived, Disks: disksOf{g},
 	})
+	g.detector = newDetector(g)
 	g.packer = newPacker(g)
 	g.reader = newReader(g)
 	g.lending.Store(&lenders{g.session, g.packer})
 	g.sender = session.NewSender(g.self, g.session, route{g.id, g.net, g.Leader, &g.serving, g.packer})
 	loops := g.life
 	for _, loop := range []func(context.Context){
-		g.packer.Run, g.sender.Run, g.lead, g.watchLeader, g.upkeep, g.lockTimer, g.hub.Run, g.audit, g.compare, g.settleUnread, func(ctx context.Context) { g.compactor(ctx, n.snapshotting) },
+		g.packer.Run, g.sender.Run, g.office.Run, g.watchLeader, g.upkeep, g.lockTimer, g.hub.Run, g.keeper.Run, g.compactor.Run,
 	} {
 		g.wg.Go(func() { loop(loops) })
 	}
@@ -184,24 +157,27 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	g.fsm = fsm.New(fsm.Options{
 		Table: g.opt.Table, Store: g.memory.Load().Eviction, Slots: n.view.Get().SlotsOf(int(g.id)), Logger: g.logger,
 		Applied: g.applied, OnLocks: g.hub.Changed, Node: g.self,
-		Froze:   func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
-		OnAudit: g.audited, OnUnsound: g.condemn, Verify: g.verify, OnRefused: g.refused, Lend: g.lend,
+		Froze:     func(d time.Duration) { g.metrics.freeze.Observe(d.Seconds()) },
+		OnAudit:   func(index uint64, data *store.Snapshot) { g.keeper.Audited(index, data) },
+		OnUnsound: func(why string) { g.keeper.Condemn(why) },
+		OnRefused: func(r fsm.Refusal, err error) { g.keeper.Refused(r, err) },
+		Verify:    g.verify, Lend: g.lend,
 	})
-	if err := g.unreads.recall(g.meta, int(g.id)); err != nil {
-		return err
-	}
 	if err := g.openStores(ctx, n, dir); err != nil {
 		return err
 	}
-	if err := g.recallDiverged(); err != nil {
+	g.keeper = newKeeper(g)
+	if err := g.recallSoundness(); err != nil {
 		return errors.Join(err, g.log.Close())
 	}
 	g.wire.SetRoom(roomFor{n})
+	g.office = newOffice(g)
 	cfg := g.raftConfig()
 	if err := g.bootstrap(cfg); err != nil {
 		return errors.Join(err, g.log.Close())
 	}
-	log := durable{g.log, dir, &g.flushes, n.appends, n.flushed, func(err error) { g.opt.Fatal(fmt.Errorf("shard %d: %w", g.id, err)) }}
+	g.disk = newDiskWatch(g)
+	log := durable{g.log, dir, g.disk, n.appends, n.flushed, func(err error) { g.opt.Fatal(fmt.Errorf("shard %d: %w", g.id, err)) }}
 	r, err := raft.NewRaft(cfg, g.fsm, log, log, g.snapshots, g.wire)
 	if err != nil {
 		return errors.Join(err, g.log.Close())
@@ -210,8 +186,8 @@ func (g *Group) openRaft(ctx context.Context, n *Node) error {
 	g.voters.started(r)
 	g.wire.Attach(r)
 	g.told.Open(r.CurrentTerm)
-	g.noteSnapshot()
-	g.snapshots.SetHooks(snapshot.Hooks{Pace: g.pace, Room: g.roomForSnapshot, Failed: g.snapshotFailed})
+	g.compactor = newCompactor(g)
+	g.snapshots.SetHooks(g.hooks())
 	return nil
 }
 
@@ -229,7 +205,7 @@ func (g *Group) raftConfig() *raft.Config {
 	cfg.ElectionTimeout = max(g.opt.raftTimeout(), g.opt.ElectionTimeout)
 	cfg.CommitTimeout = 5 * time.Millisecond
 	cfg.MaxAppendEntries = 32
-	cfg.NotifyCh = g.notify
+	cfg.NotifyCh = g.office.Changes()
 	cfg.Logger = newRaftLogger(g.logger)
 	cfg.NoLegacyTelemetry = true
 	// Snapshots are taken by upkeep, which counts bytes.
@@ -323,10 +299,15 @@ func (g *Group) settingsToPropose() []fsm.SettingChange {
 // close stops the replica.
 func (g *Group) close() error {
 	g.stop()
-	g.handout.close()
+	g.detector.Stop()
+	g.disk.Stop()
+	g.keeper.Close()
+	g.compactor.Close()
 	g.session.Close()
 	err := g.raft.Shutdown().Error()
 	close(g.raftDown)
+	g.detector.Close()
+	g.disk.Close()
 	g.wg.Wait()
 	return errors.Join(err, g.log.Close())
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/lockstepkv/lockstep/internal/clock"
+	"github.com/lockstepkv/lockstep/shard/compact"
 	"github.com/lockstepkv/lockstep/transport"
 
 	"github.com/lockstepkv/lockstep/fsm"
@@ -40,7 +42,7 @@ type GroupInfo struct {
 	Diverged  bool `json:"diverged,omitempty"`  // its state is wrong, and being rebuilt, or not known to be right
 	Undecided bool `json:"undecided,omitempty"` // replicas differ, and no majority tells which is right
 
-	Compacting compacting `json:"compacting,omitempty"`
+	Compacting compact.Doing `json:"compacting,omitempty"`
 
 	Room roomLevel `json:"room,omitempty"` // on the disks, as far as this node would go by it as a leader
 }
@@ -62,9 +64,9 @@ func (n *Node) Info() NodeInfo {
 func (g *Group) Info() GroupInfo {
 	return GroupInfo{
 		ID: int(g.id), Leader: g.Leader(), Serving: g.Serving(),
-		Term: g.raft.CurrentTerm(), Applied: g.fsm.Applied(), Repair: g.quarantined.Load(),
-		Diverged: g.wrong(), Undecided: g.undecided.Load(),
-		Room: g.node.tightest(g, g.self), Compacting: compacting(g.compacting.Load()),
+		Term: g.raft.CurrentTerm(), Applied: g.fsm.Applied(), Repair: g.guard.On(),
+		Diverged: !g.keeper.Sound(), Undecided: g.keeper.Undecided(),
+		Room: g.node.tightest(g, g.self), Compacting: g.compactor.Doing(),
 	}
 }
 
@@ -112,7 +114,7 @@ func (n *Node) Replicas() []Replica {
 
 // exchange keeps what this node knows of the others up to date.
 func (n *Node) exchange(ctx context.Context) {
-	every(ctx, exchangeEvery, func() {
+	clock.Every(ctx, exchangeEvery, func() {
 		for _, m := range n.view.Get().Peers() {
 			if m.ID == n.opt.NodeID {
 				continue
@@ -139,20 +141,6 @@ func (n *Node) askInfo(ctx context.Context, node string) (info NodeInfo, ok bool
 	return info, true
 }
 
-// every calls fn at once and then at each interval until ctx ends.
-func every(ctx context.Context, interval time.Duration, fn func()) {
-	t := time.NewTicker(interval)
-	defer t.Stop()
-	for {
-		fn()
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-	}
-}
-
 // balanceEvery is how often a leader asks itself whether another node should
 // lead its shard.
 const balanceEvery = 2 * time.Second
@@ -164,11 +152,11 @@ func (n *Node) balance(ctx context.Context) {
 	if v := n.view.Get(); v.Shards() == 1 || len(v.Peers()) == 1 {
 		return
 	}
-	every(ctx, balanceEvery, func() {
+	clock.Every(ctx, balanceEvery, func() {
 		for _, g := range n.Groups() {
 			holders := n.view.Get().HoldersOf(int(g.id))
 			want := holders[int(g.id)%len(holders)]
-			settled := g.clock.Mono()-time.Duration(g.servingFrom.Load()) > balanceEvery
+			settled := g.clock.Mono()-g.office.Since() > balanceEvery
 			if !g.Serving() || want == n.opt.NodeID || !settled || !n.fit(want, g) {
 				continue
 			}
@@ -211,7 +199,7 @@ func (n *Node) handOver(ctx context.Context, g *Group) {
 		if to == n.opt.NodeID || !n.net.Health(to).Connected {
 			continue
 		}
-		if err := g.transfer(ctx, term, to); err != nil {
+		if err := g.office.Transfer(ctx, term, to); err != nil {
 			g.logger.Warn("could not hand leadership over", "to", to, "error", err)
 			continue
 		}

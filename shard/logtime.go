@@ -144,7 +144,7 @@ func (n *Node) off(a logclock.Agreement) bool {
 // and hands leadership over while this node's clock is off from a quorum's.
 func (n *Node) watchClocks(ctx context.Context) {
 	told := ""
-	every(ctx, clocksEvery, func() {
+	clock.Every(ctx, clocksEvery, func() {
 		a := n.agreement()
 		told = n.tellClocks(a, told)
 		n.noteOff(a)

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/lockstepkv/lockstep/internal/clock"
 )
 
 const (
@@ -28,7 +30,7 @@ func (n *Node) missing() (list []string) {
 // watchMajority says once when too few nodes are left, and once when they are back.
 func (n *Node) watchMajority(ctx context.Context) {
 	w := majorityWatch{logger: n.opt.Logger, grace: bootGrace, starting: true, whole: n.opt.Clock.Mono()}
-	every(ctx, majorityEvery, func() {
+	clock.Every(ctx, majorityEvery, func() {
 		w.nodes = len(n.view.Get().Peers())
 		w.look(n.missing(), n.opt.Clock.Mono())
 	})

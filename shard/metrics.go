@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lockstepkv/lockstep/fsm/lock"
+	"github.com/lockstepkv/lockstep/shard/slowdisk"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -147,7 +148,7 @@ func (m *nodeMetrics) group(id uint32) *groupMetrics {
 	for _, event := range lockEvents() {
 		m.lockEvents.WithLabelValues(label, event)
 	}
-	for _, reason := range diskReasons() {
+	for _, reason := range slowdisk.Reasons() {
 		m.disk.givenAway.WithLabelValues(label, reason)
 	}
 	m.disk.refused.WithLabelValues(label)
@@ -189,29 +190,6 @@ func (m *groupMetrics) disk(op string, took time.Duration, bytes int) {
 	m.node.diskBytes.WithLabelValues(m.label, op).Add(float64(bytes))
 }
 
-func (m *groupMetrics) snapshot(took time.Duration) {
-	m.node.snapSeconds.WithLabelValues(m.label).Observe(took.Seconds())
-}
-
-// compared shows what a comparison of replicas has found.
-func (m *groupMetrics) compared(v verdict) {
-	if v.index == 0 {
-		return
-	}
-	n := len(v.others)
-	if v.wrong {
-		n++
-	}
-	m.node.differ.WithLabelValues(m.label).Set(float64(n))
-	m.node.comparedIndex.WithLabelValues(m.label).Set(float64(v.index))
-}
-
-func (m *groupMetrics) condemned() { m.node.diverged.WithLabelValues(m.label).Inc() }
-
-func (m *groupMetrics) audited(took time.Duration) {
-	m.node.auditSeconds.WithLabelValues(m.label).Observe(took.Seconds())
-}
-
 // lockEvents are the names of what lockEvent counts.
 func lockEvents() []string {
 	list := []string{"granted"}
@@ -239,11 +217,11 @@ func (g *Group) observe() {
 	}
 	m.serving.WithLabelValues(l).Set(serving)
 	wrong := 0.0
-	if g.diverged.Load() {
+	if g.keeper.Diverged() {
 		wrong = 1
 	}
 	m.wrong.WithLabelValues(l).Set(wrong)
-	m.unsettled.WithLabelValues(l).Set(float64(g.unreads.count()))
+	m.unsettled.WithLabelValues(l).Set(float64(g.keeper.Unsettled()))
 	m.term.WithLabelValues(l).Set(float64(g.raft.CurrentTerm()))
 	m.applied.WithLabelValues(l).Set(float64(g.fsm.Applied()))
 	m.ageSeconds.WithLabelValues(l).Set(g.reader.Age().Seconds())

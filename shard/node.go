@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/shard/compact"
+	"github.com/lockstepkv/lockstep/shard/quarantine"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/shard/session"
 	"github.com/lockstepkv/lockstep/shard/view"
@@ -35,13 +37,13 @@ type Node struct {
 	mu     sync.RWMutex
 	groups []*Group // guarded by mu while Open runs, fixed afterwards
 	peers  map[string]NodeInfo
-	empty  map[uint32]admission // groups of which this node had nothing when it started
+	empty  map[uint32]quarantine.Admission // groups of which this node had nothing when it started
 
 	served       atomic.Bool // Ready has found nothing missing
 	toldMissing  bool        // that nodes are missing at the start; only Open uses it
 	disk         diskState
 	offSince     atomic.Int64 // monotonic time since when this node's clock has been off; 0: it is not
-	snapshotting turn         // one snapshot at a time on a node
+	snapshotting compact.Turn // one snapshot at a time on a node
 	stop         context.CancelFunc
 	wg           sync.WaitGroup
 }
@@ -67,8 +69,8 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 		peers[m.ID] = m.Addr
 	}
 	n := &Node{
-		opt: opt, meta: meta, view: current, peers: make(map[string]NodeInfo), empty: make(map[uint32]admission),
-		metrics: newNodeMetrics(opt.Metrics), snapshotting: make(turn, 1), logCache: raftlog.NewCacheBudget(opt.LogCacheBytes),
+		opt: opt, meta: meta, view: current, peers: make(map[string]NodeInfo), empty: make(map[uint32]quarantine.Admission),
+		metrics: newNodeMetrics(opt.Metrics), snapshotting: compact.NewTurn(), logCache: raftlog.NewCacheBudget(opt.LogCacheBytes),
 	}
 	if opt.Memory.Limits == (store.Limits{}) {
 		opt.Memory.Limits = store.DefaultLimits()
@@ -168,14 +170,14 @@ func (n *Node) Ready() error {
 	}
 	for _, g := range groups {
 		switch {
-		case g.quarantined.Load():
+		case g.guard.On():
 			return fmt.Errorf("shard %d is being repaired", g.id)
-		case g.diverged.Load():
+		case g.keeper.Diverged():
 			return fmt.Errorf("shard %d differs from the other replicas and is being rebuilt", g.id)
-		case g.unreads.first.Load() > 0:
-			return fmt.Errorf("shard %d: %s", g.id, g.unsettled())
-		case g.flushLasts.Load() > 0:
-			return fmt.Errorf("shard %d: the disk has not finished a write for %v", g.id, time.Duration(g.flushLasts.Load()).Round(time.Millisecond))
+		case g.keeper.Unread():
+			return fmt.Errorf("shard %d: %s", g.id, g.keeper.Unanswered())
+		case g.disk.Hangs() > 0:
+			return fmt.Errorf("shard %d: the disk has not finished a write for %v", g.id, g.disk.Hangs().Round(time.Millisecond))
 		case !g.Serving() && g.reader.Age() > 2*time.Second:
 			return fmt.Errorf("shard %d has no leader that serves%s", g.id, n.whoIsMissing())
 		}
@@ -196,7 +198,7 @@ func (n *Node) whoIsMissing() string {
 func (n *Node) Notices() (list []string) {
 	list = n.diskNotices()
 	for _, g := range n.Groups() {
-		if g.undecided.Load() {
+		if g.keeper.Undecided() {
 			list = append(list, fmt.Sprintf("shard %d: replicas differ, and no majority can tell which is right", g.id))
 		}
 	}
@@ -244,27 +246,7 @@ func (n *Node) handle() {
 		}
 		return nil, g.answerGranted(rest)
 	})
-	n.net.Handle(methodNotes, func(_ context.Context, _ string, req []byte) ([]byte, error) {
-		g, rest, err := n.groupOf(req)
-		if err != nil {
-			return nil, err
-		}
-		return g.answerNotes(rest)
-	})
-	n.net.Handle(methodMade, func(_ context.Context, _ string, req []byte) ([]byte, error) {
-		g, rest, err := n.groupOf(req)
-		if err != nil {
-			return nil, err
-		}
-		return g.answerMade(rest)
-	})
-	n.net.Handle(methodState, func(_ context.Context, _ string, req []byte) ([]byte, error) {
-		g, rest, err := n.groupOf(req)
-		if err != nil {
-			return nil, err
-		}
-		return g.answerState(rest)
-	})
+	n.answerKeepers()
 	n.net.Handle(methodAdmission, n.answerAdmission)
 	n.handleElections()
 }

@@ -24,7 +24,7 @@ type packing struct{ g *Group }
 
 // Leading implements batch.Shard.
 func (p packing) Leading() (term uint64) {
-	if p.g.unreads.first.Load() > 0 {
+	if p.g.keeper.Unread() {
 		return 0
 	}
 	return p.g.serving.Load()

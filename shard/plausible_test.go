@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/shard/quarantine"
 	"github.com/lockstepkv/lockstep/shard/readindex"
 	"github.com/lockstepkv/lockstep/transport"
 )
@@ -40,12 +41,12 @@ func TestImplausibleAnswersAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name, s := range map[string]admission{"term": {Term: math.MaxUint64}, "far term": {Term: 1 << 33}} {
+	for name, s := range map[string]quarantine.Admission{"term": {Term: math.MaxUint64}, "far term": {Term: 1 << 33}} {
 		reply, err := json.Marshal(s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := decodeAdmission(reply, time.Now().UnixMilli()); !errors.Is(err, errMalformedMessage) {
+		if _, err := decodeAdmission(reply, time.Now().UnixMilli()); !errors.Is(err, quarantine.ErrMalformed) {
 			t.Errorf("admission with that %s: %v", name, err)
 		}
 	}
@@ -54,12 +55,12 @@ func TestImplausibleAnswersAreRefused(t *testing.T) {
 // TestAnImplausibleStartElsewhereCountsAsNone: a wiped node joins the others, whatever
 // start of it they remember.
 func TestAnImplausibleStartElsewhereCountsAsNone(t *testing.T) {
-	reply, err := json.Marshal(admission{Established: true, Term: 7, Boot: math.MaxUint64})
+	reply, err := json.Marshal(quarantine.Admission{Established: true, Term: 7, Boot: math.MaxUint64})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s, err := decodeAdmission(reply, time.Now().UnixMilli())
-	if want := (admission{Established: true, Term: 7}); err != nil || s != want {
+	if want := (quarantine.Admission{Established: true, Term: 7}); err != nil || s != want {
 		t.Errorf("got %+v, %v", s, err)
 	}
 }

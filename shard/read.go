@@ -79,7 +79,7 @@ type readView struct{ g *Group }
 func (r readView) Serving() (term uint64) { return r.g.serving.Load() }
 
 // Sound implements readindex.Shard.
-func (r readView) Sound() bool { return r.g.sound() }
+func (r readView) Sound() bool { return r.g.keeper.Sound() }
 
 // Mono implements readindex.Shard.
 func (r readView) Mono() time.Duration { return r.g.clock.Mono() }
@@ -116,7 +116,7 @@ func (a asking) AskLeader(ctx context.Context) (readindex.Noted, error) {
 // answerConfirm is a voter's side of a round. A replica in quarantine has no
 // vote and gives no answer.
 func (g *Group) answerConfirm() (term uint64, ok bool) {
-	return g.raft.CurrentTerm(), !g.quarantined.Load()
+	return g.raft.CurrentTerm(), !g.guard.On()
 }
 
 // callReadIndex asks the leader, which is another node, for what it notes and for

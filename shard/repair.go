@@ -11,39 +11,15 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/disk"
+	"github.com/lockstepkv/lockstep/shard/quarantine"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/snapshot"
 	"github.com/lockstepkv/lockstep/snapshot/rdb"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
-// A replica that lost its log, its snapshots or its whole directory has lost
-// promises too: the entries that it acknowledged and the terms that it voted
-// in. Raft has no word for that; such a replica could elect a leader without
-// entries that are committed. So it is put in quarantine:
-//
-//   - Before Raft starts, it asks every other voter for its term and takes the
-//     highest, so that it acknowledges nothing to a leader that was deposed with
-//     the help of a vote that it forgot. Every other voter must answer: any one
-//     of them may be the leader that the forgotten vote elected.
-//   - It neither votes nor campaigns nor confirms leaders until it holds
-//     everything that was committed when it asked the leader for an index.
-//
-// A node that starts with an empty directory cannot tell a new cluster from an
-// old one whose data it lost; it asks the others (admission). All of them must
-// answer: a majority without the one that holds the data would found a second
-// cluster over it.
-
-// admission is what a voter knows of a group, told to a replica that knows nothing.
-type admission struct {
-	Established bool   `json:"established"` // the group has elected a leader or logged something
-	Term        uint64 `json:"term"`
-	Boot        uint64 `json:"boot"` // the newest start of the asking node that is known
-}
-
-const admissionPoll = 100 * time.Millisecond
+// What is damaged is set aside, and the replica starts anew in quarantine: see package quarantine.
 
 var errNotOpen = errors.New("this node is still opening the shard")
 
@@ -65,7 +41,11 @@ func (g *Group) openStores(ctx context.Context, n *Node, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := g.admit(ctx, n); err != nil {
+	has, err := raft.HasExistingState(g.log, g.log, g.snapshots)
+	if err == nil {
+		err = g.guard.Admit(ctx, has)
+	}
+	if err != nil {
 		return errors.Join(err, g.log.Close())
 	}
 	return nil
@@ -117,57 +97,6 @@ func (g *Group) setAside(n *Node, dir string) error {
 	return disk.MkdirAll(filepath.Join(dir, "log"), 0o700)
 }
 
-// setQuarantine turns the quarantine of this replica on or off, for good.
-func (g *Group) setQuarantine(on bool) error {
-	if err := g.meta.SetQuarantine(int(g.id), on); err != nil {
-		return err
-	}
-	g.quarantined.Store(on)
-	g.wire.SetVoting(!on)
-	return nil
-}
-
-// admit decides whether a replica may vote.
-func (g *Group) admit(ctx context.Context, n *Node) error {
-	on, err := n.meta.Quarantined(int(g.id))
-	if err != nil {
-		return err
-	}
-	g.quarantined.Store(on)
-	g.wire.SetVoting(!on)
-	has, err := raft.HasExistingState(g.log, g.log, g.snapshots)
-	if err != nil || has || g.voters.now().alone() {
-		return err
-	}
-	n.admitting(g.id, on)
-	asked := g.clock.Mono()
-	for {
-		known, err := g.poll(ctx)
-		if err != nil {
-			return err
-		}
-		if len(known) == len(g.voters.now().others) {
-			if err := n.outnumber(known); err != nil {
-				return err
-			}
-			established, term := judge(known, on)
-			if !established {
-				return nil
-			}
-			if err := g.setQuarantine(true); err != nil {
-				return err
-			}
-			g.logger.Warn("this replica is empty but the shard is not new; it gets no vote until it has caught up", "term", term)
-			return g.log.SetUint64([]byte("CurrentTerm"), term)
-		}
-		n.waitsForOthers(g.clock.Mono() - asked)
-		clock.Pause(ctx, admissionPoll)
-		if ctx.Err() != nil {
-			return fmt.Errorf("the other nodes did not answer: %w", context.Cause(ctx))
-		}
-	}
-}
-
 // othersGrace is how long the other nodes may stay away from the first start of one before
 // its log tells: they are started one after the other.
 const othersGrace = 3 * time.Second
@@ -191,7 +120,7 @@ func (n *Node) waitsForOthers(since time.Duration) {
 // outnumber gives this start a higher number than any that the others know: the
 // replicas would take its batches for those of an earlier life. A node that lost
 // its directory numbers its starts by its clock, which may have been set back.
-func (n *Node) outnumber(known []admission) error {
+func (n *Node) outnumber(known []quarantine.Admission) error {
 	for _, s := range known {
 		if s.Boot >= n.opt.Boot {
 			if err := n.meta.RaiseBoot(s.Boot, time.UnixMilli(n.opt.Clock.WallMillis())); err != nil {
@@ -212,34 +141,15 @@ func (g *Group) outlived() {
 	g.opt.Fatal(errors.Join(fmt.Errorf("shard %d knows a later start of node %s: another process has its id, or its data is an older copy; the next start takes a higher number", g.id, g.self), err))
 }
 
-// poll asks the other voters what they know of the group.
-func (g *Group) poll(ctx context.Context) ([]admission, error) {
-	var known []admission
-	for _, peer := range g.voters.now().others {
-		cctx, cancel := context.WithTimeout(ctx, time.Second)
-		reply, err := g.net.Call(cctx, peer, methodAdmission, appendGroup(nil, g.id))
-		cancel()
-		if err != nil {
-			continue
-		}
-		s, err := decodeAdmission(reply, g.clock.WallMillis())
-		if err != nil {
-			return nil, err
-		}
-		known = append(known, s)
-	}
-	return known, nil
-}
-
 // decodeAdmission reads a peer's answer. This node has nothing of the group, so its own
 // term is 0. A start number that cannot be counts as none: what others remember must not keep
 // this node from joining them.
-func decodeAdmission(reply []byte, wallMillis int64) (s admission, err error) {
+func decodeAdmission(reply []byte, wallMillis int64) (s quarantine.Admission, err error) {
 	if err := json.Unmarshal(reply, &s); err != nil {
-		return s, fmt.Errorf("%w: %w", errMalformedMessage, err)
+		return s, fmt.Errorf("%w: %w", quarantine.ErrMalformed, err)
 	}
 	if !transport.PlausibleTerm(0, s.Term) {
-		return s, fmt.Errorf("%w: term %d", errMalformedMessage, s.Term)
+		return s, fmt.Errorf("%w: term %d", quarantine.ErrMalformed, s.Term)
 	}
 	if !plausibleBoot(s.Boot, wallMillis) {
 		s.Boot = 0
@@ -247,23 +157,12 @@ func decodeAdmission(reply []byte, wallMillis int64) (s admission, err error) {
 	return s, nil
 }
 
-// judge decides from the answers of all other voters whether the group exists
-// already, and which is the highest term that anybody knows.
-func judge(known []admission, lost bool) (established bool, term uint64) {
-	established, term = lost, 1
-	for _, s := range known {
-		established = established || s.Established
-		term = max(term, s.Term)
-	}
-	return established, term
-}
-
 // admitting notes that this node asks the others about a group of which it has
 // nothing itself; damaged tells that it once had.
 func (n *Node) admitting(id uint32, damaged bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.empty[id] = admission{Established: damaged}
+	n.empty[id] = quarantine.Admission{Established: damaged}
 }
 
 // answerAdmission tells another voter what this node knows of a group.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -26,20 +27,20 @@ func TestNoSnapshotBeforeTheLogIsApplied(t *testing.T) {
 	if last := g.raft.LastIndex(); last < 50 || g.raft.AppliedIndex() >= last {
 		t.Fatalf("the log ends at %d, and %d of it are applied", last, g.raft.AppliedIndex())
 	}
-	if g.compactionDue() {
+	if g.compactor.Due() {
 		t.Error("a snapshot is due before anything is applied")
 	}
 	c.start("n2", "n3")
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	every(ctx, 10*time.Millisecond, func() {
-		if g.snapshotAt.Load() >= g.openedWith {
+	clock.Every(ctx, 10*time.Millisecond, func() {
+		if g.compactor.At() >= g.openedWith {
 			cancel()
 		}
 	})
 	g.fsm.Inspect(func(s *store.Store, _ int64) {
-		if g.snapshotAt.Load() < g.openedWith || s.Len() != 100 {
-			t.Errorf("once all is applied, the snapshot is of %d, and there are %d keys", g.snapshotAt.Load(), s.Len())
+		if g.compactor.At() < g.openedWith || s.Len() != 100 {
+			t.Errorf("once all is applied, the snapshot is of %d, and there are %d keys", g.compactor.At(), s.Len())
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/clock"
 	"github.com/lockstepkv/lockstep/internal/disk"
 	"github.com/lockstepkv/lockstep/shard/session"
 )
@@ -63,7 +64,7 @@ func (o *Options) diskFree() (int64, error) {
 
 // watchRoom follows how much of the disk is free.
 func (n *Node) watchRoom(ctx context.Context) {
-	every(ctx, n.opt.lookEvery, n.lookForRoom)
+	clock.Every(ctx, n.opt.lookEvery, n.lookForRoom)
 }
 
 // lookForRoom looks at the disk.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/shard/compact"
 )
 
 const testReserve = 1 << 30
@@ -261,21 +262,20 @@ func TestNoRoomForASnapshot(t *testing.T) {
 		}
 	}
 	c.eventually(func() error {
-		if g.notBefore.Load() == 0 {
+		if !g.compactor.Waits() {
 			return errors.New("the snapshot is not put off")
 		}
 		return nil
 	})
-	if got := g.snapshotAt.Load(); got != 0 {
+	if got := g.compactor.At(); got != 0 {
 		t.Errorf("there is a snapshot at %d", got)
 	}
 	if list, err := filepath.Glob(filepath.Join(c.dir, "n1", "shards", "000", "snapshots", "*")); err != nil || len(list) > 0 {
 		t.Errorf("left behind: %v, %v", list, err)
 	}
 	free.Store(2 * testReserve)
-	g.notBefore.Store(0)
 	c.eventually(func() error {
-		if g.snapshotAt.Load() == 0 {
+		if g.compactor.At() == 0 {
 			return errors.New("no snapshot")
 		}
 		return nil
@@ -351,7 +351,7 @@ func TestDeletionsMakeRoomOnAFullDisk(t *testing.T) {
 	})
 	c.want("n1", "FLUSHALL", "+OK\r\n")
 	c.eventually(func() error {
-		if got := g.log.BytesAfter(0); got > leastFreed {
+		if got := g.log.BytesAfter(0); got > compact.LeastFreed {
 			return fmt.Errorf("%d bytes of the log are kept", got)
 		}
 		return nil

@@ -7,11 +7,15 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/shard/soundness"
 )
 
 // bucketSettled has the log entries that no replica could read, by shard and index. It is made
 // when there is one.
 var bucketSettled = []byte("settled")
+
+// settledKept is how many settled entries of a shard are written down.
+const settledKept = 64
 
 func settledKey(shard int, index uint64) []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(nil, uint32(shard)), index)
@@ -27,7 +31,7 @@ func (m *Meta) Settled(shard int) (list []fsm.Refusal, err error) {
 		first, last := settledKey(shard, 0), settledKey(shard+1, 0)
 		c := b.Cursor()
 		for k, v := c.Seek(first); k != nil && string(k) < string(last); k, v = c.Next() {
-			r, err := decodeRefusal(v)
+			r, err := soundness.DecodeRefusal(v)
 			if err != nil {
 				return damagedMeta(m.path, "entry %x of bucket %q", k, bucketSettled)
 			}
@@ -54,7 +58,7 @@ func (m *Meta) Settle(shard int, r fsm.Refusal) error {
 				return err
 			}
 		}
-		return b.Put(settledKey(shard, r.Index), appendRefusal(nil, r))
+		return b.Put(settledKey(shard, r.Index), soundness.AppendRefusal(nil, r))
 	})
 	if err != nil {
 		return fmt.Errorf("write a settled entry of shard %d: %w", shard, err)

@@ -18,7 +18,7 @@ type telling struct{ g *Group }
 func (t telling) Serving() (term uint64) { return t.g.serving.Load() }
 
 // Sound implements notify.Replica.
-func (t telling) Sound() bool { return t.g.sound() }
+func (t telling) Sound() bool { return t.g.keeper.Sound() }
 
 // Seen implements notify.Replica.
 func (t telling) Seen(events []lock.Event) {

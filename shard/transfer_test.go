@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/lockstepkv/lockstep/transport"
 )
@@ -39,41 +38,22 @@ func TestTransferToAHungNodeDoesNotEndService(t *testing.T) {
 	c.want(leader, "GET k", "$1\r\nv\r\n")
 }
 
-func TestOneTransferAtATime(t *testing.T) {
-	var ts transfers
-	if err := ts.begin("n2", time.Time{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := ts.begin("n3", time.Now()); !errors.Is(err, ErrTransferRefused) {
-		t.Errorf("a second transfer: %v", err)
-	}
-	ts.end("n2", errors.New("timeout"))
-	if err := ts.begin("n2", time.Now().Add(-time.Second)); !errors.Is(err, ErrTransferRefused) {
-		t.Errorf("again to a target of which nothing was heard since: %v", err)
-	}
-	if err := ts.begin("n3", time.Time{}); err != nil {
-		t.Errorf("to another target: %v", err)
-	}
-	ts.end("n3", nil)
-	if err := ts.begin("n2", time.Now().Add(time.Second)); err != nil {
-		t.Errorf("to a target that is back: %v", err)
-	}
-}
-
 // TestQuarantinedNodeGetsNoLeadership: it has no vote.
 func TestQuarantinedNodeGetsNoLeadership(t *testing.T) {
 	c := newCluster(t, 3, patient)
 	leader := c.leader()
 	target := c.others(leader)[0]
-	c.group(target).quarantined.Store(true)
+	if err := errors.Join(c.node(target).meta.SetQuarantine(0, true), c.group(target).guard.Admit(t.Context(), true)); err != nil {
+		t.Fatal(err)
+	}
 	// Upkeep ends the quarantine soon; until then the target is refused.
-	if err := c.group(leader).canLead(t.Context(), c.group(leader).serving.Load(), target); err != nil && !errors.Is(err, ErrTransferRefused) {
+	if err := c.group(leader).office.CanLead(t.Context(), c.group(leader).serving.Load(), target); err != nil && !errors.Is(err, ErrTransferRefused) {
 		t.Error(err)
 	}
-	if err := c.group(leader).canLead(t.Context(), c.group(leader).serving.Load(), "n9"); !errors.Is(err, ErrTransferRefused) {
+	if err := c.group(leader).office.CanLead(t.Context(), c.group(leader).serving.Load(), "n9"); !errors.Is(err, ErrTransferRefused) {
 		t.Errorf("no voter: %v", err)
 	}
-	if err := c.group(leader).canLead(t.Context(), c.group(leader).serving.Load()+1, target); !errors.Is(err, ErrTransferRefused) {
+	if err := c.group(leader).office.CanLead(t.Context(), c.group(leader).serving.Load()+1, target); !errors.Is(err, ErrTransferRefused) {
 		t.Errorf("a voter of another term: %v", err)
 	}
 }
@@ -84,7 +64,7 @@ func TestResignedLeaderIsReplaced(t *testing.T) {
 	leader := c.leader()
 	g := c.group(leader)
 	term := g.raft.CurrentTerm()
-	g.resign(t.Context(), term)
+	g.office.Resign(t.Context(), term)
 	if g.leads(term) {
 		t.Fatal("it still leads")
 	}

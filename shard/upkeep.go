@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/internal/clock"
+	"github.com/lockstepkv/lockstep/shard/soundness"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -20,13 +20,13 @@ const (
 // known, and ends a quarantine.
 func (g *Group) upkeep(ctx context.Context) {
 	lastRefresh, absent := time.Duration(0), make(map[string]time.Duration)
-	var unnoted noteWait
-	every(ctx, upkeepEvery, func() {
+	var unnoted soundness.NoteWait
+	clock.Every(ctx, upkeepEvery, func() {
 		if g.Serving() {
 			g.expire(ctx)
 			g.relieve(ctx)
 		}
-		g.keepNoted(&unnoted)
+		g.keeper.KeepNoted(&unnoted)
 		g.switchReadLog()
 		g.dropAbsentWaiters(ctx, absent)
 		if now := g.clock.Mono(); now-lastRefresh >= refreshEvery {
@@ -36,26 +36,11 @@ func (g *Group) upkeep(ctx context.Context) {
 			cancel()
 			g.observe()
 		}
-		if g.quarantined.Load() {
-			g.endQuarantine(ctx)
+		if g.guard.On() {
+			g.guard.TryEnd(ctx)
 		}
 	})
 }
-
-// turn is for what one may do at a time; it has capacity 1. Unlike a mutex it can be given
-// up waiting for.
-type turn chan struct{}
-
-func (t turn) take(ctx context.Context) bool {
-	select {
-	case t <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func (t turn) giveBack() { <-t }
 
 // replaying reports whether this replica has yet to apply what its log held when it was
 // opened. What of that was never committed may have been replaced by something shorter.
@@ -116,37 +101,4 @@ func (g *Group) proposeNothing(ctx context.Context) error {
 // stamped with.
 func (g *Group) expiryClock() int64 {
 	return g.stamp().Wall
-}
-
-// noteSnapshot notes which snapshot is the newest, and returns it; nil if there is none.
-func (g *Group) noteSnapshot() *raft.SnapshotMeta {
-	list, err := g.snapshots.List()
-	if err != nil || len(list) == 0 {
-		return nil
-	}
-	g.snapshotAt.Store(list[0].Index)
-	g.snapshotMillis.Store(takenMillis(list[0].ID))
-	g.metrics.node.snapBytes.WithLabelValues(g.metrics.label).Set(float64(list[0].Size))
-	return list[0]
-}
-
-// endQuarantine gives this replica its vote back once it holds everything that
-// the leader had logged when it asked, committed or not: the leader may still
-// count what this replica acknowledged before it lost its log. See repair.go.
-func (g *Group) endQuarantine(ctx context.Context) {
-	qctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	n, last, err := g.callReadIndex(qctx)
-	if err != nil {
-		return
-	}
-	if _, err := g.reader.AwaitReached(qctx, n.Index); err != nil || g.raft.LastIndex() < last ||
-		g.raft.CommitIndex() < n.Index || g.raft.CurrentTerm() != n.Term {
-		return
-	}
-	if err := g.setQuarantine(false); err != nil {
-		g.logger.Error("could not end the quarantine", "error", err)
-		return
-	}
-	g.logger.Info("replica repaired: it holds everything that was committed", "index", n.Index)
 }

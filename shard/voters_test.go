@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/lockstepkv/lockstep/shard/detector"
 )
 
 func TestElectorate(t *testing.T) {
@@ -52,14 +54,14 @@ func TestVotersComeFromRaft(t *testing.T) {
 		}
 		return nil
 	})
-	if g := c.group(lost); g.agree(claim{term: g.raft.CurrentTerm() + 1}) {
+	if g := c.group(lost); g.detector.Agree(detector.Claim{Term: g.raft.CurrentTerm() + 1}) {
 		t.Error("a node without a vote wants to be elected")
 	}
 	c.stop(lost)
 	c.want(leader, "GET k", "$1\r\nv\r\n")
 	c.want(kept, "GET k", "$1\r\nv\r\n")
 	c.want(leader, "SET k w", "+OK\r\n")
-	if err := c.group(leader).canLead(t.Context(), c.group(leader).raft.CurrentTerm(), lost); err == nil {
+	if err := c.group(leader).office.CanLead(t.Context(), c.group(leader).raft.CurrentTerm(), lost); err == nil {
 		t.Error("leadership would be handed to a node without a vote")
 	}
 }

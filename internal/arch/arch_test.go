@@ -72,7 +72,13 @@ func mayImport() map[string][]string {
 		"shard/session":       {"fsm", "internal/clock", "fsm/command", "internal/invariant", "resp"},
 		"shard/batch":         {"shard/session", "fsm", "fsm/command", "internal/clock", "store"},
 		"shard/readindex":     {"internal/failpoint", "shard/session", "fsm", "fsm/command", "internal/clock"},
-		"shard":               {"fsm", "fsm/command", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/wire", "resp", "shard/batch", "shard/logclock", "shard/notify", "shard/raftlog", "shard/readindex", "shard/view", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "transport", "shard/session", "store/effect"},
+		"shard/compact":       {"internal/clock", "internal/disk"},
+		"shard/detector":      {"internal/clock", "internal/wire"},
+		"shard/leadership":    {"internal/clock", "internal/failpoint", "shard/readindex", "shard/session"},
+		"shard/quarantine":    {"internal/clock"},
+		"shard/slowdisk":      {"internal/clock"},
+		"shard/soundness":     {"fsm", "internal/clock", "internal/wire", "shard/readindex", "store"},
+		"shard":               {"fsm", "fsm/command", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/wire", "resp", "shard/batch", "shard/compact", "shard/detector", "shard/leadership", "shard/logclock", "shard/notify", "shard/quarantine", "shard/raftlog", "shard/readindex", "shard/slowdisk", "shard/soundness", "shard/view", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "transport", "shard/session", "store/effect"},
 		"shard/sim":           {"fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "resp", "shard", "shard/raftlog"}, // for tests alone
 		"shard/view":          {"store/keyslot"},
 		"api/clientmem":       {},
@@ -123,7 +129,7 @@ func roomOf(name string) string {
 
 // seesRaft lists who may import hashicorp/raft.
 func seesRaft() []string {
-	return []string{"shard", "shard/batch", "shard/readindex", "shard/raftlog", "shard/sim", "fsm", "snapshot", "transport"}
+	return []string{"shard", "shard/batch", "shard/readindex", "shard/soundness", "shard/compact", "shard/detector", "shard/raftlog", "shard/sim", "fsm", "snapshot", "transport"}
 }
 
 // pure lists the packages that run inside the replicated state machine: every

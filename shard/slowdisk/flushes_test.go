@@ -1,4 +1,4 @@
-package shard
+package slowdisk
 
 import (
 	"testing"
@@ -15,21 +15,21 @@ func TestFlushesAreSeenToLast(t *testing.T) {
 		}
 	}
 	look(0)
-	end := f.track(flushAppend)
+	end := f.track(Append)
 	look(0) // it may have begun just now
 	look(step)
 	look(2 * step)
 	end()
 	look(0)
 	for range 10 { // many short ones are not a long one
-		end = f.track(flushAppend)
+		end = f.track(Append)
 		look(0)
 		end()
 	}
 
 	// An append behind a truncation begins when that is over, and a truncation may take longer.
-	truncated := f.track(flushTruncate)
-	end = f.track(flushAppend)
+	truncated := f.track(Truncate)
+	end = f.track(Append)
 	look(0)
 	for i := 1; i <= 8; i++ {
 		look(time.Duration(i) * step / truncationsTake)
@@ -40,7 +40,7 @@ func TestFlushesAreSeenToLast(t *testing.T) {
 	end()
 
 	// What is seen counts, not what a process without processor has missed.
-	end = f.track(flushAppend)
+	end = f.track(Append)
 	f.look(0)
 	if got := f.look(2 * step); got != 2*step {
 		t.Errorf("%v", got)

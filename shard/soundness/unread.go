@@ -1,8 +1,7 @@
-package shard
+package soundness
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +11,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm"
 	"github.com/lockstepkv/lockstep/internal/clock"
-	"github.com/lockstepkv/lockstep/transport"
+	"github.com/lockstepkv/lockstep/internal/wire"
 )
 
 // A log entry that cannot be read is passed over by the state machine (fsm.Refusal). Two things
@@ -35,8 +34,8 @@ const (
 	unreadPauseMost = 500 * time.Millisecond
 )
 
-// settledKept is how many settled entries of a shard are written down.
-const settledKept = 64
+// settledKept is how many settled entries are remembered.
+const settledKept = 1024
 
 // unread is a refused entry that is not settled.
 type unread struct {
@@ -53,16 +52,6 @@ type unreads struct {
 	waits   atomic.Pointer[string]
 	nudge   chan struct{} // capacity 1
 	ends    sync.Once
-}
-
-// recall reads which entries were settled before.
-func (u *unreads) recall(meta *Meta, shard int) error {
-	list, err := meta.Settled(shard)
-	u.nudge, u.settled = make(chan struct{}, 1), make(map[fsm.Refusal]bool)
-	for _, r := range list {
-		u.settled[r] = true
-	}
-	return err
 }
 
 // add reports whether r must be settled.
@@ -101,7 +90,7 @@ func (u *unreads) firstLocked() (r fsm.Refusal, ok bool) {
 func (u *unreads) settle(r fsm.Refusal) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.settled) >= 16*settledKept {
+	if len(u.settled) >= settledKept {
 		clear(u.settled) // should one of them be applied again, it is settled again
 	}
 	u.settled[r] = true
@@ -125,31 +114,20 @@ func (u *unreads) read(list []fsm.Note) []fsm.Note {
 	return slices.DeleteFunc(list, func(n fsm.Note) bool { return n.Index > first })
 }
 
-// refused is told of an entry that this replica cannot read; nobody has seen the state yet.
-func (g *Group) refused(r fsm.Refusal, err error) {
-	g.metrics.node.refusedEntries.WithLabelValues(g.metrics.label).Inc()
-	if !g.unreads.add(r, g.fsm.Restores()) {
-		g.logger.Warn("a log entry that no replica can read is passed over", "index", r.Index, "term", r.Term)
-		return
-	}
-	g.logger.Error("LOG ENTRY UNREADABLE: this replica answers nothing until it knows what the others made of it",
-		"index", r.Index, "term", r.Term, "sum", fmt.Sprintf("%x", r.Sum), "error", err)
-}
-
 // settleUnread settles what cannot be read.
-func (g *Group) settleUnread(ctx context.Context) {
+func (k *Keeper) settleUnread(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-g.unreads.nudge:
+		case <-k.unreads.nudge:
 		}
 		for wait := unreadPause; ; wait = min(2*wait, unreadPauseMost) {
-			r, ok := g.unreads.keep(g.fsm.Restores())
+			r, ok := k.unreads.keep(k.opt.State.Restores())
 			if !ok {
 				break
 			}
-			if g.settleOne(ctx, r) {
+			if k.settleOne(ctx, r) {
 				wait = unreadPause
 				continue
 			}
@@ -157,64 +135,67 @@ func (g *Group) settleUnread(ctx context.Context) {
 				return
 			}
 		}
-		g.unreads.waits.Store(nil)
-		g.kick()
+		k.unreads.waits.Store(nil)
+		k.opt.Service.Settled()
 	}
 }
 
 // settleOne finds out what is to become of an entry, and reports whether that is over.
-func (g *Group) settleOne(ctx context.Context, r fsm.Refusal) bool {
-	if g.diverged.Load() {
+func (k *Keeper) settleOne(ctx context.Context, r fsm.Refusal) bool {
+	if k.diverged.Load() {
 		return false // it is being rebuilt
 	}
-	electorate := g.voters.now()
-	others := electorate.others
-	if len(others) == 0 && r.Index <= g.openedWith {
+	others, voters := k.opt.Shard.Voters()
+	if len(others) == 0 && r.Index <= k.opt.Shard.OpenedWith() {
 		// It may have been read, and acknowledged, before the disk changed it.
-		g.unreads.ends.Do(func() {
-			g.opt.Fatal(fmt.Errorf("shard %d: log entry %d cannot be read, and there is no other replica to repair it from: restore a backup", g.id, r.Index))
+		k.unreads.ends.Do(func() {
+			k.opt.Fatal(fmt.Errorf("shard %d: log entry %d cannot be read, and there is no other replica to repair it from: restore a backup", k.opt.ID, r.Index))
 		})
 		return false
 	}
 	made := make(map[string]int, len(others))
 	for _, peer := range others {
-		if m, err := g.askMade(ctx, peer, r); err == nil {
+		if m, err := k.askMade(ctx, peer, r); err == nil {
 			made[peer] = m
 		}
 	}
-	switch agreed, reader, missing := judgeUnread(made, electorate.others, electorate.self); {
+	switch agreed, reader, missing := judgeUnread(made, others, voters > len(others)); {
 	case reader != "":
-		g.condemn(fmt.Sprintf("log entry %d cannot be read here, and %s has not refused it", r.Index, reader))
+		k.Condemn(fmt.Sprintf("log entry %d cannot be read here, and %s has not refused it", r.Index, reader))
 		return false
 	case !agreed:
-		g.waitToSettle(r, missing)
+		k.waitToSettle(r, missing)
 		return false
 	}
-	if err := g.meta.Settle(int(g.id), r); err != nil {
-		g.logger.Error("could not write down that a log entry is passed over", "index", r.Index, "error", err)
+	if err := k.opt.Marks.Settle(k.opt.ID, r); err != nil {
+		k.opt.Logger.Error("could not write down that a log entry is passed over", "index", r.Index, "error", err)
 		return false
 	}
-	g.unreads.settle(r)
-	g.metrics.node.skippedEntries.WithLabelValues(g.metrics.label).Inc()
-	g.logger.Error("LOG ENTRY SKIPPED: no replica can read it; whoever waits for what was in it is told that it is in doubt",
+	k.unreads.settle(r)
+	k.opt.Figures.Skipped()
+	k.opt.Logger.Error("LOG ENTRY SKIPPED: no replica can read it; whoever waits for what was in it is told that it is in doubt",
 		"index", r.Index, "term", r.Term)
 	return true
 }
 
 // waitToSettle says who is waited for, in the log when that changes.
-func (g *Group) waitToSettle(r fsm.Refusal, missing []string) {
+func (k *Keeper) waitToSettle(r fsm.Refusal, missing []string) {
 	text := fmt.Sprintf("log entry %d cannot be read, and it is not known what other nodes made of it: %s", r.Index, strings.Join(missing, ", "))
-	if old := g.unreads.waits.Swap(&text); old == nil || *old != text {
-		g.logger.Warn("waiting for others to say what they made of a log entry", "index", r.Index, "nodes", missing)
+	if old := k.unreads.waits.Swap(&text); old == nil || *old != text {
+		k.opt.Logger.Warn("waiting for others to say what they made of a log entry", "index", r.Index, "nodes", missing)
 	}
 }
 
-// unsettled says why this replica answers nothing.
-func (g *Group) unsettled() string {
-	if text := g.unreads.waits.Load(); text != nil {
+// Unanswered says why this replica answers nothing though it is not known to be wrong; "" if it does.
+func (k *Keeper) Unanswered() string {
+	first := k.unreads.first.Load()
+	if first == 0 {
+		return ""
+	}
+	if text := k.unreads.waits.Load(); text != nil {
 		return *text
 	}
-	return fmt.Sprintf("log entry %d cannot be read; the other nodes are being asked", g.unreads.first.Load())
+	return fmt.Sprintf("log entry %d cannot be read; the other nodes are being asked", first)
 }
 
 // judgeUnread decides from what peers have made of an entry. reader is one that could read
@@ -241,48 +222,33 @@ func judgeUnread(made map[string]int, peers []string, votes bool) (agreed bool, 
 }
 
 // askMade asks a peer what it has made of an entry.
-func (g *Group) askMade(ctx context.Context, peer string, r fsm.Refusal) (int, error) {
+func (k *Keeper) askMade(ctx context.Context, peer string, r fsm.Refusal) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	reply, err := g.net.Call(ctx, peer, methodMade, appendRefusal(appendGroup(nil, g.id), r))
+	reply, err := k.opt.Peers.Ask(ctx, peer, AskMade, AppendRefusal(nil, r))
 	if err != nil {
 		return 0, err
 	}
-	made, _, err := cutUvarint(reply)
-	return int(made), err
+	made, _, ok := wire.CutUvarint(reply)
+	if !ok {
+		return 0, errMalformed
+	}
+	return int(made), nil
 }
 
 // answerMade tells a peer what this replica has made of an entry. What is not known to be
 // right counts as not reached, but for what was refused.
-func (g *Group) answerMade(req []byte) ([]byte, error) {
-	r, err := decodeRefusal(req)
+func (k *Keeper) answerMade(req []byte) ([]byte, error) {
+	r, err := DecodeRefusal(req)
 	if err != nil {
 		return nil, err
 	}
-	made := g.fsm.Made(r)
-	switch sound := g.sound(); { // looked at after the state was
+	made := k.opt.State.Made(r)
+	switch sound := k.Sound(); { // looked at after the state was
 	case made == fsm.NotRefused && !sound:
 		made = fsm.NotReached
 	case made == fsm.RefusedOtherwise && sound:
 		made = fsm.NotRefused
 	}
-	return binary.AppendUvarint(nil, uint64(made)), nil
-}
-
-func appendRefusal(dst []byte, r fsm.Refusal) []byte {
-	dst = binary.AppendUvarint(binary.AppendUvarint(dst, r.Index), r.Term)
-	return binary.LittleEndian.AppendUint64(dst, r.Sum)
-}
-
-func decodeRefusal(msg []byte) (r fsm.Refusal, err error) {
-	for _, v := range [...]*uint64{&r.Index, &r.Term} {
-		if *v, msg, err = cutUvarint(msg); err != nil {
-			return r, err
-		}
-	}
-	if len(msg) != 8 || max(r.Index, r.Term) > transport.MaxNumber {
-		return r, errMalformedMessage
-	}
-	r.Sum = binary.LittleEndian.Uint64(msg)
-	return r, nil
+	return wire.AppendUvarints(nil, uint64(made)), nil
 }

@@ -1,4 +1,4 @@
-package shard
+package soundness
 
 import (
 	"context"
@@ -56,33 +56,33 @@ const (
 
 // audit reads what entries ask for, and asks for it itself when this node leads and the
 // time has come.
-func (g *Group) audit(ctx context.Context) {
+func (k *Keeper) audit(ctx context.Context) {
 	var due <-chan time.Time
-	if g.opt.AuditInterval > 0 {
-		t := time.NewTicker(g.opt.AuditInterval)
+	if k.opt.AuditInterval > 0 {
+		t := time.NewTicker(k.opt.AuditInterval)
 		defer t.Stop()
 		due = t.C
 	}
 	for {
 		select {
 		case <-ctx.Done():
-			g.dropAudits()
+			k.dropAudits()
 			return
 		case <-due:
-			if g.Serving() {
-				g.packer.WantAudit()
+			if k.opt.Shard.Serving() {
+				k.opt.Wants.WantAudit()
 			}
-		case a := <-g.auditing:
-			g.walk(ctx, a)
+		case a := <-k.auditing:
+			k.walk(ctx, a)
 		}
 	}
 }
 
 // dropAudits lets go of what nobody will read.
-func (g *Group) dropAudits() {
+func (k *Keeper) dropAudits() {
 	for {
 		select {
-		case a := <-g.auditing:
+		case a := <-k.auditing:
 			a.data.Release()
 		default:
 			return
@@ -90,7 +90,7 @@ func (g *Group) dropAudits() {
 	}
 }
 
-func (g *Group) walk(ctx context.Context, a audit) {
+func (k *Keeper) walk(ctx context.Context, a audit) {
 	defer a.data.Release()
 	started, began := time.Now(), time.Now()
 	found, err := a.data.Audit(func() error {
@@ -101,13 +101,13 @@ func (g *Group) walk(ctx context.Context, a audit) {
 		began = time.Now()
 		return ctx.Err()
 	})
-	if err != nil || g.fsm.Restores() != a.of {
+	if err != nil || k.opt.State.Restores() != a.of {
 		return
 	}
-	g.metrics.audited(time.Since(started))
+	k.opt.Figures.Audited(time.Since(started))
 	if found.Sum != a.data.Sum() {
-		g.condemn("its data do not come to the sum that was kept while they changed")
+		k.Condemn("its data do not come to the sum that was kept while they changed")
 		return
 	}
-	g.audits.add(a.of, fsm.Note{Index: a.index, Data: found.Digest, State: uint64(found.Keys)})
+	k.audits.add(a.of, fsm.Note{Index: a.index, Data: found.Digest, State: uint64(found.Keys)})
 }

@@ -1,10 +1,11 @@
-package shard
+package compact
 
 import (
 	"context"
-	"github.com/lockstepkv/lockstep/internal/clock"
 	"sync"
 	"time"
+
+	"github.com/lockstepkv/lockstep/internal/clock"
 )
 
 // The writer of a snapshot takes half of the disk at most: after each step it rests for as
@@ -36,7 +37,7 @@ type rests struct {
 func (r *rests) after(busy, slowest, usual time.Duration) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if slowest <= max(slowerThan*usual, leastSlowFlush) {
+	if !slow(slowest, usual) {
 		r.strain = 0
 		return min(busy, mostRest)
 	}
@@ -44,39 +45,22 @@ func (r *rests) after(busy, slowest, usual time.Duration) time.Duration {
 	return min(max(busy, leastRest)<<r.strain, mostRest)
 }
 
-// flushed notes how long a flush of the log took.
-func (n *Node) flushed(took time.Duration) {
-	d := &n.disk
-	for old := d.slowest.Load(); int64(took) > old && !d.slowest.CompareAndSwap(old, int64(took)); old = d.slowest.Load() {
-	}
-	if len(n.snapshotting) == 0 {
-		usual := d.usual.Load()
-		d.usual.Store(usual + (int64(took)-usual)/16) // an update that is lost does no harm
-	}
-}
+// slow reports whether a flush takes longer than usual.
+func slow(flush, usual time.Duration) bool { return flush > max(slowerThan*usual, leastSlowFlush) }
 
-// flushing is for how long the oldest flush of any shard has been under way.
-func (n *Node) flushing() (lasts time.Duration) {
-	for _, g := range n.Groups() {
-		lasts = max(lasts, time.Duration(g.flushSeen.Load()))
-	}
-	return lasts
-}
-
-// pace is called by the writer of a snapshot after each step.
-func (g *Group) pace(busy time.Duration) {
+// Pace is called by the writer of a snapshot after each step, for which the disk was busy.
+func (c *Compactor) Pace(busy time.Duration) {
 	started := time.Now()
-	d := &g.node.disk
-	usual, slowest := time.Duration(d.usual.Load()), time.Duration(d.slowest.Swap(0))
-	overdue := g.log.BytesAfter(g.snapshotAt.Load()) >= 2*g.threshold()
+	slowest, usual := c.opt.Disk.Flushes()
+	overdue := c.unsaved() >= 2*c.threshold()
 	if overdue {
 		slowest = 0
 	}
-	clock.Pause(g.life, g.rests.after(busy, slowest, usual))
-	ctx, cancel := context.WithTimeout(g.life, waitForFlush)
+	clock.Pause(c.life, c.rests.after(busy, slowest, usual))
+	ctx, cancel := context.WithTimeout(c.life, waitForFlush)
 	defer cancel()
-	for !overdue && ctx.Err() == nil && g.node.flushing() > max(slowerThan*usual, leastSlowFlush) {
+	for !overdue && ctx.Err() == nil && slow(c.opt.Disk.Flushing(), usual) {
 		clock.Pause(ctx, hangPoll)
 	}
-	g.metrics.node.disk.paused.WithLabelValues(g.metrics.label).Add(time.Since(started).Seconds())
+	c.opt.Figures.SnapshotPaused(time.Since(started))
 }

@@ -1,4 +1,4 @@
-package shard
+package detector
 
 import (
 	"math"
@@ -8,12 +8,12 @@ import (
 // raftPatience is Raft's own timeout, in heartbeat timeouts: see detector.go.
 const raftPatience = 5
 
-// raftTimeout is how long a leader goes on without a quorum, and at least how long a
+// RaftTimeout is how long a leader goes on without a quorum, and at least how long a
 // follower waits for its leader should the detector fail.
-func (o *Options) raftTimeout() time.Duration { return raftPatience * o.HeartbeatTimeout }
+func RaftTimeout(heartbeat time.Duration) time.Duration { return raftPatience * heartbeat }
 
-// detectorStep is how often the detector looks.
-func (o *Options) detectorStep() time.Duration { return max(o.HeartbeatTimeout/6, 5*time.Millisecond) }
+// Step is how often the detector looks.
+func Step(heartbeat time.Duration) time.Duration { return max(heartbeat/6, 5*time.Millisecond) }
 
 // silence measures how long a replica has not heard of its leader, and decides when that is
 // too long. It is pure: the time comes from outside.

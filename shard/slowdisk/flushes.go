@@ -1,4 +1,4 @@
-package shard
+package slowdisk
 
 import (
 	"sync"
@@ -18,12 +18,12 @@ type flushes struct {
 	looked [kindsOfFlush]uint64
 }
 
-// flushKind tells what a write of the log is for.
-type flushKind int
+// Flush tells what a write of the log is for.
+type Flush int
 
 const (
-	flushAppend   flushKind = iota // entries, terms, votes: Raft waits for them
-	flushTruncate                  // removes entries, and holds up appends meanwhile
+	Append   Flush = iota // entries, terms, votes: Raft waits for them
+	Truncate              // removes entries, and holds up appends meanwhile
 	kindsOfFlush
 )
 
@@ -32,7 +32,7 @@ const (
 const truncationsTake = 4
 
 // track notes a write until the function that it returns is called.
-func (f *flushes) track(k flushKind) (end func()) {
+func (f *flushes) track(k Flush) (end func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.running[k]++
@@ -42,8 +42,8 @@ func (f *flushes) track(k flushKind) (end func()) {
 		defer f.mu.Unlock()
 		f.running[k]--
 		f.number[k]++
-		if k == flushTruncate {
-			f.number[flushAppend]++ // what waited for it begins now
+		if k == Truncate {
+			f.number[Append]++ // what waited for it begins now
 		}
 	}
 }
@@ -54,7 +54,7 @@ func (f *flushes) look(passed time.Duration) (lasts time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for k := range kindsOfFlush {
-		idle := f.running[k] == 0 || k == flushAppend && f.running[flushTruncate] > 0
+		idle := f.running[k] == 0 || k == Append && f.running[Truncate] > 0
 		switch {
 		case idle || f.looked[k] != f.number[k]:
 			f.seen[k], f.looked[k] = 0, f.number[k]
@@ -62,5 +62,5 @@ func (f *flushes) look(passed time.Duration) (lasts time.Duration) {
 			f.seen[k] += passed
 		}
 	}
-	return max(f.seen[flushAppend], f.seen[flushTruncate]/truncationsTake)
+	return max(f.seen[Append], f.seen[Truncate]/truncationsTake)
 }
