@@ -6,6 +6,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/command/queries"
 	"github.com/lockstepkv/lockstep/internal/bulk"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
@@ -124,23 +125,18 @@ func doWatch(r *Router, ctx context.Context, s *Session, args command.Args) resp
 			return t.refuse
 		}
 	}
-	versions := make([]uint64, len(args)-1)
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.RequestTimeout)
 	defer cancel()
-	var foreign resp.Value
-	_, err := r.shards[t.shard].Read(ctx, command.ReadOptions{}, func(c *command.Ctx) {
-		if foreign, _ = c.SlotElsewhere(uint16(slot)); foreign.IsError() {
-			return
-		}
-		for i, k := range args[1:] {
-			versions[i] = c.WatchVersion(k)
-		}
-	})
-	if err != nil {
+	q := queries.Versions(args[1:])
+	if _, err := r.shards[t.shard].Read(ctx, command.ReadOptions{}, q.Query()); err != nil {
 		return readError(err)
 	}
-	if foreign.IsError() {
-		return foreign
+	if q.Reply.IsError() {
+		return q.Reply
+	}
+	versions, err := queries.VersionsIn(q.Reply, len(args)-1)
+	if err != nil {
+		return resp.ErrorReply(err)
 	}
 	for i, k := range args[1:] {
 		s.watch(k, versions[i])

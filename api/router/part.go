@@ -42,7 +42,7 @@ type pipelinePart struct {
 	kept int // items that there is room for, as the session counts it
 
 	hits, misses int // of the current Read
-	readFn       func(*command.Ctx)
+	query        command.Query
 	info         command.ReadInfo
 }
 
@@ -57,7 +57,7 @@ func (s *Session) part(shard int) *pipelinePart {
 	pp := s.byShard[shard]
 	if pp == nil {
 		pp = &pipelinePart{r: s.r, shard: s.r.shards[shard]}
-		pp.readFn = pp.answer
+		pp.query = command.Query{Run: pp.answer, Sent: pp}
 		s.byShard[shard] = pp
 	}
 	if len(pp.items) == 0 {
@@ -177,7 +177,7 @@ func (pp *pipelinePart) readSome(ctx context.Context, s *Session, from, to int) 
 		if pp.stale(from, to) {
 			opt = command.ReadOptions{Consistency: command.Stale}
 		}
-		if pp.info, err = pp.shard.Read(ctx, opt, pp.readFn); err != nil {
+		if pp.info, err = pp.shard.Read(ctx, opt, pp.query); err != nil {
 			pp.failReads(err)
 		} else {
 			s.replyBytes.Add(int64(pp.made - pp.held))
@@ -235,6 +235,30 @@ func (pp *pipelinePart) answer(ctx *command.Ctx) {
 	}
 	pp.made = ctx.ReplyBytes
 	pp.hits, pp.misses = ctx.Hits-hits, ctx.Misses-misses
+}
+
+// Ask implements command.Sent: what answer does, as commands.
+func (pp *pipelinePart) Ask(r *command.Request) {
+	r.NoTouch, r.BoundReplies, r.ReplyBytes = pp.noTouch, pp.bound, pp.held
+	for i := pp.lo; i < pp.hi; i++ {
+		switch it := &pp.items[i]; {
+		case it.tx != nil:
+			r.Units.AddMulti(it.tx.op.Watches, it.tx.op.Cmds)
+		case it.op != nil:
+			r.Units.Add(it.args)
+		}
+	}
+}
+
+// Take implements command.Sent.
+func (pp *pipelinePart) Take(a *command.Answer) {
+	replies := a.Replies
+	for i := pp.lo; i < pp.hi; i++ {
+		if it := &pp.items[i]; it.tx != nil || it.op != nil {
+			pp.out[it.out], replies = replies[0], replies[1:]
+		}
+	}
+	pp.made, pp.hits, pp.misses = a.ReplyBytes, a.Hits, a.Misses
 }
 
 // writes proposes items[from:to] in batches of bounded size.

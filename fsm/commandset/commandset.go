@@ -9,6 +9,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command/connection"
 	"github.com/lockstepkv/lockstep/fsm/command/keys"
 	"github.com/lockstepkv/lockstep/fsm/command/locks"
+	"github.com/lockstepkv/lockstep/fsm/command/queries"
 	"github.com/lockstepkv/lockstep/fsm/command/server"
 	"github.com/lockstepkv/lockstep/fsm/command/strings"
 	"github.com/lockstepkv/lockstep/fsm/command/transactions"
@@ -27,5 +28,6 @@ func New() *command.Table {
 		versions.Commands,
 		locks.Commands,
 		compound.Commands,
+		queries.Commands,
 	)
 }

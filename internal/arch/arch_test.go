@@ -75,8 +75,8 @@ func mayImport() map[string][]string {
 		"shard/sim":           {"fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "resp", "shard", "shard/raftlog"}, // for tests alone
 		"shard/view":          {"store/keyslot"},
 		"api/clientmem":       {},
-		"api/waiting":         {"api/request", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "resp", "store/keyslot"}, // LOCK's handler logs LS.LOCK
-		"api/router":          {"api/clientmem", "api/request", "api/stats", "api/waiting", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "internal/bulk", "resp", "store", "store/keyslot"},
+		"api/waiting":         {"api/request", "fsm/command", "fsm/command/locks", "fsm/command/queries", "fsm/lock", "fsm/wait", "resp"}, // LOCK's handler logs LS.LOCK
+		"api/router":          {"api/clientmem", "api/request", "api/stats", "api/waiting", "fsm/command", "fsm/command/locks", "fsm/command/queries", "fsm/lock", "fsm/wait", "internal/bulk", "resp", "store", "store/keyslot"},
 		"api/httpapi":         {"api/clientmem", "api/request", "api/router", "api/waiting", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "internal/bulk", "internal/linger", "resp"},
 		"api/respapi":         {"api/clientmem", "api/request", "api/router", "internal/hangup", "internal/linger", "resp"},
 		"client":              {"resp", "store/keyslot"},
@@ -84,7 +84,7 @@ func mayImport() map[string][]string {
 		"cmd/lockstep":        {"api/admin", "api/clientmem", "api/httpapi", "api/respapi", "api/router", "client", "fsm", "fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "fsm/wait", "internal/accept", "internal/bulk", "internal/clock", "internal/config", "internal/disk", "internal/histogram", "resp", "shard", "shard/raftlog", "store", "transport", "internal/bytesize", "shard/view", "snapshot/rdb"},
 		"api/request":         {"fsm/command", "resp"},
 		"api/stats":           {"fsm/command", "internal/histogram", "resp"},
-		"api/admin":           {"api/router", "api/clientmem", "api/request", "api/stats", "fsm/command", "internal/bytesize", "resp", "store"},
+		"api/admin":           {"api/router", "api/clientmem", "api/request", "api/stats", "fsm/command", "fsm/command/queries", "internal/bytesize", "resp", "store"},
 		"cmd/lockstep-jepsen": {"jepsen"},
 
 		"cmd/lockstep-cluster": {"client", "internal/procs"},
@@ -92,7 +92,7 @@ func mayImport() map[string][]string {
 		"internal/bench/locks": {"client", "resp"}, // a client like any other
 	}
 	for _, group := range commandGroups() {
-		table[group] = []string{"fsm/command", "fsm/lock", "resp", "store"} // never each other
+		table[group] = []string{"fsm/command", "fsm/lock", "resp", "store", "store/keyslot"} // never each other
 	}
 	return table
 }
@@ -101,7 +101,7 @@ func mayImport() map[string][]string {
 func commandGroups() []string {
 	var groups []string
 	for _, name := range []string{
-		"strings", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
+		"strings", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions", "queries",
 	} {
 		groups = append(groups, "fsm/command/"+name)
 	}
