@@ -67,11 +67,11 @@ func (g *Group) threshold() (bytes int64) { return max(g.opt.SnapshotLogBytes, g
 
 // place is this shard's place of a node among those that write snapshots, from 0, and how
 // many places there are. The leader comes last; which follower is first differs by shard.
-func place(node, leader string, members []Member, shard uint32) (at, of int) {
+func place(node, leader string, members []string, shard uint32) (at, of int) {
 	var followers []string
-	for _, m := range members {
-		if m.ID != leader {
-			followers = append(followers, m.ID)
+	for _, id := range members {
+		if id != leader {
+			followers = append(followers, id)
 		}
 	}
 	if node == leader || len(followers) == 0 {
@@ -94,7 +94,7 @@ func (g *Group) compactionDue() bool {
 	if g.replaying() {
 		return false // it would hold a part of what the log holds, and be due again soon
 	}
-	at, of := place(g.self, g.Leader(), g.opt.Members, g.id)
+	at, of := place(g.self, g.Leader(), g.holders(), g.id)
 	return g.log.BytesAfter(g.snapshotAt.Load()) >= dueAt(g.threshold(), at, of) || g.wouldFree()
 }
 
@@ -125,7 +125,7 @@ func (g *Group) claimTurn(ctx context.Context) bool {
 	if len(others) == 0 || g.log.BytesAfter(g.snapshotAt.Load()) >= g.threshold()*3/2 {
 		return true
 	}
-	at, _ := place(g.self, g.Leader(), g.opt.Members, g.id)
+	at, _ := place(g.self, g.Leader(), g.holders(), g.id)
 	for _, peer := range others { // as they were a moment ago; costs nothing
 		g.node.mu.RLock()
 		info := g.node.peers[peer]
@@ -157,7 +157,7 @@ func (g *Group) goesFirst(peer string, info NodeInfo, at int) bool {
 	case claims, writes:
 		return true
 	case due:
-		its, _ := place(peer, g.Leader(), g.opt.Members, g.id)
+		its, _ := place(peer, g.Leader(), g.holders(), g.id)
 		return its < at
 	}
 	return false

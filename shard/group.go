@@ -142,7 +142,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	}
 	g.notify, g.raftDown = make(chan bool, 16), make(chan struct{})
 	g.lockNudge, g.auditing = make(chan struct{}, 1), make(chan audit, 1)
-	g.voters.open(g.self, n.opt.Members)
+	g.voters.open(g.self, g.holders())
 	g.life, g.stop = context.WithCancel(context.Background())
 	g.metrics = n.metrics.group(id)
 	g.hub = notify.NewHub(g.self, &g.told, telling{g})
@@ -244,8 +244,11 @@ func (g *Group) bootstrap(cfg *raft.Config) error {
 	if err != nil || has {
 		return err
 	}
-	return raft.BootstrapCluster(cfg, g.log, g.log, g.snapshots, g.wire, raft.Configuration{Servers: founders(g.opt.Members)})
+	return raft.BootstrapCluster(cfg, g.log, g.log, g.snapshots, g.wire, raft.Configuration{Servers: servers(g.holders())})
 }
+
+// holders are the nodes that have a replica of the shard, as the view in force says.
+func (g *Group) holders() []string { return g.node.view.Get().HoldersOf(int(g.id)) }
 
 // kick wakes whoever hands batches to a leader.
 func (g *Group) kick() {

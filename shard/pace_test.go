@@ -28,16 +28,16 @@ func TestWriterOfSnapshotRests(t *testing.T) {
 }
 
 func TestPlacesDiffer(t *testing.T) {
-	members := []Member{{ID: "a"}, {ID: "b"}, {ID: "c"}, {ID: "d"}, {ID: "e"}}
+	members := []string{"a", "b", "c", "d", "e"}
 	firsts := map[string]bool{}
 	for shard := range uint32(8) {
 		seen := map[int]string{}
 		for _, m := range members {
-			at, of := place(m.ID, "c", members, shard)
+			at, of := place(m, "c", members, shard)
 			if other, taken := seen[at]; taken || of != len(members) {
-				t.Errorf("shard %d: %s and %s have place %d of %d", shard, m.ID, other, at, of)
+				t.Errorf("shard %d: %s and %s have place %d of %d", shard, m, other, at, of)
 			}
-			seen[at] = m.ID
+			seen[at] = m
 		}
 		if seen[len(members)-1] != "c" {
 			t.Errorf("shard %d: the leader is not the last: %v", shard, seen)

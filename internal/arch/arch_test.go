@@ -68,10 +68,11 @@ func mayImport() map[string][]string {
 		"fsm":                 {"fsm/command", "fsm/lock", "internal/bulk", "internal/failpoint", "internal/wire", "resp", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "store/effect", "store/keyslot"},
 		"shard/logclock":      {},
 		"shard/notify":        {"fsm/lock", "fsm/wait", "internal/clock"},
+		"shard/forward":       {"fsm/command", "fsm/wait", "internal/clock", "internal/wire", "resp", "shard/notify"},
 		"shard/session":       {"fsm", "internal/clock", "fsm/command", "internal/invariant", "resp"},
 		"shard/batch":         {"shard/session", "fsm", "fsm/command", "internal/clock", "store"},
 		"shard/readindex":     {"internal/failpoint", "shard/session", "fsm", "fsm/command", "internal/clock"},
-		"shard":               {"fsm", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/wire", "resp", "shard/batch", "shard/logclock", "shard/notify", "shard/raftlog", "shard/readindex", "shard/view", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "transport", "shard/session", "store/effect"},
+		"shard":               {"fsm", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/wire", "resp", "shard/batch", "shard/forward", "shard/logclock", "shard/notify", "shard/raftlog", "shard/readindex", "shard/view", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "transport", "shard/session", "store/effect"},
 		"shard/sim":           {"fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "resp", "shard", "shard/raftlog"}, // for tests alone
 		"shard/view":          {"store/keyslot"},
 		"api/clientmem":       {},
