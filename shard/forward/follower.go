@@ -216,7 +216,7 @@ func (f *Follower) update(ctx context.Context, node string, feed uint64, fresh b
 
 // poll passes on what a feed tells.
 func (f *Follower) poll(ctx context.Context, node string, feed uint64) error {
-	for {
+	for ctx.Err() == nil {
 		pctx, cancel := context.WithTimeout(ctx, followTimeout)
 		events, err := f.feeds.Poll(pctx, node, feed)
 		cancel()
@@ -227,4 +227,5 @@ func (f *Follower) poll(ctx context.Context, node string, feed uint64) error {
 			f.watchers.Tell(e)
 		}
 	}
+	return ctx.Err()
 }
