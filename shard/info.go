@@ -3,6 +3,7 @@ package shard
 import (
 	"cmp"
 	"context"
+	"maps"
 	"time"
 
 	"github.com/lockstepkv/lockstep/transport"
@@ -131,6 +132,18 @@ func (n *Node) exchange(ctx context.Context) {
 				n.adopt(info.Memory)
 			}
 		}
+		n.forgetStrangers()
+	})
+}
+
+// forgetStrangers forgets what nodes have told that are no longer in the view.
+func (n *Node) forgetStrangers() {
+	v := n.view.Get()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	maps.DeleteFunc(n.peers, func(id string, _ NodeInfo) bool {
+		_, known := v.Peer(id)
+		return !known
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 )
 
 // TestReadsThatAreSent: a node without a replica answers from what it can send, and so as every
@@ -98,5 +99,45 @@ func TestReadAllocations(t *testing.T) {
 	out := r.DoPipeline(ctx, s, get, nil)
 	if n := testing.AllocsPerRun(100, func() { out = r.DoPipeline(ctx, s, get, out[:0]) }); n > getAllocs {
 		t.Errorf("GET takes %v allocations, %v were enough", n, getAllocs)
+	}
+}
+
+// viewChanges is a node whose view changes while its shard is asked.
+type viewChanges struct {
+	*routertest.Node
+	to func(slot uint16) int
+}
+
+type askedShard struct {
+	router.Shard
+	then func()
+}
+
+func (n viewChanges) Shards() []router.Shard {
+	shards := n.Node.Shards()
+	for i := range shards {
+		shards[i] = askedShard{shards[i], func() { n.SetShardOfSlot(n.to) }}
+	}
+	return shards
+}
+
+func (s askedShard) Read(ctx context.Context, opt command.ReadOptions, q command.Query) (command.ReadInfo, error) {
+	defer s.then()
+	return s.Shard.Read(ctx, opt, q)
+}
+
+// TestWatchGoesWithTheView: that the keys were on another shard a moment ago is no matter of clients.
+func TestWatchGoesWithTheView(t *testing.T) {
+	table := commandset.New()
+	node := routertest.New(table, routertest.Options{Shards: 2})
+	node.Shard(0).MoveAway()
+	node.SetShardOfSlot(func(uint16) int { return 0 })
+	r := routertest.Open(t, viewChanges{node, func(uint16) int { return 1 }}, table, router.Config{})
+	s := r.NewSession("", router.KindRESP)
+	t.Cleanup(s.Close)
+	script(t, r, s, "WATCH a => +OK\nMULTI => +OK\nSET a 1 => +QUEUED\nEXEC => [+OK]\n")
+	node.Shard(1).MoveAway()
+	if got := show(r.Do(context.Background(), s, cmd("WATCH a"))); !strings.HasPrefix(got, "-TRYAGAIN") {
+		t.Errorf("nobody owns the slot: %s", got)
 	}
 }
