@@ -73,7 +73,7 @@ func mayImport() map[string][]string {
 		"shard/batch":         {"shard/session", "fsm", "fsm/command", "internal/clock", "store"},
 		"shard/readindex":     {"internal/failpoint", "shard/session", "fsm", "fsm/command", "internal/clock"},
 		"shard":               {"fsm", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/wire", "resp", "shard/batch", "shard/forward", "shard/logclock", "shard/notify", "shard/raftlog", "shard/readindex", "shard/view", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "transport", "shard/session", "store/effect"},
-		"shard/sim":           {"fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "resp", "shard", "shard/raftlog"}, // for tests alone
+		"shard/sim":           {"fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "fsm/wait", "resp", "shard", "shard/raftlog", "shard/view"}, // for tests alone
 		"shard/view":          {"store/keyslot"},
 		"api/clientmem":       {},
 		"api/waiting":         {"api/request", "fsm/command", "fsm/command/locks", "fsm/command/queries", "fsm/lock", "fsm/wait", "resp"}, // LOCK's handler logs LS.LOCK
