@@ -23,7 +23,7 @@ import (
 // Node is this process's part of the cluster: replicas of the shards that it holds, as the view
 // says when it starts, and the way to the others.
 //
-// 22 fields: everything that a node has once.
+// 21 fields: everything that a node has once.
 type Node struct {
 	opt     Options
 	meta    *Meta
