@@ -68,23 +68,19 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	}
 	opt.Boot, opt.lookEvery = meta.Boot(), cmp.Or(opt.lookEvery, roomEvery)
 	current := opt.view()
-	peers := make(map[string]string)
-	for _, m := range current.Get().Peers() {
-		peers[m.ID] = m.Addr
-	}
 	n := &Node{
 		opt: opt, meta: meta, view: current, peers: make(map[string]NodeInfo), empty: make(map[uint32]seniority),
 		metrics: newNodeMetrics(opt.Metrics), snapshotting: make(turn, 1), logCache: raftlog.NewCacheBudget(opt.LogCacheBytes),
 	}
 	n.memory.Store(&opt.Memory)
 	n.net, err = transport.New(transport.Options{
-		NodeID: opt.NodeID, ClusterID: meta.ClusterID(), Listener: opt.Listener, Peers: peers,
+		NodeID: opt.NodeID, ClusterID: meta.ClusterID(), Listener: opt.Listener, Peers: addresses(current.Get()),
 		TLS: opt.PeerTLS, TLSNames: opt.PeerNames, Secrets: opt.Secrets, Logger: opt.Logger, Fault: opt.Faults, Clock: opt.Clock, Dial: opt.Dial,
 	})
 	if err != nil {
 		return nil, errors.Join(err, meta.Close())
 	}
-	watchPeers(opt.Metrics, n.net, opt.NodeID, current.Get().Peers())
+	watchPeers(opt.Metrics, n.net, opt.NodeID, current)
 	n.handle()
 	n.look(nil)
 	loops, stop := context.WithCancel(context.Background())
@@ -92,10 +88,32 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	if err := n.openGroups(ctx); err != nil {
 		return nil, errors.Join(opt.explainFull(err), n.Close())
 	}
-	for _, loop := range []func(context.Context){n.exchange, n.balance, n.watchClocks, n.watchMajority, n.watchDisk, n.watchRoom, n.detect} {
+	for _, loop := range []func(context.Context){n.followView, n.exchange, n.balance, n.watchClocks, n.watchMajority, n.watchDisk, n.watchRoom, n.detect} {
 		n.wg.Go(func() { loop(loops) })
 	}
 	return n, nil
+}
+
+// addresses is where the nodes of a view are reached.
+func addresses(v *view.View) map[string]string {
+	peers := make(map[string]string)
+	for _, p := range v.Peers() {
+		peers[p.ID] = p.Addr
+	}
+	return peers
+}
+
+// followView has the transport know the nodes of each new view.
+func (n *Node) followView(ctx context.Context) {
+	for {
+		v, changed := n.view.Changed()
+		n.net.SetPeers(addresses(v))
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
 }
 
 func (n *Node) openGroups(ctx context.Context) error {

@@ -348,3 +348,44 @@ func TestFormerLifeLeavesTheQueues(t *testing.T) {
 		return nil
 	})
 }
+
+// TestAddressesFollowTheView: a node is reached where the newest view says, and what one has told that
+// is no longer in it counts for nothing.
+func TestAddressesFollowTheView(t *testing.T) {
+	var current *view.Current
+	c := newCluster(t, 5, func(o *Options) {
+		v := view.NewCurrent(partly(o, 1, "n1", "n2", "n3"))
+		if o.NodeID == "n5" {
+			moved := *o
+			moved.Members = slices.Clone(o.Members)
+			moved.Members[3].Peer = "127.0.0.1:1"
+			v = view.NewCurrent(partly(&moved, 1, "n1", "n2", "n3"))
+			current = v
+		}
+		o.View = v
+	})
+	n := c.node("n5")
+	if n.net.Health("n4").Connected {
+		t.Fatal("n4 is reached where it is not")
+	}
+	o := n.opt
+	if _, err := current.Set(partly(&o, 2, "n1", "n2", "n3")); err != nil {
+		t.Fatal(err)
+	}
+	told := func(id string, want bool) func() error {
+		return func() error {
+			n.mu.RLock()
+			defer n.mu.RUnlock()
+			if _, told := n.peers[id]; told != want || want && !n.net.Health(id).Connected {
+				return fmt.Errorf("what %s has told is known: %v", id, told)
+			}
+			return nil
+		}
+	}
+	c.eventually(told("n4", true))
+	o.Members = slices.Delete(slices.Clone(o.Members), 3, 4)
+	if _, err := current.Set(partly(&o, 3, "n1", "n2", "n3")); err != nil {
+		t.Fatal(err)
+	}
+	c.eventually(told("n4", false))
+}

@@ -103,8 +103,8 @@ func (c *cluster) connected(t *Transport, id string) {
 		return
 	}
 	eventually(c.tb, t.id+" connects to "+id, func() bool {
-		for i := range t.peers[id].links {
-			if t.peers[id].links[i].conn.Load() == nil {
+		for i := range t.all()[id].links {
+			if t.all()[id].links[i].conn.Load() == nil {
 				return false
 			}
 		}
