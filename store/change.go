@@ -4,7 +4,6 @@ import (
 	"unsafe"
 
 	"github.com/lockstepkv/lockstep/internal/bulk"
-	"github.com/lockstepkv/lockstep/store/value/hash"
 )
 
 // Adopt gives buf to the store until the next call: Put keeps a large value that
@@ -39,7 +38,7 @@ func (s *Store) Put(key, val []byte, expireAtMillis int64, raw bool) *Entry {
 // Item is an entry as a snapshot holds it.
 type Item struct {
 	Key, Value []byte
-	Hash       *hash.Hash // in place of Value, which belongs to the store from then on
+	Collection Collection // in place of Value, which belongs to the store from then on
 	ExpireAt   int64      // Unix milliseconds, 0 for none
 	Version    uint64
 	Raw        bool
@@ -51,8 +50,8 @@ type Item struct {
 // least Version.
 func (s *Store) Restore(it Item) *Entry {
 	var r ref
-	if it.Hash != nil {
-		r = s.createHash(str(it.Key), it.Hash, it.ExpireAt, rawFlag(it.Raw))
+	if it.Collection != nil {
+		r = s.createCollection(str(it.Key), it.Collection, it.ExpireAt, rawFlag(it.Raw))
 	} else {
 		r = s.create(content{key: str(it.Key), val: it.Value, at: it.ExpireAt, raw: it.Raw})
 	}
@@ -112,8 +111,8 @@ func (s *Store) Copy(e *Entry, newKey []byte) *Entry {
 	if e.Key() == str(newKey) {
 		return e
 	}
-	if h := e.Hash(); h != nil {
-		return s.put(s.createHash(str(newKey), h.Clone(), e.ExpireAt(), e.flags))
+	if c := e.Collection(); c != nil {
+		return s.put(s.createCollection(str(newKey), clone(c), e.ExpireAt(), e.flags))
 	}
 	return s.put(s.under(e, str(newKey)))
 }

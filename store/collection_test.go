@@ -116,7 +116,7 @@ func (m *hashMachine) hset(t *rapid.T) {
 		h := hash.New()
 		set(h)
 		k.expireAt = rapid.Int64Range(0, 3).Draw(t, "at")
-		e = m.s.PutHash([]byte(key), h, k.expireAt)
+		e = m.s.PutCollection([]byte(key), h, k.expireAt)
 	}
 	for i := range n {
 		k.fields[fmt.Sprintf("f%d", from+i)] = value
@@ -264,12 +264,13 @@ func (m *hashMachine) twin(t *rapid.T) {
 	m.s.Each(func(e *Entry) bool {
 		it := Item{Key: []byte(e.Key()), Value: e.Bytes(), ExpireAt: e.ExpireAt(), Version: e.Version()}
 		if h := e.Hash(); h != nil {
-			it.Value, it.Hash = nil, hash.New()
+			like := hash.New()
+			it.Value, it.Collection = nil, like
 			if !h.Packed() {
-				it.Hash.Grow()
+				like.Grow()
 			}
 			h.Each(func(field, value []byte) bool {
-				it.Hash.Set(field, value, hash.Limits{Fields: h.Len(), Bytes: 1 << 20})
+				like.Set(field, value, hash.Limits{Fields: h.Len(), Bytes: 1 << 20})
 				return true
 			})
 		}
@@ -300,7 +301,7 @@ func TestFreezeUnderWritesToAMillionFields(t *testing.T) {
 		h.Set(field(i), []byte("0"), hash.DefaultLimits())
 	}
 	key := []byte("k")
-	s.PutHash(key, h, 0)
+	s.PutCollection(key, h, 0)
 	update := func(i int, value string) {
 		s.UpdateHash(s.Get(key), func(h *hash.Hash) bool {
 			h.Set(field(i), []byte(value), hash.DefaultLimits())
@@ -345,7 +346,7 @@ func TestCopyAndRenameOfAHash(t *testing.T) {
 		for i := range n {
 			h.Set(fmt.Append(nil, i), []byte("v"), hash.DefaultLimits())
 		}
-		a := s.PutHash([]byte("a"), h, 0)
+		a := s.PutCollection([]byte("a"), h, 0)
 		b := s.Copy(a, []byte("b"))
 		if b.Hash() == a.Hash() || b.Hash().Sum() != a.Hash().Sum() || b.Size() != a.Size() {
 			t.Fatalf("%d: the copy is not a copy", n)
@@ -382,7 +383,7 @@ func TestEvictionOfHashes(t *testing.T) {
 			h.Set(fmt.Append(nil, i), []byte("value"), hash.DefaultLimits())
 		}
 		s.Advance(int64(k + 1))
-		s.PutHash(fmt.Append(nil, k), h, 0)
+		s.PutCollection(fmt.Append(nil, k), h, 0)
 	}
 	limit := s.Used() / 2
 	pick := NewPicker()
@@ -411,7 +412,7 @@ func TestHashesAreReadAndDumpedWhileTheyChange(t *testing.T) {
 		for i := range 1 + 30*k {
 			h.Set(fmt.Append(nil, i), []byte("value"), hash.DefaultLimits())
 		}
-		s.PutHash(key(k), h, 0)
+		s.PutCollection(key(k), h, 0)
 	}
 	var mu sync.RWMutex
 	var others sync.WaitGroup
@@ -457,7 +458,7 @@ func changeHash(s *Store, key, other []byte, i int) {
 	case e == nil:
 		h := hash.New()
 		h.Set([]byte("f"), []byte("v"), hash.DefaultLimits())
-		s.PutHash(key, h, 0)
+		s.PutCollection(key, h, 0)
 	case i%17 == 0:
 		s.Copy(e, other)
 	case i%17 == 1:
@@ -482,7 +483,7 @@ func TestSumSeesAHash(t *testing.T) {
 		h.Set([]byte("a"), []byte("1"), hash.DefaultLimits())
 		h.Set([]byte("b"), []byte("2"), hash.DefaultLimits())
 		change(h)
-		s.Restore(Item{Key: []byte("k"), Hash: h, Version: 3})
+		s.Restore(Item{Key: []byte("k"), Collection: h, Version: 3})
 		return s.Sum(), s.Digest()
 	}
 	set := func(field, value string) func(*hash.Hash) {

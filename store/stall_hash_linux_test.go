@@ -20,7 +20,7 @@ func BenchmarkHashStall(b *testing.B) {
 	for i := range million {
 		h.Set(fmt.Appendf(nil, "field:%010d", i), make([]byte, 64), hash.DefaultLimits())
 	}
-	s.PutHash(key, h, 0)
+	s.PutCollection(key, h, 0)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	update := func(done chan struct{}) (times []time.Duration) {

@@ -3,6 +3,8 @@ package command
 import (
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/effect"
+	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/list"
 )
 
 // This file has all the ways in which a command changes the store. Each says what it did
@@ -21,6 +23,52 @@ func (c *Ctx) Put(key, value []byte, at int64, raw bool) *store.Entry {
 func (c *Ctx) wasPut(e *store.Entry, fresh bool) *store.Entry {
 	c.Effects.Add(effect.Effect{Kind: effect.Put, New: fresh, Key: e.Key(), Entry: e})
 	return e
+}
+
+// PutCollection sets key to v, a collection with an element that belongs to the store from
+// then on, with an expiry time (0 for none), and returns the new entry.
+func (c *Ctx) PutCollection(key []byte, v store.Collection, at int64) *store.Entry {
+	if c.Effects == nil {
+		return c.Store.PutCollection(key, v, at)
+	}
+	fresh := c.Store.Get(key) == nil
+	return c.wasPut(c.Store.PutCollection(key, v, at), fresh)
+}
+
+// UpdateHash lets change do what it likes to the hash of e, and returns the new entry, nil
+// when no field is left and the key is gone. change reports whether it changed anything. It
+// says to edits what it did, unless that is nil. A change that says nothing counts as one of
+// the whole value, which costs more to write down.
+func (c *Ctx) UpdateHash(e *store.Entry, change func(h *hash.Hash, edits *effect.Edits) bool) *store.Entry {
+	return update(c, e, c.Store.UpdateHash, change)
+}
+
+// UpdateList is UpdateHash for the list of e.
+func (c *Ctx) UpdateList(e *store.Entry, change func(l *list.List, edits *effect.Edits) bool) *store.Entry {
+	return update(c, e, c.Store.UpdateList, change)
+}
+
+func update[P any](c *Ctx, e *store.Entry, do func(*store.Entry, func(P) bool) *store.Entry,
+	change func(P, *effect.Edits) bool) *store.Entry {
+	if c.Effects == nil {
+		return do(e, func(v P) bool { return change(v, nil) })
+	}
+	var edits effect.Edits
+	changed := false
+	now := do(e, func(v P) bool {
+		changed = change(v, &edits)
+		return changed
+	})
+	switch {
+	case !changed:
+	case now == nil:
+		c.Effects.Gone(e.Key(), effect.Command)
+	case len(edits.List) == 0:
+		c.wasPut(now, false)
+	default:
+		c.Effects.Add(effect.Effect{Kind: effect.Change, Edits: edits.List, Key: now.Key(), Entry: now})
+	}
+	return now
 }
 
 // Append makes e's value longer by tail.

@@ -12,7 +12,7 @@ import (
 
 // Ctx is all that a command may know of the world.
 //
-// 29 fields: it is filled once for all commands of a batch or a read, and in one piece, so that
+// 30 fields: it is filled once for all commands of a batch or a read, and in one piece, so that
 // a command costs no allocation.
 type Ctx struct {
 	Table *Table
@@ -62,6 +62,9 @@ type Ctx struct {
 	// of it with BoundReplies: for clients whose replies are made as a whole.
 	ReplyBytes   int
 	BoundReplies bool
+
+	// Limits say how far values are packed. They are part of the shard's state.
+	Limits *store.Limits
 
 	// Seed makes Rand the same on every replica. It comes from the log index
 	// and the position within the entry.
@@ -177,6 +180,24 @@ func (c *Ctx) Lookup(key []byte) *store.Entry {
 
 // Read is Lookup for commands that count as hits and misses.
 func (c *Ctx) Read(key []byte) *store.Entry { return c.Count(c.Lookup(key)) }
+
+// LookupOf is Lookup for commands on values of one type. The error is WRONGTYPE.
+func (c *Ctx) LookupOf(t store.Type, key []byte) (*store.Entry, error) {
+	return OfType(t, c.Lookup(key))
+}
+
+// ReadOf is Read for commands on values of one type. The error is WRONGTYPE.
+func (c *Ctx) ReadOf(t store.Type, key []byte) (*store.Entry, error) {
+	return OfType(t, c.Read(key))
+}
+
+// OfType returns e, nil for absent, or an error if it is of another type.
+func OfType(t store.Type, e *store.Entry) (*store.Entry, error) {
+	if e != nil && e.Type() != t {
+		return nil, ErrWrongType
+	}
+	return e, nil
+}
 
 // Glance is Read without counting as an access.
 func (c *Ctx) Glance(key []byte) *store.Entry { return c.Count(c.Peek(key)) }

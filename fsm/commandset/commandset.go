@@ -7,7 +7,9 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command/cluster"
 	"github.com/lockstepkv/lockstep/fsm/command/compound"
 	"github.com/lockstepkv/lockstep/fsm/command/connection"
+	"github.com/lockstepkv/lockstep/fsm/command/hashes"
 	"github.com/lockstepkv/lockstep/fsm/command/keys"
+	"github.com/lockstepkv/lockstep/fsm/command/lists"
 	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/fsm/command/queries"
 	"github.com/lockstepkv/lockstep/fsm/command/server"
@@ -20,6 +22,8 @@ import (
 func New() *command.Table {
 	return command.NewTable(
 		strings.Commands,
+		hashes.Commands,
+		lists.Commands,
 		keys.Commands,
 		connection.Commands,
 		server.Commands,

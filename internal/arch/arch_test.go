@@ -35,10 +35,11 @@ func mayImport() map[string][]string {
 	table := map[string][]string{
 		"resp":                {"internal/bulk", "internal/wire"},
 		"internal/bulk":       {},
-		"store":               {"internal/bulk", "store/keyslot", "store/value/hash"},
+		"store":               {"internal/bulk", "store/keyslot", "store/value/hash", "store/value/list"},
 		"store/effect":        {"store"},
 		"store/keyslot":       {},
 		"store/value/hash":    {},
+		"store/value/list":    {},
 		"internal/accept":     {},
 		"internal/linger":     {},
 		"internal/hangup":     {},
@@ -58,10 +59,10 @@ func mayImport() map[string][]string {
 		"internal/readme":     {},
 		"fsm/wait":            {},
 		"fsm/lock":            {"fsm/wait", "store/keyslot"},
-		"fsm/command":         {"fsm/lock", "internal/bulk", "resp", "store", "store/effect", "store/keyslot"},
+		"fsm/command":         {"fsm/lock", "internal/bulk", "resp", "store", "store/effect", "store/keyslot", "store/value/hash", "store/value/list"},
 		"snapshot":            {"internal/disk", "snapshot/rdb"},
-		"snapshot/rdb":        {"store", "store/value/hash"},
-		"snapshot/aof":        {"internal/disk", "snapshot/rdb", "store/effect", "store", "store/value/hash"},
+		"snapshot/rdb":        {"store", "store/value/hash", "store/value/list"},
+		"snapshot/aof":        {"internal/disk", "snapshot/rdb", "store/effect", "store", "store/value/hash", "store/value/list"},
 		"transport":           {"internal/bulk", "internal/clock", "internal/hangup"},
 		"shard/raftlog":       {"internal/disk", "internal/failpoint", "internal/invariant"},
 		"fsm/commandset":      append(commandGroups(), "fsm/command"),
@@ -93,8 +94,11 @@ func mayImport() map[string][]string {
 		"internal/bench/locks": {"client", "resp"}, // a client like any other
 	}
 	for _, group := range commandGroups() {
-		table[group] = []string{"fsm/command", "fsm/lock", "resp", "store", "store/keyslot"} // never each other
+		table[group] = []string{"fsm/command", "fsm/lock", "resp", "store"} // never each other
 	}
+	table["fsm/command/queries"] = append(table["fsm/command/queries"], "store/keyslot")
+	table["fsm/command/hashes"] = append(table["fsm/command/hashes"], "store/effect", "store/value/hash")
+	table["fsm/command/lists"] = append(table["fsm/command/lists"], "store/effect", "store/value/list")
 	return table
 }
 
@@ -102,7 +106,7 @@ func mayImport() map[string][]string {
 func commandGroups() []string {
 	var groups []string
 	for _, name := range []string{
-		"strings", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions", "queries",
+		"strings", "hashes", "lists", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions", "queries",
 	} {
 		groups = append(groups, "fsm/command/"+name)
 	}

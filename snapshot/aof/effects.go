@@ -7,6 +7,7 @@ import (
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/effect"
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/list"
 )
 
 // Command is a Redis command: its name and its arguments.
@@ -65,10 +66,38 @@ func (c *change) then(e *effect.Effect) {
 	case kind == effect.Delete:
 	case kind == effect.Append && c.Kind == effect.Append:
 		tail += c.Tail
+	case c.edits(e):
+		kind = effect.Change
 	case kind != c.Kind:
 		kind = effect.Put
 	}
 	c.Kind, c.Tail, c.Entry = kind, tail, e.Entry
+}
+
+// edits reports whether c and an effect on the same collection are edits of it, one after the
+// other, and makes c both: another lifetime is an edit like any.
+func (c *change) edits(e *effect.Effect) bool {
+	if c.Kind != effect.Change && e.Kind != effect.Change {
+		return false
+	}
+	before, after := editsOf(&c.Effect), editsOf(e)
+	if before == nil || after == nil {
+		return false
+	}
+	c.Edits = append(before[:len(before):len(before)], after...)
+	return true
+}
+
+// editsOf returns what an effect does to a collection that is there, nil if that is more than
+// edits.
+func editsOf(e *effect.Effect) []effect.Edit {
+	switch e.Kind {
+	case effect.Change:
+		return e.Edits
+	case effect.Expire:
+		return []effect.Edit{lifetime(e.Entry.ExpireAt())}
+	}
+	return nil
 }
 
 func (u *unit) commands() []Command {
@@ -92,8 +121,13 @@ func (c *change) append(cmds []Command) []Command {
 		return append(cmds, Command{[]byte("DEL"), key})
 	case c.Kind == effect.Expire && c.Entry.Type() != store.String:
 		return append(cmds, expireCommand(key, c.Entry.ExpireAt()))
-	case c.Entry.Type() == store.Hash:
-		return appendHash(cmds, key, c)
+	case c.Kind == effect.Change:
+		for _, edit := range c.Edits {
+			cmds = append(cmds, withKey(edit, key))
+		}
+		return cmds
+	case c.Entry.Type() != store.String:
+		return appendCollection(cmds, key, c)
 	}
 	return append(cmds, c.ofString(key))
 }
@@ -111,22 +145,38 @@ func (c *change) ofString(key []byte) Command {
 	return Command{[]byte("SET"), key, value, []byte("PXAT"), decimal(c.Entry.ExpireAt())}
 }
 
-func expireCommand(key []byte, at int64) Command {
+func expireCommand(key []byte, at int64) Command { return withKey(lifetime(at), key) }
+
+// lifetime is the edit that gives a key an expiry time, 0 for none.
+func lifetime(at int64) effect.Edit {
 	if at == 0 {
-		return Command{[]byte("PERSIST"), key}
+		return effect.Edit{[]byte("PERSIST")}
 	}
-	return Command{[]byte("PEXPIREAT"), key, decimal(at)}
+	return effect.Edit{[]byte("PEXPIREAT"), decimal(at)}
+}
+
+// withKey makes a command of an edit.
+func withKey(edit effect.Edit, key []byte) Command {
+	return append(Command{edit[0], key}, edit[1:]...)
 }
 
 // fieldsPerCommand is how many fields one HSET has.
 const fieldsPerCommand = 512
 
-// appendHash writes a whole hash.
-func appendHash(cmds []Command, key []byte, c *change) []Command {
+// elementsPerCommand is how many elements one RPUSH has.
+const elementsPerCommand = 1024
+
+// appendCollection writes a whole collection.
+func appendCollection(cmds []Command, key []byte, c *change) []Command {
 	if c.was {
 		cmds = append(cmds, Command{[]byte("DEL"), key})
 	}
-	cmds = appendFields(cmds, key, c.Entry.Hash())
+	switch v := c.Entry.Collection().(type) {
+	case *hash.Hash:
+		cmds = appendFields(cmds, key, v)
+	case *list.List:
+		cmds = appendElements(cmds, key, v)
+	}
 	if at := c.Entry.ExpireAt(); at != 0 {
 		cmds = append(cmds, expireCommand(key, at))
 	}
@@ -140,6 +190,23 @@ func appendFields(cmds []Command, key []byte, h *hash.Hash) []Command {
 			cmd = Command{[]byte("HSET"), key}
 		}
 		if cmd = append(cmd, bytes.Clone(field), bytes.Clone(value)); len(cmd) == 2+2*fieldsPerCommand {
+			cmds, cmd = append(cmds, cmd), nil
+		}
+		return true
+	})
+	if len(cmd) > 0 {
+		cmds = append(cmds, cmd)
+	}
+	return cmds
+}
+
+func appendElements(cmds []Command, key []byte, l *list.List) []Command {
+	var cmd Command
+	l.Forward(0, func(e []byte) bool {
+		if len(cmd) == 0 {
+			cmd = Command{[]byte("RPUSH"), key}
+		}
+		if cmd = append(cmd, bytes.Clone(e)); len(cmd) == 2+elementsPerCommand {
 			cmds, cmd = append(cmds, cmd), nil
 		}
 		return true

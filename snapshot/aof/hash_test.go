@@ -54,6 +54,29 @@ func TestEffectsOfHashes(t *testing.T) {
 	if at := c.PExpireTime(ctx, "packed").Val().Milliseconds(); at != rdbtest.Now+5 {
 		t.Errorf("expires at %d", at)
 	}
+	edit := func(key string, edits ...effect.Edit) {
+		m.log.Add(effect.Effect{Kind: effect.Change, Edits: edits, Key: key, Entry: m.Store.UpdateHash(m.Store.Get([]byte(key)),
+			func(h *hash.Hash) bool {
+				for _, e := range edits {
+					h.Set(e[1], e[2], hash.DefaultLimits())
+				}
+				return true
+			})})
+	}
+	hset := func(field, value string) effect.Edit {
+		return effect.Edit{[]byte("HSET"), []byte(field), []byte(value)}
+	}
+	edit("large by number", hset("f1", "edited"), hset("new", "edited"))
+	m.SetExpireAt(m.Store.Get([]byte("large by number")), rdbtest.Now+7)
+	edit("large by number", hset("f2", "after its lifetime"))
+	if names := replay(); !slices.Equal(names, []string{"HSET", "HSET", "PEXPIREAT", "HSET"}) {
+		t.Errorf("edits are %v", names)
+	}
+	set("large by number", "f3", "whole")
+	edit("large by number", hset("f4", "and an edit"))
+	if names := replay(); names[0] != "DEL" {
+		t.Errorf("the whole value and an edit are %v", names)
+	}
 	m.SetExpireAt(m.Store.Get([]byte("packed")), rdbtest.Now+6)
 	m.SetExpireAt(m.Store.Get([]byte("large by length")), 0)
 	if names := replay(); !slices.Equal(names, []string{"PEXPIREAT", "PERSIST"}) {

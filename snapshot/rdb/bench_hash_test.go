@@ -47,7 +47,7 @@ func hashMemory(b *testing.B, fields, value int) {
 		for i := range fields {
 			h.Set(name(i), v, hash.DefaultLimits())
 		}
-		s.PutHash([]byte(key), h, 0)
+		s.PutCollection([]byte(key), h, 0)
 	}), "heap-B")
 	b.ReportMetric(float64(s.Used())/float64(fields), "accounted-B")
 

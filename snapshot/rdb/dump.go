@@ -8,6 +8,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/list"
 )
 
 // ErrTrailer means that a dump is of a version that is not known, or that its checksum
@@ -35,9 +36,9 @@ func AppendDump(dst []byte, e *store.Entry) ([]byte, error) {
 }
 
 // ReadDump returns the value of a dump of this package or of Redis: the item's Value, which
-// may share memory with dump, or its Hash, packed as far as packed allows. The rest of the
+// may share memory with dump, or its Collection, packed as far as packed allows. The rest of the
 // item is zero. An error wraps ErrTrailer, or is a *CorruptError.
-func ReadDump(dump []byte, packed hash.Limits) (it store.Item, err error) {
+func ReadDump(dump []byte, packed *store.Limits) (it store.Item, err error) {
 	if len(dump) < dumpTrailer {
 		return it, ErrTrailer
 	}
@@ -54,7 +55,7 @@ func ReadDump(dump []byte, packed hash.Limits) (it store.Item, err error) {
 }
 
 // dumped reads a type and a value, behind which nothing may stand.
-func (d *decoder) dumped(packed hash.Limits) (it store.Item, err error) {
+func (d *decoder) dumped(packed *store.Limits) (it store.Item, err error) {
 	t, err := d.byte()
 	if err != nil {
 		return it, err
@@ -63,9 +64,14 @@ func (d *decoder) dumped(packed hash.Limits) (it store.Item, err error) {
 	case typeString:
 		it.Value, err = d.string(&d.valBuf)
 	case typeHash, typeHashListpack, typeHashZiplist:
-		h := hashReader{h: hash.New(), lim: packed}
+		h := hashReader{h: hash.New(), lim: packed.Hash()}
 		err = d.readHash(t, &h)
-		it.Hash = h.h
+		it.Collection = h.h
+	case typeList, typeListZiplist, typeQuicklist, typeQuicklist2:
+		l := list.New()
+		err = d.readList(t, l, nil)
+		l.Fit(packed.List())
+		it.Collection = l
 	default:
 		if name := typeName(t); name != "" {
 			return it, Unsupported("a value that is %s (RDB type %d)", name, t)

@@ -14,14 +14,13 @@ import (
 
 	"github.com/lockstepkv/lockstep/snapshot/rdbtest"
 	"github.com/lockstepkv/lockstep/store"
-	"github.com/lockstepkv/lockstep/store/value/hash"
 )
 
 // restored puts what a dump holds into a store.
 func restored(t testing.TB, s *store.Store, key string, dump []byte) *store.Entry {
 	t.Helper()
 	before := bytes.Clone(dump)
-	it, err := ReadDump(dump, hash.DefaultLimits())
+	it, err := ReadDump(dump, redisLimits())
 	if err != nil {
 		t.Fatalf("%q: %v", key, err)
 	}
@@ -127,13 +126,13 @@ func TestDumpTrailer(t *testing.T) {
 		"empty": {nil, ErrTrailer}, "short": {good[:9], ErrTrailer}, "cut": {good[:len(good)-1], ErrTrailer},
 		"newer": {newer, ErrTrailer}, "without a sum": {noSum, ErrTrailer},
 		"no value": {signed(nil), ErrDamaged}, "half a value": {signed([]byte("\x00\x05val")), ErrDamaged},
-		"a list": {signed([]byte("\x01\x01\x01a")), ErrUnsupported}, "no type": {signed([]byte("\x63")), ErrDamaged},
+		"a set": {signed([]byte("\x02\x01\x01a")), ErrUnsupported}, "no elements": {signed([]byte("\x01\x00")), ErrDamaged}, "no type": {signed([]byte("\x63")), ErrDamaged},
 		"no fields": {signed([]byte("\x04\x00")), ErrDamaged}, "a field twice": {signed([]byte("\x04\x02\x01a\x01b\x01a\x01c")), ErrDamaged},
 		"a huge length": {signed([]byte("\x00\x81\x7f\xff\xff\xff\xff\xff\xff\xff")), ErrDamaged},
 		"more behind":   {signed([]byte("\x00\x05value\x00")), ErrDamaged},
 		"many missing":  {signed([]byte("\x00\x20val")), ErrDamaged},
 	} {
-		_, err := ReadDump(c2.dump, hash.DefaultLimits())
+		_, err := ReadDump(c2.dump, redisLimits())
 		if !errors.Is(err, c2.want) || err != nil && c2.want == nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -154,7 +153,8 @@ func TestDamagedDumpsAsRedisReadsThem(t *testing.T) {
 	c, _ := rdbtest.StartRedis(t, t.TempDir(), "--sanitize-dump-payload", "yes")
 	c.HSet(ctx, "packed", "a", "1", "field", "some text", "number", -70000)
 	c.Set(ctx, "text", strings.Repeat("ab", 40), 0)
-	for _, key := range []string{"packed", "text"} {
+	c.RPush(ctx, "list", "a", "1", "some text", -70000)
+	for _, key := range []string{"packed", "text", "list"} {
 		dump := []byte(c.Dump(ctx, key).Val())
 		body := dump[:len(dump)-dumpTrailer]
 		for i := range body {
@@ -170,7 +170,7 @@ func TestDamagedDumpsAsRedisReadsThem(t *testing.T) {
 func sameAsRedis(t *testing.T, c *redis.Client, dump []byte, what string) {
 	t.Helper()
 	ctx := context.Background()
-	it, err := ReadDump(dump, hash.DefaultLimits())
+	it, err := ReadDump(dump, redisLimits())
 	if err != nil {
 		return
 	}
@@ -178,14 +178,18 @@ func sameAsRedis(t *testing.T, c *redis.Client, dump []byte, what string) {
 		t.Errorf("%s: Redis says %v", what, says)
 		return
 	}
-	if it.Hash == nil {
+	if it.Collection == nil {
 		if got := c.Get(ctx, "k").Val(); got != string(it.Value) {
 			t.Errorf("%s: %q, Redis has %q", what, it.Value, got)
 		}
 		return
 	}
 	s := store.New(store.DefaultOptions())
-	s.PutHash([]byte("k"), it.Hash, 0)
+	s.PutCollection([]byte("k"), it.Collection, 0)
+	if s.Get([]byte("k")).List() != nil {
+		rdbtest.SameLists(t, rdbtest.ListsOf(s), map[string][]string{"k": c.LRange(ctx, "k", 0, -1).Val()})
+		return
+	}
 	got, err := c.HGetAll(ctx, "k").Result()
 	if err != nil {
 		t.Fatal(err)
@@ -217,9 +221,9 @@ func FuzzDump(f *testing.F) {
 	f.Add(append([]byte{typeHashZiplist}, str(string(ziplist("a", "1", "b", "text")))...))
 	f.Add(append([]byte{typeHashListpack}, str("\x0b\x00\x00\x00\x02\x00\x01\x01\x02\x01\xff")...))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		_, _ = ReadDump(body, hash.DefaultLimits())
+		_, _ = ReadDump(body, redisLimits())
 		dump := signed(body)
-		if _, err := ReadDump(dump, hash.DefaultLimits()); err != nil {
+		if _, err := ReadDump(dump, redisLimits()); err != nil {
 			var corrupt *CorruptError
 			if !errors.As(err, &corrupt) || corrupt.Offset > int64(len(dump)) || errors.Is(err, io.ErrNoProgress) {
 				t.Fatalf("%v", err)
@@ -233,4 +237,10 @@ func FuzzDump(f *testing.F) {
 			t.Fatal("not the same")
 		}
 	})
+}
+
+// redisLimits are those of a Redis that was told nothing.
+func redisLimits() *store.Limits {
+	lim := store.DefaultLimits()
+	return &lim
 }

@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"github.com/lockstepkv/lockstep/store"
-	"github.com/lockstepkv/lockstep/store/value/hash"
 )
 
 // ReadOptions are the terms of ReadWith and Scan.
@@ -22,10 +21,10 @@ type ReadOptions struct {
 	// own clock decides when they go.
 	DropExpired bool
 
-	// Hashes, if not nil, says that hashes are welcome, and how far those of Redis
+	// Packed, if not nil, says that collections are welcome, and how far those of Redis
 	// are packed. Otherwise they are refused: no command knows them yet. In a file
 	// of Lockstep they keep their form, and ReadWith takes them in any case.
-	Hashes *hash.Limits
+	Packed *store.Limits
 
 	intoStore bool // what is read goes into a store, which keeps every type
 }
@@ -122,8 +121,9 @@ func (f *fileReader) part(op byte) error {
 	switch op {
 	case typeString:
 		return f.entry(op)
-	case typeHash, typeHashListpack, typeHashZiplist:
-		if f.opt.Hashes != nil || f.info.Lockstep && f.opt.intoStore {
+	case typeHash, typeHashListpack, typeHashZiplist,
+		typeList, typeListZiplist, typeQuicklist, typeQuicklist2:
+		if f.opt.Packed != nil || f.info.Lockstep && f.opt.intoStore {
 			return f.entry(op)
 		}
 		return f.otherType(op)
@@ -187,15 +187,10 @@ func (f *fileReader) entry(t byte) (err error) {
 		}
 		it.Version, it.Raw, it.Access = m.version, m.raw, m.access
 	}
-	if t == typeString {
-		it.Value, err = f.string(&f.valBuf)
-	} else {
-		it.Hash, err = f.hash(t, it.Key, m.large)
-	}
-	if err != nil {
+	if err := f.value(t, &it, m.large); err != nil {
 		return err
 	}
-	if m.raw && it.Hash != nil || m.large && it.Hash == nil {
+	if m.raw && it.Collection != nil || m.large && it.Collection == nil {
 		return Damaged("key %q has the flags of another type", it.Key)
 	}
 	if f.opt.DropExpired && it.ExpireAt != 0 && it.ExpireAt < f.opt.NowMillis {
@@ -204,6 +199,19 @@ func (f *fileReader) entry(t byte) (err error) {
 	}
 	f.info.Keys++
 	return f.fn(it)
+}
+
+// value reads the value of a key.
+func (f *fileReader) value(t byte, it *store.Item, large bool) (err error) {
+	switch t {
+	case typeString:
+		it.Value, err = f.string(&f.valBuf)
+	case typeList, typeListZiplist, typeQuicklist, typeQuicklist2:
+		it.Collection, err = f.list(t, it.Key, large)
+	default:
+		it.Collection, err = f.hash(t, it.Key, large)
+	}
+	return err
 }
 
 // meta takes what the file says about the next key beside its value.

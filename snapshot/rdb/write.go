@@ -181,17 +181,22 @@ func typeOf(e *store.Entry) (t byte, ok bool) {
 		return typeString, true
 	case store.Hash:
 		return typeHash, true
+	case store.List:
+		return typeQuicklist2, true
 	}
 	return 0, false
 }
 
 // value writes the value of e, without its type.
 func (e *encoder) value(of *store.Entry) {
-	if h := of.Hash(); h != nil {
-		e.hash(h)
-		return
+	switch of.Type() {
+	case store.String:
+		e.string(of.Bytes())
+	case store.Hash:
+		e.hash(of.Hash())
+	case store.List:
+		e.list(of.List())
 	}
-	e.string(of.Bytes())
 }
 
 // access writes the idle time or the frequency, by Redis's rule for its policy.

@@ -19,7 +19,7 @@ func PutHash(s *store.Store, key string, lim hash.Limits, expireAt int64, values
 	for i, v := range values {
 		h.Set(fmt.Appendf(nil, "f%d", i), []byte(v), lim)
 	}
-	s.PutHash([]byte(key), h, expireAt)
+	s.PutCollection([]byte(key), h, expireAt)
 }
 
 // FillHashes puts hashes of both forms, and strings between them.
@@ -31,9 +31,9 @@ func FillHashes(s *store.Store) {
 	PutHash(s, "packed", lim, 0, tricky...)
 	PutHash(s, "large by length", lim, Now+1000, append(tricky, strings.Repeat("c", 65), strings.Repeat("long", 20_000))...)
 	PutHash(s, "large by number", lim, 0, strings.Split(strings.Repeat("7 value ", 5000), " ")...)
-	PutHash(s, "large, later small", lim, 0, strings.Split(strings.Repeat("x ", 400), " ")...)
+	PutHash(s, "large, later small", lim, 0, strings.Split(strings.Repeat("x ", 600), " ")...)
 	s.UpdateHash(s.Get([]byte("large, later small")), func(h *hash.Hash) bool {
-		for i := range 390 {
+		for i := range 590 {
 			h.Delete(fmt.Appendf(nil, "f%d", i))
 		}
 		return true
@@ -44,7 +44,7 @@ func FillHashes(s *store.Store) {
 	for _, name := range append(tricky, strings.Repeat("name", 100)) {
 		names.Set([]byte(name), []byte("value of "+name), lim)
 	}
-	s.PutHash([]byte("names"), names, 0)
+	s.PutCollection([]byte("names"), names, 0)
 	Fill(s, 10, 20)
 }
 
@@ -52,13 +52,8 @@ func FillHashes(s *store.Store) {
 func HashesOf(s *store.Store) map[string]map[string]string {
 	all := map[string]map[string]string{}
 	s.Each(func(e *store.Entry) bool {
-		if h := e.Hash(); h != nil {
-			fields := map[string]string{}
-			h.Each(func(field, value []byte) bool {
-				fields[string(field)] = string(value)
-				return true
-			})
-			all[strings.Clone(e.Key())] = fields
+		if e.Hash() != nil {
+			all[strings.Clone(e.Key())] = elements(e)
 		}
 		return true
 	})

@@ -11,7 +11,11 @@
 // A nil Log takes nothing, and costs its user one comparison.
 package effect
 
-import "github.com/lockstepkv/lockstep/store"
+import (
+	"bytes"
+
+	"github.com/lockstepkv/lockstep/store"
+)
 
 // Kind is what was done.
 type Kind uint8
@@ -20,6 +24,7 @@ type Kind uint8
 const (
 	Put    Kind = iota // the key has the value and the expiry time of Entry, whatever it had
 	Append             // the value became longer by Tail bytes; its expiry time is the same
+	Change             // the collection was there, and Edits do to it what was done
 	Expire             // the key has the expiry time of Entry, 0 for none; its value is the same
 	Delete             // the key is gone
 	Flush              // all keys are gone
@@ -39,11 +44,36 @@ const (
 // the store, as Entry.Key and Entry.Bytes do: who keeps an effect for long keeps copies.
 type Effect struct {
 	Kind  Kind
-	Cause Cause // of Delete
-	New   bool  // of Put: no such key was there
-	Tail  int   // of Append: how many bytes of the value are new
+	Cause Cause  // of Delete
+	New   bool   // of Put: no such key was there
+	Tail  int    // of Append: how many bytes of the value are new
+	Edits []Edit // of Change: at least one, in order
 	Key   string
 	Entry *store.Entry // what the key is from then on; nil of Delete and Flush
+}
+
+// Edit is a Redis command that changes the elements of a collection, whatever else it has:
+// its name and the arguments behind the key. It needs no clock, no chance, no condition.
+type Edit [][]byte
+
+// Edits collects what a command does to a collection while it does it. The memory of the
+// arguments belongs to the edits from then on.
+type Edits struct{ List []Edit }
+
+// Add notes an edit.
+func (x *Edits) Add(args ...[]byte) { x.List = append(x.List, args) }
+
+// Say is Add for whoever is not the owner of args, and may be called on nil, where nobody
+// wants to know.
+func (x *Edits) Say(name string, args ...[]byte) {
+	if x == nil {
+		return
+	}
+	edit := Edit{[]byte(name)}
+	for _, a := range args {
+		edit = append(edit, bytes.Clone(a))
+	}
+	x.List = append(x.List, edit)
 }
 
 // Log collects effects, in the order in which they came. It has the store's rule of

@@ -18,14 +18,14 @@ type Limits struct {
 // and a search in it have a bound.
 const (
 	maxPackedFields = 2048
-	maxPackedBlock  = 64 << 10
+	maxPackedBlock  = 80 << 10 // more than Redis's limits allow
 )
 
 // MaxLimits are the most that has an effect.
 func MaxLimits() Limits { return Limits{Fields: maxPackedFields, Bytes: maxPackedBlock} }
 
 // DefaultLimits are those of Redis.
-func DefaultLimits() Limits { return Limits{Fields: 128, Bytes: 64} }
+func DefaultLimits() Limits { return Limits{Fields: 512, Bytes: 64} }
 
 // Hash is a hash in the hands of its writer. The zero value is empty and packed.
 // It must not be copied.
@@ -71,6 +71,14 @@ func (c *contents) Len() int { return c.n }
 // Packed reports whether the hash has its packed form.
 func (c *contents) Packed() bool { return c.tree == nil }
 
+// Encoding is Redis's word for the form.
+func (c *contents) Encoding() string {
+	if c.Packed() {
+		return "listpack"
+	}
+	return "hashtable"
+}
+
 // Sum returns a hash of the fields and their values that does not depend on
 // their order or on the form.
 func (c *contents) Sum() uint64 { return c.sum }
@@ -96,6 +104,10 @@ func (c *contents) Get(field []byte) (value []byte, ok bool) {
 	}
 	return c.buf[r.value:r.end:r.end], true
 }
+
+// Lasting reports whether p, a name or value that the hash has handed out, stays as it is
+// when the hash changes: long ones of a large hash have memory of their own.
+func (c *contents) Lasting(p []byte) bool { return c.tree != nil && len(p) > inlineMax }
 
 // Set gives field a copy of value, and reports whether the field is new and by
 // how much Size has grown.
