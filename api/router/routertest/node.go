@@ -178,7 +178,7 @@ func (n *Node) Cluster() router.ClusterInfo {
 
 // Shard is a store under a mutex.
 //
-// 23 fields: every way to fail that a test asks for is one of them.
+// 24 fields: every way to fail that a test asks for is one of them.
 type Shard struct {
 	figures router.ShardInfo // guarded by the node's mu
 
