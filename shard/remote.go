@@ -76,6 +76,9 @@ func (r *Remote) ID() int { return int(r.id) }
 // Leader returns the node that leads the shard as far as this one knows, or "".
 func (r *Remote) Leader() string { return r.finder.Leader() }
 
+// Term returns the newest term in which a leader was known here.
+func (r *Remote) Term() uint64 { return r.finder.Term() }
+
 // Origin names this life of this node in the shard, which those who wait carry.
 func (r *Remote) Origin() (node string, boot uint64) { return r.node.opt.NodeID, r.boot }
 

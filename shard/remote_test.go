@@ -72,7 +72,7 @@ func (c *cluster) wantThrough(id, line, want string) {
 	c.t.Helper()
 	v, err := c.through(id, line)
 	if got := string(resp.Append(nil, v, 2)); err != nil || got != want {
-		c.t.Fatalf("%s through %s: %q, %v; want %q", line, id, got, err, want)
+		c.t.Fatalf("%s through %s: %q, %v; want %q", clipped(line), id, clipped(got), err, clipped(want))
 	}
 }
 
@@ -274,6 +274,15 @@ func TestWatchersLearnThatTheirFeedIsGone(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("nobody is told that the other node is gone")
 	}
+}
+
+// TestLargeValuesFromAfar go in fragments to the leader, and in one answer back.
+func TestLargeValuesFromAfar(t *testing.T) {
+	c := fiveNodes(t, nil)
+	value := strings.Repeat("0123456789abcdef", 5<<20/16)
+	c.wantThrough("n4", "SET big "+value, "+OK\r\n")
+	c.wantThrough("n5", "GET big", fmt.Sprintf("$%d\r\n%s\r\n", len(value), value))
+	c.wantThrough("n4", "STRLEN big", fmt.Sprintf(":%d\r\n", len(value)))
 }
 
 // TestOldView: the sender goes by a view that is no longer true. Those it asks say so, nothing has

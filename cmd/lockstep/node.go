@@ -135,6 +135,8 @@ func (a *node) Cluster() router.ClusterInfo {
 			gi, figures := g.Info(), g.Figures()
 			sh.AppliedIndex, sh.Term = gi.Applied, gi.Term
 			sh.Evicted, sh.Expired, sh.UsedPeak = figures.Evicted, figures.Expired, figures.UsedPeak
+		} else {
+			sh.Term = n.remotes[i].Term()
 		}
 		sh.States = statesOf(replicas, i, v.HoldersOf(i), sh.AppliedIndex)
 		info.Shards = append(info.Shards, sh)

@@ -220,6 +220,16 @@ func TestEveryKindOfCommandFromAfar(t *testing.T) {
 	if got := text(at1("DBSIZE")); got != ":0\r\n" {
 		t.Errorf("%q keys after FLUSHALL", got)
 	}
+	for _, id := range []string{"n1", "n5"} {
+		for _, sh := range c.seen[id].Cluster().Shards {
+			if sh.Leader == "" || sh.Term == 0 || len(sh.Replicas) != 3 || len(sh.States) != 3 || len(sh.Slots) == 0 {
+				t.Errorf("%s sees shard %d as %+v", id, sh.ID, sh)
+			}
+		}
+	}
+	if nodes := string(at5("CLUSTER NODES").Str); strings.Count(nodes, "\n") != 5 || !strings.Contains(nodes, "myself,master") {
+		t.Errorf("CLUSTER NODES: %s", nodes)
+	}
 	for id, want := range map[string][]int{"n1": {0}, "n4": {1}, "n5": nil} {
 		for i := range 2 {
 			if holds := c.seen[id].Holds(i); holds != slices.Contains(want, i) {

@@ -47,7 +47,7 @@ type Finder struct {
 
 	mu     sync.Mutex
 	leader string // guarded by mu; empty: none is known
-	term   uint64 // guarded by mu; in which it leads
+	term   uint64 // guarded by mu; the newest in which one was known to
 }
 
 // NewFinder returns one that knows nothing. changed is called when the leader is another one.
@@ -60,6 +60,13 @@ func (f *Finder) Leader() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.leader
+}
+
+// Term returns the newest term in which a node was known to lead.
+func (f *Finder) Term() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.term
 }
 
 // Order lists whom to ask for a read: the leader, then those that can be reached, then the rest.
@@ -172,7 +179,7 @@ type found struct {
 func (f *Finder) found(leader string, term uint64) {
 	f.mu.Lock()
 	other := f.leader != leader
-	f.leader, f.term = leader, term
+	f.leader, f.term = leader, max(f.term, term)
 	f.mu.Unlock()
 	if other {
 		f.changed()
