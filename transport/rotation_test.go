@@ -51,8 +51,9 @@ func TestASecretIsReplacedNodeByNode(t *testing.T) {
 		}
 	}
 	replace("n1", before)
-	for i := range c.nodes["n1"].all()["n2"].links {
-		if conn := c.nodes["n1"].all()["n2"].links[i].conn.Load(); conn != nil {
+	p := c.nodes["n1"].all()["n2"]
+	for i := range p.links {
+		if conn := p.links[i].conn.Load(); conn != nil {
 			conn.fail(errors.New("for the test"))
 		}
 	}
