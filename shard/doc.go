@@ -1,4 +1,5 @@
-// Package shard runs a node's share of the cluster: one Raft group per shard.
+// Package shard runs a node's share of the cluster: one Raft group for each shard of which it has
+// a replica, and the way to those that have the others (Remote).
 //
 // A write takes this way. Propose hands units to the session, which owns the
 // node's requests: it numbers them in batches and keeps each batch until its

@@ -81,17 +81,31 @@ func (m *groupMetrics) GivenAway(reason string) {
 func (m *groupMetrics) refused() { m.node.disk.refused.WithLabelValues(m.label).Inc() }
 
 // watchPeers shows connections between nodes, read when they are asked for.
-func watchPeers(reg prometheus.Registerer, net *transport.Transport, self string, peers []view.Peer) {
+func watchPeers(reg prometheus.Registerer, net *transport.Transport, self string, current *view.Current) {
 	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "lockstep", Name: "peer_connections_displaced_total",
 		Help: "Connections of nodes that made room for newer ones of the same node, which has more than it needs."},
 		func() float64 { return float64(net.Crowded()) }))
-	for _, m := range peers {
-		if m.ID == self {
-			continue
+	reg.MustRegister(peerGauges{net, self, current})
+}
+
+// peerGauges tell of the connection to each peer of the view in force.
+type peerGauges struct {
+	net     *transport.Transport
+	self    string
+	current *view.Current
+}
+
+var peerConnected = prometheus.NewDesc("lockstep_peer_connected", "1 while this node is connected to a peer.", []string{"peer"}, nil)
+
+// Describe implements prometheus.Collector.
+func (p peerGauges) Describe(ch chan<- *prometheus.Desc) { ch <- peerConnected }
+
+// Collect implements prometheus.Collector.
+func (p peerGauges) Collect(ch chan<- prometheus.Metric) {
+	for _, m := range p.current.Get().Peers() {
+		if m.ID != p.self {
+			ch <- prometheus.MustNewConstMetric(peerConnected, prometheus.GaugeValue, number(p.net.Health(m.ID).Connected), m.ID)
 		}
-		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "lockstep", Name: "peer_connected",
-			Help: "1 while this node is connected to a peer.", ConstLabels: prometheus.Labels{"peer": m.ID}},
-			func() float64 { return number(net.Health(m.ID).Connected) }))
 	}
 }
 

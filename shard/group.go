@@ -114,7 +114,7 @@ func openGroup(ctx context.Context, n *Node, id uint32) (*Group, error) {
 	}}
 	g.raftDown = make(chan struct{})
 	g.lockNudge = make(chan struct{}, 1)
-	g.voters.open(g.self, n.opt.Members)
+	g.voters.open(g.self, g.holders())
 	g.guard = newGuard(g)
 	g.life, g.stop = context.WithCancel(context.Background())
 	g.metrics = n.metrics.group(id)
@@ -220,8 +220,11 @@ func (g *Group) bootstrap(cfg *raft.Config) error {
 	if err != nil || has {
 		return err
 	}
-	return raft.BootstrapCluster(cfg, g.log, g.log, g.snapshots, g.wire, raft.Configuration{Servers: founders(g.opt.Members)})
+	return raft.BootstrapCluster(cfg, g.log, g.log, g.snapshots, g.wire, raft.Configuration{Servers: servers(g.holders())})
 }
+
+// holders are the nodes that have a replica of the shard, as the view in force says.
+func (g *Group) holders() []string { return g.node.view.Get().HoldersOf(int(g.id)) }
 
 // kick wakes whoever hands batches to a leader.
 func (g *Group) kick() {

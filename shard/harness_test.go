@@ -183,14 +183,14 @@ func (c *cluster) node(id string) *Node {
 	return c.nodes[id]
 }
 
-func (c *cluster) group(id string) *Group { return c.node(id).Groups()[0] }
+func (c *cluster) group(id string) *Group { return c.node(id).Group(0) }
 
 // leader returns the node that serves shard 0.
 func (c *cluster) leader() (id string) {
 	c.t.Helper()
 	c.eventually(func() error {
 		for _, n := range c.ids {
-			if c.node(n) != nil && c.group(n).Serving() {
+			if c.node(n) != nil && c.node(n).Group(0) != nil && c.group(n).Serving() {
 				id = n
 				return nil
 			}

@@ -3,6 +3,7 @@ package shard
 import (
 	"cmp"
 	"context"
+	"maps"
 	"time"
 
 	"github.com/lockstepkv/lockstep/internal/clock"
@@ -20,7 +21,7 @@ type NodeInfo struct {
 	ID     string      `json:"id"`
 	HTTP   string      `json:"http"`
 	RESP   string      `json:"resp"`
-	Groups []GroupInfo `json:"groups"`
+	Groups []GroupInfo `json:"groups"` // by shard
 	Memory memoryInfo  `json:"memory"`
 	Disk   diskInfo    `json:"disk,omitzero"`
 
@@ -44,6 +45,9 @@ type GroupInfo struct {
 
 	Compacting compact.Doing `json:"compacting,omitempty"`
 
+	// Away: the node has no replica. The rest says nothing then.
+	Away bool `json:"away,omitempty"`
+
 	Room roomLevel `json:"room,omitempty"` // on the disks, as far as this node would go by it as a leader
 }
 
@@ -54,7 +58,14 @@ func (n *Node) Info() NodeInfo {
 	if n.opt.Limits != nil {
 		info.Limits = n.opt.Limits()
 	}
-	for _, g := range n.Groups() {
+	n.mu.RLock()
+	opened := n.byShard
+	n.mu.RUnlock()
+	for id, g := range opened {
+		if g == nil {
+			info.Groups = append(info.Groups, GroupInfo{ID: id, Away: true})
+			continue
+		}
 		info.Groups = append(info.Groups, g.Info())
 	}
 	return info
@@ -123,6 +134,18 @@ func (n *Node) exchange(ctx context.Context) {
 				n.adopt(info.Memory)
 			}
 		}
+		n.forgetStrangers()
+	})
+}
+
+// forgetStrangers forgets what nodes have told that are no longer in the view.
+func (n *Node) forgetStrangers() {
+	v := n.view.Get()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	maps.DeleteFunc(n.peers, func(id string, _ NodeInfo) bool {
+		_, known := v.Peer(id)
+		return !known
 	})
 }
 
@@ -149,8 +172,8 @@ const balanceEvery = 2 * time.Second
 // to node i modulo the number of those that have it, as long as that node is well. A single
 // shard stays where it is; moving it would gain nothing.
 func (n *Node) balance(ctx context.Context) {
-	if v := n.view.Get(); v.Shards() == 1 || len(v.Peers()) == 1 {
-		return
+	if n.view.Get().Shards() == 1 {
+		return // there are as many for life
 	}
 	clock.Every(ctx, balanceEvery, func() {
 		for _, g := range n.Groups() {
@@ -177,7 +200,7 @@ func (n *Node) caughtUp(node string, g *Group) bool {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	info, ok := n.peers[node]
-	if !ok || int(g.id) >= len(info.Groups) || info.Groups[g.id].Repair || info.Groups[g.id].Diverged {
+	if !ok || int(g.id) >= len(info.Groups) || info.Groups[g.id].Away || info.Groups[g.id].Repair || info.Groups[g.id].Diverged {
 		return false
 	}
 	return info.Groups[g.id].Applied+1000 >= g.fsm.Applied()

@@ -28,6 +28,10 @@ const (
 	methodLeads     transport.Method = 10 // group, term -> 1 if the node leads in it, else 0
 	methodElection  transport.Method = 11 // group, claim -> 1 if the node wants the caller to lead, else 0
 	methodMade      transport.Method = 12 // group, index, term, sum -> what the replica has made of that log entry
+	methodRead      transport.Method = 13 // group, forward.AppendRequest -> forward.AppendAnswer
+	methodStanding  transport.Method = 14 // group -> term, 1 if the node serves in it, whom it follows
+	methodFollow    transport.Method = 15 // group, feedMessage as JSON -> "": the topics are followed
+	methodPoll      transport.Method = 16 // group, feedMessage as JSON -> feedEvents as JSON
 )
 
 var errMalformedMessage = errors.New("malformed message from a peer")

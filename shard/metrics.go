@@ -20,7 +20,7 @@ var latencyBuckets = prometheus.ExponentialBuckets(50e-6, 2, 19)
 // sent to and flushed by the others (replicate) and applied (apply). entry is the
 // last three together.
 //
-// 38 fields: a collector each.
+// 39 fields: a collector each.
 type nodeMetrics struct {
 	entrySeconds                   *prometheus.HistogramVec
 	entryUnits                     *prometheus.HistogramVec
@@ -44,6 +44,7 @@ type nodeMetrics struct {
 	expired                        *prometheus.CounterVec
 	locksHeld                      *prometheus.GaugeVec
 	lockWaiters, resting           *prometheus.GaugeVec
+	forwarded                      *prometheus.CounterVec
 	lockEvents                     *prometheus.CounterVec
 	onceBytes                      *prometheus.GaugeVec
 	onceRefused                    *prometheus.CounterVec
@@ -105,6 +106,7 @@ func newNodeMetrics(reg prometheus.Registerer) *nodeMetrics {
 		lockWaiters:    gauge("lock_waiters", "Clients that wait for locks."),
 		resting:        gauge("no_room_resting", "Writes of this node's clients that are in doubt and wait until disks have room for them."),
 		lockEvents:     counter("lock_events_total", "What this replica applied: locks granted, released, expired and forced (released by an operator); waits that ended by timed_out, node_gone and cancelled.", "event"),
+		forwarded:      counter("forwarded_reads_total", "Reads of shards of which this node has no replica: answered by another node, refused for good, failed because none answered in time.", "outcome"),
 		diverged:       counter("diverged_total", "How often this replica was found to differ from a majority or from its own sums, since the process started."),
 		wrong:          gauge("diverged", "1 while this replica's state is known to be wrong: it answers nothing and is being rebuilt."),
 		refusedEntries: counter("entries_refused_total", "Log entries that this replica could not read, since the process started."),

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/fsm"
+	"github.com/lockstepkv/lockstep/internal/wire"
 	"github.com/lockstepkv/lockstep/shard/compact"
+	"github.com/lockstepkv/lockstep/shard/forward"
 	"github.com/lockstepkv/lockstep/shard/quarantine"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/shard/session"
@@ -21,7 +23,10 @@ import (
 	"github.com/lockstepkv/lockstep/transport"
 )
 
-// Node is this process's part of the cluster: a replica of every shard.
+// Node is this process's part of the cluster: replicas of the shards that it holds, as the view
+// says when it starts, and the way to the others.
+//
+// 21 fields: everything that a node has once.
 type Node struct {
 	opt     Options
 	meta    *Meta
@@ -34,10 +39,12 @@ type Node struct {
 
 	logCache *raftlog.CacheBudget
 
-	mu     sync.RWMutex
-	groups []*Group // guarded by mu while Open runs, fixed afterwards
-	peers  map[string]NodeInfo
-	empty  map[uint32]quarantine.Admission // groups of which this node had nothing when it started
+	mu      sync.RWMutex
+	groups  []*Group  // guarded by mu while Open runs, fixed afterwards; by shard
+	byShard []*Group  // the same, with nil for those without a replica here
+	remotes []*Remote // by shard, those without a replica here; guarded by mu while Open runs
+	peers   map[string]NodeInfo
+	empty   map[uint32]quarantine.Admission // groups of which this node had nothing when it started
 
 	served       atomic.Bool // Ready has found nothing missing
 	toldMissing  bool        // that nodes are missing at the start; only Open uses it
@@ -64,10 +71,6 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	}
 	opt.Boot, opt.lookEvery = meta.Boot(), cmp.Or(opt.lookEvery, roomEvery)
 	current := opt.view()
-	peers := make(map[string]string)
-	for _, m := range current.Get().Peers() {
-		peers[m.ID] = m.Addr
-	}
 	n := &Node{
 		opt: opt, meta: meta, view: current, peers: make(map[string]NodeInfo), empty: make(map[uint32]quarantine.Admission),
 		metrics: newNodeMetrics(opt.Metrics), snapshotting: compact.NewTurn(), logCache: raftlog.NewCacheBudget(opt.LogCacheBytes),
@@ -77,13 +80,13 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	}
 	n.memory.Store(&opt.Memory)
 	n.net, err = transport.New(transport.Options{
-		NodeID: opt.NodeID, ClusterID: meta.ClusterID(), Listener: opt.Listener, Peers: peers,
+		NodeID: opt.NodeID, ClusterID: meta.ClusterID(), Listener: opt.Listener, Peers: addresses(current.Get()),
 		TLS: opt.PeerTLS, TLSNames: opt.PeerNames, Secrets: opt.Secrets, Logger: opt.Logger, Fault: opt.Faults, Clock: opt.Clock, Dial: opt.Dial,
 	})
 	if err != nil {
 		return nil, errors.Join(err, meta.Close())
 	}
-	watchPeers(opt.Metrics, n.net, opt.NodeID, current.Get().Peers())
+	watchPeers(opt.Metrics, n.net, opt.NodeID, current)
 	n.handle()
 	n.look(nil)
 	loops, stop := context.WithCancel(context.Background())
@@ -91,31 +94,70 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	if err := n.openGroups(ctx); err != nil {
 		return nil, errors.Join(opt.explainFull(err), n.Close())
 	}
-	for _, loop := range []func(context.Context){n.exchange, n.balance, n.watchClocks, n.watchMajority, n.watchDisk, n.watchRoom, n.detect} {
+	for _, loop := range []func(context.Context){n.followView, n.exchange, n.balance, n.watchClocks, n.watchMajority, n.watchDisk, n.watchRoom, n.detect} {
 		n.wg.Go(func() { loop(loops) })
 	}
 	return n, nil
 }
 
+// addresses is where the nodes of a view are reached.
+func addresses(v *view.View) map[string]string {
+	peers := make(map[string]string)
+	for _, p := range v.Peers() {
+		peers[p.ID] = p.Addr
+	}
+	return peers
+}
+
+// followView has the transport know the nodes of each new view.
+func (n *Node) followView(ctx context.Context) {
+	for {
+		v, changed := n.view.Changed()
+		n.net.SetPeers(addresses(v))
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
+}
+
 func (n *Node) openGroups(ctx context.Context) error {
 	shards := n.view.Get().Shards()
 	for id := range shards {
+		if !n.view.Get().Holds(n.opt.NodeID, id) {
+			n.add(id, nil)
+			continue
+		}
 		n.waitsFor(fmt.Sprintf("it reads shard %d of %d", id+1, shards))
 		g, err := openGroup(ctx, n, uint32(id))
 		if err != nil {
 			return err
 		}
-		n.add(g)
+		n.add(id, g)
 	}
+	// Only now: a replica that lost its data may have raised the number of this start.
+	remotes := make([]*Remote, shards)
+	for id := range shards {
+		if n.group(uint64(id)) == nil {
+			remotes[id] = openRemote(n, uint32(id))
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.remotes = remotes
 	return nil
 }
 
-// add makes g one of the node's groups, with the memory setting that may have come meanwhile.
-func (n *Node) add(g *Group) {
+// add makes g the node's replica of a shard, nil for none, with the memory setting that may have
+// come meanwhile.
+func (n *Node) add(shard int, g *Group) {
 	n.memoryMu.Lock()
 	defer n.memoryMu.Unlock()
 	n.mu.Lock()
-	n.groups = append(n.groups, g)
+	if n.byShard = append(n.byShard, g); g != nil {
+		n.groups = append(n.groups, g)
+	}
 	n.mu.Unlock()
 	n.useMemory(*n.memory.Load())
 }
@@ -132,13 +174,45 @@ func (n *Node) Close() error {
 	n.stop()
 	n.wg.Wait()
 	var errs []error
+	for _, r := range n.Remotes() {
+		if r != nil {
+			r.close()
+		}
+	}
 	for _, g := range n.Groups() {
 		errs = append(errs, g.close())
 	}
 	return errors.Join(append(errs, n.net.Close(), n.meta.Close())...)
 }
 
-// Groups returns this node's replicas by shard number.
+// Group returns this node's replica of a shard, nil if it has none.
+func (n *Node) Group(shard int) *Group { return n.group(uint64(shard)) }
+
+func (n *Node) group(shard uint64) *Group {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if shard >= uint64(len(n.byShard)) {
+		return nil
+	}
+	return n.byShard[shard]
+}
+
+// Remotes returns the shards of which this node has no replica, by number; nil for the others.
+func (n *Node) Remotes() []*Remote {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.remotes
+}
+
+// remote returns a shard of which this node has no replica, or nil.
+func (n *Node) remote(shard uint64) *Remote {
+	if list := n.Remotes(); shard < uint64(len(list)) {
+		return list[shard]
+	}
+	return nil
+}
+
+// Groups returns this node's replicas in the order of their shards.
 func (n *Node) Groups() []*Group {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
@@ -164,11 +238,16 @@ func (n *Node) ClusterID() string { return n.meta.ClusterID() }
 // Ready reports whether every shard of this node can serve: it leads the shard,
 // or knows a leader and has caught up with it lately.
 func (n *Node) Ready() error {
-	groups := n.Groups()
-	if len(groups) < n.view.Get().Shards() {
+	remotes := n.Remotes()
+	if len(remotes) < n.view.Get().Shards() {
 		return errors.New("shards are still opening")
 	}
-	for _, g := range groups {
+	for _, r := range remotes {
+		if r != nil && r.Leader() == "" {
+			return fmt.Errorf("shard %d, of which this node has no replica, has no leader that serves%s", r.id, n.whoIsMissing())
+		}
+	}
+	for _, g := range n.Groups() {
 		switch {
 		case g.guard.On():
 			return fmt.Errorf("shard %d is being repaired", g.id)
@@ -241,6 +320,11 @@ func (n *Node) handle() {
 	})
 	n.net.HandleInline(methodGranted, func(_ context.Context, _ string, req []byte) ([]byte, error) {
 		g, rest, err := n.groupOf(req)
+		if errors.Is(err, forward.ErrNotHere) {
+			if id, rest, ok := wire.CutUvarint(req); ok && n.remote(id) != nil {
+				return nil, n.remote(id).granted(rest)
+			}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -248,6 +332,10 @@ func (n *Node) handle() {
 	})
 	n.answerKeepers()
 	n.net.Handle(methodAdmission, n.answerAdmission)
+	n.net.Handle(methodRead, n.answerRead)
+	n.net.HandleInline(methodStanding, n.answerStanding)
+	n.net.Handle(methodFollow, n.answerFollow)
+	n.net.Handle(methodPoll, n.answerPoll)
 	n.handleElections()
 }
 
@@ -278,32 +366,36 @@ func (n *Node) groupOf(req []byte) (*Group, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	groups := n.Groups()
-	if id >= uint64(len(groups)) {
-		return nil, nil, fmt.Errorf("shard %d: %w", id, session.ErrNotServing)
+	g := n.group(id)
+	if g == nil {
+		return nil, nil, fmt.Errorf("shard %d: %w: %w", id, forward.ErrNotHere, session.ErrNotServing)
 	}
-	return groups[id], rest, nil
+	return g, rest, nil
 }
 
 // TransferLeadership hands the leadership of a shard to a node, through whichever
 // node leads it now.
 func (n *Node) TransferLeadership(ctx context.Context, shard int, node string) error {
-	groups := n.Groups()
-	if shard < 0 || shard >= len(groups) {
+	g, remote := n.Group(shard), n.remote(uint64(shard))
+	if g == nil && remote == nil {
 		return fmt.Errorf("%w: shard %d", ErrNoSuchShard, shard)
 	}
 	if !n.view.Get().Holds(node, shard) {
 		return fmt.Errorf("%w: %q", ErrNoSuchNode, node)
 	}
-	g := groups[shard]
-	leader := g.Leader()
+	leader := ""
+	if g != nil {
+		leader = g.Leader()
+	} else {
+		leader = remote.Leader()
+	}
 	switch leader {
 	case "":
 		return fmt.Errorf("shard %d has no leader: %w", shard, session.ErrNotServing)
 	case n.opt.NodeID:
 		return g.TransferLeadership(ctx, node)
 	}
-	_, err := n.net.Call(ctx, leader, methodTransfer, append(appendGroup(nil, g.id), node...))
+	_, err := n.net.Call(ctx, leader, methodTransfer, append(appendGroup(nil, uint32(shard)), node...))
 	return err
 }
 

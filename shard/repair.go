@@ -178,8 +178,7 @@ func (n *Node) answerAdmission(_ context.Context, peer string, req []byte) ([]by
 	for _, g := range groups {
 		s.Boot = max(s.Boot, g.fsm.BootOf(peer))
 	}
-	if id < uint64(len(groups)) {
-		g := groups[id]
+	if g := n.group(id); g != nil {
 		s.Term = g.raft.CurrentTerm()
 		s.Established = s.Established || s.Term > 1 || g.raft.LastIndex() > 1
 	} else if !known {

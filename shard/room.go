@@ -198,8 +198,10 @@ func (g *Group) CountNoRoom() { g.metrics.refused() }
 
 // NoRoom returns errors that wrap command.ErrNoRoom if writes are refused for want of room
 // on disks: those that grow, and the rest but for those that free.
-func (g *Group) NoRoom() (growth, rest error) {
-	switch g.room() {
+func (g *Group) NoRoom() (growth, rest error) { return refusedAt(g.room()) }
+
+func refusedAt(level roomLevel) (growth, rest error) {
+	switch level {
 	case noneLeft:
 		return session.ErrFull, session.ErrFull
 	case tight:

@@ -32,7 +32,12 @@ func (r route) Local() (served bool) {
 
 // Submit implements session.Route.
 func (r route) Submit(ctx context.Context, leader string, b *fsm.Batch) (fsm.BatchResult, error) {
-	reply, err := r.net.CallParts(ctx, leader, methodPropose, b.Encoded(appendGroup(nil, r.id))...)
+	return submit(ctx, r.net, r.id, leader, b)
+}
+
+// submit hands b to the leader of shard id, which is another node.
+func submit(ctx context.Context, net *transport.Transport, id uint32, leader string, b *fsm.Batch) (fsm.BatchResult, error) {
+	reply, err := net.CallParts(ctx, leader, methodPropose, b.Encoded(appendGroup(nil, id))...)
 	switch remote := new(transport.RemoteError); {
 	case errors.Is(err, transport.ErrNotSent):
 		return fsm.BatchResult{}, session.ErrNotServing

@@ -63,21 +63,23 @@ func (g *Group) pushGrant(term uint64, e lock.Event) {
 
 // answerGranted takes what pushGrant sent.
 func (g *Group) answerGranted(msg []byte) error {
-	term, rest, err := cutUvarint(msg)
+	term, grant, err := decodeGrant(msg)
 	if err != nil {
 		return err
 	}
 	if !transport.PlausibleTerm(g.told.Served(), term) {
 		return fmt.Errorf("%w: term %d", errMalformedMessage, term)
 	}
-	fence, rest, err := cutUvarint(rest)
-	if err != nil {
-		return err
-	}
-	at, token, err := cutUvarint(rest)
-	if err != nil {
-		return err
-	}
-	g.hub.Pushed(term, lock.Event{Kind: lock.EventGranted, Token: string(token), Fence: fence, ExpiresAt: int64(at)})
+	g.hub.Pushed(term, grant)
 	return nil
+}
+
+func decodeGrant(msg []byte) (term uint64, grant lock.Event, err error) {
+	var fence, at uint64
+	for _, v := range [...]*uint64{&term, &fence, &at} {
+		if *v, msg, err = cutUvarint(msg); err != nil {
+			return 0, lock.Event{}, err
+		}
+	}
+	return term, lock.Event{Kind: lock.EventGranted, Token: string(msg), Fence: fence, ExpiresAt: int64(at)}, nil
 }

@@ -35,17 +35,17 @@ func (e *electorate) size() int {
 func (e *electorate) alone() bool { return len(e.others) == 0 }
 
 // open says who founds the shard.
-func (v *voters) open(self string, members []Member) {
+func (v *voters) open(self string, founders []string) {
 	v.self = self
-	v.last.Store(electorateOf(self, founders(members)))
+	v.last.Store(electorateOf(self, servers(founders)))
 }
 
-// founders are the members as voters.
-func founders(members []Member) (servers []raft.Server) {
-	for _, m := range members {
-		servers = append(servers, raft.Server{ID: raft.ServerID(m.ID), Address: raft.ServerAddress(m.ID)})
+// servers are nodes as voters.
+func servers(nodes []string) (list []raft.Server) {
+	for _, id := range nodes {
+		list = append(list, raft.Server{ID: raft.ServerID(id), Address: raft.ServerAddress(id)})
 	}
-	return servers
+	return list
 }
 
 // started says that Raft knows now.

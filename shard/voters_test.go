@@ -20,8 +20,8 @@ func TestElectorate(t *testing.T) {
 		self    bool
 		quorum  int
 	}{
-		{founders([]Member{{ID: "n1"}}), nil, true, 1},
-		{founders([]Member{{ID: "n1"}, {ID: "n2"}, {ID: "n3"}}), []string{"n2", "n3"}, true, 2},
+		{servers([]string{"n1"}), nil, true, 1},
+		{servers([]string{"n1", "n2", "n3"}), []string{"n2", "n3"}, true, 2},
 		{[]raft.Server{server("n1", raft.Voter), server("n2", raft.Voter), server("n3", raft.Nonvoter)}, []string{"n2"}, true, 2},
 		{[]raft.Server{server("n1", raft.Nonvoter), server("n2", raft.Voter), server("n3", raft.Voter)}, []string{"n2", "n3"}, false, 2},
 		{[]raft.Server{server("n2", raft.Voter)}, []string{"n2"}, false, 1},

@@ -21,7 +21,7 @@ func TestConnectionsOfAPeerAreBounded(t *testing.T) {
 	n1, n2 := c.nodes["n1"], c.nodes["n2"]
 	n1.Handle(mEcho, echo)
 	n1.Group(0)
-	most, p := PeerConns(1), n1.peers["n2"]
+	most, p := PeerConns(1), n1.all()["n2"]
 	eventually(t, "the links have been probed", func() bool {
 		p.accepted.mu.Lock()
 		defer p.accepted.mu.Unlock()
@@ -34,7 +34,7 @@ func TestConnectionsOfAPeerAreBounded(t *testing.T) {
 	})
 	var flood []net.Conn
 	for range 3 * most {
-		nc, err := n2.dial(n2.peers["n1"], kindRaft, 0)
+		nc, err := n2.dial(n2.all()["n1"], kindRaft, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func (a *accepted) held() (all []*inbound) {
 // sendOn dials a stream of a group and sends a request on it.
 func (c *cluster) sendOn(from, to string, group uint32, tag rpcType, req any) net.Conn {
 	c.tb.Helper()
-	nc, err := c.nodes[from].dial(c.nodes[from].peers[to], kindRaft, group)
+	nc, err := c.nodes[from].dial(c.nodes[from].all()[to], kindRaft, group)
 	if err != nil {
 		c.tb.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestAnAbandonedStreamEnds(t *testing.T) {
 			c.startAll(change)
 			n1 := c.nodes["n1"]
 			n1.Group(0) // no Raft yet
-			p := n1.peers["n2"]
+			p := n1.all()["n2"]
 			entries := []*raft.Log{{Index: 1, Term: 1, Data: make([]byte, 1<<20)}}
 			for _, m := range []struct {
 				tag rpcType
@@ -182,7 +182,7 @@ func TestAbandonedStreamsMakeRoomFirst(t *testing.T) {
 	c := newCluster(t, 2)
 	c.startAll()
 	n1 := c.nodes["n1"]
-	g, p := n1.Group(0), n1.peers["n2"]
+	g, p := n1.Group(0), n1.all()["n2"]
 	eventually(t, "the links are there", func() bool { return len(p.accepted.held()) == int(linkClasses) })
 	links := p.accepted.held()
 	most := PeerConns(1)

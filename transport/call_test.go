@@ -318,7 +318,7 @@ func TestLargeMessagesTravelApart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := n2.peers["n1"].links[linkBulk].conn.Load(); n == nil {
+	if n := n2.all()["n1"].links[linkBulk].conn.Load(); n == nil {
 		t.Fatal("a busy connection was taken for dead")
 	}
 	close(stop)

@@ -66,7 +66,7 @@ func (t *Transport) serverTLS() *tls.Config {
 func (t *Transport) clientTLS(p *peer) (*tls.Config, error) {
 	cfg := t.tls().Clone()
 	cfg.MinVersion = tls.VersionTLS13
-	host, _, err := net.SplitHostPort(p.addr)
+	host, _, err := net.SplitHostPort(p.address())
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (t *Transport) clientTLS(p *peer) (*tls.Config, error) {
 	return cfg, nil
 }
 
-func (t *Transport) namesOf(p *peer) []string { return CertificateNames(p.id, p.addr, t.tlsNames) }
+func (t *Transport) namesOf(p *peer) []string { return CertificateNames(p.id, p.address(), t.tlsNames) }
 
 // checkCertificate: whoever dialed shows the certificate of the node that it
 // claims to be. Without TLS there is nothing to check.

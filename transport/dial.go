@@ -27,7 +27,7 @@ func (t *Transport) dialShowing(p *peer, kind connKind, number uint32, secret []
 	if err := t.faults.dial(p.id, dialTimeout, t.ctx.Done()); err != nil {
 		return nil, err
 	}
-	raw, err := t.connect(t.ctx, p.addr)
+	raw, err := t.connect(t.ctx, p.address())
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (t *Transport) welcome(raw net.Conn, st *stranger) {
 		}
 		return
 	}
-	p := t.peers[pre.from]
+	p := t.all()[pre.from]
 	in := t.admit(p, nc, pre)
 	defer p.accepted.leave(in)
 	p.kickLinks()
@@ -158,7 +158,7 @@ func (t *Transport) examine(raw net.Conn) (nc net.Conn, pre preamble, proof []by
 		}
 	}
 	if err == nil {
-		err = t.checkCertificate(nc, t.peers[pre.from])
+		err = t.checkCertificate(nc, t.all()[pre.from])
 	}
 	if err != nil {
 		if errors.Is(err, ErrNotLockstep) {
@@ -177,7 +177,7 @@ func (t *Transport) judge(pre preamble) error {
 		return fmt.Errorf("%w: %q dialed %q", ErrWrongCluster, pre.cluster, t.cluster)
 	case pre.to != t.id:
 		return fmt.Errorf("%w: this is %q, not %q", ErrWrongNode, t.id, pre.to)
-	case t.peers[pre.from] == nil:
+	case t.all()[pre.from] == nil:
 		return fmt.Errorf("%w: %q is not among this cluster's nodes", ErrUnknownPeer, pre.from)
 	case pre.kind == kindRaft && t.openGroup(pre.number) == nil:
 		return fmt.Errorf("%w: %d", ErrUnknownGroup, pre.number)

@@ -221,7 +221,7 @@ func (g *Group) EncodePeer(id raft.ServerID, _ raft.ServerAddress) []byte {
 
 // DecodePeer implements raft.Transport.
 func (g *Group) DecodePeer(b []byte) raft.ServerAddress {
-	if p := g.t.peers[string(b)]; p != nil { // saves an allocation per append
+	if p := g.t.all()[string(b)]; p != nil { // saves an allocation per append
 		return raft.ServerAddress(p.id)
 	}
 	return raft.ServerAddress(b)
@@ -336,7 +336,7 @@ func (g *Group) leaderStream(id raft.ServerID) (*raftConn, error) {
 // stream returns an idle stream to a peer or dials one. While the peer is away
 // it waits for up to patience, and if asked so no longer than this node leads.
 func (g *Group) stream(id raft.ServerID, patience time.Duration, whileLeading bool) (*raftConn, error) {
-	p := g.t.peers[string(id)]
+	p := g.t.all()[string(id)]
 	if p == nil {
 		return nil, fmt.Errorf("%w: %s", ErrUnknownPeer, id)
 	}

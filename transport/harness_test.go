@@ -102,9 +102,10 @@ func (c *cluster) connected(t *Transport, id string) {
 	if id == t.id {
 		return
 	}
+	p := t.all()[id]
 	eventually(c.tb, t.id+" connects to "+id, func() bool {
-		for i := range t.peers[id].links {
-			if t.peers[id].links[i].conn.Load() == nil {
+		for i := range p.links { // of the pointer: its array is not copied
+			if p.links[i].conn.Load() == nil {
 				return false
 			}
 		}

@@ -112,7 +112,7 @@ func (t *Transport) Health(id string) Health {
 	if id == t.id {
 		return Health{Connected: true, LastSeen: time.Now(), WallMillis: t.clock.WallMillis(), ClockKnown: true}
 	}
-	p := t.peers[id]
+	p := t.all()[id]
 	if p == nil {
 		return Health{}
 	}

@@ -53,7 +53,7 @@ const (
 type peer struct {
 	t     *Transport
 	id    string
-	addr  string
+	addr  atomic.Pointer[string] // a change of members may change it
 	links [linkClasses]link
 
 	clock    clockWindow
@@ -77,7 +77,8 @@ type link struct {
 }
 
 func newPeer(t *Transport, id, addr string) *peer {
-	p := &peer{t: t, id: id, addr: addr, up: make(chan struct{})}
+	p := &peer{t: t, id: id, up: make(chan struct{})}
+	p.addr.Store(&addr)
 	for class := range p.links {
 		l := &p.links[class]
 		l.p, l.class, l.kick = p, linkClass(class), make(chan struct{}, 1)
@@ -85,6 +86,9 @@ func newPeer(t *Transport, id, addr string) *peer {
 	}
 	return p
 }
+
+// address is where the peer is reached.
+func (p *peer) address() string { return *p.addr.Load() }
 
 func (l *link) setDown(cause error) {
 	err := fmt.Errorf("%w: node %s: %w", ErrNotSent, l.p.id, cause)
@@ -104,7 +108,7 @@ func (l *link) run() {
 		l.setDown(err)
 		if l.class == linkControl {
 			l.p.t.log.Log(l.p.t.ctx, news.lost(err), "no connection to node",
-				"peer", l.p.id, "address", l.p.addr, "error", err)
+				"peer", l.p.id, "address", l.p.address(), "error", err)
 		}
 		if time.Since(began) > maxBackoff+dialTimeout {
 			backoff = minBackoff
@@ -183,7 +187,7 @@ func (l *link) runOnce(connected func()) error {
 	connected()
 	l.conn.Store(c)
 	if l.class == linkControl {
-		t.log.Info("connected to node", "peer", l.p.id, "address", l.p.addr)
+		t.log.Info("connected to node", "peer", l.p.id, "address", l.p.address())
 		l.p.setUp()
 	}
 	c.fail(c.readReplies(l.p))

@@ -216,7 +216,7 @@ func TestRaftSendsSnapshots(t *testing.T) {
 	m := c.runRaft(away, 7, false, nil)
 	eventually(t, "the snapshot is restored", func() bool { return m.fsm.restored.Load() == 3<<20 })
 	eventually(t, "the stream of the snapshot is closed", func() bool {
-		s := &c.nodes[id].peers[away].rafts
+		s := &c.nodes[id].all()[away].rafts
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for rc := range s.conns {

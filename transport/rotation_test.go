@@ -25,7 +25,7 @@ func TestASecretIsReplacedNodeByNode(t *testing.T) {
 	reconnect := func(when string) {
 		t.Helper()
 		for _, n := range c.nodes {
-			for _, p := range n.peers {
+			for _, p := range n.all() {
 				for i := range p.links {
 					if conn := p.links[i].conn.Load(); conn != nil {
 						conn.fail(errors.New("for the test"))
@@ -51,8 +51,9 @@ func TestASecretIsReplacedNodeByNode(t *testing.T) {
 		}
 	}
 	replace("n1", before)
-	for i := range c.nodes["n1"].peers["n2"].links {
-		if conn := c.nodes["n1"].peers["n2"].links[i].conn.Load(); conn != nil {
+	p := c.nodes["n1"].all()["n2"]
+	for i := range p.links {
+		if conn := p.links[i].conn.Load(); conn != nil {
 			conn.fail(errors.New("for the test"))
 		}
 	}

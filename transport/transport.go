@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -29,7 +30,7 @@ type Transport struct {
 	clock       clock.Clock
 	raftTimeout time.Duration
 
-	peers    map[string]*peer // all nodes but this one; never changed
+	peers    atomic.Pointer[map[string]*peer] // all nodes but this one; a change makes another map
 	handlers [256]atomic.Pointer[handler]
 	parking  parking
 
@@ -68,24 +69,45 @@ func New(o Options) (*Transport, error) {
 	t := &Transport{
 		id: o.NodeID, cluster: o.ClusterID, listener: o.Listener,
 		secrets: o.Secrets, log: o.Logger, tls: o.TLS, tlsNames: o.TLSNames, faults: o.Fault, clock: o.Clock, connect: o.Dial, raftTimeout: o.RaftTimeout,
-		peers: map[string]*peer{}, conns: map[closer]struct{}{}, groups: map[uint32]*Group{},
+		conns: map[closer]struct{}{}, groups: map[uint32]*Group{},
 		strangers: newStrangers(),
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.handlers[methodFetch].Store(&handler{fn: t.parking.fetch, inline: true})
-	for id, addr := range o.Peers {
-		if id != t.id {
-			t.peers[id] = newPeer(t, id, addr)
-		}
-	}
+	t.peers.Store(&map[string]*peer{})
+	t.SetPeers(o.Peers)
 	t.wg.Go(t.accept)
 	t.wg.Go(t.tickLoop)
-	for _, p := range t.peers {
-		for i := range p.links {
-			t.wg.Go(p.links[i].run)
+	return t, nil
+}
+
+// all returns the peers by id. Nobody changes the map.
+func (t *Transport) all() map[string]*peer { return *t.peers.Load() }
+
+// SetPeers says which nodes there are, and where they are reached from now on. Connections that
+// work go on. Nodes that are missing stay known: what they may do is not for the transport to say.
+func (t *Transport) SetPeers(addrs map[string]string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return
+	}
+	peers := maps.Clone(t.all())
+	for id, addr := range addrs {
+		switch p := peers[id]; {
+		case id == t.id:
+		case p == nil:
+			p = newPeer(t, id, addr)
+			peers[id] = p
+			for i := range p.links {
+				t.wg.Go(p.links[i].run)
+			}
+		case p.address() != addr:
+			p.addr.Store(&addr)
+			p.kickLinks()
 		}
 	}
-	return t, nil
+	t.peers.Store(&peers)
 }
 
 // Close ends all connections and groups and waits until handlers have returned.
@@ -131,7 +153,7 @@ func (t *Transport) CallParts(ctx context.Context, to string, m Method, req ...[
 		return nil, fmt.Errorf("%w: request of %d bytes is above the limit of %d", ErrNotSent, n, maxPayload)
 	}
 	hd := t.handlers[m].Load()
-	if p := t.peers[to]; p != nil {
+	if p := t.all()[to]; p != nil {
 		class := linkBulk
 		if hd != nil && hd.inline {
 			class = linkControl
@@ -194,7 +216,7 @@ func (t *Transport) tickLoop() {
 		case <-t.ctx.Done():
 			return
 		}
-		for _, p := range t.peers {
+		for _, p := range t.all() {
 			p.tick(id)
 		}
 		t.parking.tick()

@@ -7,12 +7,15 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/stats"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/command/queries"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -47,10 +50,10 @@ type infoText struct {
 	shards  []shardFigures
 }
 
-// shardFigures is what this node's replica of a shard holds.
+// shardFigures is what a replica of a shard holds: this node's or, without one, another's.
 type shardFigures struct {
 	keys, volatile int
-	used           int64
+	used           int64   // of this node's memory
 	ttl            float64 // milliseconds of all volatile keys together
 	locks, waiters int
 	lockBytes      int64
@@ -125,24 +128,46 @@ func wantsSection(names command.Args, sec infoSection) bool {
 	})
 }
 
-// figures asks this node's replica of each shard what it holds. It never waits
-// for a leader, so that INFO works when nothing else does.
+// remoteFigures is how long another node may take to tell what its replica holds.
+const remoteFigures = 500 * time.Millisecond
+
+// figures asks this node's replica of each shard what it holds, and another node's where this
+// one has none. It never waits for a leader, so that INFO works when nothing else does. Memory
+// is that of this node.
 func (a *admin) figures(ctx context.Context) []shardFigures {
 	ctx, cancel := context.WithTimeout(ctx, a.Facts.Timeout)
 	defer cancel()
-	out := make([]shardFigures, len(a.Replicas))
-	for i, sh := range a.Replicas {
-		f := &out[i]
-		info, err := sh.Read(ctx, command.ReadOptions{Consistency: command.Stale}, func(c *command.Ctx) {
-			f.keys, f.volatile, f.used = c.Store.Len(), c.Store.VolatileLen(), c.Store.Used()
-			f.ttl = float64(f.volatile) * float64(c.Store.AverageTTL(c.Wall))
-			if c.Locks != nil {
-				f.locks, f.waiters, f.lockBytes = c.Locks.Len(), c.Locks.Waiters(), c.Locks.Bytes()
-			}
+	out := make([]shardFigures, len(a.Shards))
+	var wg sync.WaitGroup
+	for i := range out {
+		if a.Cluster.Holds(i) {
+			out[i] = a.figuresOf(ctx, i)
+			continue
+		}
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, remoteFigures)
+			defer cancel()
+			out[i] = a.figuresOf(ctx, i)
+			out[i].used = 0
 		})
-		f.index, f.err = info.Index, err
 	}
+	wg.Wait()
 	return out
+}
+
+func (a *admin) figuresOf(ctx context.Context, shard int) shardFigures {
+	q := queries.Figures()
+	info, err := a.Shards[shard].Read(ctx, command.ReadOptions{Consistency: command.Stale}, q.Query())
+	f := shardFigures{index: info.Index, err: err}
+	if err != nil {
+		return f
+	}
+	has, err := queries.FiguresIn(q.Reply)
+	f.keys, f.volatile, f.used = has.Keys, has.Volatile, has.Used
+	f.ttl = float64(has.Volatile) * float64(has.AverageTTL)
+	f.locks, f.waiters, f.lockBytes = has.Locks, has.Waiters, has.LockBytes
+	f.err = err
+	return f
 }
 
 func infoServer(t *infoText) {
@@ -374,7 +399,7 @@ func infoLockstep(t *infoText) {
 		}
 	}
 	t.line("nodes", len(t.cluster.Nodes))
-	t.line("shards", len(t.Replicas))
+	t.line("shards", len(t.Shards))
 	for _, sh := range t.cluster.Shards {
 		f := shardFigures{}
 		if sh.ID < len(t.shards) {

@@ -3,12 +3,14 @@ package router
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/command/queries"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store/keyslot"
 )
@@ -309,12 +311,7 @@ func doClusterCountKeysInSlot(r *Router, ctx context.Context, s *Session, args c
 	if !ok {
 		return resp.Err("ERR Invalid slot")
 	}
-	n := 0
-	err := r.readSlot(ctx, s, slot, func(c *command.Ctx) { n = c.Store.CountInSlot(slot) })
-	if err != nil {
-		return readError(err)
-	}
-	return resp.Int(int64(n))
+	return r.readSlot(ctx, s, slot, queries.SlotCount(slot))
 }
 
 func doClusterGetKeysInSlot(r *Router, ctx context.Context, s *Session, args command.Args) resp.Value {
@@ -326,30 +323,15 @@ func doClusterGetKeysInSlot(r *Router, ctx context.Context, s *Session, args com
 	case err != nil:
 		return errNotInteger
 	}
-	var keys []resp.Value
-	err = r.readSlot(ctx, s, slot, func(c *command.Ctx) {
-		keys = keys[:0]
-		for _, e := range c.Store.KeysInSlot(slot, most) {
-			keys = append(keys, resp.BulkString(e.Key()))
-		}
-	})
-	if err != nil {
-		return readError(err)
-	}
-	return resp.Array(keys...)
+	return r.readSlot(ctx, s, slot, queries.SlotKeys(slot, min(most, math.MaxInt32)))
 }
 
-func (r *Router) readSlot(ctx context.Context, s *Session, slot uint16, fn func(*command.Ctx)) error {
+// readSlot asks the shard of a slot.
+func (r *Router) readSlot(ctx context.Context, s *Session, slot uint16, q *command.Single) resp.Value {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.RequestTimeout)
 	defer cancel()
-	var foreign resp.Value
-	_, err := r.shards[r.shardOf(slot)].Read(ctx, s.read, func(c *command.Ctx) {
-		if foreign, _ = c.SlotElsewhere(slot); !foreign.IsError() {
-			fn(c)
-		}
-	})
-	if err == nil && foreign.IsError() {
-		err = resp.Error(foreign.Str)
+	if _, err := r.shards[r.shardOf(slot)].Read(ctx, s.read, q.Query()); err != nil {
+		return readError(err)
 	}
-	return err
+	return q.Reply
 }

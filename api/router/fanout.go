@@ -102,17 +102,16 @@ func (r *Router) runPart(ctx context.Context, s *Session, p *plan, pt *part) {
 		s.noteWrite(index)
 		return
 	}
-	op, err := p.spec.Parse(pt.args)
-	if err != nil {
+	if _, err := p.spec.Parse(pt.args); err != nil {
 		pt.Reply = readError(err)
 		return
 	}
-	if pt.info, err = shard.Read(ctx, s.read, func(c *command.Ctx) {
-		c.BoundReplies, c.ReplyBytes = s.kind == KindHTTP, int(s.replyBytes.Load())
-		pt.Reply = p.spec.Answer(c, pt.args, op)
-		pt.Size = c.Store.Len()
-	}); err != nil {
+	q := command.Single{Args: pt.args, BoundReplies: s.kind == KindHTTP, ReplyBytes: int(s.replyBytes.Load())}
+	var err error
+	if pt.info, err = shard.Read(ctx, s.read, q.Query()); err != nil {
 		pt.Reply = readError(err)
+	} else {
+		pt.Reply, pt.Size = q.Reply, q.Keys
 	}
 	if s.kind == KindHTTP {
 		s.replyBytes.Add(int64(command.ReplyCost(pt.Reply)))

@@ -7,9 +7,7 @@ import (
 	"github.com/lockstepkv/lockstep/api/router"
 	"github.com/lockstepkv/lockstep/api/router/routertest"
 	"github.com/lockstepkv/lockstep/fsm/command"
-	"github.com/lockstepkv/lockstep/fsm/command/connection"
 	"github.com/lockstepkv/lockstep/fsm/command/strings"
-	"github.com/lockstepkv/lockstep/fsm/command/transactions"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -31,7 +29,7 @@ func (op slowOp) Run(ctx *command.Ctx) resp.Value {
 // TestLongRepliesAreMadeWithoutTheLock: a write comes through while one is being made.
 func TestLongRepliesAreMadeWithoutTheLock(t *testing.T) {
 	s := new(slow)
-	table := command.NewTable(strings.Commands, connection.Commands, transactions.Commands, func(*command.Table) []*command.Spec {
+	table := command.NewTable(strings.Commands, router.Commands, func(*command.Table) []*command.Spec {
 		return []*command.Spec{{
 			Name: "slow", Group: "lockstep", Arity: 2, Flags: command.ReadOnly, Keys: command.OneKey(command.RO),
 			Parse: func(command.Args) (command.Op, error) { return slowOp{s}, nil },

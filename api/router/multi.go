@@ -6,6 +6,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/api/clientmem"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/command/queries"
 	"github.com/lockstepkv/lockstep/internal/bulk"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
@@ -166,34 +167,45 @@ func doWatch(r *Router, ctx context.Context, s *Session, args command.Args) resp
 	if !s.mayWatch(args[1:]) {
 		return errWatchTooLarge
 	}
-	t := target{}
-	if r.sharded {
-		if t = r.onSlot(s, slot, false); t.refuse.IsError() {
-			return t.refuse
-		}
+	reply := r.versions(ctx, s, slot, args[1:])
+	if reply.IsError() {
+		return reply
 	}
-	versions := make([]uint64, len(args)-1)
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.RequestTimeout)
-	defer cancel()
-	var foreign resp.Value
-	_, err := r.shards[t.shard].Read(ctx, command.ReadOptions{}, func(c *command.Ctx) {
-		if foreign, _ = c.SlotElsewhere(uint16(slot)); foreign.IsError() {
-			return
-		}
-		for i, k := range args[1:] {
-			versions[i] = c.WatchVersion(k)
-		}
-	})
+	versions, err := queries.VersionsIn(reply, len(args)-1)
 	if err != nil {
-		return readError(err)
-	}
-	if foreign.IsError() {
-		return foreign
+		return resp.ErrorReply(err)
 	}
 	for i, k := range args[1:] {
 		s.watch(k, versions[i])
 	}
 	return resp.OK
+}
+
+// watchTries is how often WATCH looks where its keys are: each time but the first the view has
+// changed meanwhile.
+const watchTries = 3
+
+// versions asks the shard of a slot for the versions of keys. Where the view changes meanwhile, the
+// shard that was asked says that it does not own the slot, and the one that does is asked.
+func (r *Router) versions(ctx context.Context, s *Session, slot int, keys command.Args) (reply resp.Value) {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.RequestTimeout)
+	defer cancel()
+	for range watchTries {
+		t := target{}
+		if r.sharded {
+			if t = r.onSlot(s, slot, false); t.refuse.IsError() {
+				return t.refuse
+			}
+		}
+		q := queries.Versions(keys)
+		if _, err := r.shards[t.shard].Read(ctx, command.ReadOptions{}, q.Query()); err != nil {
+			return readError(err)
+		}
+		if reply = q.Reply; reply.Class() != resp.ClassElsewhere || r.shardOf(uint16(slot)) == t.shard {
+			return reply
+		}
+	}
+	return reply
 }
 
 // mayWatch reports whether the session may hold the keys too.

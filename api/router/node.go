@@ -8,7 +8,7 @@ import (
 	"github.com/lockstepkv/lockstep/resp"
 )
 
-// Shard is one Raft group as the router sees it: here, or through its leader.
+// Shard is one Raft group as the router sees it: a replica here, or nodes that have one.
 type Shard interface {
 	ID() int
 
@@ -17,9 +17,9 @@ type Shard interface {
 	// happened) or ErrInDoubt. Propose may keep b after it returned.
 	Propose(ctx context.Context, b command.Batch) ([]resp.Value, error)
 
-	// Read runs fn under the store's read lock, maybe more than once, never
-	// after it returned. The replies that fn makes may be kept, entries not.
-	Read(ctx context.Context, opt command.ReadOptions, fn func(*command.Ctx)) (command.ReadInfo, error)
+	// Read answers q: by its Run under the store's read lock where there is a replica here,
+	// else from another node's. It touches q no more after it returned. Errors are definite.
+	Read(ctx context.Context, opt command.ReadOptions, q command.Query) (command.ReadInfo, error)
 
 	// OutOfMemory reports whether commands that need memory would be refused as
 	// far as this node can tell. Must be cheap.
@@ -31,8 +31,8 @@ type Shard interface {
 	// CountNoRoom counts a write that was refused so.
 	CountNoRoom()
 
-	// Watch follows what happens at a topic as this node's replica learns of it,
-	// until stop is called. The channel is closed when events may have been missed.
+	// Watch follows what happens at a topic as this node's replica learns of it, or the one
+	// that it asks, until stop is called. The channel is closed when events may have been missed.
 	Watch(topic wait.Topic) (events <-chan wait.Event, stop func())
 }
 
@@ -46,6 +46,8 @@ type Node interface {
 	Cluster() ClusterInfo
 	// IsLeader reports whether this node leads the shard. Must be cheap.
 	IsLeader(shard int) bool
+	// Holds reports whether this node has a replica of the shard. Must be cheap.
+	Holds(shard int) bool
 	TransferLeadership(ctx context.Context, shard int, node string) error
 	// Origin names this life of this node in a shard, which those who wait carry.
 	Origin(shard int) (node string, boot uint64)

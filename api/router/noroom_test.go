@@ -131,12 +131,12 @@ type movingShard struct{ router.Shard }
 
 func (n movingNode) Shards() []router.Shard { return []router.Shard{movingShard{n.Shard(0)}} }
 
-func (s movingShard) Read(ctx context.Context, opt command.ReadOptions, fn func(*command.Ctx)) (command.ReadInfo, error) {
-	if info, err := s.Shard.Read(ctx, opt, fn); err != nil {
+func (s movingShard) Read(ctx context.Context, opt command.ReadOptions, q command.Query) (command.ReadInfo, error) {
+	if info, err := s.Shard.Read(ctx, opt, q); err != nil {
 		return info, err
 	}
 	s.Shard.(*routertest.Shard).SetSlots(new(keyslot.Set))
-	return s.Shard.Read(ctx, opt, fn)
+	return s.Shard.Read(ctx, opt, q)
 }
 
 // TestARecordThatDidNotCountIsNoAnswer: a repetition is answered from the state that counts.

@@ -42,8 +42,9 @@ type pipelinePart struct {
 	kept int // items that there is room for, as the session counts it
 
 	hits, misses int // of the current Read
+	rest         command.Rest // of the command that runs
 	unfinished   []unfinished
-	readFn       func(*command.Ctx)
+	query        command.Query
 	info         command.ReadInfo
 }
 
@@ -64,7 +65,7 @@ func (s *Session) part(shard int) *pipelinePart {
 	pp := s.byShard[shard]
 	if pp == nil {
 		pp = &pipelinePart{r: s.r, shard: s.r.shards[shard]}
-		pp.readFn = pp.answer
+		pp.query = command.Query{Run: pp.answer, Sent: pp}
 		s.byShard[shard] = pp
 	}
 	if len(pp.items) == 0 {
@@ -184,7 +185,7 @@ func (pp *pipelinePart) readSome(ctx context.Context, s *Session, from, to int) 
 		if pp.stale(from, to) {
 			opt = command.ReadOptions{Consistency: command.Stale}
 		}
-		if pp.info, err = pp.shard.Read(ctx, opt, pp.readFn); err != nil {
+		if pp.info, err = pp.shard.Read(ctx, opt, pp.query); err != nil {
 			pp.drop()
 			pp.failReads(err)
 		} else {
@@ -250,13 +251,13 @@ func (pp *pipelinePart) answer(ctx *command.Ctx) {
 // answerOne answers a command. What is long may be finished later, unless its length has a
 // bound, or it is part of the reply to another.
 func (pp *pipelinePart) answerOne(ctx *command.Ctx, it *item) {
-	var rest command.Rest
 	if sp := it.p.spec; !pp.bound && sp.Inner == 0 && sp.Holds == nil {
-		ctx.Rest = &rest
+		ctx.Rest = &pp.rest
 	}
 	pp.out[it.out] = it.p.spec.Answer(ctx, it.args, it.op)
-	if ctx.Rest = nil; rest.Left() {
-		pp.unfinished = append(pp.unfinished, unfinished{it.out, rest})
+	if ctx.Rest = nil; pp.rest.Left() {
+		pp.unfinished = append(pp.unfinished, unfinished{it.out, pp.rest})
+		pp.rest = command.Rest{}
 	}
 }
 
@@ -275,6 +276,30 @@ func (pp *pipelinePart) drop() {
 		pp.unfinished[i].rest.Drop()
 	}
 	pp.unfinished = nil
+}
+
+// Ask implements command.Sent: what answer does, as commands.
+func (pp *pipelinePart) Ask(r *command.Request) {
+	r.NoTouch, r.BoundReplies, r.ReplyBytes = pp.noTouch, pp.bound, pp.held
+	for i := pp.lo; i < pp.hi; i++ {
+		switch it := &pp.items[i]; {
+		case it.tx != nil:
+			r.Units.AddMulti(it.tx.op.Watches, it.tx.op.Cmds)
+		case it.op != nil:
+			r.Units.Add(it.args)
+		}
+	}
+}
+
+// Take implements command.Sent.
+func (pp *pipelinePart) Take(a *command.Answer) {
+	replies := a.Replies
+	for i := pp.lo; i < pp.hi; i++ {
+		if it := &pp.items[i]; it.tx != nil || it.op != nil {
+			pp.out[it.out], replies = replies[0], replies[1:]
+		}
+	}
+	pp.made, pp.hits, pp.misses = a.ReplyBytes, a.Hits, a.Misses
 }
 
 // writes proposes items[from:to] in batches of bounded size.

@@ -7,6 +7,7 @@ import (
 	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/api/waiting"
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/command/queries"
 	"github.com/lockstepkv/lockstep/resp"
 )
 
@@ -16,15 +17,9 @@ import (
 // those before it.
 func (r *Router) failOnce(ctx context.Context, s *Session, sh Shard, args command.Args, err error) resp.Value {
 	if p := lookup(r.plans, args[0]); errors.Is(err, command.ErrNoRoom) && p != nil && p.spec.Recall != nil {
-		var v resp.Value
-		var ran bool
-		info, unread := sh.Read(ctx, command.ReadOptions{}, func(c *command.Ctx) {
-			v, ran = resp.Value{}, false // what an earlier call found does not count
-			if _, foreign := c.Elsewhere(p.spec, args); !foreign {
-				v, ran = p.spec.Recall(c, args)
-			}
-		})
-		if unread == nil && ran {
+		q := queries.Recall(args)
+		info, unread := sh.Read(ctx, command.ReadOptions{}, q.Query())
+		if v, ran := queries.RecallIn(q.Reply); unread == nil && ran {
 			s.noteWrite(info.Index)
 			return v
 		}

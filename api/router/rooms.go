@@ -66,14 +66,20 @@ type Services struct {
 	Settings *Live
 	Sessions Sessions
 	Memory   *clientmem.Budget // of what clients hold
-	Replicas []LocalReader     // by shard
-	Cluster  interface{ Cluster() ClusterInfo }
+	Shards   []Reader          // by shard
+	Cluster  Cluster
 	Facts    Facts
 }
 
-// LocalReader reads this node's replica of a shard.
-type LocalReader interface {
-	Read(ctx context.Context, opt command.ReadOptions, fn func(*command.Ctx)) (command.ReadInfo, error)
+// Reader reads a shard.
+type Reader interface {
+	Read(ctx context.Context, opt command.ReadOptions, q command.Query) (command.ReadInfo, error)
+}
+
+// Cluster is what a room may know of the cluster.
+type Cluster interface {
+	Cluster() ClusterInfo
+	Holds(shard int) bool
 }
 
 // Sessions are the connected clients.
@@ -116,12 +122,12 @@ func (r *Router) furnish(hs map[string]handler, rooms []Room) error {
 }
 
 func (r *Router) services() Services {
-	replicas := make([]LocalReader, len(r.shards))
+	shards := make([]Reader, len(r.shards))
 	for i, sh := range r.shards {
-		replicas[i] = sh
+		shards[i] = sh
 	}
 	return Services{
-		Table: r.table, Stats: r.stats, Settings: r.settings, Sessions: &r.sessions, Memory: r.clients, Replicas: replicas, Cluster: r.node,
+		Table: r.table, Stats: r.stats, Settings: r.settings, Sessions: &r.sessions, Memory: r.clients, Shards: shards, Cluster: r.node,
 		Facts: Facts{
 			Version: r.cfg.Version, RunID: newRunID(), Started: r.now(), ConfigFile: r.cfg.ConfigFile,
 			Mode: r.mode(), Timeout: r.cfg.RequestTimeout, Static: r.static(),

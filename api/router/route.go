@@ -49,7 +49,7 @@ func (r *Router) onSlot(s *Session, slot int, readOnly bool) target {
 		return t
 	}
 	switch {
-	case readonly && readOnly:
+	case readonly && readOnly && (s.forward || r.node.Holds(t.shard)):
 		t.stale = true
 	case !s.forward:
 		t.refuse = r.moved(uint16(slot), t.shard)

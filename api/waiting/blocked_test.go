@@ -12,10 +12,12 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/command/locks"
+	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/fsm/wait"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard/notify"
+	"github.com/lockstepkv/lockstep/store"
 )
 
 // fakeShard is a shard of which the test says what it answers. LS.LOCK is queued.
@@ -50,7 +52,7 @@ func (s *fakeShard) Propose(_ context.Context, b command.Batch) ([]resp.Value, e
 	return []resp.Value{resp.Array(resp.Int(locks.Queued), resp.Int(1), resp.Int(1), resp.BulkString("other"), resp.BulkString(s.token))}, nil
 }
 
-func (s *fakeShard) Read(_ context.Context, _ command.ReadOptions, fn func(*command.Ctx)) (command.ReadInfo, error) {
+func (s *fakeShard) Read(_ context.Context, _ command.ReadOptions, q command.Query) (command.ReadInfo, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads++
@@ -60,7 +62,7 @@ func (s *fakeShard) Read(_ context.Context, _ command.ReadOptions, fn func(*comm
 	t := lock.NewTable(false)
 	t.Acquire(0, lock.Request{Name: "l", Token: "other", TTLMillis: 1000})
 	t.Acquire(0, lock.Request{Name: "l", Token: s.token, TTLMillis: 1000, WaitMillis: 1000})
-	fn(&command.Ctx{Locks: t})
+	q.Run(&command.Ctx{Table: commandset.New(), Store: store.New(store.DefaultOptions()), Locks: t})
 	return command.ReadInfo{}, nil
 }
 

@@ -13,7 +13,7 @@ import (
 // Shard is what a blocked client needs of a shard: part of the router's.
 type Shard interface {
 	Propose(ctx context.Context, b command.Batch) ([]resp.Value, error)
-	Read(ctx context.Context, opt command.ReadOptions, fn func(*command.Ctx)) (command.ReadInfo, error)
+	Read(ctx context.Context, opt command.ReadOptions, q command.Query) (command.ReadInfo, error)
 	// Watch follows what happens at a topic. The channel is closed when events may
 	// have been missed.
 	Watch(topic wait.Topic) (events <-chan wait.Event, stop func())

@@ -11,10 +11,10 @@ import (
 	"github.com/lockstepkv/lockstep/api/request"
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/command/locks"
+	"github.com/lockstepkv/lockstep/fsm/command/queries"
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/fsm/wait"
 	"github.com/lockstepkv/lockstep/resp"
-	"github.com/lockstepkv/lockstep/store/keyslot"
 )
 
 var (
@@ -125,16 +125,13 @@ func itoa(n int64) []byte { return strconv.AppendInt(nil, n, 10) }
 func (l *lockRequest) look(ctx context.Context) (over, sure bool) {
 	rctx, cancel := context.WithTimeout(ctx, l.c.cfg.RequestTimeout)
 	defer cancel()
-	var at lock.Status
-	var g lock.Grant
-	elsewhere := false
-	_, err := l.shard.Read(rctx, command.ReadOptions{}, func(c *command.Ctx) {
-		if _, elsewhere = c.SlotElsewhere(keyslot.OfString(l.req.Name)); c.Locks != nil {
-			at, g = c.Locks.Stands(l.req.Name, l.req.Token)
-		}
-	})
+	q := queries.Place(l.req.Name, l.req.Token)
+	if _, err := l.shard.Read(rctx, command.ReadOptions{}, q.Query()); err != nil {
+		return false, false
+	}
+	at, g, err := queries.PlaceIn(q.Reply)
 	switch {
-	case err != nil, elsewhere:
+	case err != nil: // such as that the slot is elsewhere
 		return false, false
 	case at == lock.Queued:
 		return false, true

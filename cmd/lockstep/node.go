@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/lockstepkv/lockstep/api/router"
@@ -27,7 +28,8 @@ type node struct {
 // openNode is a node whose shards are open.
 type openNode struct {
 	*shard.Node
-	groups []*shard.Group
+	groups  []*shard.Group  // by shard; nil: no replica here
+	remotes []*shard.Remote // by shard; nil: there is one
 }
 
 // newNode describes a node that opens the shards of a view.
@@ -49,7 +51,21 @@ func viewOf(members []config.Member, shards int) *view.Current {
 }
 
 // opened lets requests go to n.
-func (a *node) opened(n *shard.Node) { a.open.Store(&openNode{n, n.Groups()}) }
+func (a *node) opened(n *shard.Node) {
+	open := &openNode{Node: n, remotes: n.Remotes()}
+	for id := range a.shards {
+		open.groups = append(open.groups, n.Group(id))
+	}
+	a.open.Store(open)
+}
+
+// leader is the node that leads a shard, as far as this one knows.
+func (n *openNode) leader(shard int) string {
+	if g := n.groups[shard]; g != nil {
+		return g.Leader()
+	}
+	return n.remotes[shard].Leader()
+}
 
 // get is the node once it is open, else nil.
 func (a *node) get() *shard.Node {
@@ -68,12 +84,27 @@ func (a *node) ShardOfSlot(slot uint16) int { return a.view.Get().ShardOf(slot) 
 
 func (a *node) IsLeader(shard int) bool {
 	n := a.open.Load()
-	return n != nil && n.groups[shard].Serving()
+	if n == nil {
+		return false
+	}
+	g := n.groups[shard]
+	return g != nil && g.Serving()
+}
+
+// Holds implements router.Node. A node that is still opening goes by its view.
+func (a *node) Holds(shard int) bool {
+	if n := a.open.Load(); n != nil {
+		return n.groups[shard] != nil
+	}
+	return a.view.Get().Holds(a.self.ID, shard)
 }
 
 func (a *node) Origin(shard int) (node string, boot uint64) {
 	if n := a.open.Load(); n != nil {
-		return n.groups[shard].Origin()
+		if g := n.groups[shard]; g != nil {
+			return g.Origin()
+		}
+		return n.remotes[shard].Origin()
 	}
 	return a.self.ID, 0
 }
@@ -86,7 +117,8 @@ func (a *node) TransferLeadership(ctx context.Context, shard int, node string) e
 }
 
 // Cluster describes the cluster as this node sees it. A shard's leader is the
-// node that this node's replica follows; its index and term are this node's own.
+// node that this node's replica follows; its index and term are this node's own, 0 without
+// a replica.
 func (a *node) Cluster() router.ClusterInfo {
 	n := a.open.Load()
 	if n == nil {
@@ -98,11 +130,16 @@ func (a *node) Cluster() router.ClusterInfo {
 		info.Nodes = append(info.Nodes, router.NodeInfo{ID: r.ID, HTTP: r.HTTP, RESP: r.RESP, Peer: r.Peer, State: stateOf(r), Version: r.Version, Limits: r.Limits})
 	}
 	for i, g := range n.groups {
-		gi, figures := g.Info(), g.Figures()
-		info.Shards = append(info.Shards, router.ShardInfo{
-			ID: gi.ID, Leader: gi.Leader, Replicas: v.HoldersOf(i), Slots: v.RangesOf(i), AppliedIndex: gi.Applied, Term: gi.Term,
-			Evicted: figures.Evicted, Expired: figures.Expired, UsedPeak: figures.UsedPeak, States: statesOf(replicas, i, gi.Applied),
-		})
+		sh := router.ShardInfo{ID: i, Leader: n.leader(i), Replicas: v.HoldersOf(i), Slots: v.RangesOf(i)}
+		if g != nil {
+			gi, figures := g.Info(), g.Figures()
+			sh.AppliedIndex, sh.Term = gi.Applied, gi.Term
+			sh.Evicted, sh.Expired, sh.UsedPeak = figures.Evicted, figures.Expired, figures.UsedPeak
+		} else {
+			sh.Term = n.remotes[i].Term()
+		}
+		sh.States = statesOf(replicas, i, v.HoldersOf(i), sh.AppliedIndex)
+		info.Shards = append(info.Shards, sh)
 	}
 	return info
 }
@@ -136,9 +173,12 @@ func (a *node) unseen() router.ClusterInfo {
 	return info
 }
 
-// statesOf lists what the nodes have told of their replicas of a shard.
-func statesOf(replicas []shard.Replica, shard int, applied uint64) (list []router.ReplicaState) {
+// statesOf lists what the holders of a shard have told of their replicas.
+func statesOf(replicas []shard.Replica, shard int, holders []string, applied uint64) (list []router.ReplicaState) {
 	for _, r := range replicas {
+		if !slices.Contains(holders, r.ID) {
+			continue
+		}
 		s := router.ReplicaState{Node: r.ID, Role: "unknown"}
 		if r.Up && shard < len(r.Groups) {
 			g := r.Groups[shard]
@@ -157,9 +197,18 @@ type nodeShard struct {
 	id int
 }
 
+// group is this node's replica, if there is one.
 func (s nodeShard) group() *shard.Group {
 	if n := s.a.open.Load(); n != nil {
 		return n.groups[s.id]
+	}
+	return nil
+}
+
+// remote is the way to the nodes that have a replica, if this one has none.
+func (s nodeShard) remote() *shard.Remote {
+	if n := s.a.open.Load(); n != nil {
+		return n.remotes[s.id]
 	}
 	return nil
 }
@@ -170,16 +219,23 @@ func (s nodeShard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, 
 	if g := s.group(); g != nil {
 		return g.Propose(ctx, b)
 	}
+	if r := s.remote(); r != nil {
+		return r.Propose(ctx, b)
+	}
 	return nil, errOpening
 }
 
-func (s nodeShard) Read(ctx context.Context, opt command.ReadOptions, fn func(*command.Ctx)) (command.ReadInfo, error) {
+func (s nodeShard) Read(ctx context.Context, opt command.ReadOptions, q command.Query) (command.ReadInfo, error) {
 	if g := s.group(); g != nil {
-		return g.Read(ctx, opt, fn)
+		return g.Read(ctx, opt, q.Run)
+	}
+	if r := s.remote(); r != nil {
+		return r.Read(ctx, opt, q.Sent)
 	}
 	return command.ReadInfo{}, errOpening
 }
 
+// OutOfMemory implements router.Shard. Without a replica the log alone decides.
 func (s nodeShard) OutOfMemory() bool {
 	g := s.group()
 	return g != nil && g.OutOfMemory()
@@ -189,18 +245,26 @@ func (s nodeShard) NoRoom() (growth, rest error) {
 	if g := s.group(); g != nil {
 		return g.NoRoom()
 	}
+	if r := s.remote(); r != nil {
+		return r.NoRoom()
+	}
 	return nil, nil
 }
 
 func (s nodeShard) CountNoRoom() {
 	if g := s.group(); g != nil {
 		g.CountNoRoom()
+	} else if r := s.remote(); r != nil {
+		r.CountNoRoom()
 	}
 }
 
 func (s nodeShard) Watch(topic wait.Topic) (events <-chan wait.Event, stop func()) {
 	if g := s.group(); g != nil {
 		return g.Watch(topic)
+	}
+	if r := s.remote(); r != nil {
+		return r.Watch(topic)
 	}
 	missed := make(chan wait.Event)
 	close(missed)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/lockstepkv/lockstep/api/respapi"
 	"github.com/lockstepkv/lockstep/api/rooms"
 	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/bulk"
 	"github.com/lockstepkv/lockstep/internal/config"
 	"github.com/lockstepkv/lockstep/resp"
@@ -328,7 +330,20 @@ func (s *server) backup(ctx context.Context, shard int, w io.Writer) error {
 	if n == nil {
 		return errOpening
 	}
-	return backupTo(ctx, n.Groups()[shard], s.cfg.Requests.Timeout, w)
+	g, err := s.replicaOf(n, shard)
+	if err != nil {
+		return err
+	}
+	return backupTo(ctx, g, s.cfg.Requests.Timeout, w)
+}
+
+// replicaOf is this node's replica of a shard. Without one the answer is who has one.
+func (s *server) replicaOf(n *shard.Node, id int) (*shard.Group, error) {
+	if g := n.Group(id); g != nil {
+		return g, nil
+	}
+	return nil, fmt.Errorf("%w: node %s has no replica of shard %d, ask one of %s",
+		command.ErrUnavailable, s.cfg.Node.ID, id, strings.Join(s.node.view.Get().HoldersOf(id), ", "))
 }
 
 // replica is what a backup needs of a shard.
@@ -352,7 +367,11 @@ func (s *server) digest(shard int) (httpapi.Digest, error) {
 	if n == nil {
 		return httpapi.Digest{}, errOpening
 	}
-	d := n.Groups()[shard].Digest()
+	g, err := s.replicaOf(n, shard)
+	if err != nil {
+		return httpapi.Digest{}, err
+	}
+	d := g.Digest()
 	return httpapi.Digest{Index: d.Index, Keys: d.Keys, Sum: d.Sum, State: d.State}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command/keys"
 	"github.com/lockstepkv/lockstep/fsm/command/lists"
 	"github.com/lockstepkv/lockstep/fsm/command/locks"
+	"github.com/lockstepkv/lockstep/fsm/command/queries"
 	"github.com/lockstepkv/lockstep/fsm/command/strings"
 	"github.com/lockstepkv/lockstep/fsm/command/versions"
 )
@@ -26,5 +27,6 @@ func New(more ...command.Group) *command.Table {
 		versions.Commands,
 		locks.Commands,
 		compound.Commands,
+		queries.Commands,
 	}, more...)...)
 }

@@ -69,6 +69,7 @@ func mayImport() map[string][]string {
 		"fsm":                 {"fsm/command", "fsm/lock", "internal/bulk", "internal/failpoint", "internal/wire", "resp", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "store/effect", "store/keyslot"},
 		"shard/logclock":      {},
 		"shard/notify":        {"fsm/lock", "fsm/wait", "internal/clock"},
+		"shard/forward":       {"fsm/command", "fsm/wait", "internal/clock", "internal/wire", "resp", "shard/notify"},
 		"shard/session":       {"fsm", "internal/clock", "fsm/command", "internal/invariant", "resp"},
 		"shard/batch":         {"shard/session", "fsm", "fsm/command", "internal/clock", "store"},
 		"shard/readindex":     {"internal/failpoint", "shard/session", "fsm", "fsm/command", "internal/clock"},
@@ -78,12 +79,12 @@ func mayImport() map[string][]string {
 		"shard/quarantine":    {"internal/clock"},
 		"shard/slowdisk":      {"internal/clock"},
 		"shard/soundness":     {"fsm", "internal/clock", "internal/wire", "shard/readindex", "store"},
-		"shard":               {"fsm", "fsm/command", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/wire", "resp", "shard/batch", "shard/compact", "shard/detector", "shard/leadership", "shard/logclock", "shard/notify", "shard/quarantine", "shard/raftlog", "shard/readindex", "shard/slowdisk", "shard/soundness", "shard/view", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "transport", "shard/session", "store/effect"},
-		"shard/sim":           {"fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "resp", "shard", "shard/raftlog"}, // for tests alone
+		"shard":               {"fsm", "fsm/command", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/wire", "resp", "shard/batch", "shard/compact", "shard/detector", "shard/forward", "shard/leadership", "shard/logclock", "shard/notify", "shard/quarantine", "shard/raftlog", "shard/readindex", "shard/slowdisk", "shard/soundness", "shard/view", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "transport", "shard/session", "store/effect"},
+				"shard/sim":           {"fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "fsm/wait", "resp", "shard", "shard/raftlog", "shard/view"}, // for tests alone
 		"shard/view":          {"store/keyslot"},
 		"api/clientmem":       {},
-		"api/waiting":         {"api/request", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "resp", "store/keyslot"}, // LOCK's handler logs LS.LOCK
-		"api/router":          {"api/clientmem", "api/request", "api/stats", "api/waiting", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "internal/bulk", "resp", "store", "store/keyslot"},
+		"api/waiting":         {"api/request", "fsm/command", "fsm/command/locks", "fsm/command/queries", "fsm/lock", "fsm/wait", "resp"}, // LOCK's handler logs LS.LOCK
+		"api/router":          {"api/clientmem", "api/request", "api/stats", "api/waiting", "fsm/command", "fsm/command/locks", "fsm/command/queries", "fsm/lock", "fsm/wait", "internal/bulk", "resp", "store", "store/keyslot"},
 		"api/httpapi":         {"api/clientmem", "api/request", "api/router", "api/waiting", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "internal/bulk", "internal/linger", "resp"},
 		"api/respapi":         {"api/clientmem", "api/request", "api/router", "internal/hangup", "internal/linger", "resp"},
 		"client":              {"resp", "store/keyslot"},
@@ -91,7 +92,7 @@ func mayImport() map[string][]string {
 		"cmd/lockstep":        {"api/clientmem", "api/httpapi", "api/respapi", "api/rooms", "api/router", "client", "fsm", "fsm/command", "fsm/command/locks", "fsm/lock", "fsm/wait", "internal/accept", "internal/bulk", "internal/clock", "internal/config", "internal/disk", "internal/histogram", "resp", "shard", "shard/raftlog", "store", "transport", "internal/bytesize", "shard/view", "snapshot/rdb"},
 		"api/request":         {"fsm/command", "resp"},
 		"api/stats":           {"fsm/command", "internal/histogram", "resp"},
-		"api/admin":           {"api/router", "api/clientmem", "api/request", "api/stats", "fsm/command", "internal/bytesize", "resp", "store"},
+		"api/admin":           {"api/router", "api/clientmem", "api/request", "api/stats", "fsm/command", "fsm/command/queries", "internal/bytesize", "resp", "store"},
 		"api/rooms":           {"api/admin", "api/router", "fsm/command", "fsm/commandset"},
 		"cmd/lockstep-jepsen": {"jepsen"},
 
@@ -102,6 +103,7 @@ func mayImport() map[string][]string {
 	for _, group := range commandGroups() {
 		table[group] = []string{"fsm/command", "fsm/lock", "resp", "store"} // never each other
 	}
+	table["fsm/command/queries"] = append(table["fsm/command/queries"], "store/keyslot")
 	table["fsm/command/hashes"] = append(table["fsm/command/hashes"], "store/effect", "store/value/hash")
 	table["fsm/command/lists"] = append(table["fsm/command/lists"], "store/effect", "store/value/list")
 	return table
@@ -111,7 +113,7 @@ func mayImport() map[string][]string {
 func commandGroups() []string {
 	var groups []string
 	for _, name := range []string{
-		"strings", "hashes", "lists", "keys", "versions", "locks", "compound",
+		"strings", "hashes", "lists", "keys", "versions", "locks", "compound", "queries",
 	} {
 		groups = append(groups, "fsm/command/"+name)
 	}

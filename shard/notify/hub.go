@@ -36,8 +36,8 @@ type Replica interface {
 	AskLeader(ctx context.Context) error
 }
 
-// Hub tells this node's clients what happens to locks. Every node replicates
-// every shard, so the state machine here knows; a follower's learns of a grant
+// Hub tells this node's clients what happens to locks, and nodes that have no replica
+// of the shard. The state machine here knows; a follower's learns of a grant
 // only with the leader's next message, so the leader also tells the node that
 // waits, at once. Either may come first: a grant holds as soon as one replica has
 // applied it.
@@ -47,6 +47,7 @@ type Hub struct {
 	replica  Replica
 	nudge    chan struct{} // capacity 1: something is held
 	watchers Watchers
+	feeds    Feeds
 
 	mu   sync.Mutex
 	held []heldEvent // guarded by mu; may not be told yet
@@ -66,6 +67,9 @@ func NewHub(self string, told *Told, r Replica) *Hub {
 func (h *Hub) Watch(topic wait.Topic) (events <-chan wait.Event, stop func()) {
 	return h.watchers.Watch(topic)
 }
+
+// Feeds are what other nodes follow here.
+func (h *Hub) Feeds() *Feeds { return &h.feeds }
 
 // Changed is the state machine's call: see fsm.Options.OnLocks.
 func (h *Hub) Changed(index uint64, events []lock.Event) {
@@ -111,6 +115,7 @@ func (h *Hub) tellHeldLocked() bool {
 	for _, e := range h.held {
 		for _, notice := range e.Notices(e.index) {
 			h.watchers.Tell(notice)
+			h.feeds.hear(notice)
 		}
 		if h.replica.Serving() == term && e.Kind == lock.EventGranted && e.Node != "" && e.Node != h.self {
 			h.replica.Push(term, e.Event)
@@ -125,6 +130,7 @@ func (h *Hub) tellHeldLocked() bool {
 func (h *Hub) lost() {
 	h.held = nil
 	h.watchers.Missed()
+	h.feeds.missed()
 }
 
 // Pushed is told of a grant that the leader of term has pushed. Another term than this node's own is

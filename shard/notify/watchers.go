@@ -68,6 +68,16 @@ func (w *Watchers) Tell(e wait.Event) {
 	})
 }
 
+// MissedAt tells those who watch a topic that events were missed.
+func (w *Watchers) MissedAt(t wait.Topic) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, ch := range w.at[t] {
+		close(ch)
+	}
+	delete(w.at, t)
+}
+
 // Missed tells everybody that events were missed, at any topic.
 func (w *Watchers) Missed() {
 	w.mu.Lock()

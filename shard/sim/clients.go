@@ -13,7 +13,6 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/fsm/lock"
 	"github.com/lockstepkv/lockstep/resp"
-	"github.com/lockstepkv/lockstep/shard"
 )
 
 // Judge knows what clients were told, and finds what contradicts it. All its methods
@@ -113,10 +112,10 @@ func (j *Judge) Total(name string, value int64) {
 func (j *Judge) Suspect(id string) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.suspect != "" {
+	if j.suspect != "" || j.c.Node(id).Group(0) == nil {
 		return false
 	}
-	j.suspect, j.wrongAt = id, j.c.Node(id).Groups()[0].Digest().Index
+	j.suspect, j.wrongAt = id, j.c.Node(id).Group(0).Digest().Index
 	return true
 }
 
@@ -130,14 +129,14 @@ func (j *Judge) Suspected() (id string, healed int) {
 
 // Look checks what must hold at any moment.
 func (j *Judge) Look() {
-	quorum := len(j.c.IDs)/2 + 1
+	quorum := len(j.c.Holders())/2 + 1
 	newest, applied := uint64(0), map[string]uint64{}
 	for _, id := range j.c.Up() {
 		n := j.c.Node(id)
-		if n == nil {
+		if n == nil || n.Group(0) == nil {
 			continue
 		}
-		g := n.Groups()[0]
+		g := n.Group(0)
 		info, digest := g.Info(), g.Digest()
 		applied[id] = digest.Index
 		newest = max(newest, digest.Index)
@@ -167,7 +166,7 @@ func (j *Judge) Look() {
 		j.mu.Unlock()
 	}
 	have := 0
-	for _, id := range j.c.IDs {
+	for _, id := range j.c.Holders() {
 		first, last := j.c.Disk(id).Range()
 		if last >= newest || first > newest {
 			have++
@@ -217,14 +216,14 @@ func (cl *Client) Run(ctx context.Context) {
 		if up := cl.C.Up(); len(up) > 0 {
 			id := up[cl.rng.IntN(len(up))]
 			if n := cl.C.Node(id); n != nil {
-				cl.step(ctx, id, n.Groups()[0])
+				cl.step(ctx, id, WayOf(n))
 			}
 		}
 		time.Sleep(time.Duration(cl.rng.IntN(8)) * time.Millisecond)
 	}
 }
 
-func (cl *Client) step(ctx context.Context, node string, g *shard.Group) {
+func (cl *Client) step(ctx context.Context, node string, g Way) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	counter := "c" + strconv.Itoa(cl.rng.IntN(2))
@@ -249,8 +248,8 @@ func words(list ...string) command.Args {
 	return args
 }
 
-// propose runs one command through a replica.
-func propose(ctx context.Context, g *shard.Group, list ...string) (resp.Value, error) {
+// propose runs one command through a node.
+func propose(ctx context.Context, g Way, list ...string) (resp.Value, error) {
 	var b command.Batch
 	b.Add(words(list...))
 	replies, err := g.Propose(ctx, b)
@@ -260,24 +259,22 @@ func propose(ctx context.Context, g *shard.Group, list ...string) (resp.Value, e
 	return replies[0], nil
 }
 
-// Get reads a counter through a replica.
-func Get(ctx context.Context, g *shard.Group, key string) (value int64, err error) {
-	_, err = g.Read(ctx, command.ReadOptions{}, func(c *command.Ctx) {
-		value = 0
-		if e := c.Lookup([]byte(key)); e != nil {
-			value, _ = strconv.ParseInt(string(e.Bytes()), 10, 64)
-		}
-	})
-	return value, err
+// Get reads a counter through a node.
+func Get(ctx context.Context, g Way, key string) (value int64, err error) {
+	v, err := g.ask(ctx, words("GET", key))
+	if err != nil || v.IsNil() {
+		return 0, err
+	}
+	return strconv.ParseInt(string(v.Str), 10, 64)
 }
 
-func (cl *Client) increment(ctx context.Context, g *shard.Group, key, who string) {
+func (cl *Client) increment(ctx context.Context, g Way, key, who string) {
 	least := cl.J.floor(key)
 	v, err := propose(ctx, g, "INCR", key)
 	cl.J.add(key, who, v.Int, least, err)
 }
 
-func (cl *Client) read(ctx context.Context, g *shard.Group, key, who string) {
+func (cl *Client) read(ctx context.Context, g Way, key, who string) {
 	least := cl.J.floor(key)
 	if v, err := Get(ctx, g, key); err == nil {
 		cl.J.tell(key, who, v, least)
@@ -286,7 +283,7 @@ func (cl *Client) read(ctx context.Context, g *shard.Group, key, who string) {
 
 // lock takes a lock, waiting for it, and gives it back. What it is told of its grant
 // counts, however it is told.
-func (cl *Client) lock(ctx context.Context, g *shard.Group, name, who string) {
+func (cl *Client) lock(ctx context.Context, g Way, name, who string) {
 	cl.n++
 	token := fmt.Sprintf("t%d.%d", cl.ID, cl.n)
 	outcome, stop := g.Watch(lock.Outcome(token))
@@ -315,14 +312,15 @@ func (cl *Client) lock(ctx context.Context, g *shard.Group, name, who string) {
 }
 
 // lockInfo reads a lock: one that is held must not have an older fence than was told.
-func (cl *Client) lockInfo(ctx context.Context, g *shard.Group, name, who string) {
+func (cl *Client) lockInfo(ctx context.Context, g Way, name, who string) {
 	least := cl.J.floor(name)
-	var fence uint64
-	_, err := g.Read(ctx, command.ReadOptions{}, func(c *command.Ctx) {
-		info, _ := c.Locks.Info([]byte(name))
-		fence = info.Fence
-	})
-	if err == nil && fence != 0 {
-		cl.J.tell(name, who+" (look)", int64(fence), least)
+	v, err := g.ask(ctx, words("LOCKINFO", name))
+	if err != nil {
+		return
+	}
+	for i := 0; i+1 < len(v.Elems); i += 2 {
+		if fence := v.Elems[i+1].Int; string(v.Elems[i].Str) == "fence" && fence != 0 {
+			cl.J.tell(name, who+" (look)", fence, least)
+		}
 	}
 }

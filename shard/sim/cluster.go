@@ -19,15 +19,18 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/commandset"
 	"github.com/lockstepkv/lockstep/shard"
 	"github.com/lockstepkv/lockstep/shard/raftlog"
+	"github.com/lockstepkv/lockstep/shard/view"
 )
 
 // Options of a simulation.
 type Options struct {
 	Nodes int
-	Seed  uint64
-	Dir   string        // for snapshots and metadata
-	Lease time.Duration // 0: reads by quorum
-	Log   io.Writer     // of the nodes; nil: nowhere
+	// Replicas is how many of the nodes have a replica, the first ones; 0: all.
+	Replicas int
+	Seed     uint64
+	Dir      string        // for snapshots and metadata
+	Lease    time.Duration // 0: reads by quorum
+	Log      io.Writer     // of the nodes; nil: nowhere
 }
 
 // Cluster is the nodes of a simulation, which come and go. Its methods but those
@@ -110,7 +113,29 @@ func (c *Cluster) options(id string) shard.Options {
 	for _, m := range c.IDs {
 		o.Members = append(o.Members, shard.Member{ID: m, Peer: m})
 	}
+	o.View = c.view()
 	return o
+}
+
+// view says who has a replica.
+func (c *Cluster) view() *view.Current {
+	var peers []view.Peer
+	for _, id := range c.IDs {
+		peers = append(peers, view.Peer{ID: id, Addr: id})
+	}
+	v, err := view.New(view.Parts{Epoch: 1, Peers: peers, Holders: [][]string{c.Holders()}, ShardOf: func(uint16) int { return 0 }})
+	if err != nil {
+		panic(err)
+	}
+	return view.NewCurrent(v)
+}
+
+// Holders lists the nodes that have a replica.
+func (c *Cluster) Holders() []string {
+	if n := c.opt.Replicas; n > 0 {
+		return c.IDs[:n]
+	}
+	return c.IDs
 }
 
 // Start starts nodes together and returns when they run.
@@ -177,7 +202,7 @@ func (c *Cluster) Up() (ids []string) {
 // Leader returns a node that says that it serves, or "".
 func (c *Cluster) Leader() string {
 	for _, id := range c.Up() {
-		if n := c.Node(id); n != nil && n.Groups()[0].Serving() {
+		if n := c.Node(id); n != nil && n.Group(0) != nil && n.Group(0).Serving() {
 			return id
 		}
 	}

@@ -51,7 +51,7 @@ func (s *silence) run(id string, words ...string) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Second)
 	defer cancel()
-	_, err := propose(ctx, s.group(id), words...)
+	_, err := propose(ctx, here{s.group(id)}, words...)
 	s.must(err)
 }
 
@@ -72,7 +72,7 @@ func (s *silence) deafen(words ...string) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		_, _ = propose(ctx, s.group("n1"), words...) // the next leader does it
+		_, _ = propose(ctx, here{s.group("n1")}, words...) // the next leader does it
 	}()
 	time.Sleep(50 * time.Millisecond)
 	for _, o := range []string{"n2", "n3"} {
@@ -205,7 +205,7 @@ func (s *silence) leaveBehind() {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		_, _ = propose(ctx, s.group("n1"), "INCR", "c") // n2 has it, and n1 does not know
+		_, _ = propose(ctx, here{s.group("n1")}, "INCR", "c") // n2 has it, and n1 does not know
 	}()
 	time.Sleep(20 * time.Millisecond)
 	s.c.Net.Cut("n1", "n2")
@@ -232,7 +232,7 @@ func (s *silence) readBehind(follower string, meanwhile func()) (conclusive bool
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if v, err := Get(ctx, s.group(follower), "c"); err == nil {
+		if v, err := Get(ctx, here{s.group(follower)}, "c"); err == nil {
 			answer <- v
 		}
 		close(answer)

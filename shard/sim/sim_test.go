@@ -21,9 +21,10 @@ var (
 // configurations are what every seed is run with.
 func configurations() map[string]Options {
 	return map[string]Options{
-		"three":       {Nodes: 3},
-		"five":        {Nodes: 5},
-		"three-lease": {Nodes: 3, Lease: 250 * time.Millisecond},
+		"three":         {Nodes: 3},
+		"five":          {Nodes: 5},
+		"three-of-five": {Nodes: 5, Replicas: 3}, // clients of two nodes are served from afar
+		"three-lease":   {Nodes: 3, Lease: 250 * time.Millisecond},
 		// Longer than an election: a new leader is silent while the old one answers.
 		"three-long-lease": {Nodes: 3, Lease: 2 * time.Second},
 	}
@@ -103,7 +104,7 @@ func finalReads(t *testing.T, c *Cluster, j *Judge) {
 	for _, key := range []string{"c0", "c1"} {
 		for _, id := range c.IDs {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-			v, err := Get(ctx, c.Node(id).Groups()[0], key)
+			v, err := Get(ctx, WayOf(c.Node(id)), key)
 			cancel()
 			if err != nil {
 				t.Errorf("seed %d: %s does not answer on the healed cluster: %v\n%s", c.opt.Seed, id, err, c.Trace())

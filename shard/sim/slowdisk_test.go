@@ -33,7 +33,7 @@ func check(t *testing.T, c *Cluster, err error) {
 func write(t *testing.T, c *Cluster, id, key string) error {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
-	_, err := propose(ctx, c.Node(id).Groups()[0], "SET", key, "v")
+	_, err := propose(ctx, WayOf(c.Node(id)), "SET", key, "v")
 	return err
 }
 

@@ -48,6 +48,7 @@ type Options struct {
 	Shards int                    // default 1
 	Now    func() time.Time       // default time.Now
 	Led    func(shard int) string // which node leads; default n1
+	Away   bool                   // the node has no replica: reads are sent to another
 }
 
 // New returns node n1 of a fake cluster.
@@ -67,6 +68,7 @@ func New(table *command.Table, o Options) *Node {
 	}
 	for i := range o.Shards {
 		n.shards = append(n.shards, newShard(i, table, o.Now))
+		n.shards[i].away.Store(o.Away)
 		led := "n1"
 		if o.Led != nil {
 			led = o.Led(i)
@@ -129,6 +131,9 @@ func (n *Node) IsLeader(shard int) bool {
 	return n.leaders[shard] == n.id
 }
 
+// Holds implements router.Node.
+func (n *Node) Holds(shard int) bool { return !n.shards[shard].away.Load() }
+
 // TransferLeadership implements router.Node.
 func (n *Node) TransferLeadership(_ context.Context, shard int, node string) error {
 	if !slices.ContainsFunc(n.peers.all(), func(p router.NodeInfo) bool { return p.ID == node }) {
@@ -173,7 +178,7 @@ func (n *Node) Cluster() router.ClusterInfo {
 
 // Shard is a store under a mutex.
 //
-// 23 fields: every way to fail that a test asks for is one of them.
+// 24 fields: every way to fail that a test asks for is one of them.
 type Shard struct {
 	figures router.ShardInfo // guarded by the node's mu
 
@@ -195,6 +200,7 @@ type Shard struct {
 	limit int64        // guarded by mu
 	no    error        // of Propose alone; guarded by mu
 
+	away    atomic.Bool
 	noRoom  atomic.Bool
 	full    atomic.Bool
 	refused atomic.Int64
@@ -338,7 +344,7 @@ func (s *Shard) Propose(ctx context.Context, b command.Batch) ([]resp.Value, err
 }
 
 // Read implements router.Shard.
-func (s *Shard) Read(ctx context.Context, opt command.ReadOptions, fn func(*command.Ctx)) (command.ReadInfo, error) {
+func (s *Shard) Read(ctx context.Context, opt command.ReadOptions, q command.Query) (command.ReadInfo, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.refuse(ctx); err != nil {
@@ -349,9 +355,36 @@ func (s *Shard) Read(ctx context.Context, opt command.ReadOptions, fn func(*comm
 	if opt.Consistency == command.Stale {
 		s.StaleReads.Add(1)
 	}
-	fn(s.ctx())
-	return command.ReadInfo{Index: s.applied.Load()}, nil
+	if !s.away.Load() {
+		q.Run(s.ctx())
+		return command.ReadInfo{Index: s.applied.Load()}, nil
+	}
+	return command.ReadInfo{Index: s.applied.Load()}, s.ask(q.Sent)
 }
+
+// ask answers a query as another node does: from what is sent alone.
+func (s *Shard) ask(q command.Sent) error {
+	var req command.Request
+	q.Ask(&req)
+	body := slices.Concat(append(req.Units.Parts, req.Units.Body)...)
+	if err := s.table.CheckQuery(body, req.Units.N); err != nil {
+		return fmt.Errorf("%w: %w", command.ErrUnavailable, err)
+	}
+	a, err := s.table.Query(s.ctx(), &req, body)
+	if err != nil {
+		return fmt.Errorf("%w: %w", command.ErrUnavailable, err)
+	}
+	for i, v := range a.Replies { // as they travel
+		if a.Replies[i], _, err = resp.DecodeBinary(resp.AppendBinary(nil, v)); err != nil {
+			return fmt.Errorf("%w: %w", command.ErrUnavailable, err)
+		}
+	}
+	q.Take(&a)
+	return nil
+}
+
+// SetAway says that the node has no replica of the shard: its reads are sent to another.
+func (s *Shard) SetAway(away bool) { s.away.Store(away) }
 
 func (s *Shard) refuse(ctx context.Context) error {
 	if s.fail != nil {
