@@ -42,6 +42,7 @@ func mayImport() map[string][]string {
 		"store/value/epoch":   {},
 		"store/value/btree":   {"store/value/block"},
 		"store/value/hash":    {"store/value/block", "store/value/btree", "store/value/epoch"},
+		"store/value/zset":    {"store/value/block", "store/value/btree", "store/value/epoch"},
 		"internal/accept":     {},
 		"internal/linger":     {},
 		"internal/hangup":     {},
@@ -128,7 +129,7 @@ func seesRaft() []string {
 // pure lists the packages that run inside the replicated state machine: every
 // replica must compute the same from the same log.
 func pure() []string {
-	return append(commandGroups(), "snapshot/rdb", "store", "store/effect", "store/keyslot", "store/value/block", "store/value/btree", "store/value/epoch", "store/value/hash", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait")
+	return append(commandGroups(), "snapshot/rdb", "store", "store/effect", "store/keyslot", "store/value/block", "store/value/btree", "store/value/epoch", "store/value/hash", "store/value/zset", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait")
 }
 
 type goPackage struct {

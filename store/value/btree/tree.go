@@ -136,9 +136,6 @@ func (t *Tree) Lend() {
 	t.floor = t.gen
 }
 
-// View returns what shows t as it is, as long as t is guarded.
-func (t *Tree) View() Tree { return *t }
-
 // mustCopy reports whether a node of this gen may be somebody else's too.
 func (t *Tree) mustCopy(gen uint64) bool {
 	return gen < t.floor || t.guarded && gen < t.gen
@@ -190,12 +187,19 @@ func (c *Cursor) Value() (value []byte, ok bool) {
 	return value, true
 }
 
+// Name returns the record's name as Value does the value. A long one stays as it is when the
+// tree changes.
+func (c *Cursor) Name() []byte { return c.leaf.name(c.i) }
+
 // Set gives the record a copy of value, or makes one with a copy of its name.
 func (c *Cursor) Set(value []byte) { c.set(value, false) }
 
-// SetShared is Set, but keeps a long name as it is: it is an allocation of its own, in
-// use elsewhere too, and never modified.
-func (c *Cursor) SetShared(value []byte) { c.set(value, true) }
+// SetShared is Set for a record that has another use for its name, which is the one that was
+// sought: a long one is kept as it is. It is an allocation of its own, and never modified.
+func (c *Cursor) SetShared(name, value []byte) {
+	c.name = name
+	c.set(value, true)
+}
 
 func (c *Cursor) set(value []byte, shared bool) {
 	t, l := c.tree, c.leaf
