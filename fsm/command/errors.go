@@ -25,7 +25,7 @@ const (
 	ErrOOM           = resp.Error("OOM command not allowed when used memory > 'maxmemory'.")
 	ErrEmptyCommand  = resp.Error("ERR empty command")
 	ErrNoLocks       = resp.Error("ERR locks are not at hand here")
-	errOverflow      = resp.Error("ERR increment or decrement would overflow")
+	ErrOverflow      = resp.Error("ERR increment or decrement would overflow")
 	errNotInMulti    = resp.Error("ERR Command not allowed inside a transaction")
 	errEmptyUnit     = resp.Error("ERR empty unit")
 	errOnceFull      = resp.Error("ONCEFULL no memory is left to remember idempotency ids, nothing was done; see --once-memory and --once-retention")
@@ -35,6 +35,9 @@ const (
 
 // Errors whose code does not say what they are about.
 var (
+	// ErrWrongType answers a command on a value of another type.
+	ErrWrongType = OfValue("WRONGTYPE Operation against a key holding the wrong kind of value")
+
 	errNoDisk  = resp.ClassedError{Text: CodeOOM + " " + resp.Error(ErrTight.Error()), Class: resp.ClassDisk}
 	errExecOOM = resp.ClassedError{Text: "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.", Class: resp.ClassMemory}
 )
