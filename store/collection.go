@@ -5,6 +5,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
 // Collection is what the values of all types but String have in common. A
@@ -24,6 +25,8 @@ type Collection interface {
 	// Packed reports whether the collection has the form for small ones, which
 	// Size depends on.
 	Packed() bool
+	// Encoding is the word of OBJECT ENCODING.
+	Encoding() string
 }
 
 // watched reports whether anybody may still see collections as they were.
@@ -53,6 +56,8 @@ func (o *object) collection() Collection {
 	switch o.typ {
 	case Hash:
 		return (*hash.Hash)(o.val)
+	case ZSet:
+		return (*zset.ZSet)(o.val)
 	}
 	return nil
 }
@@ -62,6 +67,8 @@ func own(c Collection, epoch uint64) Collection {
 	switch c := c.(type) {
 	case *hash.Hash:
 		return c.Own(epoch, false)
+	case *zset.ZSet:
+		return c.Own(epoch, false)
 	}
 	panic("store: no such collection")
 }
@@ -69,6 +76,8 @@ func own(c Collection, epoch uint64) Collection {
 func clone(c Collection) Collection {
 	switch c := c.(type) {
 	case *hash.Hash:
+		return c.Clone()
+	case *zset.ZSet:
 		return c.Clone()
 	}
 	panic("store: no such collection")
@@ -78,6 +87,8 @@ func (o *object) set(c Collection) {
 	switch c := c.(type) {
 	case *hash.Hash:
 		o.typ, o.val = Hash, unsafe.Pointer(c)
+	case *zset.ZSet:
+		o.typ, o.val = ZSet, unsafe.Pointer(c)
 	}
 }
 
@@ -85,6 +96,9 @@ func (o *object) set(c Collection) {
 // changed but by UpdateHash, and must not be read while it is, except from a
 // snapshot's entry.
 func (e *Entry) Hash() *hash.Hash { return valueOf[hash.Hash](e, Hash) }
+
+// ZSet returns the value of an entry of type ZSet, otherwise nil, with the rules of Hash.
+func (e *Entry) ZSet() *zset.ZSet { return valueOf[zset.ZSet](e, ZSet) }
 
 // valueOf returns the value of e if that is of type t, otherwise nil.
 func valueOf[T any](e *Entry, t Type) *T {
@@ -116,6 +130,11 @@ func (s *Store) PutCollection(key []byte, c Collection, expireAtMillis int64) *E
 // freezes the hash.
 func (s *Store) UpdateHash(e *Entry, change func(*hash.Hash) (changed bool)) *Entry {
 	return update(s, e, e.Hash(), change)
+}
+
+// UpdateZSet is UpdateHash for sorted sets.
+func (s *Store) UpdateZSet(e *Entry, change func(*zset.ZSet) (changed bool)) *Entry {
+	return update(s, e, e.ZSet(), change)
 }
 
 func update[P interface {

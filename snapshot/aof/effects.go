@@ -7,6 +7,7 @@ import (
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/effect"
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
 // Command is a Redis command: its name and its arguments.
@@ -126,7 +127,9 @@ func (c *change) append(cmds []Command) []Command {
 		}
 		return cmds
 	case c.Entry.Type() == store.Hash:
-		return appendHash(cmds, key, c)
+		return c.whole(cmds, appendFields(nil, key, c.Entry.Hash()))
+	case c.Entry.Type() == store.ZSet:
+		return c.whole(cmds, appendMembers(nil, key, c.Entry.ZSet()))
 	}
 	return append(cmds, c.ofString(key))
 }
@@ -159,20 +162,21 @@ func withKey(edit effect.Edit, key []byte) Command {
 	return append(Command{edit[0], key}, edit[1:]...)
 }
 
-// fieldsPerCommand is how many fields one HSET has.
-const fieldsPerCommand = 512
-
-// appendHash writes a whole hash.
-func appendHash(cmds []Command, key []byte, c *change) []Command {
+// whole adds what writes a whole collection: made are the commands that make it.
+func (c *change) whole(cmds, made []Command) []Command {
+	key := []byte(c.Key)
 	if c.was {
 		cmds = append(cmds, Command{[]byte("DEL"), key})
 	}
-	cmds = appendFields(cmds, key, c.Entry.Hash())
+	cmds = append(cmds, made...)
 	if at := c.Entry.ExpireAt(); at != 0 {
 		cmds = append(cmds, expireCommand(key, at))
 	}
 	return cmds
 }
+
+// fieldsPerCommand is how many fields one HSET has, and members one ZADD.
+const fieldsPerCommand = 512
 
 func appendFields(cmds []Command, key []byte, h *hash.Hash) []Command {
 	var cmd Command
@@ -181,6 +185,23 @@ func appendFields(cmds []Command, key []byte, h *hash.Hash) []Command {
 			cmd = Command{[]byte("HSET"), key}
 		}
 		if cmd = append(cmd, bytes.Clone(field), bytes.Clone(value)); len(cmd) == 2+2*fieldsPerCommand {
+			cmds, cmd = append(cmds, cmd), nil
+		}
+		return true
+	})
+	if len(cmd) > 0 {
+		cmds = append(cmds, cmd)
+	}
+	return cmds
+}
+
+func appendMembers(cmds []Command, key []byte, z *zset.ZSet) []Command {
+	var cmd Command
+	z.Ascend(0, func(member []byte, score float64) bool {
+		if len(cmd) == 0 {
+			cmd = Command{[]byte("ZADD"), key}
+		}
+		if cmd = append(cmd, zset.AppendText(nil, score), bytes.Clone(member)); len(cmd) == 2+2*fieldsPerCommand {
 			cmds, cmd = append(cmds, cmd), nil
 		}
 		return true

@@ -8,6 +8,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
 // ErrTrailer means that a dump is of a version that is not known, or that its checksum
@@ -66,6 +67,10 @@ func (d *decoder) dumped(packed Limits) (it store.Item, err error) {
 		h := hashReader{h: hash.New(), lim: packed.Hash}
 		err = d.readHash(t, &h)
 		it.Collection = h.h
+	case typeZSet, typeZSetText, typeZSetListpack, typeZSetZiplist:
+		z := zsetReader{z: zset.New(), lim: packed.ZSet}
+		err = d.readZSet(t, &z)
+		it.Collection = z.z
 	default:
 		if name := typeName(t); name != "" {
 			return it, Unsupported("a value that is %s (RDB type %d)", name, t)

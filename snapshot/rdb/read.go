@@ -6,6 +6,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
 // ReadOptions are the terms of ReadWith and Scan.
@@ -33,10 +34,11 @@ type ReadOptions struct {
 // Limits say how large a collection may be and still be packed, as Redis's settings do.
 type Limits struct {
 	Hash hash.Limits
+	ZSet zset.Limits
 }
 
 // DefaultLimits are Redis's own.
-func DefaultLimits() Limits { return Limits{Hash: hash.DefaultLimits()} }
+func DefaultLimits() Limits { return Limits{Hash: hash.DefaultLimits(), ZSet: zset.DefaultLimits()} }
 
 // Info tells what a file was.
 type Info struct {
@@ -130,7 +132,7 @@ func (f *fileReader) part(op byte) error {
 	switch op {
 	case typeString:
 		return f.entry(op)
-	case typeHash, typeHashListpack, typeHashZiplist:
+	case typeHash, typeHashListpack, typeHashZiplist, typeZSet, typeZSetText, typeZSetListpack, typeZSetZiplist:
 		if f.opt.Packed != nil || f.info.Lockstep && f.opt.intoStore {
 			return f.entry(op)
 		}
@@ -214,6 +216,8 @@ func (f *fileReader) value(t byte, it *store.Item, large bool) (err error) {
 	switch t {
 	case typeString:
 		it.Value, err = f.string(&f.valBuf)
+	case typeZSet, typeZSetText, typeZSetListpack, typeZSetZiplist:
+		it.Collection, err = f.zset(t, it.Key, large)
 	default:
 		it.Collection, err = f.hash(t, it.Key, large)
 	}

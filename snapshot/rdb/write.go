@@ -181,6 +181,8 @@ func typeOf(e *store.Entry) (t byte, ok bool) {
 		return typeString, true
 	case store.Hash:
 		return typeHash, true
+	case store.ZSet:
+		return typeZSet, true
 	}
 	return 0, false
 }
@@ -192,6 +194,8 @@ func (e *encoder) value(of *store.Entry) {
 		e.string(of.Bytes())
 	case store.Hash:
 		e.hash(of.Hash())
+	case store.ZSet:
+		e.zset(of.ZSet())
 	}
 }
 

@@ -14,6 +14,9 @@ const (
 	longOverhead  = 48
 )
 
+// inlineMax is the length up to which names and values lie in a leaf.
+const inlineMax = btree.MaxInline
+
 // Size returns the accounted bytes: in the packed form of the block, in the large
 // one of the lengths of all names and values with what each of them costs.
 func (c *contents) Size() int64 {
@@ -29,7 +32,7 @@ func fieldBytes(field, value int) int64 {
 }
 
 func partBytes(n int) int64 {
-	if n > btree.MaxInline {
+	if n > inlineMax {
 		return int64(n) + longOverhead
 	}
 	return int64(n + n/8) // a leaf has room for fields to come

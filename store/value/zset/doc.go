@@ -21,7 +21,7 @@
 //     becomes of its score.
 //   - A View shows the set as it was when Freeze was called.
 //   - -0 and 0 are equal in order, and a member that has one of them keeps it when it is
-//     given the other. No score is NaN.
+//     given the other. A packed set has no -0, as in Redis. No score is NaN.
 //
 // # Concurrency
 //

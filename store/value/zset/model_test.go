@@ -65,6 +65,9 @@ func (m *machine) add(t *rapid.T, member string, score float64) {
 	if !there && (len(m.model) >= m.lim.Members || len(member) > m.lim.Bytes) {
 		m.packed = false
 	}
+	if changed && m.packed {
+		score = withoutSign(score)
+	}
 	if changed {
 		m.model[member] = score
 	}

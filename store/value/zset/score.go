@@ -3,6 +3,7 @@ package zset
 import (
 	"encoding/binary"
 	"math"
+	"strconv"
 )
 
 // keyOf is the place of a score in the order of scores, as a number. Only 0 and -0 have
@@ -26,7 +27,26 @@ func scoreOf(key uint64) float64 {
 	return math.Float64frombits(^key)
 }
 
+// withoutSign is what a packed set keeps of a score: as in Redis's listpack, -0 is 0 there.
+func withoutSign(score float64) float64 {
+	if score == 0 {
+		return 0
+	}
+	return score
+}
+
 func isNegativeZero(score float64) bool { return score == 0 && math.Signbit(score) }
+
+// AppendText appends a score as text that reads back as the same score, also in Redis.
+func AppendText(dst []byte, score float64) []byte {
+	switch {
+	case math.IsInf(score, 1):
+		return append(dst, "inf"...)
+	case math.IsInf(score, -1):
+		return append(dst, "-inf"...)
+	}
+	return strconv.AppendFloat(dst, score, 'g', -1, 64)
+}
 
 // A score is kept as a varint:
 //

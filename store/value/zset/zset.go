@@ -61,6 +61,18 @@ func (c *contents) Len() int { return c.n }
 // Packed reports whether the set has its packed form.
 func (c *contents) Packed() bool { return c.large == nil }
 
+// Encoding is Redis's word for the form.
+func (c *contents) Encoding() string {
+	if c.Packed() {
+		return "listpack"
+	}
+	return "skiplist"
+}
+
+// Lasting reports whether a member that the set has handed out stays as it is when the set
+// changes: long ones of a large set have memory of their own.
+func (c *contents) Lasting(member []byte) bool { return c.large != nil && len(member) > inlineMember }
+
 // Sum returns a hash of the members and their scores that does not depend on the form.
 func (c *contents) Sum() uint64 { return c.sum }
 
@@ -102,9 +114,11 @@ func (z *ZSet) Add(member []byte, score float64, lim Limits) (added, changed boo
 			if was == score {
 				return false, false, 0
 			}
+			score = withoutSign(score)
 			z.splice(r.start, r.end, 0, z.open())
 			z.setPacked(member, score, false)
 		} else if z.fits(lim, member) {
+			score = withoutSign(score)
 			z.setPacked(member, score, z.open())
 		} else {
 			z.Grow()
