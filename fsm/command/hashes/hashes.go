@@ -31,9 +31,6 @@ const (
 
 var acl = []string{"hash"}
 
-// limits are those of the packed form.
-func limits() hash.Limits { return hash.DefaultLimits() }
-
 // read returns the hash under key, nil for absent.
 func read(ctx *command.Ctx, key []byte) (*hash.Hash, error) { return of(ctx.ReadOf(store.Hash, key)) }
 
@@ -68,7 +65,7 @@ func (r *replies) bulk(p []byte) resp.Value {
 func set(ctx *command.Ctx, key []byte, e *store.Entry, pairs command.Args) (added int64) {
 	each := func(h *hash.Hash) {
 		for i := 0; i < len(pairs); i += 2 {
-			if isNew, _ := h.Set(pairs[i], pairs[i+1], limits()); isNew {
+			if isNew, _ := h.Set(pairs[i], pairs[i+1], ctx.Limits.Hash()); isNew {
 				added++
 			}
 		}
