@@ -36,7 +36,7 @@ type LimitInfo struct {
 
 // limits are Redis's, with an end where a packed value would be too slow.
 var limits = [LimitCount]LimitInfo{
-	HashEntries:   {"hash-max-listpack-entries", "hash-max-ziplist-entries", 128, 0, math.MaxInt32, "fields that a hash may have and be packed"},
+	HashEntries:   {"hash-max-listpack-entries", "hash-max-ziplist-entries", 512, 0, math.MaxInt32, "fields that a hash may have and be packed"},
 	HashValue:     {"hash-max-listpack-value", "hash-max-ziplist-value", 64, 0, math.MaxInt32, "bytes that a field or a value of a packed hash may have"},
 	ListSize:      {"list-max-listpack-size", "list-max-ziplist-size", -2, math.MinInt32, math.MaxInt32, "elements of a node of a list, or, from -1 to -5, 4 to 64 KiB"},
 	SetIntset:     {"set-max-intset-entries", "", 512, 0, math.MaxInt32, "members that a set of integers may have and be an intset"},

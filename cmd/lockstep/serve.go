@@ -25,7 +25,6 @@ import (
 	"github.com/lockstepkv/lockstep/internal/config"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/shard"
-	"github.com/lockstepkv/lockstep/snapshot/rdb"
 	"github.com/lockstepkv/lockstep/store"
 )
 
@@ -267,8 +266,6 @@ func (s *server) routerConfig() router.Config {
 		MaxQueuedBytes: int(max(512<<20, s.cfg.Requests.MaxValueBytes)),
 		Version:        version, Settings: s.settings(), Clients: s.clients, Passwords: *s.secrets.passwords.Load(), Reloader: s, Registerer: s.registry, Logger: s.logger,
 		Static: map[string]string{
-			"hash-max-listpack-entries": fmt.Sprint(rdb.DefaultLimits().Hash.Fields),
-			"hash-max-listpack-value":   fmt.Sprint(rdb.DefaultLimits().Hash.Bytes),
 			"dir": s.cfg.Node.DataDir, "port": config.PortOf(s.cfg.Listen.RESP), "bind": config.HostOf(s.cfg.Listen.RESP),
 			"appendonly": "yes", "appendfsync": "always", "save": "", "databases": "1",
 			"proto-max-bulk-len": fmt.Sprint(s.cfg.Requests.MaxValueBytes),
