@@ -38,7 +38,10 @@ func mayImport() map[string][]string {
 		"store":               {"internal/bulk", "store/keyslot", "store/value/hash"},
 		"store/effect":        {"store"},
 		"store/keyslot":       {},
-		"store/value/hash":    {},
+		"store/value/block":   {},
+		"store/value/epoch":   {},
+		"store/value/btree":   {"store/value/block"},
+		"store/value/hash":    {"store/value/block", "store/value/btree", "store/value/epoch"},
 		"internal/accept":     {},
 		"internal/linger":     {},
 		"internal/hangup":     {},
@@ -126,7 +129,7 @@ func seesRaft() []string {
 // pure lists the packages that run inside the replicated state machine: every
 // replica must compute the same from the same log.
 func pure() []string {
-	return append(commandGroups(), "snapshot/rdb", "store", "store/effect", "store/keyslot", "store/value/hash", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait")
+	return append(commandGroups(), "snapshot/rdb", "store", "store/effect", "store/keyslot", "store/value/block", "store/value/btree", "store/value/epoch", "store/value/hash", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait")
 }
 
 type goPackage struct {

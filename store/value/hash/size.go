@@ -1,5 +1,7 @@
 package hash
 
+import "github.com/lockstepkv/lockstep/store/value/btree"
+
 // What a hash costs beside its bytes, in the accounting of Size. DESIGN.md shows
 // where the figures come from.
 const (
@@ -16,7 +18,7 @@ const (
 // one of the lengths of all names and values with what each of them costs.
 func (c *contents) Size() int64 {
 	if c.tree != nil {
-		return largeOverhead + c.tree.bytes
+		return largeOverhead + c.tree.Bytes
 	}
 	return packedOverhead + int64(len(c.buf))
 }
@@ -27,7 +29,7 @@ func fieldBytes(field, value int) int64 {
 }
 
 func partBytes(n int) int64 {
-	if n > inlineMax {
+	if n > btree.MaxInline {
 		return int64(n) + longOverhead
 	}
 	return int64(n + n/8) // a leaf has room for fields to come
