@@ -126,6 +126,10 @@ func TestKeyCalls(t *testing.T) {
 		{"GET", "/v1/keys/", "", 200, `{"key":"","ttl_ms":null,"type":"string","value":"1","version":8}`},
 		{"DELETE", "/v1/keys/", "", 200, `{"deleted":true}`},
 		{"PUT", "/v1/keys/%FF", `{"value":""}`, 200, `{"expires_at_ms":null,"key_base64":"/w==","version":10}`},
+		{"POST", "/v1/commands", `["HSET","h","f","v"]`, 200, `{"result":1}`},
+		{"GET", "/v1/keys/h", "", 422, "wrong_type"},
+		{"POST", "/v1/keys/h/incr", ``, 422, "wrong_type"},
+		{"DELETE", "/v1/keys/h", ``, 200, `{"deleted":true}`},
 	}
 	for _, s := range steps {
 		w := f.call(s.method, s.path, s.body)

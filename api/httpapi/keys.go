@@ -108,6 +108,10 @@ func (a *api) getKey(w http.ResponseWriter, r *http.Request) {
 		fail(w, problem{Status: http.StatusNotFound, Code: "no_such_key", Detail: "there is no such key"})
 		return
 	}
+	if v.Elems[1].IsNil() { // JSON has no form for other types yet
+		fail(w, problemOf(resp.ErrorReply(command.ErrWrongType)))
+		return
+	}
 	version := v.Elems[2].Int
 	w.Header().Set("ETag", etag(version))
 	w.Header().Set("Vary", "Accept")

@@ -7,6 +7,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command/cluster"
 	"github.com/lockstepkv/lockstep/fsm/command/compound"
 	"github.com/lockstepkv/lockstep/fsm/command/connection"
+	"github.com/lockstepkv/lockstep/fsm/command/hashes"
 	"github.com/lockstepkv/lockstep/fsm/command/keys"
 	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/fsm/command/server"
@@ -19,6 +20,7 @@ import (
 func New() *command.Table {
 	return command.NewTable(
 		strings.Commands,
+		hashes.Commands,
 		keys.Commands,
 		connection.Commands,
 		server.Commands,

@@ -38,7 +38,7 @@ func AppendDump(dst []byte, e *store.Entry) ([]byte, error) {
 // ReadDump returns the value of a dump of this package or of Redis: the item's Value, which
 // may share memory with dump, or its Collection, packed as far as packed allows. The rest of the
 // item is zero. An error wraps ErrTrailer, or is a *CorruptError.
-func ReadDump(dump []byte, packed Limits) (it store.Item, err error) {
+func ReadDump(dump []byte, packed *store.Limits) (it store.Item, err error) {
 	if len(dump) < dumpTrailer {
 		return it, ErrTrailer
 	}
@@ -55,7 +55,7 @@ func ReadDump(dump []byte, packed Limits) (it store.Item, err error) {
 }
 
 // dumped reads a type and a value, behind which nothing may stand.
-func (d *decoder) dumped(packed Limits) (it store.Item, err error) {
+func (d *decoder) dumped(packed *store.Limits) (it store.Item, err error) {
 	t, err := d.byte()
 	if err != nil {
 		return it, err
@@ -64,11 +64,11 @@ func (d *decoder) dumped(packed Limits) (it store.Item, err error) {
 	case typeString:
 		it.Value, err = d.string(&d.valBuf)
 	case typeHash, typeHashListpack, typeHashZiplist:
-		h := hashReader{h: hash.New(), lim: packed.Hash}
+		h := hashReader{h: hash.New(), lim: packed.Hash()}
 		err = d.readHash(t, &h)
 		it.Collection = h.h
 	case typeZSet, typeZSetText, typeZSetListpack, typeZSetZiplist:
-		z := zsetReader{z: zset.New(), lim: packed.ZSet}
+		z := zsetReader{z: zset.New(), lim: packed.ZSet()}
 		err = d.readZSet(t, &z)
 		it.Collection = z.z
 	default:

@@ -20,7 +20,7 @@ import (
 func restored(t testing.TB, s *store.Store, key string, dump []byte) *store.Entry {
 	t.Helper()
 	before := bytes.Clone(dump)
-	it, err := ReadDump(dump, DefaultLimits())
+	it, err := ReadDump(dump, redisLimits())
 	if err != nil {
 		t.Fatalf("%q: %v", key, err)
 	}
@@ -132,7 +132,7 @@ func TestDumpTrailer(t *testing.T) {
 		"more behind":   {signed([]byte("\x00\x05value\x00")), ErrDamaged},
 		"many missing":  {signed([]byte("\x00\x20val")), ErrDamaged},
 	} {
-		_, err := ReadDump(c2.dump, DefaultLimits())
+		_, err := ReadDump(c2.dump, redisLimits())
 		if !errors.Is(err, c2.want) || err != nil && c2.want == nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -169,7 +169,7 @@ func TestDamagedDumpsAsRedisReadsThem(t *testing.T) {
 func sameAsRedis(t *testing.T, c *redis.Client, dump []byte, what string) {
 	t.Helper()
 	ctx := context.Background()
-	it, err := ReadDump(dump, DefaultLimits())
+	it, err := ReadDump(dump, redisLimits())
 	if err != nil {
 		return
 	}
@@ -216,9 +216,9 @@ func FuzzDump(f *testing.F) {
 	f.Add(append([]byte{typeHashZiplist}, str(string(ziplist("a", "1", "b", "text")))...))
 	f.Add(append([]byte{typeHashListpack}, str("\x0b\x00\x00\x00\x02\x00\x01\x01\x02\x01\xff")...))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		_, _ = ReadDump(body, DefaultLimits())
+		_, _ = ReadDump(body, redisLimits())
 		dump := signed(body)
-		if _, err := ReadDump(dump, DefaultLimits()); err != nil {
+		if _, err := ReadDump(dump, redisLimits()); err != nil {
 			var corrupt *CorruptError
 			if !errors.As(err, &corrupt) || corrupt.Offset > int64(len(dump)) || errors.Is(err, io.ErrNoProgress) {
 				t.Fatalf("%v", err)
@@ -232,4 +232,10 @@ func FuzzDump(f *testing.F) {
 			t.Fatal("not the same")
 		}
 	})
+}
+
+// redisLimits are those of a Redis that was told nothing.
+func redisLimits() *store.Limits {
+	lim := store.DefaultLimits()
+	return &lim
 }

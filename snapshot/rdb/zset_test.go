@@ -89,6 +89,7 @@ func TestRedisLoadsOurZSets(t *testing.T) {
 		digests[key] = debugDigest(t, c, key)
 	}
 	c.FlushAll(ctx)
+	c.ConfigSet(ctx, "zset-max-listpack-entries", "0") // a listpack has no -0
 	rdbtest.FillRedisZSets(t, c, want)
 	for key := range want {
 		if got := debugDigest(t, c, key); got != digests[key] && s.Get([]byte(key)).ExpireAt() == 0 {
@@ -134,8 +135,8 @@ func TestReadsZSetsOfRedis(t *testing.T) {
 			if _, _, err := Read(bytes.NewReader(data), store.DefaultOptions()); !errors.Is(err, ErrUnsupported) {
 				t.Errorf("sorted sets are let in unasked: %v", err)
 			}
-			lim := DefaultLimits()
-			got, _, err := ReadWith(bytes.NewReader(data), store.DefaultOptions(), ReadOptions{Packed: &lim})
+			lim := redisLimits()
+			got, _, err := ReadWith(bytes.NewReader(data), store.DefaultOptions(), ReadOptions{Packed: lim})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -153,7 +154,7 @@ func TestReadsZSetsOfRedis(t *testing.T) {
 
 // TestReadsOldZSetsOfRedis: redis-server 7 writes neither of these forms, but it reads them.
 func TestReadsOldZSetsOfRedis(t *testing.T) {
-	lim := DefaultLimits()
+	lim := redisLimits()
 	elements := []string{"a", "-inf", "b", "-2.5", "12", "0", "c", "3", "d", "3.1400000000000001", "e", "1e+100", "f", "inf"}
 	text := []byte{}
 	for i := 0; i < len(elements); i += 2 {
@@ -171,7 +172,7 @@ func TestReadsOldZSetsOfRedis(t *testing.T) {
 		if file[11] == typeZSetText {
 			file = textFile(text, len(elements)/2)
 		}
-		s, _, err := ReadWith(bytes.NewReader(file), store.DefaultOptions(), ReadOptions{Packed: &lim})
+		s, _, err := ReadWith(bytes.NewReader(file), store.DefaultOptions(), ReadOptions{Packed: lim})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +205,7 @@ func textFile(pairs []byte, n int) []byte {
 }
 
 func TestDamagedZSets(t *testing.T) {
-	lim := DefaultLimits()
+	lim := redisLimits()
 	of := func(elements ...string) []byte { return rdbOf(typeZSetZiplist, "z", ziplist(elements...)) }
 	nan := append([]byte{typeZSet, 1, 1, 'm'}, bytes.Repeat([]byte{0xff}, 8)...)
 	for want, file := range map[string][]byte{
@@ -215,7 +216,7 @@ func TestDamagedZSets(t *testing.T) {
 		"has a score that is not a number":          of("a", "nan"),
 		"a listpack of 3 bytes":                     rdbOf(typeZSetListpack, "z", []byte("abc")),
 	} {
-		_, _, err := ReadWith(bytes.NewReader(file), store.DefaultOptions(), ReadOptions{Packed: &lim})
+		_, _, err := ReadWith(bytes.NewReader(file), store.DefaultOptions(), ReadOptions{Packed: lim})
 		if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}

@@ -27,7 +27,7 @@ func (f *fileReader) zset(t byte, key []byte, large bool) (*zset.ZSet, error) {
 	case f.info.Lockstep:
 		z.lim = zset.MaxLimits()
 	default:
-		z.lim = f.opt.Packed.ZSet
+		z.lim = f.opt.Packed.ZSet()
 	}
 	if err := f.readZSet(t, &z); err != nil {
 		return nil, err
