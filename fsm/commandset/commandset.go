@@ -14,6 +14,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command/strings"
 	"github.com/lockstepkv/lockstep/fsm/command/transactions"
 	"github.com/lockstepkv/lockstep/fsm/command/versions"
+	"github.com/lockstepkv/lockstep/fsm/command/zsets"
 )
 
 // New returns the table of all commands.
@@ -21,6 +22,7 @@ func New() *command.Table {
 	return command.NewTable(
 		strings.Commands,
 		hashes.Commands,
+		zsets.Commands,
 		keys.Commands,
 		connection.Commands,
 		server.Commands,

@@ -1,10 +1,13 @@
 package rdbtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -112,5 +115,41 @@ func FillRedisZSets(t *testing.T, c *redis.Client, sets map[string]map[string]fl
 		if err := c.Do(context.Background(), args...).Err(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// membersOf has the members of a sorted set, with their scores as text.
+func membersOf(z *zset.ZSet) map[string]string {
+	members := map[string]string{}
+	z.Ascend(0, func(member []byte, score float64) bool {
+		members[string(member)] = string(zset.AppendText(nil, score))
+		return true
+	})
+	return members
+}
+
+// removeRanks is ZREMRANGEBYRANK.
+func removeRanks(t *testing.T, members map[string]string, from, to string) {
+	t.Helper()
+	first, err := strconv.Atoi(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := strconv.Atoi(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	score := func(member string) float64 {
+		f, err := strconv.ParseFloat(members[member], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	order := slices.SortedFunc(maps.Keys(members), func(a, b string) int {
+		return cmp.Or(cmp.Compare(score(a), score(b)), strings.Compare(a, b))
+	})
+	for _, member := range order[first : last+1] {
+		delete(members, member)
 	}
 }
