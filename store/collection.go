@@ -5,6 +5,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/list"
 	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
@@ -16,7 +17,7 @@ type Collection interface {
 	// Size returns the accounted bytes beyond those of the key: arithmetic over
 	// counts and lengths, equal on every replica. It takes no time.
 	Size() int64
-	// Sum hashes the contents, in no order. It takes no time; Resum comes to the
+	// Sum hashes the contents, in no order if they have none. It takes no time; Resum comes to the
 	// same by reading everything.
 	Sum() uint64
 	Resum() uint64
@@ -56,6 +57,8 @@ func (o *object) collection() Collection {
 	switch o.typ {
 	case Hash:
 		return (*hash.Hash)(o.val)
+	case List:
+		return (*list.List)(o.val)
 	case ZSet:
 		return (*zset.ZSet)(o.val)
 	}
@@ -67,6 +70,8 @@ func own(c Collection, epoch uint64) Collection {
 	switch c := c.(type) {
 	case *hash.Hash:
 		return c.Own(epoch, false)
+	case *list.List:
+		return c.Own(epoch, false)
 	case *zset.ZSet:
 		return c.Own(epoch, false)
 	}
@@ -76,6 +81,8 @@ func own(c Collection, epoch uint64) Collection {
 func clone(c Collection) Collection {
 	switch c := c.(type) {
 	case *hash.Hash:
+		return c.Clone()
+	case *list.List:
 		return c.Clone()
 	case *zset.ZSet:
 		return c.Clone()
@@ -87,6 +94,8 @@ func (o *object) set(c Collection) {
 	switch c := c.(type) {
 	case *hash.Hash:
 		o.typ, o.val = Hash, unsafe.Pointer(c)
+	case *list.List:
+		o.typ, o.val = List, unsafe.Pointer(c)
 	case *zset.ZSet:
 		o.typ, o.val = ZSet, unsafe.Pointer(c)
 	}
@@ -96,6 +105,9 @@ func (o *object) set(c Collection) {
 // changed but by UpdateHash, and must not be read while it is, except from a
 // snapshot's entry.
 func (e *Entry) Hash() *hash.Hash { return valueOf[hash.Hash](e, Hash) }
+
+// List is Hash for a list.
+func (e *Entry) List() *list.List { return valueOf[list.List](e, List) }
 
 // ZSet returns the value of an entry of type ZSet, otherwise nil, with the rules of Hash.
 func (e *Entry) ZSet() *zset.ZSet { return valueOf[zset.ZSet](e, ZSet) }
@@ -135,6 +147,11 @@ func (s *Store) UpdateHash(e *Entry, change func(*hash.Hash) (changed bool)) *En
 // UpdateZSet is UpdateHash for sorted sets.
 func (s *Store) UpdateZSet(e *Entry, change func(*zset.ZSet) (changed bool)) *Entry {
 	return update(s, e, e.ZSet(), change)
+}
+
+// UpdateList is UpdateHash for the list of e.
+func (s *Store) UpdateList(e *Entry, change func(*list.List) (changed bool)) *Entry {
+	return update(s, e, e.List(), change)
 }
 
 func update[P interface {

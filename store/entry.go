@@ -15,6 +15,7 @@ type Type uint8
 const (
 	String Type = iota
 	Hash
+	List
 	ZSet
 )
 
@@ -25,6 +26,8 @@ func (t Type) String() string {
 		return "string"
 	case Hash:
 		return "hash"
+	case List:
+		return "list"
 	case ZSet:
 		return "zset"
 	default:

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/list"
 	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
@@ -77,6 +78,9 @@ func (l *Limits) Set(which Limit, value int64) bool {
 func (l *Limits) Hash() hash.Limits {
 	return hash.Limits{Fields: int(l[HashEntries]), Bytes: int(l[HashValue])}
 }
+
+// List returns what of l is about lists.
+func (l *Limits) List() list.Limits { return list.LimitsOf(int(l[ListSize])) }
 
 // ZSet returns what of l is about sorted sets.
 func (l *Limits) ZSet() zset.Limits {

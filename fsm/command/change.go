@@ -4,6 +4,7 @@ import (
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/effect"
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/list"
 	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
@@ -46,6 +47,11 @@ func (c *Ctx) UpdateHash(e *store.Entry, change func(h *hash.Hash, edits *effect
 // UpdateZSet is UpdateHash for sorted sets.
 func (c *Ctx) UpdateZSet(e *store.Entry, change func(z *zset.ZSet, edits *effect.Edits) bool) *store.Entry {
 	return update(c, e, c.Store.UpdateZSet, change)
+}
+
+// UpdateList is UpdateHash for the list of e.
+func (c *Ctx) UpdateList(e *store.Entry, change func(l *list.List, edits *effect.Edits) bool) *store.Entry {
+	return update(c, e, c.Store.UpdateList, change)
 }
 
 func update[P any](c *Ctx, e *store.Entry, do func(*store.Entry, func(P) bool) *store.Entry,

@@ -7,6 +7,7 @@ import (
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/effect"
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/list"
 	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
@@ -126,10 +127,8 @@ func (c *change) append(cmds []Command) []Command {
 			cmds = append(cmds, withKey(edit, key))
 		}
 		return cmds
-	case c.Entry.Type() == store.Hash:
-		return c.whole(cmds, appendFields(nil, key, c.Entry.Hash()))
-	case c.Entry.Type() == store.ZSet:
-		return c.whole(cmds, appendMembers(nil, key, c.Entry.ZSet()))
+	case c.Entry.Type() != store.String:
+		return appendCollection(cmds, key, c)
 	}
 	return append(cmds, c.ofString(key))
 }
@@ -162,21 +161,30 @@ func withKey(edit effect.Edit, key []byte) Command {
 	return append(Command{edit[0], key}, edit[1:]...)
 }
 
-// whole adds what writes a whole collection: made are the commands that make it.
-func (c *change) whole(cmds, made []Command) []Command {
-	key := []byte(c.Key)
+// fieldsPerCommand is how many fields one HSET has, and members one ZADD.
+const fieldsPerCommand = 512
+
+// elementsPerCommand is how many elements one RPUSH has.
+const elementsPerCommand = 1024
+
+// appendCollection writes a whole collection.
+func appendCollection(cmds []Command, key []byte, c *change) []Command {
 	if c.was {
 		cmds = append(cmds, Command{[]byte("DEL"), key})
 	}
-	cmds = append(cmds, made...)
+	switch v := c.Entry.Collection().(type) {
+	case *hash.Hash:
+		cmds = appendFields(cmds, key, v)
+	case *list.List:
+		cmds = appendElements(cmds, key, v)
+	case *zset.ZSet:
+		cmds = appendMembers(cmds, key, v)
+	}
 	if at := c.Entry.ExpireAt(); at != 0 {
 		cmds = append(cmds, expireCommand(key, at))
 	}
 	return cmds
 }
-
-// fieldsPerCommand is how many fields one HSET has, and members one ZADD.
-const fieldsPerCommand = 512
 
 func appendFields(cmds []Command, key []byte, h *hash.Hash) []Command {
 	var cmd Command
@@ -202,6 +210,23 @@ func appendMembers(cmds []Command, key []byte, z *zset.ZSet) []Command {
 			cmd = Command{[]byte("ZADD"), key}
 		}
 		if cmd = append(cmd, zset.AppendText(nil, score), bytes.Clone(member)); len(cmd) == 2+2*fieldsPerCommand {
+			cmds, cmd = append(cmds, cmd), nil
+		}
+		return true
+	})
+	if len(cmd) > 0 {
+		cmds = append(cmds, cmd)
+	}
+	return cmds
+}
+
+func appendElements(cmds []Command, key []byte, l *list.List) []Command {
+	var cmd Command
+	l.Forward(0, func(e []byte) bool {
+		if len(cmd) == 0 {
+			cmd = Command{[]byte("RPUSH"), key}
+		}
+		if cmd = append(cmd, bytes.Clone(e)); len(cmd) == 2+elementsPerCommand {
 			cmds, cmd = append(cmds, cmd), nil
 		}
 		return true

@@ -8,6 +8,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/list"
 	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
@@ -67,6 +68,11 @@ func (d *decoder) dumped(packed *store.Limits) (it store.Item, err error) {
 		h := hashReader{h: hash.New(), lim: packed.Hash()}
 		err = d.readHash(t, &h)
 		it.Collection = h.h
+	case typeList, typeListZiplist, typeQuicklist, typeQuicklist2:
+		l := list.New()
+		err = d.readList(t, l, nil)
+		l.Fit(packed.List())
+		it.Collection = l
 	case typeZSet, typeZSetText, typeZSetListpack, typeZSetZiplist:
 		z := zsetReader{z: zset.New(), lim: packed.ZSet()}
 		err = d.readZSet(t, &z)

@@ -121,7 +121,9 @@ func (f *fileReader) part(op byte) error {
 	switch op {
 	case typeString:
 		return f.entry(op)
-	case typeHash, typeHashListpack, typeHashZiplist, typeZSet, typeZSetText, typeZSetListpack, typeZSetZiplist:
+	case typeHash, typeHashListpack, typeHashZiplist,
+		typeList, typeListZiplist, typeQuicklist, typeQuicklist2,
+		typeZSet, typeZSetText, typeZSetListpack, typeZSetZiplist:
 		if f.opt.Packed != nil || f.info.Lockstep && f.opt.intoStore {
 			return f.entry(op)
 		}
@@ -205,6 +207,8 @@ func (f *fileReader) value(t byte, it *store.Item, large bool) (err error) {
 	switch t {
 	case typeString:
 		it.Value, err = f.string(&f.valBuf)
+	case typeList, typeListZiplist, typeQuicklist, typeQuicklist2:
+		it.Collection, err = f.list(t, it.Key, large)
 	case typeZSet, typeZSetText, typeZSetListpack, typeZSetZiplist:
 		it.Collection, err = f.zset(t, it.Key, large)
 	default:
