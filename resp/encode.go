@@ -1,7 +1,6 @@
 package resp
 
 import (
-	"math"
 	"strconv"
 )
 
@@ -71,7 +70,7 @@ func appendPair(dst []byte, of Kind, i, proto int) []byte {
 func appendScalar3(dst []byte, v Value) []byte {
 	switch v.Kind {
 	case KindDouble:
-		return append(appendDouble(append(dst, ','), v.Float()), '\r', '\n')
+		return append(AppendDouble(append(dst, ','), v.Float()), '\r', '\n')
 	case KindBool:
 		if v.Int != 0 {
 			return append(dst, "#t\r\n"...)
@@ -91,26 +90,13 @@ func appendScalar2(dst []byte, v Value) []byte {
 	switch v.Kind {
 	case KindDouble:
 		var tmp [32]byte
-		return appendBulk(dst, appendDouble(tmp[:0], v.Float()))
+		return appendBulk(dst, AppendDouble(tmp[:0], v.Float()))
 	case KindBool:
 		return appendHeader(dst, ':', v.Int&1)
 	case KindVerbatim, KindBigNumber:
 		return appendBulk(dst, v.Str)
 	}
 	return append(dst, "$-1\r\n"...)
-}
-
-// appendDouble spells f as Redis 7.0 does: printf's %.17g.
-func appendDouble(dst []byte, f float64) []byte {
-	switch {
-	case math.IsInf(f, 1):
-		return append(dst, "inf"...)
-	case math.IsInf(f, -1):
-		return append(dst, "-inf"...)
-	case math.IsNaN(f):
-		return append(dst, "nan"...)
-	}
-	return strconv.AppendFloat(dst, f, 'g', 17, 64)
 }
 
 func appendBulk(dst, b []byte) []byte {

@@ -6,6 +6,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/lockstepkv/lockstep/store/value/hash"
 	"github.com/lockstepkv/lockstep/store/value/list"
+	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
 // Collection is what the values of all types but String have in common. A
@@ -58,6 +59,8 @@ func (o *object) collection() Collection {
 		return (*hash.Hash)(o.val)
 	case List:
 		return (*list.List)(o.val)
+	case ZSet:
+		return (*zset.ZSet)(o.val)
 	}
 	return nil
 }
@@ -69,6 +72,8 @@ func own(c Collection, epoch uint64) Collection {
 		return c.Own(epoch, false)
 	case *list.List:
 		return c.Own(epoch, false)
+	case *zset.ZSet:
+		return c.Own(epoch, false)
 	}
 	panic("store: no such collection")
 }
@@ -78,6 +83,8 @@ func clone(c Collection) Collection {
 	case *hash.Hash:
 		return c.Clone()
 	case *list.List:
+		return c.Clone()
+	case *zset.ZSet:
 		return c.Clone()
 	}
 	panic("store: no such collection")
@@ -89,6 +96,8 @@ func (o *object) set(c Collection) {
 		o.typ, o.val = Hash, unsafe.Pointer(c)
 	case *list.List:
 		o.typ, o.val = List, unsafe.Pointer(c)
+	case *zset.ZSet:
+		o.typ, o.val = ZSet, unsafe.Pointer(c)
 	}
 }
 
@@ -99,6 +108,9 @@ func (e *Entry) Hash() *hash.Hash { return valueOf[hash.Hash](e, Hash) }
 
 // List is Hash for a list.
 func (e *Entry) List() *list.List { return valueOf[list.List](e, List) }
+
+// ZSet returns the value of an entry of type ZSet, otherwise nil, with the rules of Hash.
+func (e *Entry) ZSet() *zset.ZSet { return valueOf[zset.ZSet](e, ZSet) }
 
 // valueOf returns the value of e if that is of type t, otherwise nil.
 func valueOf[T any](e *Entry, t Type) *T {
@@ -130,6 +142,11 @@ func (s *Store) PutCollection(key []byte, c Collection, expireAtMillis int64) *E
 // freezes the hash.
 func (s *Store) UpdateHash(e *Entry, change func(*hash.Hash) (changed bool)) *Entry {
 	return update(s, e, e.Hash(), change)
+}
+
+// UpdateZSet is UpdateHash for sorted sets.
+func (s *Store) UpdateZSet(e *Entry, change func(*zset.ZSet) (changed bool)) *Entry {
+	return update(s, e, e.ZSet(), change)
 }
 
 // UpdateList is UpdateHash for the list of e.

@@ -16,6 +16,7 @@ const (
 	String Type = iota
 	Hash
 	List
+	ZSet
 )
 
 // String returns the name that Redis's TYPE gives.
@@ -27,6 +28,8 @@ func (t Type) String() string {
 		return "hash"
 	case List:
 		return "list"
+	case ZSet:
+		return "zset"
 	default:
 		return "unknown"
 	}

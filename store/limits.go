@@ -5,6 +5,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/store/value/hash"
 	"github.com/lockstepkv/lockstep/store/value/list"
+	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
 // Limit is one of the sizes up to which values have the form for small ones. They are
@@ -80,3 +81,8 @@ func (l *Limits) Hash() hash.Limits {
 
 // List returns what of l is about lists.
 func (l *Limits) List() list.Limits { return list.LimitsOf(int(l[ListSize])) }
+
+// ZSet returns what of l is about sorted sets.
+func (l *Limits) ZSet() zset.Limits {
+	return zset.Limits{Members: int(l[ZSetEntries]), Bytes: int(l[ZSetValue])}
+}

@@ -5,6 +5,7 @@ import (
 	"github.com/lockstepkv/lockstep/store/effect"
 	"github.com/lockstepkv/lockstep/store/value/hash"
 	"github.com/lockstepkv/lockstep/store/value/list"
+	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
 // This file has all the ways in which a command changes the store. Each says what it did
@@ -41,6 +42,11 @@ func (c *Ctx) PutCollection(key []byte, v store.Collection, at int64) *store.Ent
 // the whole value, which costs more to write down.
 func (c *Ctx) UpdateHash(e *store.Entry, change func(h *hash.Hash, edits *effect.Edits) bool) *store.Entry {
 	return update(c, e, c.Store.UpdateHash, change)
+}
+
+// UpdateZSet is UpdateHash for sorted sets.
+func (c *Ctx) UpdateZSet(e *store.Entry, change func(z *zset.ZSet, edits *effect.Edits) bool) *store.Entry {
+	return update(c, e, c.Store.UpdateZSet, change)
 }
 
 // UpdateList is UpdateHash for the list of e.

@@ -13,6 +13,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command/queries"
 	"github.com/lockstepkv/lockstep/fsm/command/strings"
 	"github.com/lockstepkv/lockstep/fsm/command/versions"
+	"github.com/lockstepkv/lockstep/fsm/command/zsets"
 )
 
 //go:generate go generate ../../api/rooms
@@ -23,6 +24,7 @@ func New(more ...command.Group) *command.Table {
 		strings.Commands,
 		hashes.Commands,
 		lists.Commands,
+		zsets.Commands,
 		keys.Commands,
 		versions.Commands,
 		locks.Commands,

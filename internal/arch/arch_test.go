@@ -35,11 +35,15 @@ func mayImport() map[string][]string {
 	table := map[string][]string{
 		"resp":                {"internal/bulk", "internal/wire"},
 		"internal/bulk":       {},
-		"store":               {"internal/bulk", "store/keyslot", "store/value/hash", "store/value/list"},
+		"store":               {"internal/bulk", "store/keyslot", "store/value/hash", "store/value/list", "store/value/zset"},
 		"store/effect":        {"store"},
 		"store/keyslot":       {},
-		"store/value/hash":    {},
+		"store/value/block":   {},
+		"store/value/epoch":   {},
+		"store/value/btree":   {"store/value/block"},
+		"store/value/hash":    {"store/value/block", "store/value/btree", "store/value/epoch"},
 		"store/value/list":    {},
+		"store/value/zset":    {"store/value/block", "store/value/btree", "store/value/epoch"},
 		"internal/accept":     {},
 		"internal/linger":     {},
 		"internal/hangup":     {},
@@ -59,10 +63,10 @@ func mayImport() map[string][]string {
 		"internal/readme":     {},
 		"fsm/wait":            {},
 		"fsm/lock":            {"fsm/wait", "internal/wire", "store/keyslot"},
-		"fsm/command":         {"fsm/lock", "internal/bulk", "resp", "store", "store/effect", "store/keyslot", "store/value/hash", "store/value/list"},
+		"fsm/command":         {"fsm/lock", "internal/bulk", "resp", "store", "store/effect", "store/keyslot", "store/value/hash", "store/value/list", "store/value/zset"},
 		"snapshot":            {"internal/disk", "snapshot/rdb"},
-		"snapshot/rdb":        {"store", "store/value/hash", "store/value/list"},
-		"snapshot/aof":        {"internal/disk", "snapshot/rdb", "store", "store/effect", "store/value/hash", "store/value/list"},
+		"snapshot/rdb":        {"store", "store/value/hash", "store/value/list", "store/value/zset"},
+		"snapshot/aof":        {"internal/disk", "snapshot/rdb", "store", "store/effect", "store/value/hash", "store/value/list", "store/value/zset"},
 		"transport":           {"internal/bulk", "internal/clock", "internal/hangup", "internal/wire"},
 		"shard/raftlog":       {"internal/disk", "internal/failpoint", "internal/invariant"},
 		"fsm/commandset":      append(commandGroups(), "fsm/command"),
@@ -80,7 +84,7 @@ func mayImport() map[string][]string {
 		"shard/slowdisk":      {"internal/clock"},
 		"shard/soundness":     {"fsm", "internal/clock", "internal/wire", "shard/readindex", "store"},
 		"shard":               {"fsm", "fsm/command", "fsm/lock", "fsm/wait", "internal/clock", "internal/disk", "internal/failpoint", "internal/wire", "resp", "shard/batch", "shard/compact", "shard/detector", "shard/forward", "shard/leadership", "shard/logclock", "shard/notify", "shard/quarantine", "shard/raftlog", "shard/readindex", "shard/slowdisk", "shard/soundness", "shard/view", "snapshot", "snapshot/aof", "snapshot/rdb", "store", "transport", "shard/session", "store/effect"},
-				"shard/sim":           {"fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "fsm/wait", "resp", "shard", "shard/raftlog", "shard/view"}, // for tests alone
+		"shard/sim":           {"fsm/command", "fsm/command/locks", "fsm/commandset", "fsm/lock", "fsm/wait", "resp", "shard", "shard/raftlog", "shard/view"}, // for tests alone
 		"shard/view":          {"store/keyslot"},
 		"api/clientmem":       {},
 		"api/waiting":         {"api/request", "fsm/command", "fsm/command/locks", "fsm/command/queries", "fsm/lock", "fsm/wait", "resp"}, // LOCK's handler logs LS.LOCK
@@ -106,6 +110,7 @@ func mayImport() map[string][]string {
 	table["fsm/command/queries"] = append(table["fsm/command/queries"], "store/keyslot")
 	table["fsm/command/hashes"] = append(table["fsm/command/hashes"], "store/effect", "store/value/hash")
 	table["fsm/command/lists"] = append(table["fsm/command/lists"], "store/effect", "store/value/list")
+	table["fsm/command/zsets"] = append(table["fsm/command/zsets"], "store/effect", "store/value/zset")
 	return table
 }
 
@@ -113,7 +118,7 @@ func mayImport() map[string][]string {
 func commandGroups() []string {
 	var groups []string
 	for _, name := range []string{
-		"strings", "hashes", "lists", "keys", "versions", "locks", "compound", "queries",
+		"strings", "hashes", "lists", "zsets", "keys", "versions", "locks", "compound", "queries",
 	} {
 		groups = append(groups, "fsm/command/"+name)
 	}
@@ -137,7 +142,7 @@ func seesRaft() []string {
 // pure lists the packages that run inside the replicated state machine: every
 // replica must compute the same from the same log.
 func pure() []string {
-	return append(commandGroups(), "snapshot/rdb", "store", "store/effect", "store/keyslot", "store/value/hash", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait")
+	return append(commandGroups(), "snapshot/rdb", "store", "store/effect", "store/keyslot", "store/value/block", "store/value/btree", "store/value/epoch", "store/value/hash", "store/value/zset", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait")
 }
 
 type goPackage struct {

@@ -8,6 +8,7 @@ import (
 	"github.com/lockstepkv/lockstep/store/effect"
 	"github.com/lockstepkv/lockstep/store/value/hash"
 	"github.com/lockstepkv/lockstep/store/value/list"
+	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
 // Command is a Redis command: its name and its arguments.
@@ -160,7 +161,7 @@ func withKey(edit effect.Edit, key []byte) Command {
 	return append(Command{edit[0], key}, edit[1:]...)
 }
 
-// fieldsPerCommand is how many fields one HSET has.
+// fieldsPerCommand is how many fields one HSET has, and members one ZADD.
 const fieldsPerCommand = 512
 
 // elementsPerCommand is how many elements one RPUSH has.
@@ -176,6 +177,8 @@ func appendCollection(cmds []Command, key []byte, c *change) []Command {
 		cmds = appendFields(cmds, key, v)
 	case *list.List:
 		cmds = appendElements(cmds, key, v)
+	case *zset.ZSet:
+		cmds = appendMembers(cmds, key, v)
 	}
 	if at := c.Entry.ExpireAt(); at != 0 {
 		cmds = append(cmds, expireCommand(key, at))
@@ -190,6 +193,23 @@ func appendFields(cmds []Command, key []byte, h *hash.Hash) []Command {
 			cmd = Command{[]byte("HSET"), key}
 		}
 		if cmd = append(cmd, bytes.Clone(field), bytes.Clone(value)); len(cmd) == 2+2*fieldsPerCommand {
+			cmds, cmd = append(cmds, cmd), nil
+		}
+		return true
+	})
+	if len(cmd) > 0 {
+		cmds = append(cmds, cmd)
+	}
+	return cmds
+}
+
+func appendMembers(cmds []Command, key []byte, z *zset.ZSet) []Command {
+	var cmd Command
+	z.Ascend(0, func(member []byte, score float64) bool {
+		if len(cmd) == 0 {
+			cmd = Command{[]byte("ZADD"), key}
+		}
+		if cmd = append(cmd, zset.AppendText(nil, score), bytes.Clone(member)); len(cmd) == 2+2*fieldsPerCommand {
 			cmds, cmd = append(cmds, cmd), nil
 		}
 		return true

@@ -9,6 +9,7 @@ import (
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/value/hash"
 	"github.com/lockstepkv/lockstep/store/value/list"
+	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
 // ErrTrailer means that a dump is of a version that is not known, or that its checksum
@@ -77,6 +78,10 @@ func (d *decoder) dumped(packed *store.Limits) (it store.Item, err error) {
 		err = d.readList(t, l, nil)
 		l.Fit(packed.List())
 		it.Collection = l
+	case typeZSet, typeZSetText, typeZSetListpack, typeZSetZiplist:
+		z := zsetReader{z: zset.New(), lim: packed.ZSet()}
+		err = d.readZSet(t, &z)
+		it.Collection = z.z
 	default:
 		if name := typeName(t); name != "" {
 			return it, Unsupported("a value that is %s (RDB type %d)", name, t)

@@ -122,7 +122,8 @@ func (f *fileReader) part(op byte) error {
 	case typeString:
 		return f.entry(op)
 	case typeHash, typeHashListpack, typeHashZiplist,
-		typeList, typeListZiplist, typeQuicklist, typeQuicklist2:
+		typeList, typeListZiplist, typeQuicklist, typeQuicklist2,
+		typeZSet, typeZSetText, typeZSetListpack, typeZSetZiplist:
 		if f.opt.Packed != nil || f.info.Lockstep && f.opt.intoStore {
 			return f.entry(op)
 		}
@@ -208,6 +209,8 @@ func (f *fileReader) value(t byte, it *store.Item, large bool) (err error) {
 		it.Value, err = f.string(&f.valBuf)
 	case typeList, typeListZiplist, typeQuicklist, typeQuicklist2:
 		it.Collection, err = f.list(t, it.Key, large)
+	case typeZSet, typeZSetText, typeZSetListpack, typeZSetZiplist:
+		it.Collection, err = f.zset(t, it.Key, large)
 	default:
 		it.Collection, err = f.hash(t, it.Key, large)
 	}

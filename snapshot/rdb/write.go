@@ -183,6 +183,8 @@ func typeOf(e *store.Entry) (t byte, ok bool) {
 		return typeHash, true
 	case store.List:
 		return typeQuicklist2, true
+	case store.ZSet:
+		return typeZSet, true
 	}
 	return 0, false
 }
@@ -196,6 +198,8 @@ func (e *encoder) value(of *store.Entry) {
 		e.hash(of.Hash())
 	case store.List:
 		e.list(of.List())
+	case store.ZSet:
+		e.zset(of.ZSet())
 	}
 }
 

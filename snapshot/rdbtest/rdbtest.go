@@ -70,7 +70,7 @@ func StartRedis(t testing.TB, dir string, args ...string) (client *redis.Client,
 // Key is what a key holds.
 type Key struct {
 	Value    string            // of a string
-	Elements map[string]string // of a hash: its fields; nil of a string
+	Elements map[string]string // of a hash: its fields; of a sorted set: members and scores; nil of others
 	List     []string          // of a list
 	ExpireAt int64
 }
@@ -127,6 +127,9 @@ func StoreContents(s *store.Store) map[string]Key {
 
 // elements are those of a collection; nil for a string.
 func elements(e *store.Entry) map[string]string {
+	if z := e.ZSet(); z != nil {
+		return membersOf(z)
+	}
 	h := e.Hash()
 	if h == nil {
 		return nil

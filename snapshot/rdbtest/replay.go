@@ -52,6 +52,21 @@ func Replay(t *testing.T, m map[string]Key, cmds [][][]byte) {
 			for _, field := range c[2:] {
 				delete(m[string(c[1])].Elements, string(field))
 			}
+		case "ZADD":
+			k, ok := m[string(c[1])]
+			if !ok {
+				k.Elements = map[string]string{}
+			}
+			for i := 2; i < len(c); i += 2 {
+				k.Elements[string(c[i+1])] = string(c[i])
+			}
+			m[string(c[1])] = k
+		case "ZREM":
+			for _, member := range c[2:] {
+				delete(m[string(c[1])].Elements, string(member))
+			}
+		case "ZREMRANGEBYRANK":
+			removeRanks(t, m[string(c[1])].Elements, string(c[2]), string(c[3]))
 		default:
 			t.Fatalf("unexpected %s", name)
 		}

@@ -7,6 +7,9 @@ import (
 
 // Member is one of a few elements of collections.
 func (g *Generator) Member() string {
+	if g.Numbered > 0 && g.Chance(95) {
+		return g.NumberedMember(g.Numbered)
+	}
 	if g.Chance(5) {
 		return g.One("", "\x00", strings.Repeat("m", 64), strings.Repeat("m", 65), strings.Repeat("m", 300))
 	}

@@ -11,9 +11,13 @@ import (
 
 // Generator makes commands that are likely to meet each other and the edges.
 type Generator struct {
-	Rng   *rand.Rand
-	base  int64 // Unix milliseconds
-	spans []int // lifetimes in tens of seconds, each used once so that GT and LT never turn on a millisecond
+	Rng *rand.Rand
+	// Prefix, if not empty, is that of the names of all commands.
+	Prefix string
+	// Numbered, if not 0, is how many elements collections choose from, rather than a few.
+	Numbered int
+	base     int64 // Unix milliseconds
+	spans    []int // lifetimes in tens of seconds, each used once so that GT and LT never turn on a millisecond
 }
 
 func NewGenerator(seed uint64) *Generator {
@@ -195,6 +199,9 @@ func (g *Generator) pattern() string {
 func (g *Generator) Command() command.Args {
 	templates := g.templates()
 	name := g.One(templateNames()...)
+	for !strings.HasPrefix(name, g.Prefix) {
+		name = g.One(templateNames()...)
+	}
 	args := split(name + sep + templates[name]())
 	if args[len(args)-1] == nil {
 		args = args[:len(args)-1]

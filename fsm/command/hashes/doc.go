@@ -5,7 +5,6 @@
 // what is written is copied when it is put. Small hashes answer in the order in which their
 // fields came, as Redis's do.
 //
-// When a hash takes its large form ("hashtable") is decided by the limits that Redis has by
-// default, 512 fields and 64 bytes. They are not a setting yet: every replica must use the
-// same, so another value has to come by the log.
+// When a hash takes its large form ("hashtable") is decided by the limits of the log
+// (store.Limits), which every replica has at the same entry.
 package hashes

@@ -2,9 +2,10 @@ package hash
 
 import (
 	"encoding/binary"
-	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/lockstepkv/lockstep/store/value/btree"
+	"github.com/lockstepkv/lockstep/store/value/epoch"
 )
 
 // Limits say how far a hash is packed. They come from the caller with each
@@ -31,28 +32,15 @@ func DefaultLimits() Limits { return Limits{Fields: 512, Bytes: 64} }
 // It must not be copied.
 type Hash struct {
 	contents
-	epoch uint64 // of the owner; see Own
-	views atomic.Int32
-	flags atomic.Uint32
+	head epoch.Head
 }
-
-// The flags of a Hash.
-const (
-	// seen: a view or an older Hash may hold what is here. The next change copies
-	// what it touches of that while somebody looks, and clears the flag.
-	seen = 1 << iota
-	// lent: the packed block is another Hash's too, for good.
-	lent
-	// watched: the owner has views of his own; see Own.
-	watched
-)
 
 // contents is what Hash and View have in common. They can be read.
 type contents struct {
 	n    int
 	sum  uint64
-	buf  []byte // packed form, see packed.go
-	tree *tree  // large form, nil in the packed one
+	buf  []byte      // packed form, see packed.go
+	tree *btree.Tree // large form, nil in the packed one: the key is the hash of the name
 }
 
 // New returns an empty packed hash.
@@ -96,7 +84,7 @@ func (c *contents) Resum() (sum uint64) {
 // not be modified.
 func (c *contents) Get(field []byte) (value []byte, ok bool) {
 	if c.tree != nil {
-		return c.tree.get(xxhash.Sum64(field), field)
+		return c.tree.Get(xxhash.Sum64(field), field)
 	}
 	r, ok := find(c.buf, field)
 	if !ok {
@@ -120,7 +108,7 @@ func (h *Hash) Set(field, value []byte, lim Limits) (added bool, grown int64) {
 	hash := xxhash.Sum64(field)
 	copyBlock := h.open()
 	if h.tree != nil {
-		was, added = h.tree.set(hash, field, value)
+		was, added = setLarge(h.tree, hash, field, value)
 	} else {
 		was, added = h.setPacked(field, value, copyBlock)
 	}
@@ -134,6 +122,25 @@ func (h *Hash) Set(field, value []byte, lim Limits) (added bool, grown int64) {
 	return added, h.Size() - before
 }
 
+// setLarge returns the element sum that field had, 0 when it is new.
+func setLarge(t *btree.Tree, hash uint64, field, value []byte) (was uint64, added bool) {
+	var at btree.Cursor
+	t.Seek(&at, hash, field)
+	old, found := at.Value()
+	if found {
+		was = elementSum(hash, old)
+		t.Bytes += partBytes(len(value)) - partBytes(len(old))
+	} else {
+		t.Bytes += fieldBytes(len(field), len(value))
+	}
+	at.Set(value)
+	return was, !found
+}
+
+func newTree() *btree.Tree { return btree.New(btree.MaxInline) }
+
+func hashOf(field []byte) uint64 { return xxhash.Sum64(field) }
+
 // Delete removes field, and reports whether it was there and by how much Size has
 // grown (it has not).
 func (h *Hash) Delete(field []byte) (deleted bool, grown int64) {
@@ -146,7 +153,10 @@ func (h *Hash) Delete(field []byte) (deleted bool, grown int64) {
 	h.sum -= elementSum(hash, value)
 	copyBlock := h.open()
 	if h.tree != nil {
-		h.tree.remove(hash, field)
+		h.tree.Bytes -= fieldBytes(len(field), len(value))
+		var at btree.Cursor
+		h.tree.Seek(&at, hash, field)
+		at.Remove()
 	} else {
 		h.deletePacked(field, copyBlock)
 	}
@@ -161,11 +171,11 @@ func (h *Hash) Grow() {
 	}
 	t := newTree()
 	eachPacked(h.buf, func(field, value []byte) bool {
-		t.set(xxhash.Sum64(field), field, value)
+		setLarge(t, xxhash.Sum64(field), field, value)
 		return true
 	})
 	h.tree, h.buf = t, nil
-	h.clearFlags(seen | lent)
+	h.head.Fresh()
 }
 
 // fits reports whether a packed hash may stay so with another field or value.

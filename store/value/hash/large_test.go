@@ -36,8 +36,8 @@ func TestLargeTreesGrowAndShrink(t *testing.T) {
 		}
 	}
 	check(n)
-	if h.tree.height < 3 {
-		t.Fatalf("height %d: too small to mean anything", h.tree.height)
+	if h.tree.Height() < 3 {
+		t.Fatalf("height %d: too small to mean anything", h.tree.Height())
 	}
 	for i, k := range order {
 		if deleted, _ := h.Delete(field(k)); !deleted {
@@ -48,8 +48,8 @@ func TestLargeTreesGrowAndShrink(t *testing.T) {
 		}
 	}
 	check(2 * n)
-	if h.Len() != 0 || h.Size() != largeOverhead || h.Sum() != 0 || h.tree.height != 1 {
-		t.Fatalf("after all deletions: %d fields, size %d, sum %x, height %d", h.Len(), h.Size(), h.Sum(), h.tree.height)
+	if h.Len() != 0 || h.Size() != largeOverhead || h.Sum() != 0 || h.tree.Height() != 1 {
+		t.Fatalf("after all deletions: %d fields, size %d, sum %x, height %d", h.Len(), h.Size(), h.Sum(), h.tree.Height())
 	}
 	for i, v := range views {
 		if err := (&Hash{contents: v.contents}).verify(); err != nil || v.Sum() != sums[i] {
@@ -101,26 +101,12 @@ func TestFillingInOrderLeavesFullLeaves(t *testing.T) {
 	if err := again.verify(); err != nil {
 		t.Fatal(err)
 	}
-	leaves, weight := again.tree.root.leaves()
-	if full := float64(weight) / float64(leaves*leafMax); full < 0.95 {
+	if full := again.tree.Full(); full < 0.95 {
 		t.Errorf("leaves are full to %.2f", full)
 	}
-	leaves, weight = h.tree.root.leaves()
-	if full := float64(weight) / float64(leaves*leafMax); full < 0.6 {
+	if full := h.tree.Full(); full < 0.6 {
 		t.Errorf("in random order, leaves are full to %.2f", full)
 	}
-}
-
-func (in *inner) leaves() (n, weight int) {
-	for _, k := range in.kids {
-		if k.leaf != nil {
-			n, weight = n+1, weight+k.leaf.weight()
-			continue
-		}
-		a, b := k.inner.leaves()
-		n, weight = n+a, weight+b
-	}
-	return n, weight
 }
 
 // TestPackedBlocksHaveABound whatever the limits say, since a copy is a whole block.
@@ -236,34 +222,22 @@ func TestViewsAreReadWhileTheWriterGoesOn(t *testing.T) {
 			}
 		}
 		readers.Wait()
-		if h.views.Load() != 0 {
-			t.Fatalf("%d views are left", h.views.Load())
+		if h.head.Views() != 0 {
+			t.Fatalf("%d views are left", h.head.Views())
 		}
 	}
 }
 
 // nodes has all nodes and blocks that a hash consists of.
 func (c *contents) nodes() map[any]bool {
-	all := map[any]bool{}
 	if c.tree == nil {
+		all := map[any]bool{}
 		if cap(c.buf) > 0 {
 			all[&c.buf[:1][0]] = true
 		}
 		return all
 	}
-	var add func(in *inner)
-	add = func(in *inner) {
-		all[in] = true
-		for _, k := range in.kids {
-			if k.leaf != nil {
-				all[k.leaf] = true
-			} else {
-				add(k.inner)
-			}
-		}
-	}
-	add(c.tree.root)
-	return all
+	return c.tree.Nodes()
 }
 
 // TestCopiesAreBoundedByNodes: a change copies the nodes on its way, each at most
@@ -291,7 +265,7 @@ func TestCopiesAreBoundedByNodes(t *testing.T) {
 		}
 		whole := 1
 		if h.tree != nil {
-			whole = h.tree.height + 1
+			whole = h.tree.Height() + 1
 		}
 		change("before any view", 0)
 		v := h.Freeze()

@@ -2,7 +2,8 @@ package hash
 
 import (
 	"encoding/binary"
-	"slices"
+
+	"github.com/lockstepkv/lockstep/store/value/block"
 )
 
 // A packed hash is a sequence of records in the order in which the fields came:
@@ -14,20 +15,12 @@ type packedRecord struct{ start, length, value, end int } // length: of the valu
 
 // readRecord returns the record at start and its name.
 func readRecord(buf []byte, start int) (r packedRecord, field []byte) {
-	n, at := readLength(buf, start)
+	n, at := block.Length(buf, start)
 	r.start, r.length = start, at+n
 	field = buf[at:r.length:r.length]
-	n, r.value = readLength(buf, r.length)
+	n, r.value = block.Length(buf, r.length)
 	r.end = r.value + n
 	return r, field
-}
-
-func readLength(buf []byte, at int) (n, next int) {
-	if b := buf[at]; b < 0x80 {
-		return int(b), at + 1
-	}
-	v, w := binary.Uvarint(buf[at:])
-	return int(v), at + w
 }
 
 // packedBytes is what a name or value of n bytes takes at most.
@@ -36,12 +29,12 @@ func packedBytes(n int) int { return n + 3 }
 // find returns the record of field.
 func find(buf, field []byte) (r packedRecord, ok bool) {
 	for at := 0; at < len(buf); {
-		n, name := readLength(buf, at)
+		n, name := block.Length(buf, at)
 		if n == len(field) && string(buf[name:name+n]) == string(field) {
 			r, _ = readRecord(buf, at)
 			return r, true
 		}
-		n, value := readLength(buf, name+n)
+		n, value := block.Length(buf, name+n)
 		at = value + n
 	}
 	return r, false
@@ -90,33 +83,7 @@ func (h *Hash) deletePacked(field []byte, copyBlock bool) {
 
 // splice makes room of n bytes in place of buf[from:to], and returns it. With
 // copyBlock the old block stays as it is.
-func (h *Hash) splice(from, to, n int, copyBlock bool) []byte {
-	size := len(h.buf) - (to - from) + n
-	if !copyBlock && size <= cap(h.buf) && (size >= len(h.buf) || !wasteful(size, cap(h.buf))) {
-		rest := h.buf[to:]
-		h.buf = h.buf[:max(size, len(h.buf))]
-		copy(h.buf[from+n:], rest)
-		h.buf = h.buf[:size]
-		return h.buf[from : from+n]
-	}
-	next := block(size, size/16)
-	copy(next, h.buf[:from])
-	copy(next[from+n:], h.buf[to:])
-	h.buf = next
-	return next[from : from+n]
-}
-
-// wasteful reports whether a block that has become shorter has so much more room than it needs
-// that it gives memory back: more than a new one has, and no more than Size can answer for.
-func wasteful(size, room int) bool { return room > size+size/5+shrinkSlack }
-
-const shrinkSlack = 16
-
-// block returns n bytes with room for more behind them: what is asked for and
-// what the allocator gives anyway.
-func block(n, more int) []byte {
-	if n == 0 {
-		return nil
-	}
-	return slices.Grow([]byte(nil), n+more)[:n]
+func (h *Hash) splice(from, to, n int, copyBlock bool) (hole []byte) {
+	h.buf, hole = block.Splice(h.buf, from, to, n, copyBlock)
+	return hole
 }

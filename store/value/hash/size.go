@@ -1,5 +1,7 @@
 package hash
 
+import "github.com/lockstepkv/lockstep/store/value/btree"
+
 // What a hash costs beside its bytes, in the accounting of Size. DESIGN.md shows
 // where the figures come from.
 const (
@@ -12,11 +14,14 @@ const (
 	longOverhead  = 56
 )
 
+// inlineMax is the length up to which names and values lie in a leaf.
+const inlineMax = btree.MaxInline
+
 // Size returns the accounted bytes: in the packed form of the block, in the large
 // one of the lengths of all names and values with what each of them costs.
 func (c *contents) Size() int64 {
 	if c.tree != nil {
-		return largeOverhead + c.tree.bytes
+		return largeOverhead + c.tree.Bytes
 	}
 	return packedOverhead + int64(len(c.buf)+len(c.buf)/8)
 }

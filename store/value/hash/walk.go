@@ -13,37 +13,7 @@ func (c *contents) Each(fn func(field, value []byte) bool) {
 		eachPacked(c.buf, fn)
 		return
 	}
-	c.tree.root.from(0, func(_ uint64, l *leaf, i int) bool { return fn(l.at(i)) })
-}
-
-// from calls fn for every record whose hash is not below that until it returns
-// false.
-func (in *inner) from(hash uint64, fn func(hash uint64, l *leaf, i int) bool) bool {
-	first := 0
-	if hash > 0 {
-		first = in.find(hash, nil)
-	}
-	for at := first; at < len(in.kids); at++ {
-		k := &in.kids[at]
-		if k.inner != nil {
-			if !k.inner.from(hash, fn) {
-				return false
-			}
-			hash = 0 // everything behind is above
-			continue
-		}
-		i := 0
-		if hash > 0 {
-			i, _ = k.leaf.search(hash, nil)
-		}
-		for ; i < k.leaf.n; i++ {
-			if !fn(k.leaf.hash(i), k.leaf, i) {
-				return false
-			}
-		}
-		hash = 0
-	}
-	return true
+	c.tree.Each(func(_ uint64, field, value []byte) bool { return fn(field, value) })
 }
 
 // Scan calls fn for the fields that follow cursor, at least count of them while
@@ -76,13 +46,13 @@ func (c *contents) ScanWhile(cursor uint64, more func() bool, fn func(field, val
 		return 0
 	}
 	begun, last := false, uint64(0)
-	c.tree.root.from(cursor<<cursorShift, func(hash uint64, l *leaf, i int) bool {
+	c.tree.From(cursor<<cursorShift, func(hash uint64, field, value []byte) bool {
 		pos := hash >> cursorShift
 		if begun && pos != last && !more() {
 			next = last + 1
 			return false
 		}
-		fn(l.at(i))
+		fn(field, value)
 		begun, last = true, pos
 		return true
 	})
@@ -103,15 +73,6 @@ func (c *contents) At(k int) (field, value []byte) {
 		})
 		return field, value
 	}
-	in := c.tree.root
-	for {
-		i := 0
-		for ; k >= in.kids[i].n; i++ {
-			k -= in.kids[i].n
-		}
-		if l := in.kids[i].leaf; l != nil {
-			return l.at(k)
-		}
-		in = in.kids[i].inner
-	}
+	_, field, value = c.tree.At(k)
+	return field, value
 }

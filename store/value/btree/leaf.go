@@ -1,14 +1,16 @@
-package hash
+package btree
 
 import (
+	"github.com/lockstepkv/lockstep/store/value/block"
+
 	"bytes"
 	"encoding/binary"
 )
 
 const (
-	// inlineMax is the length up to which names and values lie in their leaf. Its
-	// length is one byte; elsewhere stands for a longer one.
-	inlineMax = 254
+	// MaxInline is the length up to which names and values may lie in their leaf. Its
+	// length is one byte; elsewhere stands for one that does not lie there.
+	MaxInline = 254
 	elsewhere = 255
 
 	// leafMax is the weight above which a leaf is split. A record may exceed it by
@@ -23,15 +25,15 @@ const (
 	longBytes = 24 + 8 // the weight of an entry of leaf.long
 )
 
-// leaf holds fields in order of (hash, field) in one block without pointers:
+// leaf holds records in order of (key, name) in one block without pointers:
 //
-//	n hashes, 8 bytes each
+//	n keys, 8 bytes each
 //	n offsets, 2 bytes each, from where the records begin
 //	n records
 //
 //	record = length of the name, length of the value (a byte each), name, value
 //
-// A name or value longer than inlineMax is in long; 2 bytes of index into that
+// A name or value longer than the tree's inline is in long; 2 bytes of index into that
 // stand in its place.
 type leaf struct {
 	gen  uint64 // tree.gen when this leaf was made or last found to be the tree's alone
@@ -40,7 +42,7 @@ type leaf struct {
 	long [][]byte // nil where nothing is
 }
 
-func (l *leaf) hash(i int) uint64 { return binary.LittleEndian.Uint64(l.buf[8*i:]) }
+func (l *leaf) key(i int) uint64 { return binary.LittleEndian.Uint64(l.buf[8*i:]) }
 
 // start is where record i begins; that of n is the end of the block.
 func (l *leaf) start(i int) int {
@@ -56,7 +58,7 @@ func (l *leaf) record(i int) []byte { return l.buf[l.start(i):l.start(i+1)] }
 func (l *leaf) weight() int { return len(l.buf) + longBytes*len(l.long) }
 
 func (l *leaf) clone(gen uint64) *leaf {
-	c := &leaf{gen: gen, n: l.n, buf: block(len(l.buf), room(len(l.buf))/2)}
+	c := &leaf{gen: gen, n: l.n, buf: block.New(len(l.buf), room(len(l.buf))/2)}
 	copy(c.buf, l.buf)
 	c.long = append(c.long, l.long...)
 	return c
@@ -71,48 +73,61 @@ func (l *leaf) part(n byte, rest []byte) (p, after []byte) {
 	return rest[:n:n], rest[n:]
 }
 
-func (l *leaf) field(i int) []byte {
+func (l *leaf) name(i int) []byte {
 	r := l.record(i)
-	field, _ := l.part(r[0], r[2:])
-	return field
+	name, _ := l.part(r[0], r[2:])
+	return name
 }
 
-func (l *leaf) at(i int) (field, value []byte) {
+func (l *leaf) at(i int) (name, value []byte) {
 	r := l.record(i)
-	field, rest := l.part(r[0], r[2:])
+	name, rest := l.part(r[0], r[2:])
 	value, _ = l.part(r[1], rest)
-	return field, value
+	return name, value
 }
 
-// search returns where field is or would be.
-func (l *leaf) search(hash uint64, field []byte) (i int, found bool) {
+// search returns where name is or would be.
+func (l *leaf) search(key uint64, name []byte) (i int, found bool) {
 	low, high := 0, l.n
 	for low < high {
-		if mid := int(uint(low+high) / 2); l.hash(mid) < hash {
+		mid := int(uint(low+high) / 2)
+		k := l.key(mid)
+		if k == key {
+			c := bytes.Compare(l.name(mid), name)
+			if c == 0 {
+				return mid, true
+			}
+			if c < 0 {
+				low = mid + 1
+			} else {
+				high = mid
+			}
+		} else if k < key {
 			low = mid + 1
 		} else {
 			high = mid
 		}
 	}
-	for ; low < l.n && l.hash(low) == hash; low++ {
-		if c := bytes.Compare(l.field(low), field); c >= 0 {
-			return low, c == 0
-		}
-	}
 	return low, false
 }
 
+// form says how a name or value is kept.
+type form struct {
+	inline int  // up to this length in its leaf
+	shared bool // a longer name as it is
+}
+
 // encoded is the length of p in a record.
-func encoded(p []byte) int {
-	if len(p) > inlineMax {
+func (f form) encoded(p []byte) int {
+	if len(p) > f.inline {
 		return 2
 	}
 	return len(p)
 }
 
-// insert puts a field at i.
-func (l *leaf) insert(i int, hash uint64, field, value []byte) {
-	size := 2 + encoded(field) + encoded(value)
+// insert puts a record at i.
+func (l *leaf) insert(i int, key uint64, name, value []byte, how form) {
+	size := 2 + how.encoded(name) + how.encoded(value)
 	n, end := l.n, len(l.buf)
 	start := l.start(i) - slotBytes*n
 	l.extend(slotBytes + size)
@@ -124,24 +139,28 @@ func (l *leaf) insert(i int, hash uint64, field, value []byte) {
 	copy(b[8*(n+1):], b[8*n:8*n+2*i])
 	copy(b[8*(i+1):], b[8*i:8*n])
 	l.n++
-	binary.LittleEndian.PutUint64(b[8*i:], hash)
+	binary.LittleEndian.PutUint64(b[8*i:], key)
 	binary.LittleEndian.PutUint16(b[8*l.n+2*i:], uint16(start))
 	l.shift(i+1, size)
 	r := l.record(i)
 	r[0], r[1] = 0, 0
-	at := l.write(r, 0, 2, field)
-	l.write(r, 1, at, value)
+	at := l.write(r, 0, 2, name, how)
+	how.shared = false
+	l.write(r, 1, at, value, how)
 }
 
 // write puts a name (0) or value (1) into a record at the given place, and
 // returns where it ends.
-func (l *leaf) write(record []byte, which, at int, p []byte) int {
-	if len(p) <= inlineMax {
+func (l *leaf) write(record []byte, which, at int, p []byte, how form) int {
+	if len(p) <= how.inline {
 		record[which] = byte(len(p))
 		return at + copy(record[at:], p)
 	}
 	record[which] = elsewhere
-	binary.LittleEndian.PutUint16(record[at:], l.keep(bytes.Clone(p)))
+	if !how.shared {
+		p = bytes.Clone(p)
+	}
+	binary.LittleEndian.PutUint16(record[at:], l.keep(p))
 	return at + 2
 }
 
@@ -192,7 +211,7 @@ func (l *leaf) extend(by int) {
 		l.buf = l.buf[:size]
 		return
 	}
-	next := block(size, room(size))
+	next := block.New(size, room(size))
 	copy(next, l.buf)
 	l.buf = next
 }
@@ -203,7 +222,7 @@ func room(size int) int { return max(0, min(size/8, leafMax-size)) }
 // trim gives memory back when the block needs much less than it has.
 func (l *leaf) trim() {
 	switch {
-	case !wasteful(len(l.buf), cap(l.buf)):
+	case !block.Wasteful(len(l.buf), cap(l.buf)):
 	case l.long == nil:
 		*l = *l.clone(l.gen)
 	default:
@@ -212,16 +231,17 @@ func (l *leaf) trim() {
 }
 
 // setValue gives record i another value.
-func (l *leaf) setValue(i int, value []byte) {
+func (l *leaf) setValue(i int, value []byte, how form) {
 	l.drop(i, false)
 	r := l.record(i)
 	at := 2 + int(r[0])
 	if r[0] == elsewhere {
 		at = 4
 	}
-	was, is := len(r), at+encoded(value)
+	how.shared = false
+	was, is := len(r), at+how.encoded(value)
 	l.resize(i, was, is)
-	l.write(l.record(i), 1, at, value)
+	l.write(l.record(i), 1, at, value, how)
 	if is < was {
 		l.trim()
 	}
@@ -248,7 +268,7 @@ func (l *leaf) remove(i int) {
 	from, to := l.start(i), l.start(i+1)
 	l.shift(i+1, from-to)
 	// From the front to the back.
-	copy(b[8*i:], b[8*(i+1):8*n+2*i])          // later hashes, earlier offsets
+	copy(b[8*i:], b[8*(i+1):8*n+2*i])          // later keys, earlier offsets
 	copy(b[8*(n-1)+2*i:], b[8*n+2*(i+1):from]) // later offsets, earlier records
 	copy(b[from-slotBytes:], b[to:])           // later records
 	l.buf = b[:len(b)-slotBytes-(to-from)]
@@ -273,10 +293,10 @@ func join(gen uint64, spans ...span) *leaf {
 		size += len(s.records())
 	}
 	size += slotBytes * l.n
-	l.buf = block(size, room(size))
-	hashes, offsets, records := 0, 8*l.n, slotBytes*l.n
+	l.buf = block.New(size, room(size))
+	keys, offsets, records := 0, 8*l.n, slotBytes*l.n
 	for _, s := range spans {
-		hashes += copy(l.buf[hashes:], s.buf[8*s.from:8*s.to])
+		keys += copy(l.buf[keys:], s.buf[8*s.from:8*s.to])
 		move := (records - slotBytes*l.n) - (s.start(s.from) - slotBytes*s.n)
 		for i := s.from; i < s.to; i++ {
 			off := s.start(i) - slotBytes*s.n + move

@@ -1,10 +1,6 @@
-package hash
+package btree
 
-import (
-	"strings"
-
-	"github.com/cespare/xxhash/v2"
-)
+import "strings"
 
 const (
 	// fanout is the most kids that an inner node has, fanoutMin the number below
@@ -12,16 +8,19 @@ const (
 	fanout    = 64
 	fanoutMin = fanout / 4
 	// maxHeight is the number of inner nodes from the root to a leaf for more
-	// fields than memory has room for.
+	// records than memory has room for.
 	maxHeight = 12
 )
 
-// tree is a B+-tree in order of (hash of the field, field). All leaves are at the
-// same depth below the root.
-type tree struct {
+// Tree is a B+-tree in order of (key, name). All leaves are at the same depth below
+// the root. The zero value is no tree: see New.
+type Tree struct {
+	// Bytes is the owner's, to account for what he has in the tree. Forks have it too.
+	Bytes int64
+
 	root   *inner
 	height int // inner nodes on the way to a leaf
-	bytes  int64
+	inline int // names and values up to this length lie in their leaf
 
 	// gen is raised by the first change after a view was taken. A node with a
 	// smaller one may be part of the view, and is copied before it changes while
@@ -36,29 +35,32 @@ type inner struct {
 	kids []kid
 }
 
-// kid is a child of an inner node. (hash, field) is not above any field below it,
-// and above all fields of the kids before; that of the first kid is not looked at.
+// kid is a child of an inner node. (key, name) is not above any name below it,
+// and above all records of the kids before; that of the first kid is not looked at.
 type kid struct {
-	hash  uint64
-	field string // empty unless fields of one hash are on either side
-	n     int    // fields below
+	key   uint64
+	name  string // empty unless records of one key are on either side
+	n     int    // records below
 	leaf  *leaf  // this
 	inner *inner // or this
 }
 
-func newTree() *tree {
-	return &tree{root: &inner{kids: []kid{{leaf: new(leaf)}}}, height: 1}
+// New returns an empty tree. Names and values that are longer than inline, at most
+// MaxInline, get an allocation of their own.
+func New(inline int) *Tree {
+	return &Tree{root: &inner{kids: []kid{{leaf: new(leaf)}}}, height: 1, inline: min(inline, MaxInline)}
 }
 
-func hashOf(field []byte) uint64 { return xxhash.Sum64(field) }
+// Len returns the number of records.
+func (t *Tree) Len() int { return total(t.root.kids) }
 
-// find returns the kid that field belongs to.
-func (in *inner) find(hash uint64, field []byte) int {
+// find returns the kid that name belongs to.
+func (in *inner) find(key uint64, name []byte) int {
 	low, high := 1, len(in.kids) // the first kid above is in [low, high]
 	for low < high {
 		mid := int(uint(low+high) / 2)
 		k := &in.kids[mid]
-		if k.hash < hash || k.hash == hash && k.field <= string(field) {
+		if k.key < key || k.key == key && k.name <= string(name) {
 			low = mid + 1
 		} else {
 			high = mid
@@ -67,12 +69,14 @@ func (in *inner) find(hash uint64, field []byte) int {
 	return low - 1
 }
 
-func (t *tree) get(hash uint64, field []byte) (value []byte, ok bool) {
-	k := &t.root.kids[t.root.find(hash, field)]
+// Get returns the value of a record. It is valid until the tree changes, and must not
+// be modified.
+func (t *Tree) Get(key uint64, name []byte) (value []byte, ok bool) {
+	k := &t.root.kids[t.root.find(key, name)]
 	for k.inner != nil {
-		k = &k.inner.kids[k.inner.find(hash, field)]
+		k = &k.inner.kids[k.inner.find(key, name)]
 	}
-	i, ok := k.leaf.search(hash, field)
+	i, ok := k.leaf.search(key, name)
 	if !ok {
 		return nil, false
 	}
@@ -90,28 +94,54 @@ type step struct {
 
 func (s step) kid() *kid { return &s.kids[s.i] }
 
-// descend finds the leaf of a field, and makes it and what is above it ready to
+// descend finds the leaf of a name, and makes it and what is above it ready to
 // be changed.
-func (t *tree) descend(p *path, hash uint64, field []byte) *leaf {
+func (t *Tree) descend(p *path, key uint64, name []byte) *leaf {
 	t.root = t.ownInner(t.root)
 	in := t.root
 	for d := range t.height - 1 {
-		p[d] = step{in, in.find(hash, field)}
+		p[d] = step{in, in.find(key, name)}
 		k := p[d].kid()
 		k.inner = t.ownInner(k.inner)
 		in = k.inner
 	}
 	last := &p[t.height-1]
-	*last = step{in, in.find(hash, field)}
+	*last = step{in, in.find(key, name)}
 	return t.ownLeaf(last.kid())
 }
 
+// Open prepares a change. raise says that somebody has begun to look at the tree since the
+// last one, guarded that somebody may look at it now.
+func (t *Tree) Open(raise, guarded bool) {
+	t.guarded = guarded
+	if raise {
+		t.gen++
+	}
+}
+
+// Fork returns a tree that shares everything with t. With forGood that never ends;
+// otherwise it ends when nobody who sees t is left: see Open.
+func (t *Tree) Fork(forGood bool) *Tree {
+	f := *t
+	f.gen++
+	if forGood {
+		f.floor = f.gen
+	}
+	return &f
+}
+
+// Lend says that what t has is another tree's too, for good.
+func (t *Tree) Lend() {
+	t.gen++
+	t.floor = t.gen
+}
+
 // mustCopy reports whether a node of this gen may be somebody else's too.
-func (t *tree) mustCopy(gen uint64) bool {
+func (t *Tree) mustCopy(gen uint64) bool {
 	return gen < t.floor || t.guarded && gen < t.gen
 }
 
-func (t *tree) ownInner(in *inner) *inner {
+func (t *Tree) ownInner(in *inner) *inner {
 	if t.mustCopy(in.gen) {
 		in = &inner{kids: append(make([]kid, 0, len(in.kids)+len(in.kids)/8+1), in.kids...)}
 	}
@@ -119,7 +149,7 @@ func (t *tree) ownInner(in *inner) *inner {
 	return in
 }
 
-func (t *tree) ownLeaf(k *kid) *leaf {
+func (t *Tree) ownLeaf(k *kid) *leaf {
 	if t.mustCopy(k.leaf.gen) {
 		k.leaf = k.leaf.clone(t.gen)
 	}
@@ -127,25 +157,62 @@ func (t *tree) ownLeaf(k *kid) *leaf {
 	return k.leaf
 }
 
-// set returns the element sum that field had, 0 when it is new.
-func (t *tree) set(hash uint64, field, value []byte) (was uint64, added bool) {
-	var p path
-	l := t.descend(&p, hash, field)
-	i, found := l.search(hash, field)
-	if found {
-		_, old := l.at(i)
-		was = elementSum(hash, old)
-		t.bytes += partBytes(len(value)) - partBytes(len(old))
-		l.setValue(i, value)
+// Cursor is the place of a record, or where one would be, in a tree that is about to
+// change. Every change of the tree ends it.
+type Cursor struct {
+	tree  *Tree
+	path  path
+	leaf  *leaf
+	i     int
+	found bool
+	key   uint64
+	name  []byte
+}
+
+// Seek puts c at the record of that key and name. name must not be memory of the tree,
+// but for a long one that an earlier record has.
+func (t *Tree) Seek(c *Cursor, key uint64, name []byte) {
+	c.tree, c.key, c.name = t, key, name
+	c.leaf = t.descend(&c.path, key, name)
+	c.i, c.found = c.leaf.search(key, name)
+}
+
+// Value returns the value of the record, which is valid until the tree changes; false
+// when there is none.
+func (c *Cursor) Value() (value []byte, ok bool) {
+	if !c.found {
+		return nil, false
+	}
+	_, value = c.leaf.at(c.i)
+	return value, true
+}
+
+// Name returns the record's name as Value does the value. A long one stays as it is when the
+// tree changes.
+func (c *Cursor) Name() []byte { return c.leaf.name(c.i) }
+
+// Set gives the record a copy of value, or makes one with a copy of its name.
+func (c *Cursor) Set(value []byte) { c.set(value, false) }
+
+// SetShared is Set for a record that has another use for its name, which is the one that was
+// sought: a long one is kept as it is. It is an allocation of its own, and never modified.
+func (c *Cursor) SetShared(name, value []byte) {
+	c.name = name
+	c.set(value, true)
+}
+
+func (c *Cursor) set(value []byte, shared bool) {
+	t, l := c.tree, c.leaf
+	how := form{t.inline, shared}
+	if c.found {
+		l.setValue(c.i, value, how)
 	} else {
-		t.bytes += fieldBytes(len(field), len(value))
-		l.insert(i, hash, field, value)
-		p.count(t.height, 1)
+		l.insert(c.i, c.key, c.name, value, how)
+		c.path.count(t.height, 1)
 	}
 	if l.weight() > leafMax && l.n > 1 {
-		t.split(&p, i)
+		t.split(&c.path, c.i)
 	}
-	return was, !found
 }
 
 func (p *path) count(height, by int) {
@@ -155,16 +222,16 @@ func (p *path) count(height, by int) {
 }
 
 // split makes two of the leaf at the end of p, whose record i has just changed.
-func (t *tree) split(p *path, i int) {
+func (t *Tree) split(p *path, i int) {
 	k := p[t.height-1].kid()
 	l := k.leaf
 	at := l.middle()
 	if i == l.n-1 && p.rightmost(t.height) {
 		at = i // in a tree that is filled in order, leaves stay full
 	}
-	right := kid{hash: l.hash(at), leaf: join(t.gen, span{l, at, l.n})}
-	if l.hash(at-1) == right.hash {
-		right.field = strings.Clone(string(l.field(at)))
+	right := kid{key: l.key(at), leaf: join(t.gen, span{l, at, l.n})}
+	if l.key(at-1) == right.key {
+		right.name = strings.Clone(string(l.name(at)))
 	}
 	k.leaf = join(t.gen, span{l, 0, at})
 	k.n, right.n = k.leaf.n, right.leaf.n
@@ -234,7 +301,7 @@ func (in *inner) cut(at int, gen uint64) kid {
 	right := &inner{gen: gen, kids: append([]kid(nil), in.kids[at:]...)}
 	clear(in.kids[at:])
 	in.kids = in.kids[:at]
-	return kid{hash: first.hash, field: first.field, n: total(right.kids), inner: right}
+	return kid{key: first.key, name: first.name, n: total(right.kids), inner: right}
 }
 
 func total(kids []kid) (n int) {
@@ -244,26 +311,22 @@ func total(kids []kid) (n int) {
 	return n
 }
 
-// remove takes out a field that is there.
-func (t *tree) remove(hash uint64, field []byte) {
-	var p path
-	l := t.descend(&p, hash, field)
-	i, found := l.search(hash, field)
-	if !found {
-		panic("hash: a field that was found is gone")
+// Remove takes out the record, which must be there.
+func (c *Cursor) Remove() {
+	if !c.found {
+		panic("btree: no such record")
 	}
-	_, old := l.at(i)
-	t.bytes -= fieldBytes(len(field), len(old))
-	l.remove(i)
-	p.count(t.height, -1)
+	t, l := c.tree, c.leaf
+	l.remove(c.i)
+	c.path.count(t.height, -1)
 	if l.weight() < leafMin {
-		t.shrink(&p, l.n == 0)
+		t.shrink(&c.path, l.n == 0)
 	}
 }
 
 // shrink joins the leaf at the end of p, and what is above it, with others as far
 // as they have become small. An empty one goes, with nodes that hold nothing else.
-func (t *tree) shrink(p *path, empty bool) {
+func (t *Tree) shrink(p *path, empty bool) {
 	d := t.height - 1
 	if empty {
 		for d > 0 && len(p[d].kids) == 1 {
@@ -285,7 +348,7 @@ func (t *tree) shrink(p *path, empty bool) {
 }
 
 // mergeLeaf joins the leaf at s with one beside it, if the two are small enough.
-func (t *tree) mergeLeaf(s step) {
+func (t *Tree) mergeLeaf(s step) {
 	for _, i := range [2]int{s.i - 1, s.i} {
 		if i < 0 || i+1 >= len(s.kids) {
 			continue
@@ -303,7 +366,7 @@ func (t *tree) mergeLeaf(s step) {
 
 // mergeInner joins the inner node at s with one beside it, if the two are small
 // enough.
-func (t *tree) mergeInner(s step) {
+func (t *Tree) mergeInner(s step) {
 	for _, i := range [2]int{s.i - 1, s.i} {
 		if i < 0 || i+1 >= len(s.kids) {
 			continue
@@ -315,7 +378,7 @@ func (t *tree) mergeInner(s step) {
 		a.inner = t.ownInner(a.inner)
 		at := len(a.inner.kids)
 		a.inner.kids = append(a.inner.kids, b.inner.kids...)
-		a.inner.kids[at].hash, a.inner.kids[at].field = b.hash, b.field
+		a.inner.kids[at].key, a.inner.kids[at].name = b.key, b.name
 		a.n += b.n
 		s.drop(i + 1)
 		return
