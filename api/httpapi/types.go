@@ -28,6 +28,7 @@ type valueType struct {
 
 var valueTypes = []*valueType{
 	{name: "hash", form: "an object of fields, or an array of [field, value]", json: toJSON, words: (*api).pairWords, put: "HSET", remove: "HDEL", object: true},
+	{name: "zset", form: "an array of {\"member\", \"score\"}", json: scoredJSON, words: (*api).scoredWords, put: "ZADD", remove: "ZREM"},
 	{name: "list", form: "an array", json: toJSON, words: (*api).oneWord},
 }
 
@@ -126,4 +127,45 @@ func (a *api) pairWords(to command.Args, raw json.RawMessage, held *holding) (co
 		}
 	}
 	return to, nil
+}
+
+// scoredWords reads {"member", "score"}, and appends the score first, as ZADD takes them.
+func (a *api) scoredWords(to command.Args, raw json.RawMessage, held *holding) (command.Args, error) {
+	wrong := badRequest("wrong_type", "each element must be {\"member\", \"score\"}")
+	if len(raw) == 0 || raw[0] != '{' {
+		return nil, wrong
+	}
+	if err := held.decoded(2 * fieldBytes); err != nil {
+		return nil, err
+	}
+	f, err := fields(raw)
+	if err != nil {
+		return nil, err
+	}
+	if len(f) != 2 || f["score"] == nil {
+		return nil, wrong
+	}
+	if to, err = a.oneWord(to, f["score"], held); err != nil {
+		return nil, err
+	}
+	if v, ok := f["member_base64"]; ok {
+		var member []byte
+		err = decode("member_base64", v, &member)
+		return append(to, member), err
+	}
+	if f["member"] == nil {
+		return nil, wrong
+	}
+	return a.oneWord(to, f["member"], held)
+}
+
+// scoredJSON is pairs of members and scores as an array of {"member", "score"}.
+func scoredJSON(v resp.Value) any {
+	out := make([]any, 0, len(v.Elems)/2)
+	for i := 0; i+1 < len(v.Elems); i += 2 {
+		one := map[string]any{"score": toJSON(v.Elems[i+1])}
+		putText(one, "member", v.Elems[i].Str)
+		out = append(out, one)
+	}
+	return out
 }

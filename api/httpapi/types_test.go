@@ -55,6 +55,13 @@ func TestValuesOfOtherTypes(t *testing.T) {
 		{"POST", "/v1/keys/l/push", `{"end":"left"}`, 400, `missing_field`},
 		{"POST", "/v1/keys/l/push", `{"values":["a"],"end":"right"}`, 200, `{"length":1}`},
 		{"GET", "/v1/keys/l", ``, 200, `{"key":"l","ttl_ms":null,"type":"list","value":["a"],"version":14}`},
+		{"PUT", "/v1/keys/z", `{"type":"zset","value":[{"member":"b","score":2},{"member":"a","score":"inf"},{"member_base64":"/w==","score":-1.5}]}`, 200, ``},
+		{"GET", "/v1/keys/z", ``, 200, `{"key":"z","ttl_ms":null,"type":"zset","value":[{"member_base64":"/w==","score":-1.5},{"member":"b","score":2},{"member":"a","score":"inf"}],"version":15}`},
+		{"PATCH", "/v1/keys/z", `{"type":"zset","put":[{"member":"c","score":3}],"remove":["a","x"]}`, 200, `{"added":1,"removed":1}`},
+		{"PUT", "/v1/keys/z", `{"type":"zset","value":[{"member":"b","score":"high"}]}`, 400, `command_error`},
+		{"PUT", "/v1/keys/z", `{"type":"zset","value":[{"member":"b"}]}`, 400, `wrong_type`},
+		{"PUT", "/v1/keys/z", `{"type":"zset","value":["b"]}`, 400, `wrong_type`},
+		{"PUT", "/v1/keys/z", `{"type":"zset","value":{"b":1}}`, 400, `wrong_type`},
 	} {
 		w := f.call(c.method, c.path, c.body)
 		got := strings.TrimSpace(w.Body.String())

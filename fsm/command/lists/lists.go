@@ -9,7 +9,7 @@ import (
 
 // Commands lists the commands on lists.
 func Commands(t *command.Table) []*command.Spec {
-	t.Register(kind)
+	t.Register(whole)
 	return []*command.Spec{
 		specLPush, specRPush, specLPushX, specRPushX, specLInsert, specLSet,
 		specLPop, specRPop, specLMPop, specLMove, specRPopLPush,
@@ -18,7 +18,7 @@ func Commands(t *command.Table) []*command.Spec {
 	}
 }
 
-var kind = &command.Kind{
+var whole = &command.Kind{
 	Type: store.List, Words: 1,
 	Whole: func(e *store.Entry) resp.Value {
 		r := replies{elements: e.List()}
