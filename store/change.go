@@ -80,6 +80,23 @@ func (s *Store) Append(e *Entry, tail []byte) *Entry {
 	return s.put(s.mem.addObject(n))
 }
 
+// Overwrite makes the value of key n bytes long, no shorter than that of e, its entry, with
+// zeros at its end, and lets change do what it likes to its bytes. With e nil it sets key to n
+// zeros before. It returns the new entry, whose value is raw, or e, when that is raw and as
+// long, and change says that it changed nothing.
+func (s *Store) Overwrite(key []byte, e *Entry, n int, change func(value []byte) (changed bool)) *Entry {
+	var at int64
+	value := make([]byte, n)
+	if e != nil {
+		at = e.ExpireAt()
+		bulk.Copy(value, e.Look())
+	}
+	if !change(value) && e != nil && e.Raw() && n == e.Len() {
+		return e
+	}
+	return s.Put(key, value, at, true)
+}
+
 // SetExpireAt gives e another expiry time, 0 for none, and returns the new
 // entry.
 func (s *Store) SetExpireAt(e *Entry, atMillis int64) *Entry {

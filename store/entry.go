@@ -137,6 +137,12 @@ func (e *Entry) Bytes() []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(e), e.data()+uintptr(e.keyLen))), e.valLen)[:e.valLen:e.valLen]
 }
 
+// Look returns what Bytes does, for a look: it may be held no longer than the store's lock.
+func (e *Entry) Look() []byte { return e.Bytes() }
+
+// Len returns the length of the value of a String entry.
+func (e *Entry) Len() int { return int(e.valLen) }
+
 // ExpireAt returns the expiry time in Unix milliseconds, 0 for none.
 func (e *Entry) ExpireAt() int64 {
 	if e.flags&flagExpires == 0 {

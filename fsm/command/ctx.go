@@ -178,6 +178,24 @@ func (c *Ctx) Lookup(key []byte) *store.Entry {
 // Read is Lookup for commands that count as hits and misses.
 func (c *Ctx) Read(key []byte) *store.Entry { return c.Count(c.Lookup(key)) }
 
+// LookupOf is Lookup for commands on values of one type. The error is WRONGTYPE.
+func (c *Ctx) LookupOf(t store.Type, key []byte) (*store.Entry, error) {
+	return OfType(t, c.Lookup(key))
+}
+
+// ReadOf is Read for commands on values of one type. The error is WRONGTYPE.
+func (c *Ctx) ReadOf(t store.Type, key []byte) (*store.Entry, error) {
+	return OfType(t, c.Read(key))
+}
+
+// OfType returns e, nil for absent, or an error if it is of another type.
+func OfType(t store.Type, e *store.Entry) (*store.Entry, error) {
+	if e != nil && e.Type() != t {
+		return nil, ErrWrongType
+	}
+	return e, nil
+}
+
 // Glance is Read without counting as an access.
 func (c *Ctx) Glance(key []byte) *store.Entry { return c.Count(c.Peek(key)) }
 

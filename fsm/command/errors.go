@@ -35,6 +35,9 @@ const (
 
 // Errors whose code does not say what they are about.
 var (
+	// ErrWrongType answers a command on a value of another type.
+	ErrWrongType = OfValue("WRONGTYPE Operation against a key holding the wrong kind of value")
+
 	errNoDisk  = resp.ClassedError{Text: CodeOOM + " " + resp.Error(ErrTight.Error()), Class: resp.ClassDisk}
 	errExecOOM = resp.ClassedError{Text: "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.", Class: resp.ClassMemory}
 )

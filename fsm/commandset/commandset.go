@@ -4,6 +4,7 @@ package commandset
 
 import (
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/command/bits"
 	"github.com/lockstepkv/lockstep/fsm/command/cluster"
 	"github.com/lockstepkv/lockstep/fsm/command/compound"
 	"github.com/lockstepkv/lockstep/fsm/command/connection"
@@ -19,6 +20,7 @@ import (
 func New() *command.Table {
 	return command.NewTable(
 		strings.Commands,
+		bits.Commands,
 		keys.Commands,
 		connection.Commands,
 		server.Commands,

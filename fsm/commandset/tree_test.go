@@ -88,7 +88,10 @@ func wordsOf(rng *rand.Rand, args []command.Arg) command.Args {
 		if a.Multiple {
 			times += rng.IntN(3)
 		}
-		for range times {
+		for i := range times {
+			if i > 0 && a.Repeated {
+				words = append(words, []byte(a.Token))
+			}
 			words = append(words, wordsOfOne(rng, a)...)
 		}
 	}

@@ -39,6 +39,7 @@ func mayImport() map[string][]string {
 		"store/effect":        {"store"},
 		"store/keyslot":       {},
 		"store/value/hash":    {},
+		"store/value/bits":    {},
 		"internal/accept":     {},
 		"internal/linger":     {},
 		"internal/hangup":     {},
@@ -94,6 +95,7 @@ func mayImport() map[string][]string {
 	for _, group := range commandGroups() {
 		table[group] = []string{"fsm/command", "fsm/lock", "resp", "store"} // never each other
 	}
+	table["fsm/command/bits"] = append(table["fsm/command/bits"], "store/value/bits")
 	return table
 }
 
@@ -101,7 +103,7 @@ func mayImport() map[string][]string {
 func commandGroups() []string {
 	var groups []string
 	for _, name := range []string{
-		"strings", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
+		"strings", "bits", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
 	} {
 		groups = append(groups, "fsm/command/"+name)
 	}
@@ -125,7 +127,7 @@ func seesRaft() []string {
 // pure lists the packages that run inside the replicated state machine: every
 // replica must compute the same from the same log.
 func pure() []string {
-	return append(commandGroups(), "snapshot/rdb", "store", "store/effect", "store/keyslot", "store/value/hash", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait")
+	return append(commandGroups(), "snapshot/rdb", "store", "store/effect", "store/keyslot", "store/value/hash", "store/value/bits", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait")
 }
 
 type goPackage struct {
