@@ -81,15 +81,19 @@ type Range struct{ From, To int }
 
 // Overwrite makes the string under key n bytes long, no shorter than that of e, with zeros at
 // its end, and lets change do what it likes to its bytes. With e nil whatever is there gives
-// way to a new string without a lifetime. change reports whether it changed anything; wrote
-// says where. The string becomes raw.
-func (c *Ctx) Overwrite(key []byte, e *store.Entry, n int, change func(value []byte) bool, wrote ...Range) {
+// way to a new string without a lifetime. change returns what it wrote, nothing if it changed
+// nothing. The string becomes raw.
+func (c *Ctx) Overwrite(key []byte, e *store.Entry, n int, change func(value []byte) []Range) {
 	fresh := c.Effects != nil && e == nil && c.Store.Get(key) == nil
 	was := 0
 	if e != nil {
 		was = e.Len()
 	}
-	now := c.Store.Overwrite(key, e, n, change)
+	var wrote []Range
+	now := c.Store.Overwrite(key, e, n, func(value []byte) bool {
+		wrote = change(value)
+		return len(wrote) > 0
+	})
 	switch {
 	case c.Effects == nil || now == e:
 	case e == nil:
@@ -106,7 +110,7 @@ func overwritten(e *store.Entry, was int, wrote []Range) (edits []effect.Edit) {
 		reached = max(reached, r.To)
 	}
 	if n := e.Len(); reached < n || len(wrote) == 0 {
-		wrote = append(wrote[:len(wrote):len(wrote)], Range{n - 1, n})
+		wrote = append(wrote, Range{n - 1, n})
 	}
 	for _, r := range wrote {
 		edits = append(edits, effect.Edit{

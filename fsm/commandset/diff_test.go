@@ -62,12 +62,27 @@ func (p *pair) step() {
 	if name == "dbsize" || name == "randomkey" {
 		p.settle()
 	}
+	uncache := p.cached(args, name)
 	theirs := p.real.Do(args)
 	raw := bytes.Clone(p.real.Raw.Bytes())
+	uncache()
 	p.tick()
 	ours := p.exec(args, name)
 	p.seen[name]++
 	p.compare(args, name, ours, theirs, raw)
+}
+
+// cached returns what takes back that Redis's PFCOUNT stores its reply in the key.
+func (p *pair) cached(args command.Args, name string) (uncache func()) {
+	if name != "pfcount" || len(args) != 2 {
+		return func() {}
+	}
+	was := p.real.Do(command.Args{[]byte("GETRANGE"), args[1], []byte("0"), []byte("15")})
+	return func() {
+		if cache, ok := bytes.CutPrefix(was.Str, []byte("HYLL")); ok && len(cache) == 12 {
+			p.real.Do(command.Args{[]byte("SETRANGE"), args[1], []byte("8"), cache[4:]})
+		}
+	}
 }
 
 // name is the command's, or empty when args are none.
@@ -251,7 +266,7 @@ func (p *pair) transaction() {
 	for range 1 + p.gen.Rng.IntN(5) {
 		args := p.gen.Command()
 		switch name := p.name(args); name {
-		case "", "scan", "keys", "dbsize", "randomkey", "object|freq", "object|idletime":
+		case "", "scan", "keys", "pfcount", "dbsize", "randomkey", "object|freq", "object|idletime":
 			continue // refused when it is queued, compared elsewhere, or not for transactions
 		}
 		p.log = append(p.log, "  queue "+commandtest.Quote(args))
@@ -335,6 +350,9 @@ func TestRandomCommandsAsRedis(t *testing.T) {
 func (p *pair) everyCommandSeen() {
 	for _, sp := range p.ctx.Table.Specs() {
 		for _, s := range append([]*command.Spec{sp}, sp.Sub...) {
+			if s.Name == "pfselftest" { // takes Redis seconds
+				continue
+			}
 			if s.IsData() && s.Group != "lockstep" && p.seen[s.Name] < 10 {
 				p.t.Errorf("%s was compared %d times only", s.Name, p.seen[s.Name])
 			}

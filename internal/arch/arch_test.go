@@ -40,6 +40,7 @@ func mayImport() map[string][]string {
 		"store/keyslot":       {},
 		"store/value/hash":    {},
 		"store/value/bits":    {},
+		"store/value/hll":     {},
 		"internal/accept":     {},
 		"internal/linger":     {},
 		"internal/hangup":     {},
@@ -96,6 +97,7 @@ func mayImport() map[string][]string {
 		table[group] = []string{"fsm/command", "fsm/lock", "resp", "store"} // never each other
 	}
 	table["fsm/command/bits"] = append(table["fsm/command/bits"], "store/value/bits")
+	table["fsm/command/hll"] = append(table["fsm/command/hll"], "store/value/hll")
 	return table
 }
 
@@ -103,7 +105,7 @@ func mayImport() map[string][]string {
 func commandGroups() []string {
 	var groups []string
 	for _, name := range []string{
-		"strings", "bits", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
+		"strings", "bits", "hll", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
 	} {
 		groups = append(groups, "fsm/command/"+name)
 	}
@@ -127,7 +129,7 @@ func seesRaft() []string {
 // pure lists the packages that run inside the replicated state machine: every
 // replica must compute the same from the same log.
 func pure() []string {
-	return append(commandGroups(), "snapshot/rdb", "store", "store/effect", "store/keyslot", "store/value/hash", "store/value/bits", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait")
+	return append(commandGroups(), "snapshot/rdb", "store", "store/effect", "store/keyslot", "store/value/hash", "store/value/bits", "store/value/hll", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait")
 }
 
 type goPackage struct {

@@ -89,10 +89,10 @@ func (op setBitOp) Run(ctx *command.Ctx) resp.Value {
 	if e != nil && was == op.bit && at < e.Len() && e.Raw() {
 		return resp.Int(int64(was))
 	}
-	ctx.Overwrite(op.key, e, max(len(look(e)), at+1), func(value []byte) bool {
+	ctx.Overwrite(op.key, e, max(len(look(e)), at+1), func(value []byte) []command.Range {
 		bits.Set(value, op.offset, op.bit)
-		return true
-	}, command.Range{From: at, To: at + 1})
+		return []command.Range{{From: at, To: at + 1}}
+	})
 	return resp.Int(int64(was))
 }
 
@@ -172,9 +172,9 @@ func (op bitOpOp) Run(ctx *command.Ctx) resp.Value {
 		ctx.Remove(op.to)
 		return resp.Zero
 	}
-	ctx.Overwrite(op.to, nil, longest, func(value []byte) bool {
+	ctx.Overwrite(op.to, nil, longest, func(value []byte) []command.Range {
 		bits.Combine(value, operation, sources)
-		return true
+		return []command.Range{{To: longest}}
 	})
 	return resp.Int(int64(longest))
 }

@@ -208,26 +208,17 @@ func (op *fieldOp) Run(ctx *command.Ctx) resp.Value {
 		}
 		return resp.Array(replies...)
 	}
-	ctx.Overwrite(op.key, e, max(len(look(e)), op.end), func(value []byte) (changed bool) {
+	ctx.Overwrite(op.key, e, max(len(look(e)), op.end), func(value []byte) (wrote []command.Range) {
 		for i := range op.steps {
-			var did bool
-			replies[i], did = op.steps[i].run(value)
-			changed = changed || did
+			var changed bool
+			if replies[i], changed = op.steps[i].run(value); changed {
+				from, to := op.steps[i].Bytes()
+				wrote = append(wrote, command.Range{From: int(from), To: int(to)})
+			}
 		}
-		return changed
-	}, op.wrote()...)
+		return wrote
+	})
 	return resp.Array(replies...)
-}
-
-// wrote returns what the steps may write.
-func (op *fieldOp) wrote() (ranges []command.Range) {
-	for i := range op.steps {
-		if s := &op.steps[i]; s.word != fieldGet {
-			from, to := s.Bytes()
-			ranges = append(ranges, command.Range{From: int(from), To: int(to)})
-		}
-	}
-	return ranges
 }
 
 // run does a step, and reports whether it changed value.

@@ -58,6 +58,7 @@ func (g *Generator) templates() map[string]func() string {
 		"memory" + sep + "usage": with(k, 1, func() string { return g.One("SAMPLES"+sep+n(), "SAMPLES", "foo"+sep+"1") }),
 	}
 	maps.Copy(all, g.bitTemplates())
+	maps.Copy(all, g.hllTemplates())
 	return all
 }
 
