@@ -8,6 +8,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/internal/bulk"
 	"github.com/lockstepkv/lockstep/internal/wire"
+	"github.com/lockstepkv/lockstep/store"
 )
 
 // FormatVersion is the version of log entries and of the engine state within
@@ -53,6 +54,21 @@ const (
 	// of Entry.Settings; see Entry.FormerSizes.
 	presentSizes Setting = 6
 )
+
+// firstLimit and the numbers after it are the limits of package store. A value may be
+// negative, in two's complement.
+const firstLimit Setting = 32
+
+// LimitSetting is the setting for a limit.
+func LimitSetting(l store.Limit) Setting { return firstLimit + Setting(l) }
+
+// limit returns the limit that s is for.
+func (s Setting) limit() (store.Limit, bool) {
+	if s < firstLimit || s >= firstLimit+Setting(store.LimitCount) {
+		return 0, false
+	}
+	return store.Limit(s - firstLimit), true
+}
 
 // SettingChange is a new value of a replicated setting.
 type SettingChange struct {

@@ -108,6 +108,7 @@ type state struct {
 	restored uint64       // Raft's index of the snapshot that was restored last
 	term     uint64
 	lease    uint64 // SettingLeaseMillis
+	limits   store.Limits
 	sessions sessions
 	once     *onceTable
 	locks    *lock.Table
@@ -135,6 +136,7 @@ func New(o Options) *FSM {
 		sessions: make(sessions),
 		once:     newOnceTable(),
 		locks:    lock.NewTable(o.OnLocks != nil),
+		limits:   store.DefaultLimits(),
 	}}
 }
 
@@ -269,6 +271,10 @@ func (f *FSM) begin(e *Entry, term uint64) {
 			if f.opt.OnAudit != nil {
 				f.opt.OnAudit(f.index, f.store.Freeze())
 			}
+		default:
+			if l, ok := s.Setting.limit(); ok {
+				f.limits.Set(l, int64(s.Value))
+			}
 		}
 	}
 }
@@ -320,7 +326,7 @@ func (f *FSM) applyBatch(e *Entry, position int) BatchResult {
 			panic(err) // decode has read them all
 		}
 		f.cmdCtx = command.Ctx{
-			Table: f.opt.Table, Store: f.store, Slots: f.slots, Once: f.once, Locks: f.locks, Effects: f.opt.Effects,
+			Table: f.opt.Table, Store: f.store, Slots: f.slots, Once: f.once, Locks: f.locks, Limits: &f.limits, Effects: f.opt.Effects,
 			Now: f.clock, Wall: f.clock, Mono: f.mono, MonoAhead: f.mono, InLog: true, Owner: f.unit.Owner,
 			OOMLimit: e.OOMLimit, FormerSizes: e.FormerSizes, ValueLimit: e.ValueLimit, ReplyBytes: s.held, Seed: f.index<<24 ^ uint64(position)<<20 ^ n,
 		}

@@ -33,11 +33,13 @@ const FenceAux = "lockstep-fence"
 const sumAux = "lockstep-sum"
 
 // stateVersion is the format of stateAux. Of the formats that were written before, the one
-// with refused entries has those before everything else, and neither has slots.
+// with refused entries has those before everything else, and neither has slots. Before 7
+// there were no limits.
 const (
-	stateVersion         = 6
+	stateVersion         = 7
 	formerVersion        = 4
 	formerVersionRefused = 5
+	formerVersionSlots   = 6
 )
 
 // frozen is a point in time of a state machine.
@@ -200,7 +202,21 @@ func (f *FSM) encodeState() [][]byte {
 	b = binary.AppendUvarint(b, f.partial.total)
 	b = binary.AppendUvarint(b, f.partial.come())
 	tail := appendOwned(f.locks.AppendSlots(once.appendSlots(f.locks.AppendTo(nil))), f.slots)
+	tail = appendLimits(tail, &f.limits)
 	return append(append([][]byte{b}, f.partial.parts()...), tail)
+}
+
+// appendLimits writes those that are not Redis's, each with its number.
+func appendLimits(b []byte, l *store.Limits) []byte {
+	var list []byte
+	n, usual := uint64(0), store.DefaultLimits()
+	for i, v := range l {
+		if v != usual[i] {
+			list = binary.AppendUvarint(binary.AppendUvarint(list, uint64(i)), uint64(v))
+			n++
+		}
+	}
+	return append(binary.AppendUvarint(b, n), list...)
 }
 
 func (f *FSM) appendRemovals(b []byte) []byte {
@@ -262,13 +278,27 @@ func (f *FSM) decodeState(b []byte) error {
 		}
 		f.locks, d.rest = locks, rest
 	}
-	if version < stateVersion {
-		return d.finish()
+	if version >= formerVersionSlots {
+		if err := d.slots(f); err != nil {
+			return err
+		}
 	}
-	return d.slots(f)
+	if version >= stateVersion {
+		d.limits(&f.limits)
+	}
+	return d.finish()
 }
 
-// slots reads the slots of what was read before, which end the state.
+func (d *decoder) limits(l *store.Limits) {
+	for n := d.count(2); n > 0 && !d.failed; n-- {
+		which, value := d.uvarint(), int64(d.uvarint())
+		if which >= uint64(store.LimitCount) || !l.Set(store.Limit(which), value) {
+			d.fail()
+		}
+	}
+}
+
+// slots reads the slots of what was read before.
 func (d *decoder) slots(f *FSM) error {
 	d.slotsOfIDs(f.once)
 	if !d.failed {
@@ -279,7 +309,7 @@ func (d *decoder) slots(f *FSM) error {
 		d.rest = rest
 	}
 	f.slots = d.owned()
-	return d.finish()
+	return nil
 }
 
 func (d *decoder) session() *session {

@@ -30,7 +30,7 @@ func (f *FSM) ViewAt(need uint64, at Stamp, fn func(*command.Ctx)) (index uint64
 		return 0, false, false
 	}
 	ctx := command.Ctx{
-		Table: f.opt.Table, Store: f.store, Slots: f.slots, Records: f.once, Locks: f.locks,
+		Table: f.opt.Table, Store: f.store, Slots: f.slots, Records: f.once, Locks: f.locks, Limits: &f.limits,
 		Now: f.clock, Wall: max(at.Wall, f.clock), Mono: f.mono, MonoAhead: max(at.Mono, f.mono),
 	}
 	if f.reads.On() {
@@ -132,6 +132,13 @@ func (f *FSM) Settings() (leaseMillis, onceMillis, onceBytes uint64) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return f.lease, uint64(f.once.keepMillis), uint64(f.once.budget)
+}
+
+// Limits returns up to which sizes values are packed.
+func (f *FSM) Limits() store.Limits {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.limits
 }
 
 // BootOf returns the newest start of a node that this state knows, 0 for none, and no number

@@ -16,7 +16,7 @@ import (
 //	body  = varint                  KindInt, KindBool
 //	      | 8 octets, little endian KindDouble
 //	      | uvarint(len) octets     KindSimple, KindError, KindBulk, KindVerbatim, KindBigNumber
-//	      | uvarint(n) value*n      KindArray, KindMap, KindSet, KindPush
+//	      | uvarint(n) value*n      KindArray, KindMap, KindSet, KindPush, KindPairs
 //	      | nothing                 KindNil, KindNilArray
 //
 // The kind is stored by its number, so the order of the Kind constants is part
@@ -45,7 +45,7 @@ func AppendBinary(dst []byte, v Value) []byte {
 		return binary.LittleEndian.AppendUint64(dst, uint64(v.Int))
 	case KindSimple, KindError, KindBulk, KindVerbatim, KindBigNumber:
 		return append(binary.AppendUvarint(dst, uint64(len(v.Str))), v.Str...)
-	case KindArray, KindMap, KindSet, KindPush:
+	case KindArray, KindMap, KindSet, KindPush, KindPairs:
 		dst = binary.AppendUvarint(dst, uint64(len(v.Elems)))
 		for i := range v.Elems {
 			dst = AppendBinary(dst, v.Elems[i])
@@ -115,7 +115,7 @@ func decodeBinary(b []byte, depth int) (Value, []byte, error) {
 		}
 		v.Str = b[:n:n]
 		return v, b[n:], nil
-	case KindArray, KindMap, KindSet, KindPush:
+	case KindArray, KindMap, KindSet, KindPush, KindPairs:
 		return decodeElems(v, b, depth)
 	}
 	return Value{}, nil, badBinary("unknown kind")
@@ -129,8 +129,8 @@ func decodeElems(v Value, b []byte, depth int) (Value, []byte, error) {
 	if err != nil {
 		return Value{}, nil, err
 	}
-	if v.Kind == KindMap && n%2 != 0 {
-		return Value{}, nil, badBinary("map with an odd number of elements")
+	if (v.Kind == KindMap || v.Kind == KindPairs) && n%2 != 0 {
+		return Value{}, nil, badBinary("pairs with an odd number of elements")
 	}
 	if v.Elems, b, err = decodeList(b, n, depth+1); err != nil {
 		return Value{}, nil, err

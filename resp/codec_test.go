@@ -30,6 +30,7 @@ func TestAppend(t *testing.T) {
 		{"map", Map(BulkString("k"), Int(1)), "*2\r\n$1\r\nk\r\n:1\r\n", "%1\r\n$1\r\nk\r\n:1\r\n"},
 		{"set", Set(Int(1)), "*1\r\n:1\r\n", "~1\r\n:1\r\n"},
 		{"push", Value{Kind: KindPush, Elems: []Value{Int(1)}}, "*1\r\n:1\r\n", ">1\r\n:1\r\n"},
+		{"pairs", Pairs(BulkString("k"), Int(1), BulkString("k"), Int(2)), "*4\r\n$1\r\nk\r\n:1\r\n$1\r\nk\r\n:2\r\n", "*2\r\n*2\r\n$1\r\nk\r\n:1\r\n*2\r\n$1\r\nk\r\n:2\r\n"},
 		{"double", Double(0.1), "$19\r\n0.10000000000000001\r\n", ",0.10000000000000001\r\n"},
 		{"whole double", Double(100000), "$6\r\n100000\r\n", ",100000\r\n"},
 		{"large double", Double(1e20), "$5\r\n1e+20\r\n", ",1e+20\r\n"},

@@ -18,10 +18,10 @@ func Append(dst []byte, v Value, proto int) []byte {
 		return appendLine(dst, '-', v.Str)
 	case KindNil, KindNilArray:
 		return appendNil(dst, v.Kind, proto)
-	case KindArray, KindMap, KindSet, KindPush:
+	case KindArray, KindMap, KindSet, KindPush, KindPairs:
 		dst = appendAggregate(dst, v, proto)
 		for i := range v.Elems {
-			dst = Append(dst, v.Elems[i], proto)
+			dst = Append(appendPair(dst, v.Kind, i, proto), v.Elems[i], proto)
 		}
 		return dst
 	}
@@ -53,9 +53,19 @@ func appendAggregate(dst []byte, v Value, proto int) []byte {
 			return appendHeader(dst, '~', n)
 		case KindPush:
 			return appendHeader(dst, '>', n)
+		case KindPairs:
+			return appendHeader(dst, '*', n/2)
 		}
 	}
 	return appendHeader(dst, '*', n)
+}
+
+// appendPair appends the header of a pair where element i begins one.
+func appendPair(dst []byte, of Kind, i, proto int) []byte {
+	if of == KindPairs && proto >= 3 && i%2 == 0 {
+		return appendHeader(dst, '*', 2)
+	}
+	return dst
 }
 
 func appendScalar3(dst []byte, v Value) []byte {

@@ -25,6 +25,7 @@ const (
 	KindVerbatim              // "=7\r\ntxt:..."; RESP2 bulk string; Str is the text without "txt:"
 	KindBigNumber             // "(123"; RESP2 bulk string
 	KindPush                  // ">2"; RESP2 array
+	KindPairs                 // Elems alternate as those of a map; an array of arrays of two; RESP2 flat array
 )
 
 // Value is one reply. It is small enough to pass by value; Str and Elems are
@@ -33,7 +34,7 @@ type Value struct {
 	Kind  Kind
 	Int   int64   // KindInt; KindBool (0 or 1); KindDouble (math.Float64bits); KindError (its Class)
 	Str   []byte  // KindSimple, KindError, KindBulk, KindVerbatim, KindBigNumber
-	Elems []Value // KindArray, KindMap, KindSet, KindPush
+	Elems []Value // KindArray, KindMap, KindSet, KindPush, KindPairs
 }
 
 // Replies that are used so often that they are made once.
@@ -138,6 +139,9 @@ func Array(elems ...Value) Value { return Value{Kind: KindArray, Elems: elems} }
 
 // Map returns a map reply of alternating keys and values.
 func Map(pairs ...Value) Value { return Value{Kind: KindMap, Elems: pairs} }
+
+// Pairs returns a reply of pairs that are in order, or come more than once.
+func Pairs(elems ...Value) Value { return Value{Kind: KindPairs, Elems: elems} }
 
 // Set returns a set reply.
 func Set(elems ...Value) Value { return Value{Kind: KindSet, Elems: elems} }

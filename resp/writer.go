@@ -46,9 +46,10 @@ func (w *Writer) SetProto(v int) { w.proto = v }
 // WriteValue encodes v. It may write to the underlying writer.
 func (w *Writer) WriteValue(v Value) error {
 	switch v.Kind {
-	case KindArray, KindMap, KindSet, KindPush:
+	case KindArray, KindMap, KindSet, KindPush, KindPairs:
 		w.buf = appendAggregate(w.buf, v, w.proto)
 		for i := range v.Elems {
+			w.buf = appendPair(w.buf, v.Kind, i, w.proto)
 			if err := w.WriteValue(v.Elems[i]); err != nil {
 				return err
 			}

@@ -311,6 +311,12 @@ func (g *Group) settingsToPropose() []fsm.SettingChange {
 	if want := uint64(g.opt.OnceBytes) / uint64(g.opt.Shards); want != 0 && want != onceBytes {
 		out = append(out, fsm.SettingChange{Setting: fsm.SettingOnceBytes, Value: want})
 	}
+	want, have := &g.memory.Load().Limits, g.fsm.Limits()
+	for l := range store.LimitCount {
+		if want[l] != have[l] {
+			out = append(out, fsm.SettingChange{Setting: fsm.LimitSetting(l), Value: uint64(want[l])})
+		}
+	}
 	return out
 }
 

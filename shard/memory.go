@@ -15,6 +15,7 @@ import (
 type Memory struct {
 	MaxBytes int64 // for all shards of a node together; 0 means no limit
 	Eviction store.Options
+	Limits   store.Limits // up to which sizes values are packed
 
 	made [memoryParams]paramVersion
 }
@@ -29,8 +30,12 @@ const (
 	ParamSamples
 	ParamLFULogFactor
 	ParamLFUDecay
-	memoryParams
+	firstLimit
+	memoryParams = firstLimit + MemoryParam(store.LimitCount)
 )
+
+// LimitParam is the parameter for a limit.
+func LimitParam(l store.Limit) MemoryParam { return firstLimit + MemoryParam(l) }
 
 // paramVersion is which setting of a parameter holds; zero for that of the start. At is
 // greater than that of every setting known where this one was made, and no less than that
@@ -58,6 +63,8 @@ func (m *Memory) take(p MemoryParam, from *Memory) {
 		to.LFULogFactor = e.LFULogFactor
 	case ParamLFUDecay:
 		to.LFUDecayMinutes = e.LFUDecayMinutes
+	default:
+		m.Limits[p-firstLimit] = from.Limits[p-firstLimit]
 	}
 }
 
@@ -91,13 +98,15 @@ type memoryInfo struct {
 	LFULog   int    `json:"lfu_log_factor"`
 	LFUDecay int    `json:"lfu_decay_minutes"`
 
+	Limits []int64 `json:"limits,omitempty"` // by store.Limit; none from nodes that know no limits
+
 	Made []paramVersion `json:"made,omitempty"` // by MemoryParam; none from nodes that know At alone
 }
 
 func (m *Memory) info() memoryInfo {
 	e := m.Eviction
 	return memoryInfo{At: m.newest(), MaxBytes: m.MaxBytes, Policy: e.Policy.String(), Samples: e.Samples, LFULog: e.LFULogFactor, LFUDecay: e.LFUDecayMinutes,
-		Made: slices.Clone(m.made[:])}
+		Limits: slices.Clone(m.Limits[:]), Made: slices.Clone(m.made[:])}
 }
 
 // memory is what a node has told to one whose newest setting is of the time mine. Who has no
@@ -110,9 +119,15 @@ func (i memoryInfo) memory(mine int64) (m Memory, ok bool) {
 	m = Memory{MaxBytes: i.MaxBytes, Eviction: store.Options{
 		Policy: policy, Samples: i.Samples, LFULogFactor: i.LFULog, LFUDecayMinutes: i.LFUDecay,
 	}}
+	m.Limits = store.DefaultLimits()
+	for l := range store.LimitCount {
+		if int(l) < len(i.Limits) && !m.Limits.Set(l, i.Limits[l]) {
+			return Memory{}, false
+		}
+	}
 	copy(m.made[:], i.Made)
 	if i.Made == nil && i.At > mine {
-		for p := range m.made {
+		for p := range firstLimit {
 			m.made[p].At = i.At
 		}
 	}
@@ -131,6 +146,9 @@ func (n *Node) SetMemory(m Memory, params ...MemoryParam) {
 		}
 	}
 	next := *n.memory.Load()
+	if m.Limits == (store.Limits{}) {
+		m.Limits = next.Limits
+	}
 	v := paramVersion{At: max(n.opt.Clock.WallMillis(), next.newest()+1), Node: n.opt.NodeID}
 	for _, p := range params {
 		m.made[p] = v

@@ -130,3 +130,30 @@ func TestMemorySettingOfAnOlderNode(t *testing.T) {
 		}
 	}
 }
+
+// TestLimitsHoldForTheNextWrite: whichever node was told, every replica's state has a limit
+// before a write that comes after the setting was acknowledged.
+func TestLimitsHoldForTheNextWrite(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	for i, id := range c.ids {
+		n := c.node(id)
+		m := n.Memory()
+		m.Limits[store.HashEntries] = int64(1 + i)
+		n.TellMemory(t.Context())
+		n.SetMemory(m, LimitParam(store.HashEntries))
+		n.TellMemory(t.Context())
+		c.want(c.ids[(i+1)%3], "SET k v", "+OK\r\n")
+		leader := c.group(c.leader())
+		if got := leader.fsm.Limits(); got != m.Limits {
+			t.Errorf("told by %s the leader has %v", id, got)
+		}
+		for _, other := range c.ids {
+			c.eventually(func() error {
+				if got := c.group(other).fsm.Limits(); got != m.Limits {
+					return fmt.Errorf("%s has %v", other, got)
+				}
+				return nil
+			})
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/lockstepkv/lockstep/shard/raftlog"
 	"github.com/lockstepkv/lockstep/shard/session"
 	"github.com/lockstepkv/lockstep/shard/view"
+	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/transport"
 )
 
@@ -68,6 +69,9 @@ func Open(ctx context.Context, opt Options) (*Node, error) {
 	n := &Node{
 		opt: opt, meta: meta, view: current, peers: make(map[string]NodeInfo), empty: make(map[uint32]seniority),
 		metrics: newNodeMetrics(opt.Metrics), snapshotting: make(turn, 1), logCache: raftlog.NewCacheBudget(opt.LogCacheBytes),
+	}
+	if opt.Memory.Limits == (store.Limits{}) {
+		opt.Memory.Limits = store.DefaultLimits()
 	}
 	n.memory.Store(&opt.Memory)
 	n.net, err = transport.New(transport.Options{

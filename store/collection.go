@@ -24,6 +24,8 @@ type Collection interface {
 	// Packed reports whether the collection has the form for small ones, which
 	// Size depends on.
 	Packed() bool
+	// Encoding is the word of OBJECT ENCODING.
+	Encoding() string
 }
 
 // watched reports whether anybody may still see collections as they were.

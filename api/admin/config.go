@@ -82,11 +82,16 @@ func (a *admin) configSet(ctx context.Context, _ *router.Session, args command.A
 func sharesMemory(pairs command.Args) bool {
 	for i := 0; i < len(pairs); i += 2 {
 		name := strings.ToLower(string(pairs[i]))
-		if strings.HasPrefix(name, "maxmemory") || strings.HasPrefix(name, "lfu-") {
+		if strings.HasPrefix(name, "maxmemory") || strings.HasPrefix(name, "lfu-") || isLimit(name) {
 			return true
 		}
 	}
 	return false
+}
+
+// isLimit reports whether a parameter is a size up to which values are packed.
+func isLimit(name string) bool {
+	return slices.ContainsFunc(limitParams(), func(p param) bool { return p.name == name })
 }
 
 // set puts parameters in force, all of them or none.

@@ -163,3 +163,19 @@ func TestClientsMemoryInPercent(t *testing.T) {
 		}
 	}
 }
+
+// TestLimitsOfPackedValues have two names each, and Redis's bounds.
+func TestLimitsOfPackedValues(t *testing.T) {
+	node := &sharing{inForce: router.DefaultSettings()}
+	r, _, s := newRouter(t, routertest.Options{}, router.Config{Reloader: node})
+	script(t, r, s, `
+		CONFIG GET hash-max-listpack-entries => [hash-max-listpack-entries 128]
+		CONFIG SET hash-max-ziplist-entries 5 list-max-listpack-size -3 => +OK
+		CONFIG GET hash-max-*-entries => [hash-max-listpack-entries 5 hash-max-ziplist-entries 5]
+		CONFIG GET list-max-ziplist-size => [list-max-ziplist-size -3]
+		CONFIG SET set-max-intset-entries -1 => -ERR CONFIG SET failed (possibly related to argument 'set-max-intset-entries') - argument must be between 0 and 2147483647 inclusive
+	`)
+	if node.shares != 3 { // before and after the one, before the other
+		t.Errorf("%d exchanges with other nodes", node.shares)
+	}
+}

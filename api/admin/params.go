@@ -18,7 +18,7 @@ type param struct {
 
 // params lists the reloadable parameters under Redis's names.
 func params() []param {
-	return []param{
+	return append(limitParams(), []param{
 		intParam("latency-monitor-threshold", func(s *router.Settings) *int64 { return &s.LatencyMonitorThreshold }),
 		intParam("lfu-decay-time", func(s *router.Settings) *int { return &s.LFUDecayTime }),
 		intParam("lfu-log-factor", func(s *router.Settings) *int { return &s.LFULogFactor }),
@@ -43,7 +43,20 @@ func params() []param {
 		intParam("slowlog-max-len", func(s *router.Settings) *int { return &s.SlowlogMaxLen }),
 		intParam("tcp-keepalive", func(s *router.Settings) *int { return &s.TCPKeepalive }),
 		intParam("timeout", func(s *router.Settings) *int { return &s.Timeout }),
+	}...)
+}
+
+// limitParams are the sizes up to which values are packed, each under both of its names.
+func limitParams() (list []param) {
+	for l := range store.LimitCount {
+		info := l.Info()
+		p := intParam(info.Name, func(s *router.Settings) *int64 { return &s.Limits[l] })
+		list = append(list, p)
+		if p.name = info.Former; p.name != "" {
+			list = append(list, p)
+		}
 	}
+	return list
 }
 
 func memoryParam(name string, field func(*router.Settings) *int64) param {

@@ -32,6 +32,8 @@ func toJSON(v resp.Value) any {
 		return out
 	case resp.KindMap:
 		return mapJSON(v.Elems)
+	case resp.KindPairs:
+		return pairs(v.Elems)
 	}
 	return nil
 }
@@ -69,7 +71,7 @@ func mapJSON(elems []resp.Value) any {
 }
 
 func pairs(elems []resp.Value) any {
-	var out [][2]any
+	out := make([][2]any, 0, len(elems)/2)
 	for i := 0; i+1 < len(elems); i += 2 {
 		out = append(out, [2]any{toJSON(elems[i]), toJSON(elems[i+1])})
 	}

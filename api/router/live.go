@@ -76,7 +76,7 @@ func (l *Live) adoptMemory(current func() Settings) {
 	defer l.mu.Unlock()
 	next, m := *l.Load(), current()
 	next.MaxMemory, next.MaxMemoryPolicy, next.MaxMemorySamples = m.MaxMemory, m.MaxMemoryPolicy, m.MaxMemorySamples
-	next.LFULogFactor, next.LFUDecayTime = m.LFULogFactor, m.LFUDecayTime
+	next.LFULogFactor, next.LFUDecayTime, next.Limits = m.LFULogFactor, m.LFUDecayTime, m.Limits
 	if next.ClientsPercent != 0 && next.ShareClients() {
 		next.MaxMemoryClients = max(next.MaxMemoryClients, l.least)
 	}

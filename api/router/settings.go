@@ -24,6 +24,7 @@ type Settings struct {
 	MaxMemoryClients        int64 // bytes that all clients may hold; 0: no limit
 	ClientsPercent          int   // MaxMemoryClients follows MaxMemory, as that many percent of it; 0: it does not
 	ClientOutputLimit       int64 // bytes of replies that are kept for one client
+	Limits                  store.Limits
 }
 
 // MinClientOutputLimit is the least of Settings.ClientOutputLimit.
@@ -42,6 +43,7 @@ func DefaultSettings() Settings {
 		TCPKeepalive:         300,
 		MaxClients:           10_000,
 		ClientOutputLimit:    128 << 20,
+		Limits:               store.DefaultLimits(),
 	}
 }
 
@@ -54,7 +56,7 @@ type bound struct {
 // bounds are Redis's, except where a larger value would only do harm:
 // maxmemory-samples, slowlog-max-len.
 func (s *Settings) bounds() []bound {
-	return []bound{
+	list := []bound{
 		{"maxmemory", s.MaxMemory, 0, 1 << 62},
 		{"maxmemory-samples", int64(s.MaxMemorySamples), 1, 64},
 		{"lfu-log-factor", int64(s.LFULogFactor), 0, math.MaxInt32},
@@ -68,6 +70,11 @@ func (s *Settings) bounds() []bound {
 		{"maxmemory-clients", s.MaxMemoryClients, 0, 1 << 62},
 		{"client-output-buffer-limit", s.ClientOutputLimit, MinClientOutputLimit, 1 << 61},
 	}
+	for l, v := range s.Limits {
+		info := store.Limit(l).Info()
+		list = append(list, bound{info.Name, v, info.Least, info.Most})
+	}
+	return list
 }
 
 // Bounds returns what the number of that name may be.

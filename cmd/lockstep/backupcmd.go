@@ -125,7 +125,7 @@ func streamBackup(ctx context.Context, api *apiClient, shard int, out io.Writer)
 	shown := newProgress(fmt.Sprintf("shard %d", shard), 0)
 	defer shown.end()
 	body := io.TeeReader(shown.reader(data), out)
-	info, err := rdb.Scan(body, rdb.ReadOptions{File: "-"}, func(store.Item) error { return nil })
+	info, err := rdb.Scan(body, rdb.ReadOptions{File: "-", Packed: redisLimits()}, func(store.Item) error { return nil })
 	if err == nil {
 		_, err = io.Copy(io.Discard, body)
 	}
@@ -180,5 +180,10 @@ func checkRDB(file *os.File, name string) (*rdb.Info, error) {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	return rdb.Scan(file, rdb.ReadOptions{File: name}, func(store.Item) error { return nil })
+	return rdb.Scan(file, rdb.ReadOptions{File: name, Packed: redisLimits()}, func(store.Item) error { return nil })
+}
+
+func redisLimits() *store.Limits {
+	l := store.DefaultLimits()
+	return &l
 }

@@ -171,6 +171,7 @@ func (s *server) settings() router.Settings {
 	set.MaxMemory = s.cfg.Memory.MaxBytes
 	set.MaxMemoryPolicy = s.cfg.Memory.Policy
 	set.MaxMemorySamples = s.cfg.Memory.Samples
+	set.Limits = s.cfg.Memory.Limits
 	set.MaxClients = s.cfg.Requests.MaxClients
 	set.MaxMemoryClients = s.cfg.Requests.ClientMemory.Bytes
 	set.ClientsPercent = s.cfg.Requests.ClientMemory.Percent
@@ -182,7 +183,7 @@ func (s *server) settings() router.Settings {
 func memoryOf(set router.Settings) shard.Memory {
 	return shard.Memory{MaxBytes: set.MaxMemory, Eviction: store.Options{
 		Policy: set.MaxMemoryPolicy, Samples: set.MaxMemorySamples, LFULogFactor: set.LFULogFactor, LFUDecayMinutes: set.LFUDecayTime,
-	}}
+	}, Limits: set.Limits}
 }
 
 // Reload implements router.Reloader for what the shards need to know; the
@@ -212,6 +213,10 @@ func memoryParams(names []string) (list []shard.MemoryParam) {
 	known := map[string]shard.MemoryParam{
 		"maxmemory": shard.ParamMaxBytes, "maxmemory-policy": shard.ParamPolicy, "maxmemory-samples": shard.ParamSamples,
 		"lfu-log-factor": shard.ParamLFULogFactor, "lfu-decay-time": shard.ParamLFUDecay,
+	}
+	for l := range store.LimitCount {
+		info := l.Info()
+		known[info.Name], known[info.Former] = shard.LimitParam(l), shard.LimitParam(l)
 	}
 	for _, name := range names {
 		if p, ok := known[name]; ok {
@@ -245,7 +250,7 @@ func (s *server) adoptMemory(current func() shard.Memory) {
 		m := current()
 		return router.Settings{
 			MaxMemory: m.MaxBytes, MaxMemoryPolicy: m.Eviction.Policy, MaxMemorySamples: m.Eviction.Samples,
-			LFULogFactor: m.Eviction.LFULogFactor, LFUDecayTime: m.Eviction.LFUDecayMinutes,
+			LFULogFactor: m.Eviction.LFULogFactor, LFUDecayTime: m.Eviction.LFUDecayMinutes, Limits: m.Limits,
 		}
 	})
 }

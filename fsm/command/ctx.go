@@ -12,7 +12,7 @@ import (
 
 // Ctx is all that a command may know of the world.
 //
-// 29 fields: it is filled once for all commands of a batch or a read, and in one piece, so that
+// 30 fields: it is filled once for all commands of a batch or a read, and in one piece, so that
 // a command costs no allocation.
 type Ctx struct {
 	Table *Table
@@ -62,6 +62,9 @@ type Ctx struct {
 	// of it with BoundReplies: for clients whose replies are made as a whole.
 	ReplyBytes   int
 	BoundReplies bool
+
+	// Limits say how far values are packed. They are part of the shard's state.
+	Limits *store.Limits
 
 	// Seed makes Rand the same on every replica. It comes from the log index
 	// and the position within the entry.

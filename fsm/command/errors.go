@@ -25,7 +25,7 @@ const (
 	ErrOOM           = resp.Error("OOM command not allowed when used memory > 'maxmemory'.")
 	ErrEmptyCommand  = resp.Error("ERR empty command")
 	ErrNoLocks       = resp.Error("ERR locks are not at hand here")
-	errOverflow      = resp.Error("ERR increment or decrement would overflow")
+	ErrOverflow      = resp.Error("ERR increment or decrement would overflow")
 	errNotInMulti    = resp.Error("ERR Command not allowed inside a transaction")
 	errEmptyUnit     = resp.Error("ERR empty unit")
 	errOnceFull      = resp.Error("ONCEFULL no memory is left to remember idempotency ids, nothing was done; see --once-memory and --once-retention")

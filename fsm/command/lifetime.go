@@ -33,7 +33,7 @@ func (x Lifetime) At(now int64, command string) (int64, error) {
 	if x.Absolute {
 		return n, nil
 	}
-	if addOverflows(n, now) {
+	if AddOverflows(n, now) {
 		return 0, ErrLifetime(command)
 	}
 	return n + now, nil

@@ -60,8 +60,8 @@ func IntArg(b []byte) (int64, error) {
 	return n, nil
 }
 
-// addOverflows reports whether a+b does not fit.
-func addOverflows(a, b int64) bool {
+// AddOverflows reports whether a+b does not fit.
+func AddOverflows(a, b int64) bool {
 	return b > 0 && a > math.MaxInt64-b || b < 0 && a < math.MinInt64-b
 }
 
@@ -93,15 +93,19 @@ func IsWord(b []byte, word string) bool {
 // lifetime.
 func (c *Ctx) Increment(key []byte, by int64) (int64, *store.Entry, error) {
 	var n, at int64
-	if e := c.Lookup(key); e != nil {
+	e, err := c.LookupOf(store.String, key)
+	if err != nil {
+		return 0, nil, err
+	}
+	if e != nil {
 		var ok bool
 		if n, ok = ParseInt(e.Bytes()); !ok {
 			return 0, nil, OfValue(ErrNotInteger)
 		}
 		at = e.ExpireAt()
 	}
-	if addOverflows(n, by) {
-		return 0, nil, OfValue(errOverflow)
+	if AddOverflows(n, by) {
+		return 0, nil, OfValue(ErrOverflow)
 	}
 	n += by
 	var buf [20]byte

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/store"
 )
 
 const (
@@ -155,9 +156,9 @@ func (c *Ctx) refusedUnit(ops []Op) (resp.Value, bool) {
 	return resp.Value{}, false
 }
 
-// ValueSize is ReplySize for the value of one key.
+// ValueSize is ReplySize for the string under one key.
 func (c *Ctx) ValueSize(key []byte) (bytes, values int) {
-	if e := c.Peek(key); e != nil {
+	if e := c.Peek(key); e != nil && e.Type() == store.String {
 		return ValueBytes + len(e.Bytes()), 1
 	}
 	return 0, 1

@@ -8,6 +8,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command/cluster"
 	"github.com/lockstepkv/lockstep/fsm/command/compound"
 	"github.com/lockstepkv/lockstep/fsm/command/connection"
+	"github.com/lockstepkv/lockstep/fsm/command/hashes"
 	"github.com/lockstepkv/lockstep/fsm/command/hll"
 	"github.com/lockstepkv/lockstep/fsm/command/keys"
 	"github.com/lockstepkv/lockstep/fsm/command/locks"
@@ -21,6 +22,7 @@ import (
 func New() *command.Table {
 	return command.NewTable(
 		strings.Commands,
+		hashes.Commands,
 		bits.Commands,
 		hll.Commands,
 		keys.Commands,

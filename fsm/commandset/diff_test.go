@@ -153,8 +153,16 @@ func (p *pair) compare(args command.Args, name string, ours, theirs resp.Value, 
 		ok = ours.Kind == theirs.Kind && p.near(name, ours.Int, theirs.Int)
 	case name == "keys":
 		ok = slices.Equal(sorted(ours), sorted(theirs))
+	case name == "hkeys" || name == "hvals":
+		ok = slices.Equal(sorted(ours), sorted(theirs))
+	case name == "hgetall":
+		ok = slices.Equal(sortedPairs(ours.Elems), sortedPairs(theirs.Elems))
+	case name == "hrandfield":
+		ok = p.randomSame(args, ours, theirs)
 	case name == "scan":
-		ok = p.scanSame(args, ours, theirs)
+		ok = p.scanSame(args, 1, ours, theirs)
+	case name == "hscan":
+		ok = p.scanSame(args, 2, ours, theirs)
 	case name == "randomkey":
 		ok = ours.IsNil() == theirs.IsNil() && (ours.IsNil() || p.real.Do(command.Args{[]byte("EXISTS"), ours.Str}).Int == 1)
 	case name == "object|encoding":
@@ -202,31 +210,69 @@ func sorted(v resp.Value) []string {
 }
 
 // scanSame goes on with both scans to the end: over a whole iteration the same
-// keys come out.
-func (p *pair) scanSame(args command.Args, ours, theirs resp.Value) bool {
+// elements come out. The cursor is the argument at.
+func (p *pair) scanSame(args command.Args, at int, ours, theirs resp.Value) bool {
 	finish := func(v resp.Value, next func(command.Args) resp.Value) []string {
-		found := map[string]bool{}
+		var found []string
 		a := slices.Clone(args)
 		for {
-			for _, k := range v.Elems[1].Elems {
-				found[string(k.Str)] = true
+			if at == 1 {
+				found = append(found, sorted(v.Elems[1])...)
+			} else {
+				found = append(found, sortedPairs(v.Elems[1].Elems)...)
 			}
 			if string(v.Elems[0].Str) == "0" {
 				break
 			}
-			a[1] = v.Elems[0].Str
+			a[at] = v.Elems[0].Str
 			v = next(a)
 		}
-		var keys []string
-		for k := range found {
-			keys = append(keys, k)
-		}
-		slices.Sort(keys)
-		return keys
+		slices.Sort(found)
+		return slices.Compact(found)
 	}
 	a := finish(ours, func(a command.Args) resp.Value { return p.ctx.Table.Exec(p.ctx, a) })
 	b := finish(theirs, p.real.Do)
 	return slices.Equal(a, b)
+}
+
+// sortedPairs joins each two elements.
+func sortedPairs(elems []resp.Value) []string {
+	var out []string
+	for i := 0; i+1 < len(elems); i += 2 {
+		out = append(out, fmt.Sprintf("%q %q", elems[i].Str, elems[i+1].Str))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// randomSame holds HRANDFIELD to what does not depend on chance: as many as Redis has, of
+// those that are there, and with a positive count each once.
+func (p *pair) randomSame(args command.Args, ours, theirs resp.Value) bool {
+	list, with := ours.Elems, len(args) == 4
+	if len(args) == 2 {
+		list = []resp.Value{ours}
+		if ours.IsNil() {
+			return theirs.IsNil()
+		}
+	}
+	if len(list) != max(len(theirs.Elems), 1) && len(list) != len(theirs.Elems) {
+		return false
+	}
+	seen := map[string]bool{}
+	for i := 0; i < len(list); i++ {
+		field := list[i].Str
+		value := p.real.Do(command.Args{[]byte("HGET"), args[1], field})
+		if value.IsNil() || len(args) > 2 && args[2][0] != '-' && seen[string(field)] {
+			return false
+		}
+		seen[string(field)] = true
+		if with {
+			if i++; string(list[i].Str) != string(value.Str) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // lapse lets a key expire on both sides.
@@ -266,7 +312,7 @@ func (p *pair) transaction() {
 	for range 1 + p.gen.Rng.IntN(5) {
 		args := p.gen.Command()
 		switch name := p.name(args); name {
-		case "", "scan", "keys", "pfcount", "dbsize", "randomkey", "object|freq", "object|idletime":
+		case "", "scan", "hscan", "hrandfield", "keys", "pfcount", "dbsize", "randomkey", "object|freq", "object|idletime":
 			continue // refused when it is queued, compared elsewhere, or not for transactions
 		}
 		p.log = append(p.log, "  queue "+commandtest.Quote(args))
@@ -312,7 +358,7 @@ func (p *pair) sameData() {
 		p.fail(commandtest.Line("KEYS *"), fmt.Sprint(ours), fmt.Sprint(keys))
 	}
 	for _, k := range keys {
-		for _, l := range []string{"GET", "PTTL", "TYPE", "OBJECT ENCODING"} {
+		for _, l := range []string{"GET", "HGETALL", "PTTL", "TYPE", "OBJECT ENCODING"} {
 			args := append(commandtest.Line(l), []byte(k))
 			theirs := p.real.Do(args)
 			raw := bytes.Clone(p.real.Raw.Bytes())

@@ -153,6 +153,8 @@ func ownArguments(name string) []string {
 	switch name {
 	case "set":
 		return []string{"comparison-value string IFEQ"} // from Valkey
+	case "hscan":
+		return []string{"novalues pure-token"} // from Redis 7.4
 	case "command|getkeys", "command|getkeysandflags":
 		return []string{"command string ", "arg string "}
 	}

@@ -96,6 +96,7 @@ func mayImport() map[string][]string {
 	for _, group := range commandGroups() {
 		table[group] = []string{"fsm/command", "fsm/lock", "resp", "store"} // never each other
 	}
+	table["fsm/command/hashes"] = append(table["fsm/command/hashes"], "store/effect", "store/value/hash")
 	table["fsm/command/bits"] = append(table["fsm/command/bits"], "store/value/bits")
 	table["fsm/command/hll"] = append(table["fsm/command/hll"], "store/value/hll")
 	return table
@@ -105,7 +106,7 @@ func mayImport() map[string][]string {
 func commandGroups() []string {
 	var groups []string
 	for _, name := range []string{
-		"strings", "bits", "hll", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
+		"strings", "hashes", "bits", "hll", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
 	} {
 		groups = append(groups, "fsm/command/"+name)
 	}

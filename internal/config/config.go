@@ -52,6 +52,7 @@ type Memory struct {
 	MaxBytes int64 // 0 is no limit
 	Policy   store.Policy
 	Samples  int
+	Limits   store.Limits // up to which sizes values are packed
 }
 
 // Raft is about the replication groups.

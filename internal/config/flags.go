@@ -80,6 +80,10 @@ func memoryFlags(fs *pflag.FlagSet, m *Memory) {
 	fs.Var(size(&m.MaxBytes, 0), "maxmemory", "limit of the data in memory, shared evenly by the shards; 0: none")
 	fs.Var(oneOf(&m.Policy, store.NoEviction, store.PolicyNames(), store.Policies()), "maxmemory-policy", "what to evict at the limit")
 	fs.Var(number(&m.Samples, store.DefaultSamples), "maxmemory-samples", "keys looked at per eviction by the approximate policies, 1 to 64")
+	for l := range store.LimitCount {
+		info := l.Info()
+		fs.Var(limit(&m.Limits[l], info), info.Name, info.Help)
+	}
 }
 
 func requestFlags(fs *pflag.FlagSet, r *Requests) {

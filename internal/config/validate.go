@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lockstepkv/lockstep/api/router"
+	"github.com/lockstepkv/lockstep/store"
 )
 
 // MaxMaxValueBytes is Redis's own limit of a string.
@@ -86,7 +87,14 @@ func (c Config) checkListeners() error {
 	return errors.Join(errs...)
 }
 
-func (m Memory) check() error { return within("maxmemory-samples", m.Samples, 1, 64) }
+func (m Memory) check() error {
+	for l, n := range m.Limits {
+		if info := store.Limit(l).Info(); n < info.Least || n > info.Most {
+			return fmt.Errorf("--%s must be between %d and %d", info.Name, info.Least, info.Most)
+		}
+	}
+	return within("maxmemory-samples", m.Samples, 1, 64)
+}
 
 func (r Raft) check() error {
 	var election, audit error

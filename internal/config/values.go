@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/lockstepkv/lockstep/internal/bytesize"
+	"github.com/lockstepkv/lockstep/store"
 )
 
 // value is a pflag.Value that binds a setting to a field. parse checks the text,
@@ -108,6 +109,17 @@ func number(to *int, initial int) pflag.Value {
 		}
 		return int(n), nil
 	}, strconv.Itoa)
+}
+
+// limit binds one of the limits of packed values.
+func limit(to *int64, info store.LimitInfo) pflag.Value {
+	return bind(to, info.Default, "int", func(s string) (int64, error) {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("%q is not a whole number", s)
+		}
+		return n, nil
+	}, func(n int64) string { return strconv.FormatInt(n, 10) })
 }
 
 // Duration binds a time that must be positive.

@@ -487,12 +487,16 @@ func TestLargeEntryGoesBesides(t *testing.T) {
 		p.submit(context.Background(), "n2", "SET", "k", "v")
 		p.log.commit(p.log.take())
 		p.want(1, nil)
-		p.log.commit(window[:largeWindow-1])
+		p.log.commit(window[:largeWindow-sharedWindow])
+		if early := p.log.take(); len(early) != 0 {
+			t.Errorf("%d fragments before there is room, with others beside", len(early))
+		}
+		p.log.commit(window[largeWindow-sharedWindow : largeWindow-sharedWindow+1])
 		beside := p.log.take()
 		if len(beside) != 1 {
 			t.Errorf("%d fragments more, with others beside", len(beside))
 		}
-		p.log.commit(append(window[largeWindow-1:], beside...))
+		p.log.commit(append(window[largeWindow-sharedWindow+1:], beside...))
 		p.log.commitAll()
 		p.want(1, nil)
 		if got := p.value("big"); len(got) != 3<<20 || p.replica.asked != 0 {

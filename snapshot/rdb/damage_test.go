@@ -220,7 +220,7 @@ func FuzzRead(f *testing.F) {
 			body := data[:len(data)-TrailerLen]
 			data = binary.LittleEndian.AppendUint64(bytes.Clone(body), crc64Update(0, body))
 		}
-		s, info, err := ReadWith(bytes.NewReader(data), store.DefaultOptions(), ReadOptions{NowMillis: testNow, Packed: &Limits{Hash: lim}})
+		s, info, err := ReadWith(bytes.NewReader(data), store.DefaultOptions(), ReadOptions{NowMillis: testNow, Packed: hashLimits(lim)})
 		if err != nil {
 			var corrupt *CorruptError
 			if s != nil || info != nil || !errors.As(err, &corrupt) || corrupt.Offset > int64(len(data)) {

@@ -15,6 +15,11 @@ type decoder struct {
 	nameBuf []byte // holds a field's name while its value is read
 	lzfBuf  []byte // compressed bytes larger than the source's buffer
 	version int
+
+	// most is how many bytes compressed strings may come to, unpacked so far: see ReadDump. A
+	// file has no such bound, it is nobody's argument.
+	most, unpacked uint64
+	bounded        bool
 }
 
 func newDecoder(r io.Reader) *decoder { return &decoder{source: newSource(r)} }
@@ -140,6 +145,9 @@ func (d *decoder) lzfString(scratch *[]byte) ([]byte, error) {
 	}
 	if packed > 1<<40 || size > packed*lzfMaxRatio {
 		return nil, Damaged("%d compressed bytes cannot stand for %d", packed, size)
+	}
+	if d.unpacked += size; d.bounded && d.unpacked > d.most {
+		return nil, ErrTooLarge
 	}
 	p, err := d.bytes(&d.lzfBuf, packed)
 	if err != nil {

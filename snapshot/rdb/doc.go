@@ -19,7 +19,8 @@
 //   - Read returns a store only after the whole file was read and its checksum
 //     was right. Every error says the file and the byte offset.
 //   - ReadDump gives back the value that AppendDump was given. Both depend on their
-//     arguments alone. Redis restores what one makes, the other reads what Redis dumps.
+//     arguments alone. Redis restores what one makes, the other reads what Redis dumps. It
+//     unpacks no more than it is told to.
 //   - No input makes Read or ReadDump panic, hang, or allocate more than a small multiple of
 //     the bytes that it was really given.
 //

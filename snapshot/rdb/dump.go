@@ -14,6 +14,9 @@ import (
 // is not that of its bytes. Redis speaks of it before it looks at the value.
 var ErrTrailer = errors.New("DUMP payload version or checksum are wrong")
 
+// ErrTooLarge means that a dump stands for more bytes than it may.
+var ErrTooLarge = errors.New("the value is larger than allowed")
+
 // A dump is a value as DUMP answers it and RESTORE takes it:
 //
 //	value-type value version:2 crc64:8
@@ -36,8 +39,10 @@ func AppendDump(dst []byte, e *store.Entry) ([]byte, error) {
 
 // ReadDump returns the value of a dump of this package or of Redis: the item's Value, which
 // may share memory with dump, or its Collection, packed as far as packed allows. The rest of the
-// item is zero. An error wraps ErrTrailer, or is a *CorruptError.
-func ReadDump(dump []byte, packed Limits) (it store.Item, err error) {
+// item is zero. What is compressed in it, and could come to 88 times its length, is refused before
+// it is unpacked if it comes to more than most bytes. An error wraps ErrTrailer, or is a
+// *CorruptError, which may wrap ErrTooLarge.
+func ReadDump(dump []byte, packed *store.Limits, most int64) (it store.Item, err error) {
 	if len(dump) < dumpTrailer {
 		return it, ErrTrailer
 	}
@@ -46,7 +51,7 @@ func ReadDump(dump []byte, packed Limits) (it store.Item, err error) {
 	if version > versionKnown || crc64Update(0, dump[:len(body)+2]) != binary.LittleEndian.Uint64(trailer[2:]) {
 		return it, ErrTrailer
 	}
-	d := decoder{source: &source{buf: body, end: len(body), readErr: io.EOF}, version: version}
+	d := decoder{source: &source{buf: body, end: len(body), readErr: io.EOF}, version: version, bounded: true, most: uint64(max(most, 0))}
 	if it, err = d.dumped(packed); err != nil {
 		return store.Item{}, &CorruptError{File: "dump", Offset: d.offset(), Err: err}
 	}
@@ -54,7 +59,7 @@ func ReadDump(dump []byte, packed Limits) (it store.Item, err error) {
 }
 
 // dumped reads a type and a value, behind which nothing may stand.
-func (d *decoder) dumped(packed Limits) (it store.Item, err error) {
+func (d *decoder) dumped(packed *store.Limits) (it store.Item, err error) {
 	t, err := d.byte()
 	if err != nil {
 		return it, err
@@ -63,7 +68,7 @@ func (d *decoder) dumped(packed Limits) (it store.Item, err error) {
 	case typeString:
 		it.Value, err = d.string(&d.valBuf)
 	case typeHash, typeHashListpack, typeHashZiplist:
-		h := hashReader{h: hash.New(), lim: packed.Hash}
+		h := hashReader{h: hash.New(), lim: packed.Hash()}
 		err = d.readHash(t, &h)
 		it.Collection = h.h
 	default:

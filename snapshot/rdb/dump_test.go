@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,7 +21,7 @@ import (
 func restored(t testing.TB, s *store.Store, key string, dump []byte) *store.Entry {
 	t.Helper()
 	before := bytes.Clone(dump)
-	it, err := ReadDump(dump, DefaultLimits())
+	it, err := ReadDump(dump, redisLimits(), 1<<30)
 	if err != nil {
 		t.Fatalf("%q: %v", key, err)
 	}
@@ -132,7 +133,7 @@ func TestDumpTrailer(t *testing.T) {
 		"more behind":   {signed([]byte("\x00\x05value\x00")), ErrDamaged},
 		"many missing":  {signed([]byte("\x00\x20val")), ErrDamaged},
 	} {
-		_, err := ReadDump(c2.dump, DefaultLimits())
+		_, err := ReadDump(c2.dump, redisLimits(), 1<<30)
 		if !errors.Is(err, c2.want) || err != nil && c2.want == nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -169,7 +170,7 @@ func TestDamagedDumpsAsRedisReadsThem(t *testing.T) {
 func sameAsRedis(t *testing.T, c *redis.Client, dump []byte, what string) {
 	t.Helper()
 	ctx := context.Background()
-	it, err := ReadDump(dump, DefaultLimits())
+	it, err := ReadDump(dump, redisLimits(), 1<<30)
 	if err != nil {
 		return
 	}
@@ -209,6 +210,34 @@ func TestDumpRoundTrip(t *testing.T) {
 	rdbtest.SameHashes(t, rdbtest.HashesOf(again), rdbtest.HashesOf(s))
 }
 
+// What a dump claims to stand for is looked at before it is unpacked: neither one string nor many
+// come to more than is allowed.
+func TestDumpsAreNotUnpackedBeyondALimit(t *testing.T) {
+	long := func(n int) []byte { // so many times 264 letters, of 9 bytes each
+		packed := bytes.Repeat([]byte("\x00a\xe0\xff\x00"), n)
+		return slices.Concat([]byte{lenEnc<<6 | encLZF, len32Byte}, binary.BigEndian.AppendUint32(nil, uint32(len(packed))),
+			[]byte{len32Byte}, binary.BigEndian.AppendUint32(nil, uint32(n*265)), packed)
+	}
+	fields := []byte{typeHash, 40}
+	for i := range byte(40) {
+		fields = slices.Concat(fields, []byte{1, 'a' + i}, long(10))
+	}
+	for name, c := range map[string]struct {
+		body []byte
+		size int64
+	}{
+		"a string": {append([]byte{typeString}, long(1000)...), 265_000}, "fields": {fields, 40 * 2650},
+	} {
+		if _, err := ReadDump(signed(c.body), redisLimits(), c.size); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		var corrupt *CorruptError
+		if _, err := ReadDump(signed(c.body), redisLimits(), c.size-1); !errors.Is(err, ErrTooLarge) || !errors.As(err, &corrupt) {
+			t.Errorf("%s, one byte less: %v", name, err)
+		}
+	}
+}
+
 func FuzzDump(f *testing.F) {
 	for _, body := range []string{"\x00\x05value", "\x00\xc1\x00\x01", "\x00\xc3\x05\x20\x00a\xe0\x10\x00", "\x04\x01\x01a\xc0\x01"} {
 		f.Add([]byte(body))
@@ -216,9 +245,9 @@ func FuzzDump(f *testing.F) {
 	f.Add(append([]byte{typeHashZiplist}, str(string(ziplist("a", "1", "b", "text")))...))
 	f.Add(append([]byte{typeHashListpack}, str("\x0b\x00\x00\x00\x02\x00\x01\x01\x02\x01\xff")...))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		_, _ = ReadDump(body, DefaultLimits())
+		_, _ = ReadDump(body, redisLimits(), 1<<30)
 		dump := signed(body)
-		if _, err := ReadDump(dump, DefaultLimits()); err != nil {
+		if _, err := ReadDump(dump, redisLimits(), 1<<30); err != nil {
 			var corrupt *CorruptError
 			if !errors.As(err, &corrupt) || corrupt.Offset > int64(len(dump)) || errors.Is(err, io.ErrNoProgress) {
 				t.Fatalf("%v", err)
@@ -232,4 +261,10 @@ func FuzzDump(f *testing.F) {
 			t.Fatal("not the same")
 		}
 	})
+}
+
+// redisLimits are those of a Redis that was told nothing.
+func redisLimits() *store.Limits {
+	lim := store.DefaultLimits()
+	return &lim
 }

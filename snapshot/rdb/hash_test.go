@@ -53,7 +53,7 @@ func TestScanGivesNoHashUnasked(t *testing.T) {
 	if n, err := hashes(ReadOptions{}); n != 0 || !errors.Is(err, ErrUnsupported) {
 		t.Errorf("%d hashes, %v", n, err)
 	}
-	if n, err := hashes(ReadOptions{Packed: new(Limits)}); n != len(rdbtest.HashesOf(s)) || err != nil {
+	if n, err := hashes(ReadOptions{Packed: new(store.Limits)}); n != len(rdbtest.HashesOf(s)) || err != nil {
 		t.Errorf("%d hashes, %v", n, err)
 	}
 }
@@ -168,7 +168,7 @@ func TestReadsHashesOfRedis(t *testing.T) {
 				t.Errorf("hashes are let in unasked: %v", err)
 			}
 			lim := hash.DefaultLimits()
-			got, _, err := ReadWith(bytes.NewReader(data), store.DefaultOptions(), ReadOptions{Packed: &Limits{Hash: lim}})
+			got, _, err := ReadWith(bytes.NewReader(data), store.DefaultOptions(), ReadOptions{Packed: hashLimits(lim)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -267,7 +267,7 @@ func TestReadsZiplistsOfRedis(t *testing.T) {
 		strings.Repeat("c", 300), strings.Repeat("d", 16383), strings.Repeat("e", 16384), "last"}
 	file := rdbOf(typeHashZiplist, "h", ziplist(elements...))
 	lim := hash.DefaultLimits()
-	s, _, err := ReadWith(bytes.NewReader(file), store.DefaultOptions(), ReadOptions{Packed: &Limits{Hash: lim}})
+	s, _, err := ReadWith(bytes.NewReader(file), store.DefaultOptions(), ReadOptions{Packed: hashLimits(lim)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +296,7 @@ func TestDamagedHashes(t *testing.T) {
 		"an element is longer than its block":      rdbOf(typeHashListpack, "h", []byte("\x0c\x00\x00\x00\x02\x00\xf0\xff\xff\xff\xff\xff")),
 		"unknown encoding 0xf7":                    rdbOf(typeHashListpack, "h", []byte("\x08\x00\x00\x00\x02\x00\xf7\xff")),
 	} {
-		_, _, err := ReadWith(bytes.NewReader(file), store.DefaultOptions(), ReadOptions{Packed: &Limits{Hash: lim}})
+		_, _, err := ReadWith(bytes.NewReader(file), store.DefaultOptions(), ReadOptions{Packed: hashLimits(lim)})
 		if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
@@ -352,4 +352,11 @@ func FuzzPacked(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// hashLimits are limits with those of hashes.
+func hashLimits(lim hash.Limits) *store.Limits {
+	all := store.DefaultLimits()
+	all[store.HashEntries], all[store.HashValue] = int64(lim.Fields), int64(lim.Bytes)
+	return &all
 }

@@ -21,7 +21,7 @@ func (f *fileReader) hash(t byte, key []byte, large bool) (*hash.Hash, error) {
 	case f.info.Lockstep:
 		h.lim = hash.MaxLimits()
 	default:
-		h.lim = f.opt.Packed.Hash
+		h.lim = f.opt.Packed.Hash()
 	}
 	if err := f.readHash(t, &h); err != nil {
 		return nil, err

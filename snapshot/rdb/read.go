@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"github.com/lockstepkv/lockstep/store"
-	"github.com/lockstepkv/lockstep/store/value/hash"
 )
 
 // ReadOptions are the terms of ReadWith and Scan.
@@ -25,18 +24,10 @@ type ReadOptions struct {
 	// Packed, if not nil, says that collections are welcome, and how far those of Redis
 	// are packed. Otherwise they are refused: no command knows them yet. In a file
 	// of Lockstep they keep their form, and ReadWith takes them in any case.
-	Packed *Limits
+	Packed *store.Limits
 
 	intoStore bool // what is read goes into a store, which keeps every type
 }
-
-// Limits say how large a collection may be and still be packed, as Redis's settings do.
-type Limits struct {
-	Hash hash.Limits
-}
-
-// DefaultLimits are Redis's own.
-func DefaultLimits() Limits { return Limits{Hash: hash.DefaultLimits()} }
 
 // Info tells what a file was.
 type Info struct {

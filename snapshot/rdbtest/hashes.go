@@ -52,13 +52,8 @@ func FillHashes(s *store.Store) {
 func HashesOf(s *store.Store) map[string]map[string]string {
 	all := map[string]map[string]string{}
 	s.Each(func(e *store.Entry) bool {
-		if h := e.Hash(); h != nil {
-			fields := map[string]string{}
-			h.Each(func(field, value []byte) bool {
-				fields[string(field)] = string(value)
-				return true
-			})
-			all[strings.Clone(e.Key())] = fields
+		if e.Hash() != nil {
+			all[strings.Clone(e.Key())] = elements(e)
 		}
 		return true
 	})

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -65,10 +66,15 @@ func StartRedis(t testing.TB, dir string, args ...string) (client *redis.Client,
 	return client, stop
 }
 
-// Key is what a key of strings holds.
+// Key is what a key holds.
 type Key struct {
-	Value    string
+	Value    string            // of a string
+	Elements map[string]string // of a hash: its fields; nil of a string
 	ExpireAt int64
+}
+
+func (k Key) equal(o Key) bool {
+	return k.Value == o.Value && (k.Elements == nil) == (o.Elements == nil) && maps.Equal(k.Elements, o.Elements) && k.ExpireAt == o.ExpireAt
 }
 
 // RedisContents reads all keys of a server.
@@ -97,20 +103,38 @@ func RedisContents(t *testing.T, c *redis.Client) map[string]Key {
 			if err != nil {
 				t.Fatal(err)
 			}
-			all[k] = Key{replies[2*i].(*redis.StringCmd).Val(), max(at, 0)}
+			all[k] = Key{Value: replies[2*i].(*redis.StringCmd).Val(), ExpireAt: max(at, 0)}
 		}
 	}
 	return all
 }
 
-// StoreContents has the strings of a store.
+// StoreContents has the keys of a store.
 func StoreContents(s *store.Store) map[string]Key {
 	all := make(map[string]Key, s.Len())
 	s.Each(func(e *store.Entry) bool {
-		all[strings.Clone(e.Key())] = Key{string(e.Bytes()), e.ExpireAt()}
+		k := Key{ExpireAt: e.ExpireAt(), Elements: elements(e)}
+		if k.Elements == nil {
+			k.Value = string(e.Bytes())
+		}
+		all[strings.Clone(e.Key())] = k
 		return true
 	})
 	return all
+}
+
+// elements are those of a collection; nil for a string.
+func elements(e *store.Entry) map[string]string {
+	h := e.Hash()
+	if h == nil {
+		return nil
+	}
+	fields := map[string]string{}
+	h.Each(func(field, value []byte) bool {
+		fields[string(field)] = string(value)
+		return true
+	})
+	return fields
 }
 
 // SameContents fails the test unless both are the same.
@@ -120,8 +144,8 @@ func SameContents(t *testing.T, got, want map[string]Key) {
 		t.Errorf("%d keys, want %d", len(got), len(want))
 	}
 	for k, w := range want {
-		if g, ok := got[k]; !ok || g != w {
-			t.Errorf("key %.80q: got %.80q at %d (%v), want %.80q at %d", k, g.Value, g.ExpireAt, ok, w.Value, w.ExpireAt)
+		if g, ok := got[k]; !ok || !g.equal(w) {
+			t.Errorf("key %.80q: got %.80q %.200q at %d (%v), want %.80q %.200q at %d", k, g.Value, g.Elements, g.ExpireAt, ok, w.Value, w.Elements, w.ExpireAt)
 		}
 	}
 }

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// Replay runs the commands of effects on plain values: the model of what redis-server does.
+// Replay runs the commands of effects on plain values: the model of what redis-server does. A
+// collection without elements is there until the last command, which must not leave one.
 func Replay(t *testing.T, m map[string]Key, cmds [][][]byte) {
 	t.Helper()
 	for _, c := range cmds {
@@ -36,6 +37,19 @@ func Replay(t *testing.T, m map[string]Key, cmds [][][]byte) {
 				fmt.Sscan(string(c[2]), &k.ExpireAt)
 			}
 			m[string(c[1])] = k
+		case "HSET":
+			k, ok := m[string(c[1])]
+			if !ok {
+				k.Elements = map[string]string{}
+			}
+			for i := 2; i < len(c); i += 2 {
+				k.Elements[string(c[i])] = string(c[i+1])
+			}
+			m[string(c[1])] = k
+		case "HDEL":
+			for _, field := range c[2:] {
+				delete(m[string(c[1])].Elements, string(field))
+			}
 		default:
 			t.Fatalf("unexpected %s", name)
 		}

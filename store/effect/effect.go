@@ -11,7 +11,11 @@
 // A nil Log takes nothing, and costs its user one comparison.
 package effect
 
-import "github.com/lockstepkv/lockstep/store"
+import (
+	"bytes"
+
+	"github.com/lockstepkv/lockstep/store"
+)
 
 // Kind is what was done.
 type Kind uint8
@@ -58,6 +62,19 @@ type Edits struct{ List []Edit }
 
 // Add notes an edit.
 func (x *Edits) Add(args ...[]byte) { x.List = append(x.List, args) }
+
+// Say is Add for whoever is not the owner of args, and may be called on nil, where nobody
+// wants to know.
+func (x *Edits) Say(name string, args ...[]byte) {
+	if x == nil {
+		return
+	}
+	edit := Edit{[]byte(name)}
+	for _, a := range args {
+		edit = append(edit, bytes.Clone(a))
+	}
+	x.List = append(x.List, edit)
+}
 
 // Log collects effects, in the order in which they came. It has the store's rule of
 // concurrency: one writer.

@@ -173,7 +173,7 @@ func (n *Node) Cluster() router.ClusterInfo {
 
 // Shard is a store under a mutex.
 //
-// 22 fields: every way to fail that a test asks for is one of them.
+// 23 fields: every way to fail that a test asks for is one of them.
 type Shard struct {
 	figures router.ShardInfo // guarded by the node's mu
 
@@ -182,10 +182,11 @@ type Shard struct {
 	now     func() time.Time
 	applied atomic.Uint64
 
-	mu    sync.Mutex
-	store *store.Store // guarded by mu
-	once  onceTable    // guarded by mu
-	locks *lock.Table  // guarded by mu
+	mu     sync.Mutex
+	store  *store.Store // guarded by mu
+	limits store.Limits
+	once   onceTable   // guarded by mu
+	locks  *lock.Table // guarded by mu
 
 	watchers notify.Watchers
 
@@ -290,7 +291,7 @@ func (s *Shard) NoRoomRefused() int64 { return s.refused.Load() }
 func (s *Shard) ctx() *command.Ctx {
 	now := s.now().UnixMilli()
 	s.locks.Advance(now)
-	return &command.Ctx{Table: s.table, Store: s.store, Slots: s.slots, Records: s.once, Locks: s.locks, Now: now, Wall: now, Mono: now, MonoAhead: now}
+	return &command.Ctx{Table: s.table, Store: s.store, Slots: s.slots, Records: s.once, Locks: s.locks, Limits: &s.limits, Now: now, Wall: now, Mono: now, MonoAhead: now}
 }
 
 // Propose implements router.Shard.

@@ -29,8 +29,10 @@ const Now = 1_700_000_000_000
 
 // NewCtx is a context as in the log, at Now.
 func NewCtx(table *command.Table) *command.Ctx {
+	limits := store.DefaultLimits()
 	return &command.Ctx{
-		Table: table, Store: store.New(store.DefaultOptions()),
+		Limits: &limits,
+		Table:  table, Store: store.New(store.DefaultOptions()),
 		Now: Now, Wall: Now, Mono: Now, MonoAhead: Now, InLog: true, Seed: 1, Once: OnceMap{},
 	}
 }

@@ -11,7 +11,7 @@ func (g *Generator) hllTemplates() map[string]func() string {
 			if g.Chance(5) {
 				return join(g.Key(), g.Value())
 			}
-			return join(g.One(hllKeys()...), g.elements()...)
+			return join(g.One(hllKeys()...), g.hllElements()...)
 		},
 		"pfcount": func() string { return join(g.hllKey(), g.hllKeys()...) },
 		"pfmerge": func() string { return join(g.hllKey(), g.hllKeys()...) },
@@ -37,7 +37,7 @@ func (g *Generator) hllKeys() (keys []string) {
 	return keys
 }
 
-func (g *Generator) elements() (all []string) {
+func (g *Generator) hllElements() (all []string) {
 	for range g.Rng.IntN(g.one2(2, 5, 50, 400)) {
 		all = append(all, strconv.Itoa(g.Rng.IntN(1_000_000))+g.One("", "x", "\x00", "a longer element than most"))
 	}

@@ -59,12 +59,12 @@ func sortedKeys(v resp.Value) []string {
 
 // matchGlob matches one string.
 func matchGlob(pattern, s string) bool {
-	g, err := newGlob([]byte(pattern))
+	g, err := command.NewGlob([]byte(pattern))
 	if err != nil {
 		return false
 	}
-	run := g.start()
-	return run.match(s)
+	run := g.Start()
+	return run.Match(s)
 }
 
 func TestGlobTakesNoExponentialTime(t *testing.T) {
@@ -95,7 +95,7 @@ func TestWorkOfAPatternIsBounded(t *testing.T) {
 		}
 	}
 	ctx.Store.Put(bytes.Repeat([]byte("a"), 1<<20), nil, 0, false)
-	for pattern, want := range map[string]string{text: errGlobTooSlow.Error(), strings.Repeat("a", maxGlobLen+1): errGlobTooLong.Error()} {
+	for pattern, want := range map[string]string{text: command.ErrGlobTooSlow.Error(), strings.Repeat("a", command.MaxGlobLen+1): command.ErrGlobTooLong.Error()} {
 		for _, line := range []string{"KEYS ", "SCAN 0 COUNT 1000000 MATCH "} {
 			if v := commandtest.Do(ctx, line+pattern); !v.IsError() || string(v.Str) != want {
 				t.Errorf("%s%.20s...: %.80q, want %q", line, pattern, v.Str, want)

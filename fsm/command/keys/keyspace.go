@@ -22,10 +22,10 @@ var specKeys = &command.Spec{
 	Parse:   parseKeys,
 }
 
-type keysOp struct{ pattern *glob }
+type keysOp struct{ pattern *command.Glob }
 
 func parseKeys(args command.Args) (command.Op, error) {
-	pattern, err := newGlob(args[1])
+	pattern, err := command.NewGlob(args[1])
 	if err != nil {
 		return nil, err
 	}
@@ -34,18 +34,18 @@ func parseKeys(args command.Args) (command.Op, error) {
 
 func (op keysOp) Run(ctx *command.Ctx) resp.Value {
 	var keys []resp.Value
-	pattern, room := op.pattern.start(), ctx.ReplyRoom()
+	pattern, room := op.pattern.Start(), ctx.ReplyRoom()
 	ctx.Store.Each(func(e *store.Entry) bool {
 		key := e.Key()
-		if pattern.match(key) && ctx.Live(e) {
+		if pattern.Match(key) && ctx.Live(e) {
 			room -= command.ValueBytes + len(key)
 			keys = append(keys, resp.BulkString(key))
 		}
-		return room >= 0 && !pattern.slow
+		return room >= 0 && !pattern.Slow
 	})
 	switch {
-	case pattern.slow:
-		return resp.ErrorReply(errGlobTooSlow)
+	case pattern.Slow:
+		return resp.ErrorReply(command.ErrGlobTooSlow)
 	case room < 0:
 		return command.ReplyTooLarge
 	}
@@ -60,12 +60,9 @@ var specScan = &command.Spec{
 	Parse:   parseScan,
 }
 
-// maxScanCount bounds the work of one SCAN call, which holds up writers.
-const maxScanCount = 1 << 20
-
 type scanOp struct {
 	cursor   uint64
-	pattern  *glob
+	pattern  *command.Glob
 	count    int
 	typed    bool
 	typeName string // lower case
@@ -73,10 +70,10 @@ type scanOp struct {
 
 var scanOptions = command.NewOptions(
 	command.Value("MATCH", command.Pattern("pattern"), func(op *scanOp, value []byte) (err error) {
-		op.pattern, err = newGlob(value)
+		op.pattern, err = command.NewGlob(value)
 		return err
 	}),
-	command.Count(maxScanCount, func(op *scanOp) *int { return &op.count }),
+	command.Count(command.MaxScanCount, func(op *scanOp) *int { return &op.count }),
 	command.Value("TYPE", command.String("type"), func(op *scanOp, value []byte) error {
 		op.typed, op.typeName = true, strings.ToLower(string(value))
 		return nil
@@ -84,39 +81,19 @@ var scanOptions = command.NewOptions(
 )
 
 func parseScan(args command.Args) (command.Op, error) {
-	cursor, ok := parseCursor(args[1])
+	cursor, ok := command.ParseCursor(args[1])
 	if !ok {
 		return nil, command.ErrCursor
 	}
-	op := &scanOp{cursor: cursor, count: 10, pattern: globAll}
+	op := &scanOp{cursor: cursor, count: 10, pattern: command.GlobAll}
 	return op, scanOptions.Parse(args[2:], op)
-}
-
-// parseCursor reads a cursor as C's strtoul does, on which Redis leaves it: an
-// empty one is 0, a sign is allowed and a negative number wraps around.
-func parseCursor(b []byte) (uint64, bool) {
-	if len(b) == 0 {
-		return 0, true
-	}
-	digits := b
-	if b[0] == '-' || b[0] == '+' {
-		digits = b[1:]
-	}
-	n, err := strconv.ParseUint(string(digits), 10, 64)
-	if err != nil {
-		return 0, false
-	}
-	if b[0] == '-' {
-		n = -n
-	}
-	return n, true
 }
 
 func (op *scanOp) Run(ctx *command.Ctx) resp.Value {
 	var keys []resp.Value
-	pattern, room := op.pattern.start(), ctx.ReplyRoom()
+	pattern, room := op.pattern.Start(), ctx.ReplyRoom()
 	next := ctx.Store.Scan(op.cursor, op.count, func(e *store.Entry) {
-		if room < 0 || !op.wants(e) || !pattern.match(e.Key()) || !ctx.Live(e) {
+		if room < 0 || !op.wants(e) || !pattern.Match(e.Key()) || !ctx.Live(e) {
 			return
 		}
 		if room -= command.ValueBytes + len(e.Key()); room < 0 {
@@ -126,8 +103,8 @@ func (op *scanOp) Run(ctx *command.Ctx) resp.Value {
 		keys = append(keys, resp.BulkString(e.Key()))
 	})
 	switch {
-	case pattern.slow:
-		return resp.ErrorReply(errGlobTooSlow)
+	case pattern.Slow:
+		return resp.ErrorReply(command.ErrGlobTooSlow)
 	case room < 0:
 		return command.ReplyTooLarge
 	}

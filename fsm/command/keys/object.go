@@ -20,7 +20,7 @@ var specObject = &command.Spec{
 var specObjectEncoding = &command.Spec{
 	Name: "object|encoding", Group: "generic", Arity: 3, Since: "2.2.3",
 	Flags: command.ReadOnly, ACL: []string{"keyspace"}, Keys: command.SecondKey(command.RO),
-	Summary: "Answers the encoding that Redis would keep a value in: int, embstr or raw.",
+	Summary: "Answers the encoding that Redis would keep a value in: int, embstr, raw, listpack, hashtable.",
 	Args:    []command.Arg{command.Key("key")},
 	Parse:   func(args command.Args) (command.Op, error) { return objectOp{args[2], objectEncoding}, nil },
 }
@@ -75,6 +75,9 @@ func (op objectOp) Run(ctx *command.Ctx) resp.Value {
 const maxEmbeddedBytes = 44
 
 func objectEncoding(_ *command.Ctx, e *store.Entry) resp.Value {
+	if c := e.Collection(); c != nil {
+		return resp.BulkString(c.Encoding())
+	}
 	v := e.Bytes()
 	if e.Raw() {
 		return resp.BulkString("raw")
@@ -93,6 +96,9 @@ const maxSharedInt = 10000
 
 func objectRefcount(_ *command.Ctx, e *store.Entry) resp.Value {
 	const shared = 1<<31 - 1
+	if e.Type() != store.String {
+		return resp.One
+	}
 	if n, ok := command.ParseInt(e.Bytes()); ok && !e.Raw() && n >= 0 && n < maxSharedInt {
 		return resp.Int(shared)
 	}

@@ -3,6 +3,7 @@ package strings
 import (
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/store"
 )
 
 var specDelIfEq = &command.Spec{
@@ -17,7 +18,10 @@ var specDelIfEq = &command.Spec{
 type delIfEqOp struct{ key, value []byte }
 
 func (op delIfEqOp) Run(ctx *command.Ctx) resp.Value {
-	e := ctx.Peek(op.key)
+	e, err := command.OfType(store.String, ctx.Peek(op.key))
+	if err != nil {
+		return resp.ErrorReply(err)
+	}
 	if !holds(e, op.value) {
 		return resp.Zero
 	}

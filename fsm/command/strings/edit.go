@@ -3,6 +3,7 @@ package strings
 import (
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/store"
 )
 
 var specAppend = &command.Spec{
@@ -17,7 +18,10 @@ var specAppend = &command.Spec{
 type appendOp struct{ key, tail []byte }
 
 func (op appendOp) Run(ctx *command.Ctx) resp.Value {
-	e := ctx.Lookup(op.key)
+	e, err := ctx.LookupOf(store.String, op.key)
+	if err != nil {
+		return resp.ErrorReply(err)
+	}
 	if e == nil {
 		ctx.Put(op.key, op.tail, 0, false)
 		return resp.Int(int64(len(op.tail)))
@@ -53,7 +57,10 @@ type setrangeOp struct {
 }
 
 func (op setrangeOp) Run(ctx *command.Ctx) resp.Value {
-	e := ctx.Lookup(op.key)
+	e, err := ctx.LookupOf(store.String, op.key)
+	if err != nil {
+		return resp.ErrorReply(err)
+	}
 	var old []byte
 	var at int64
 	if e != nil {

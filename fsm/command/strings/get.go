@@ -3,6 +3,7 @@ package strings
 import (
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/store"
 )
 
 var specGet = &command.Spec{
@@ -15,7 +16,9 @@ var specGet = &command.Spec{
 
 type getOp struct{ key []byte }
 
-func (op getOp) Run(ctx *command.Ctx) resp.Value { return valueOrNil(ctx.Read(op.key)) }
+func (op getOp) Run(ctx *command.Ctx) resp.Value {
+	return stringOrNil(ctx.Read(op.key))
+}
 
 var specGetEX = &command.Spec{
 	Name: "getex", Group: "string", Arity: -2, Since: "6.2.0",
@@ -43,7 +46,10 @@ var getexOptions = command.NewOptions(command.Choice("expiration",
 ))
 
 func (op *getexOp) Run(ctx *command.Ctx) resp.Value {
-	e := ctx.Read(op.key)
+	e, err := ctx.ReadOf(store.String, op.key)
+	if err != nil {
+		return resp.ErrorReply(err)
+	}
 	if e == nil {
 		return resp.Nil
 	}
@@ -73,7 +79,10 @@ var specGetDel = &command.Spec{
 type getdelOp struct{ key []byte }
 
 func (op getdelOp) Run(ctx *command.Ctx) resp.Value {
-	e := ctx.Read(op.key)
+	e, err := ctx.ReadOf(store.String, op.key)
+	if err != nil {
+		return resp.ErrorReply(err)
+	}
 	if e == nil {
 		return resp.Nil
 	}
@@ -96,7 +105,9 @@ type mgetOp struct{ keys command.Args }
 func (op mgetOp) Run(ctx *command.Ctx) resp.Value {
 	values := make([]resp.Value, len(op.keys))
 	for i, k := range op.keys {
-		values[i] = valueOrNil(ctx.Read(k))
+		if e := ctx.Read(k); e != nil && e.Type() == store.String {
+			values[i] = resp.Bulk(e.Bytes())
+		}
 	}
 	return resp.Array(values...)
 }
@@ -112,10 +123,14 @@ var specStrlen = &command.Spec{
 type strlenOp struct{ key []byte }
 
 func (op strlenOp) Run(ctx *command.Ctx) resp.Value {
-	if e := ctx.Read(op.key); e != nil {
-		return resp.Int(int64(len(e.Bytes())))
+	e, err := ctx.ReadOf(store.String, op.key)
+	switch {
+	case err != nil:
+		return resp.ErrorReply(err)
+	case e == nil:
+		return resp.Zero
 	}
-	return resp.Zero
+	return resp.Int(int64(len(e.Bytes())))
 }
 
 var specGetRange = &command.Spec{
@@ -152,7 +167,10 @@ func parseGetRange(args command.Args) (command.Op, error) {
 }
 
 func (op getrangeOp) Run(ctx *command.Ctx) resp.Value {
-	e := ctx.Read(op.key)
+	e, err := ctx.ReadOf(store.String, op.key)
+	if err != nil {
+		return resp.ErrorReply(err)
+	}
 	if e == nil {
 		return resp.Bulk([]byte{})
 	}
@@ -195,7 +213,7 @@ func (op mgetOp) ReplySize(ctx *command.Ctx) (bytes, values int) {
 
 func (op getrangeOp) ReplySize(ctx *command.Ctx) (bytes, values int) {
 	e := ctx.Peek(op.key)
-	if e == nil {
+	if e == nil || e.Type() != store.String {
 		return 0, 1
 	}
 	from, to := op.within(len(e.Bytes()))

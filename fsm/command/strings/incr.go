@@ -5,6 +5,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/store"
 )
 
 var specIncr = &command.Spec{
@@ -85,7 +86,11 @@ type incrbyfloatOp struct{ key, by []byte }
 func (op incrbyfloatOp) Run(ctx *command.Ctx) resp.Value {
 	value := []byte("0")
 	var at int64
-	if e := ctx.Lookup(op.key); e != nil {
+	e, err := ctx.LookupOf(store.String, op.key)
+	if err != nil {
+		return resp.ErrorReply(err)
+	}
+	if e != nil {
 		value, at = e.Bytes(), e.ExpireAt()
 	}
 	sum, err := addExtended(value, op.by)
@@ -94,4 +99,21 @@ func (op incrbyfloatOp) Run(ctx *command.Ctx) resp.Value {
 	}
 	ctx.Put(op.key, sum, at, false)
 	return resp.Bulk(sum)
+}
+
+// addExtended adds to the value of a key.
+func addExtended(value, by []byte) ([]byte, error) {
+	x, ok := command.ParseExtended(value)
+	if !ok {
+		return nil, command.OfValue(command.ErrNotFloat)
+	}
+	y, ok := command.ParseExtended(by)
+	if !ok {
+		return nil, command.ErrNotFloat
+	}
+	sum, ok := x.Add(y)
+	if !ok {
+		return nil, command.OfValue(command.ErrNaN)
+	}
+	return sum.Text(), nil
 }

@@ -117,10 +117,15 @@ func (op *setOp) Run(ctx *command.Ctx) resp.Value {
 		}
 	}
 	old := ctx.Lookup(op.key)
+	if op.get || op.hasIfEq {
+		if _, err := command.OfType(store.String, old); err != nil {
+			return resp.ErrorReply(err)
+		}
+	}
 	done := !(op.nx && old != nil || op.xx && old == nil || op.hasIfEq && !holds(old, op.ifEq))
 	reply := op.reply(done)
 	if op.get {
-		reply = valueOrNil(ctx.Count(old))
+		reply = stringOrNil(ctx.Count(old))
 	}
 	if !done {
 		return reply
@@ -163,10 +168,13 @@ func put(ctx *command.Ctx, key, value []byte, expireAt int64) {
 	ctx.Put(key, value, expireAt, false)
 }
 
-// valueOrNil replies with e's value; nil stands for an absent key.
-func valueOrNil(e *store.Entry) resp.Value {
-	if e == nil {
+// stringOrNil replies with e's value; nil stands for an absent key.
+func stringOrNil(e *store.Entry) resp.Value {
+	switch {
+	case e == nil:
 		return resp.Nil
+	case e.Type() != store.String:
+		return resp.ErrorReply(command.ErrWrongType)
 	}
 	return resp.Bulk(e.Bytes())
 }

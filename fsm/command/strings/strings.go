@@ -17,8 +17,6 @@ func Commands(*command.Table) []*command.Spec {
 }
 
 const (
-	errNotFloat     = resp.Error("ERR value is not a valid float")
-	errNaN          = resp.Error("ERR increment would produce NaN or Infinity")
 	errDecrOverflow = resp.Error("ERR decrement would overflow")
 	errOffset       = resp.Error("ERR offset is out of range")
 )

@@ -100,7 +100,7 @@ func versionReply(e *store.Entry) resp.Value { return resp.Int(int64(e.Version()
 var specLSGet = &command.Spec{
 	Name: "ls.get", Group: "lockstep", Arity: 2, Since: "0.1.0",
 	Flags: command.ReadOnly | command.Fast, ACL: []string{"string"}, Keys: command.OneKey(command.RO | command.Access),
-	Summary: "Answers the type, value, version and remaining lifetime (milliseconds, -1 for none) of a key, or nil.",
+	Summary: "Answers the type, value (nil of another type than string), version and remaining lifetime (milliseconds, -1 for none) of a key, or nil.",
 	Args:    []command.Arg{command.Key("key")},
 	Parse:   func(args command.Args) (command.Op, error) { return lsGetOp{args[1]}, nil },
 }
@@ -112,7 +112,11 @@ func (op lsGetOp) Run(ctx *command.Ctx) resp.Value {
 	if e == nil {
 		return resp.Nil
 	}
-	return resp.Array(resp.BulkString(e.Type().String()), resp.Bulk(e.Bytes()), versionReply(e), resp.Int(lifetimeLeft(ctx, e)))
+	value := resp.Nil
+	if e.Type() == store.String {
+		value = resp.Bulk(e.Bytes())
+	}
+	return resp.Array(resp.BulkString(e.Type().String()), value, versionReply(e), resp.Int(lifetimeLeft(ctx, e)))
 }
 
 var specLSDel = &command.Spec{

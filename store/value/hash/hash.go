@@ -71,6 +71,14 @@ func (c *contents) Len() int { return c.n }
 // Packed reports whether the hash has its packed form.
 func (c *contents) Packed() bool { return c.tree == nil }
 
+// Encoding is Redis's word for the form.
+func (c *contents) Encoding() string {
+	if c.Packed() {
+		return "listpack"
+	}
+	return "hashtable"
+}
+
 // Sum returns a hash of the fields and their values that does not depend on
 // their order or on the form.
 func (c *contents) Sum() uint64 { return c.sum }
@@ -96,6 +104,10 @@ func (c *contents) Get(field []byte) (value []byte, ok bool) {
 	}
 	return c.buf[r.value:r.end:r.end], true
 }
+
+// Lasting reports whether p, a name or value that the hash has handed out, stays as it is
+// when the hash changes: long ones of a large hash have memory of their own.
+func (c *contents) Lasting(p []byte) bool { return c.tree != nil && len(p) > inlineMax }
 
 // Set gives field a copy of value, and reports whether the field is new and by
 // how much Size has grown.

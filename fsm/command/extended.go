@@ -1,16 +1,27 @@
-package strings
+package command
 
 import (
 	"bytes"
 	"math/big"
 
-	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/resp"
 )
 
-// INCRBYFLOAT computes with C's long double, which on x86 is the 80 bit
-// extended format: 64 bits of mantissa, 15 bits of exponent. It is rebuilt here
-// on math/big with the same precision and rounding, so that replies are Redis's
-// to the last digit and the same on every machine.
+// Extended is a number as C's long double, with which INCRBYFLOAT and HINCRBYFLOAT
+// compute. On x86 that is the 80 bit extended format: 64 bits of mantissa, 15 bits of
+// exponent. It is rebuilt here on math/big with the same precision and rounding, so that
+// replies are Redis's to the last digit and the same on every machine.
+type Extended struct {
+	x   *big.Float
+	inf bool // of either sign
+}
+
+// Errors of sums in Redis's words.
+const (
+	ErrNotFloat = resp.Error("ERR value is not a valid float")
+	ErrNaN      = resp.Error("ERR increment would produce NaN or Infinity")
+)
+
 const (
 	extendedBits   = 64
 	extendedMaxExp = 16384  // every finite value is below 2^16384
@@ -20,29 +31,21 @@ const (
 	fractionDigits = 17
 )
 
-// addExtended adds two decimal numbers and formats the sum. a is the value of a key.
-func addExtended(a, b []byte) ([]byte, error) {
-	x, xInf, ok := parseExtended(a)
-	if !ok {
-		return nil, command.OfValue(errNotFloat)
+// Finite reports whether a is not infinite.
+func (a Extended) Finite() bool { return !a.inf }
+
+// Add returns a+b, or false when that is not a finite number.
+func (a Extended) Add(b Extended) (sum Extended, ok bool) {
+	if a.inf || b.inf {
+		return Extended{}, false
 	}
-	y, yInf, ok := parseExtended(b)
-	if !ok {
-		return nil, errNotFloat
-	}
-	if xInf || yInf {
-		return nil, command.OfValue(errNaN)
-	}
-	sum := new(big.Float).SetPrec(extendedBits).Add(x, y)
-	if sum.MantExp(nil) > extendedMaxExp {
-		return nil, command.OfValue(errNaN)
-	}
-	return formatExtended(sum), nil
+	x := new(big.Float).SetPrec(extendedBits).Add(a.x, b.x)
+	return Extended{x: x}, x.MantExp(nil) <= extendedMaxExp
 }
 
-// formatExtended is printf's "%.17Lf" without trailing zeros.
-func formatExtended(x *big.Float) []byte {
-	out := x.Append(nil, 'f', fractionDigits)
+// Text is what printf's "%.17Lf" makes of a finite number, without trailing zeros.
+func (a Extended) Text() []byte {
+	out := a.x.Append(nil, 'f', fractionDigits)
 	out = bytes.TrimRight(out, "0")
 	out = bytes.TrimSuffix(out, []byte("."))
 	if string(out) == "-0" {
@@ -51,19 +54,19 @@ func formatExtended(x *big.Float) []byte {
 	return out
 }
 
-// parseExtended reads a number as C's strtold does: decimal or hexadecimal,
+// ParseExtended reads a number as C's strtold does: decimal or hexadecimal,
 // with an optional exponent, or infinity. What strtold reports as out of range,
 // NaN, and anything before or after the number are not ok.
-func parseExtended(b []byte) (x *big.Float, inf, ok bool) {
+func ParseExtended(b []byte) (a Extended, ok bool) {
 	if len(b) == 0 || len(b) >= maxFloatChars {
-		return nil, false, false
+		return a, false
 	}
 	neg := b[0] == '-'
 	if neg || b[0] == '+' {
 		b = b[1:]
 	}
-	if command.IsWord(b, "INF") || command.IsWord(b, "INFINITY") {
-		return nil, true, true
+	if IsWord(b, "INF") || IsWord(b, "INFINITY") {
+		return Extended{inf: true}, true
 	}
 	var m mantissa
 	if len(b) > 2 && b[0] == '0' && b[1]|0x20 == 'x' {
@@ -72,13 +75,13 @@ func parseExtended(b []byte) (x *big.Float, inf, ok bool) {
 		m, ok = splitNumber(b, 10, 'e')
 	}
 	if !ok {
-		return nil, false, false
+		return a, false
 	}
-	x, ok = m.float()
+	a.x, ok = m.float()
 	if ok && neg {
-		x.Neg(x)
+		a.x.Neg(a.x)
 	}
-	return x, false, ok
+	return a, ok
 }
 
 // mantissa is digits * base^-scale * expBase^exp.

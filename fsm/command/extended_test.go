@@ -1,4 +1,4 @@
-package strings
+package command_test
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/command/commandtest"
 )
 
@@ -15,21 +16,21 @@ func FuzzExtended(f *testing.F) {
 		f.Add(gen.Float())
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		x, inf, ok := parseExtended([]byte(s))
-		if !ok || inf {
+		x, ok := command.ParseExtended([]byte(s))
+		if !ok || !x.Finite() {
 			return
 		}
-		text := formatExtended(x)
-		again, inf, ok := parseExtended(text)
-		if !ok || inf {
+		text := x.Text()
+		again, ok := command.ParseExtended(text)
+		if !ok || !again.Finite() {
 			t.Fatalf("%q became %q, which is no number", s, text)
 		}
-		if second := formatExtended(again); x.MantExp(nil) < 60 && len(text) < 19 && !bytes.Equal(text, second) {
+		if second := again.Text(); x.Float().MantExp(nil) < 60 && len(text) < 19 && !bytes.Equal(text, second) {
 			t.Errorf("%q became %q, then %q", s, text, second)
 		}
 		// A float64 that reads the text the same way must be near.
 		if d, err := strconv.ParseFloat(s, 64); err == nil {
-			if f64, _ := x.Float64(); f64 != d && new(big.Float).Sub(big.NewFloat(f64), big.NewFloat(d)).MantExp(nil) > x.MantExp(nil)-50 {
+			if f64, _ := x.Float().Float64(); f64 != d && new(big.Float).Sub(big.NewFloat(f64), big.NewFloat(d)).MantExp(nil) > x.Float().MantExp(nil)-50 {
 				t.Errorf("%q = %v, strconv says %v", s, f64, d)
 			}
 		}

@@ -1,10 +1,10 @@
-package keys
+package command
 
 import "github.com/lockstepkv/lockstep/resp"
 
 const (
-	// maxGlobLen bounds a pattern. Compiled it takes up to twenty times its length.
-	maxGlobLen = 64 << 10
+	// MaxGlobLen bounds a pattern. Compiled it takes up to twenty times its length.
+	MaxGlobLen = 64 << 10
 
 	// globFreeSteps is how many steps a byte of a key costs at most before the rest is
 	// charged to the command: a pattern that is not made to be slow needs one or two.
@@ -14,32 +14,34 @@ const (
 	globBudget = 1 << 25
 )
 
+// Errors of patterns that take too much.
 var (
-	errGlobTooLong = resp.Error("ERR the pattern is longer than 65536 bytes")
-	errGlobTooSlow = resp.Error("ERR the pattern takes too many steps on these keys; use fewer stars, or a shorter text after one")
+	ErrGlobTooLong = resp.Error("ERR the pattern is longer than 65536 bytes")
+	ErrGlobTooSlow = resp.Error("ERR the pattern takes too many steps on these keys; use fewer stars, or a shorter text after one")
 )
 
-// glob is a compiled pattern in the way of Redis's KEYS: "*" is any run of bytes,
+// Glob is a compiled pattern in the way of Redis's KEYS: "*" is any run of bytes,
 // "?" one byte, "[a-z]" and "[^a-z]" a class of bytes, "\x" the byte x itself. A class
 // that is not closed ends with the pattern, a range may be written backwards, and a
 // trailing backslash is itself. As in Redis, an empty string matches the empty pattern
 // and "*", but not "**".
-type glob struct {
+type Glob struct {
 	elems   []globElem
 	classes []globClass
 }
 
-// globRun is the use of a pattern by one run of a command.
-type globRun struct {
-	*glob
+// GlobRun is the use of a pattern by one run of a command.
+type GlobRun struct {
+	*Glob
 	budget int  // steps left for what is charged
-	slow   bool // the budget is used up: what did not match may match
+	Slow   bool // the budget is used up: what did not match may match
 }
 
-func (g *glob) start() globRun { return globRun{glob: g, budget: globBudget} }
+// Start begins a run, which has a budget of its own.
+func (g *Glob) Start() GlobRun { return GlobRun{Glob: g, budget: globBudget} }
 
-// globAll is "*".
-var globAll = &glob{elems: []globElem{{kind: globStar}}}
+// GlobAll is "*".
+var GlobAll = &Glob{elems: []globElem{{kind: globStar}}}
 
 type globElem struct {
 	kind  globKind
@@ -62,12 +64,12 @@ type globClass [4]uint64
 func (c *globClass) add(b byte)      { c[b>>6] |= 1 << (b & 63) }
 func (c *globClass) has(b byte) bool { return c[b>>6]>>(b&63)&1 != 0 }
 
-// newGlob compiles a pattern.
-func newGlob(pattern []byte) (*glob, error) {
-	if len(pattern) > maxGlobLen {
-		return nil, errGlobTooLong
+// NewGlob compiles a pattern. The error is for the client.
+func NewGlob(pattern []byte) (*Glob, error) {
+	if len(pattern) > MaxGlobLen {
+		return nil, ErrGlobTooLong
 	}
-	g := &glob{}
+	g := &Glob{}
 	for i := 0; i < len(pattern); {
 		e := globElem{char: pattern[i]}
 		switch c := pattern[i]; {
@@ -123,11 +125,11 @@ func parseClass(pattern []byte) (set globClass, width int) {
 	return set, i
 }
 
-// match reports whether s matches. Once the budget is used up nothing does, and slow is set.
+// Match reports whether s matches. Once the budget is used up nothing does, and Slow is set.
 //
 // Two marks are enough where others recurse: after a mismatch only the last "*"
 // can take one byte more, so the time is O(len(pattern)*len(s)).
-func (g *globRun) match(s string) bool {
+func (g *GlobRun) Match(s string) bool {
 	if s == "" {
 		return len(g.elems) == 0 || len(g.elems) == 1 && g.elems[0].kind == globStar
 	}
@@ -166,14 +168,14 @@ func (g *globRun) match(s string) bool {
 }
 
 // charge takes one step from the budget.
-func (g *globRun) charge() bool {
+func (g *GlobRun) charge() bool {
 	g.budget--
-	g.slow = g.slow || g.budget < 0
-	return !g.slow
+	g.Slow = g.Slow || g.budget < 0
+	return !g.Slow
 }
 
 // one matches c against an element that is not "*".
-func (g *glob) one(e globElem, c byte) bool {
+func (g *Glob) one(e globElem, c byte) bool {
 	switch e.kind {
 	case globByte:
 		return e.char == c
