@@ -38,6 +38,9 @@ var (
 	// ErrWrongType answers a command on a value of another type.
 	ErrWrongType = OfValue("WRONGTYPE Operation against a key holding the wrong kind of value")
 
+	// ErrTooLong answers what would make a string longer than it may be.
+	ErrTooLong = resp.ClassedError{Text: "ERR string exceeds maximum allowed size (proto-max-bulk-len)", Class: resp.ClassTooLarge}
+
 	errNoDisk  = resp.ClassedError{Text: CodeOOM + " " + resp.Error(ErrTight.Error()), Class: resp.ClassDisk}
 	errExecOOM = resp.ClassedError{Text: "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.", Class: resp.ClassMemory}
 )

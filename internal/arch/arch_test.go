@@ -99,6 +99,7 @@ func mayImport() map[string][]string {
 	table["fsm/command/hashes"] = append(table["fsm/command/hashes"], "store/effect", "store/value/hash")
 	table["fsm/command/bits"] = append(table["fsm/command/bits"], "store/value/bits")
 	table["fsm/command/hll"] = append(table["fsm/command/hll"], "store/value/hll")
+	table["fsm/command/keys"] = append(table["fsm/command/keys"], "snapshot/rdb") // DUMP, RESTORE
 	return table
 }
 

@@ -19,6 +19,33 @@ func (g *Generator) bitTemplates() map[string]func() string {
 	}
 }
 
+// stringTemplates are those of commands on whole strings and dumps.
+func (g *Generator) stringTemplates() map[string]func() string {
+	k := g.Key
+	return map[string]func() string{
+		"dump": k,
+		"lcs": func() string {
+			return join(k(), k()) + g.words(3, func() string {
+				return g.One("IDX", "idx", "IDX", "LEN", "WITHMATCHLEN", "MINMATCHLEN"+sep+g.One("0", "1", "2", "4", "-3", "x"), "MINMATCHLEN", "foo")
+			})
+		},
+		"restore": func() string {
+			ttl := g.One("0", "0", "0", "-1", "x", "9223372036854775807")
+			if g.Chance(40) {
+				ttl = g.millis()
+			}
+			return join(k(), ttl, g.One(dumps()...)) + g.words(3, g.restoreOption)
+		},
+	}
+}
+
+func (g *Generator) restoreOption() string {
+	if g.Chance(60) {
+		return g.One("REPLACE", "replace")
+	}
+	return g.One("ABSTTL", "IDLETIME"+sep+g.One("0", "-1", "x", "0"), "FREQ"+sep+g.One("1", "255", "256", "-1"), "FREQ", "foo")
+}
+
 func join(first string, more ...string) string {
 	return strings.Join(append([]string{first}, more...), sep)
 }

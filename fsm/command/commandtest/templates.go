@@ -57,6 +57,7 @@ func (g *Generator) templates() map[string]func() string {
 		"object" + sep + "help": nothing, "memory" + sep + "help": nothing,
 		"memory" + sep + "usage": with(k, 1, func() string { return g.One("SAMPLES"+sep+n(), "SAMPLES", "foo"+sep+"1") }),
 	})
+	maps.Copy(all, g.stringTemplates())
 	maps.Copy(all, g.bitTemplates())
 	maps.Copy(all, g.hllTemplates())
 	return all

@@ -28,7 +28,7 @@ func (op appendOp) Run(ctx *command.Ctx) resp.Value {
 	}
 	total := int64(len(e.Bytes())) + int64(len(op.tail))
 	if total > ctx.MaxValueBytes() {
-		return resp.ErrorReply(errTooLong)
+		return resp.ErrorReply(command.ErrTooLong)
 	}
 	ctx.Append(e, op.tail)
 	return resp.Int(total)
@@ -70,7 +70,7 @@ func (op setrangeOp) Run(ctx *command.Ctx) resp.Value {
 		return resp.Int(int64(len(old)))
 	}
 	if op.offset > ctx.MaxValueBytes()-int64(len(op.value)) {
-		return resp.ErrorReply(errTooLong)
+		return resp.ErrorReply(command.ErrTooLong)
 	}
 	if e != nil && op.offset == int64(len(old)) {
 		ctx.Append(e, op.value)
