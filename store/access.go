@@ -83,6 +83,11 @@ func increased(freq uint8, logFactor int) uint8 {
 	return freq
 }
 
+// SetAccess makes e one that was used when and as often as a says.
+func (s *Store) SetAccess(e *Entry, a Access) {
+	e.access.Store(accessWord(a.LastMillis, a.Freq, false))
+}
+
 // Touch records an access to e at nowMillis. Any number of readers may call it
 // at once; when two meet at one entry, one of the accesses may go uncounted.
 func (s *Store) Touch(e *Entry, nowMillis int64) {

@@ -70,13 +70,13 @@ func (s *Store) Restore(it Item) *Entry {
 func (s *Store) Append(e *Entry, tail []byte) *Entry {
 	o := e.object()
 	if o == nil || len(tail) > int(o.valCap-o.valLen) {
-		return s.put(s.create(content{key: e.Key(), val: e.Bytes(), tail: tail, at: e.ExpireAt(), raw: true}))
+		return s.put(s.create(content{key: e.Key(), val: e.Look(), tail: tail, at: e.ExpireAt(), raw: true}))
 	}
 	n := o.with(e.ExpireAt())
 	n.flags |= flagRaw
 	n.valLen += uint32(len(tail))
 	// Whoever holds e sees only its first valLen bytes.
-	bulk.Copy(unsafe.Slice((*byte)(n.val), n.valLen)[e.valLen:], tail)
+	bulk.Copy(unsafe.Slice((*byte)(n.memory()), n.valLen)[e.valLen:], tail)
 	return s.put(s.mem.addObject(n))
 }
 
@@ -91,7 +91,7 @@ func (s *Store) remake(e *Entry, at int64) ref {
 	if o := e.object(); o != nil {
 		return s.mem.addObject(o.with(at))
 	}
-	return s.create(content{key: e.Key(), val: e.Bytes(), at: at, raw: e.Raw()})
+	return s.create(content{key: e.Key(), val: e.Look(), at: at, raw: e.Raw()})
 }
 
 // Rename moves e to newKey, over whatever is there, and returns the new entry.
@@ -122,9 +122,10 @@ func (s *Store) Copy(e *Entry, newKey []byte) *Entry {
 func (s *Store) under(e *Entry, newKey string) ref {
 	o := e.object()
 	if o == nil || e.typ == String && e.valLen < separateFrom {
-		return s.create(content{key: newKey, val: e.Bytes(), at: e.ExpireAt(), raw: e.Raw()})
+		return s.create(content{key: newKey, val: e.Look(), at: e.ExpireAt(), raw: e.Raw()})
 	}
-	n := newObject(newKey, e.ExpireAt(), e.flags)
-	n.typ, n.val, n.valLen, n.valCap = e.typ, o.val, e.valLen, e.valLen
+	o.lend()
+	n := newObject(newKey, e.ExpireAt(), e.flags&^flagOwned)
+	n.typ, n.val, n.valLen, n.valCap = e.typ, o.memory(), e.valLen, e.valLen
 	return s.mem.addObject(n)
 }

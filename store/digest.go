@@ -45,7 +45,7 @@ func (d *digester) add(e *Entry) {
 	if c := e.Collection(); c != nil {
 		c.Digest(&d.h)
 	} else {
-		_, _ = d.h.Write(e.Bytes())
+		_, _ = d.h.Write(e.Look())
 	}
 	d.sum += d.h.Sum64()
 }

@@ -48,6 +48,7 @@ const (
 	flagRaw     uint8 = 1 << iota
 	flagExpires       // there is an expiry time
 	flagObject        // an object, not in a segment
+	flagOwned         // an object, whose val is an owned
 )
 
 // deadLink is the link of an entry in a segment that was replaced or removed.
@@ -55,7 +56,7 @@ const deadLink = 1<<32 - 1
 
 // Entry is one key with its value. It is immutable while anybody but the writer
 // can see it, except for the access word and the inside of a collection, for which
-// see UpdateHash.
+// see UpdateHash, and of a long string that is changed in place, for which see Overwrite.
 //
 // In a segment this head of 32 bytes is followed by what timed adds, if the key expires,
 // and by the bytes of key and value. The other form is an object.
@@ -85,7 +86,7 @@ type object struct {
 	heapPos uint32 // as in timed
 	valCap  uint32 // of a String: valCap-valLen bytes more may be written by Append
 	key     unsafe.Pointer
-	val     unsafe.Pointer // bytes of a String, otherwise the collection
+	val     unsafe.Pointer // bytes of a String or, with flagOwned, an owned; otherwise the collection
 }
 
 const (
@@ -135,12 +136,12 @@ func (e *Entry) Key() string {
 }
 
 // Bytes returns the value of a String entry. It must not be modified. As with Key, who
-// keeps a short one for long keeps a copy.
+// keeps a short one for long keeps a copy. See Look, which is for those who do not keep it.
 func (e *Entry) Bytes() []byte {
 	if o := e.object(); o != nil {
-		return unsafe.Slice((*byte)(o.val), e.valLen)[:e.valLen:e.valLen]
+		o.lend()
 	}
-	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(e), e.data()+uintptr(e.keyLen))), e.valLen)[:e.valLen:e.valLen]
+	return e.Look()
 }
 
 // ExpireAt returns the expiry time in Unix milliseconds, 0 for none.

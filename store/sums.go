@@ -47,7 +47,7 @@ func (e *Entry) sum() uint64 {
 		return e.sumOfCollection(c, c.Sum())
 	}
 	var parts [2]uint64
-	val := e.Bytes()
+	val := e.Look()
 	if len(val) <= 2*sampled {
 		parts[0] = xxhash.Sum64(val)
 	} else {

@@ -40,7 +40,8 @@ func commandsPage(table *command.Table) string {
 		"Kind: **write** goes through the log, **read** is answered from memory (linearizable unless asked otherwise),\n" +
 		"**node** concerns the connection or the node and touches no key.\n")
 	for _, g := range [][2]string{
-		{"string", "Strings"}, {"hash", "Hashes"}, {"list", "Lists"}, {"sorted-set", "Sorted sets"}, {"generic", "Keys"},
+		{"string", "Strings"}, {"hash", "Hashes"}, {"list", "Lists"}, {"sorted-set", "Sorted sets"},
+		{"bitmap", "Bitmaps"}, {"hyperloglog", "HyperLogLog"}, {"generic", "Keys"},
 		{"transactions", "Transactions"}, {"connection", "Connection"},
 		{"server", "Server"}, {"cluster", "Cluster"}, {"lockstep", "Lockstep"},
 	} {
@@ -97,6 +98,7 @@ const notes = `
 - ` + "`MEMORY USAGE`" + ` answers the bytes that Lockstep accounts for, the same on every replica.
 - ` + "`SCAN`" + ` walks in an order of its own, with the same guarantees; the cursor stays valid on every replica. One call looks at no more than 1048576 keys.
 - A pattern of ` + "`KEYS` and `SCAN`" + ` has 65536 bytes at most, and one that takes very many steps on the keys is refused: several stars with long texts after them, on long keys.
+- ` + "`PFCOUNT`" + ` is a read: it does not store its estimate in the key, as Redis does. One that Redis has stored counts.
 - ` + "`DBSIZE`" + ` never counts a key whose time is up.
 - ` + "`WATCH`" + ` compares versions, and survives a change of leader. A key that was absent, came and went again has changed, as in Redis; so has an absent key of which another key of the same slot was removed meanwhile.
 - ` + "`CLUSTER`" + ` is refused with one shard, as by a Redis without cluster support, unless ` + "`--cluster-protocol on`" + `; ` + "`READONLY`" + ` is not.

@@ -41,7 +41,7 @@ type pipelinePart struct {
 
 	kept int // items that there is room for, as the session counts it
 
-	hits, misses int // of the current Read
+	hits, misses int          // of the current Read
 	rest         command.Rest // of the command that runs
 	unfinished   []unfinished
 	query        command.Query

@@ -13,6 +13,7 @@ type Arg struct {
 	Token    string // the word that comes before it, or that it is
 	Optional bool
 	Multiple bool  // it may come several times
+	Repeated bool  // of Multiple: its word comes each time
 	Args     []Arg // of a block, in order; of a oneof, any of these
 
 	shown string // how docs call it, where not by its name
@@ -67,6 +68,12 @@ func Many(a Arg) Arg {
 	return a
 }
 
+// ManyWords is a, with its word, once or several times.
+func ManyWords(a Arg) Arg {
+	a.Multiple, a.Repeated = true, true
+	return a
+}
+
 // After is a behind a word.
 func (a Arg) After(word string) Arg {
 	a.Token = word
@@ -98,10 +105,14 @@ func syntaxOf(args []Arg, between string) string {
 
 func (a *Arg) syntax() string {
 	text := a.plain()
+	worded := a.Token != "" && a.Type != typePure
+	if worded && a.Repeated {
+		text, worded = a.Token+" "+text, false
+	}
 	if a.Multiple && a.line == "" {
 		text += " [" + text + " ...]"
 	}
-	if a.Token != "" && a.Type != typePure {
+	if worded {
 		text = a.Token + " " + text
 	}
 	if a.Optional {
@@ -166,6 +177,9 @@ func (d *docs) describe(a *Arg) resp.Value {
 	}
 	if a.Multiple {
 		flags = append(flags, resp.Simple("multiple"))
+	}
+	if a.Repeated {
+		flags = append(flags, resp.Simple("multiple_token"))
 	}
 	if len(flags) > 0 {
 		out = append(out, resp.BulkString("flags"), resp.Array(flags...))

@@ -1,6 +1,9 @@
 package command
 
 import (
+	"bytes"
+	"strconv"
+
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/effect"
 	"github.com/lockstepkv/lockstep/store/value/hash"
@@ -83,6 +86,50 @@ func (c *Ctx) Append(e *store.Entry, tail []byte) {
 	if c.Effects != nil {
 		c.Effects.Add(effect.Effect{Kind: effect.Append, Tail: len(tail), Key: e.Key(), Entry: e})
 	}
+}
+
+// Range are the bytes of a string from one offset up to, without, another.
+type Range struct{ From, To int }
+
+// Overwrite makes the string under key n bytes long, no shorter than that of e, with zeros at
+// its end, and lets change do what it likes to its bytes. With e nil whatever is there gives
+// way to a new string without a lifetime. change returns what it wrote, nothing if it changed
+// nothing. The string becomes raw.
+func (c *Ctx) Overwrite(key []byte, e *store.Entry, n int, change func(value []byte) []Range) {
+	fresh := c.Effects != nil && e == nil && c.Store.Get(key) == nil
+	was := 0
+	if e != nil {
+		was = e.Len()
+	}
+	var wrote []Range
+	now := c.Store.Overwrite(key, e, n, func(value []byte) bool {
+		wrote = change(value)
+		return len(wrote) > 0
+	})
+	switch {
+	case c.Effects == nil || now == e:
+	case e == nil:
+		c.wasPut(now, fresh)
+	default:
+		c.Effects.Add(effect.Effect{Kind: effect.Change, Edits: overwritten(now, was, wrote), Key: now.Key(), Entry: now})
+	}
+}
+
+// overwritten are the edits of a string that was so long.
+func overwritten(e *store.Entry, was int, wrote []Range) (edits []effect.Edit) {
+	reached := was
+	for _, r := range wrote {
+		reached = max(reached, r.To)
+	}
+	if n := e.Len(); reached < n || len(wrote) == 0 {
+		wrote = append(wrote, Range{n - 1, n})
+	}
+	for _, r := range wrote {
+		edits = append(edits, effect.Edit{
+			[]byte("SETRANGE"), strconv.AppendInt(nil, int64(r.From), 10), bytes.Clone(e.Look()[r.From:r.To]),
+		})
+	}
+	return edits
 }
 
 // SetExpireAt gives e another expiry time, 0 for none.

@@ -21,7 +21,7 @@
 //   - What a command changes, its Ctx says in Effects: no more and no less.
 //   - A read changes nothing but access data, and may run twice.
 //   - Neither the store nor a reply points into the arguments afterwards. A
-//     reply may share memory with the store's entries, which are immutable.
+//     reply may share memory with the store that store.Entry.Bytes has lent, which stays as it is.
 //   - A Table never changes and may be used by any number of goroutines. A Ctx
 //     belongs to one.
 //

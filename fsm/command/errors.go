@@ -36,6 +36,9 @@ const (
 
 // Errors whose code does not say what they are about.
 var (
+	// ErrTooLong answers what would make a string longer than it may be.
+	ErrTooLong = resp.ClassedError{Text: "ERR string exceeds maximum allowed size (proto-max-bulk-len)", Class: resp.ClassTooLarge}
+
 	errNoDisk  = resp.ClassedError{Text: CodeOOM + " " + resp.Error(ErrTight.Error()), Class: resp.ClassDisk}
 	errExecOOM = resp.ClassedError{Text: "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.", Class: resp.ClassMemory}
 )

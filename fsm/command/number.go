@@ -99,7 +99,7 @@ func (c *Ctx) Increment(key []byte, by int64) (int64, *store.Entry, error) {
 	}
 	if e != nil {
 		var ok bool
-		if n, ok = ParseInt(e.Bytes()); !ok {
+		if n, ok = ParseInt(e.Look()); !ok {
 			return 0, nil, OfValue(ErrNotInteger)
 		}
 		at = e.ExpireAt()

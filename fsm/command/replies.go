@@ -159,7 +159,7 @@ func (c *Ctx) refusedUnit(ops []Op) (resp.Value, bool) {
 // ValueSize is ReplySize for the string under one key.
 func (c *Ctx) ValueSize(key []byte) (bytes, values int) {
 	if e := c.Peek(key); e != nil && e.Type() == store.String {
-		return ValueBytes + len(e.Bytes()), 1
+		return ValueBytes + e.Len(), 1
 	}
 	return 0, 1
 }

@@ -5,8 +5,10 @@ package commandset
 
 import (
 	"github.com/lockstepkv/lockstep/fsm/command"
+	"github.com/lockstepkv/lockstep/fsm/command/bits"
 	"github.com/lockstepkv/lockstep/fsm/command/compound"
 	"github.com/lockstepkv/lockstep/fsm/command/hashes"
+	"github.com/lockstepkv/lockstep/fsm/command/hll"
 	"github.com/lockstepkv/lockstep/fsm/command/keys"
 	"github.com/lockstepkv/lockstep/fsm/command/lists"
 	"github.com/lockstepkv/lockstep/fsm/command/locks"
@@ -25,6 +27,8 @@ func New(more ...command.Group) *command.Table {
 		hashes.Commands,
 		lists.Commands,
 		zsets.Commands,
+		bits.Commands,
+		hll.Commands,
 		keys.Commands,
 		versions.Commands,
 		locks.Commands,

@@ -26,7 +26,7 @@ func TestEffectsAreOnTheKeysOfACommand(t *testing.T) {
 	ctx.Effects = new(effect.Log)
 	gen := commandtest.NewGenerator(5)
 	changed := map[string]int{}
-	for range 20_000 {
+	for range 60_000 {
 		args := gen.Command()
 		sp, err := table.Check(args)
 		if err != nil {
@@ -126,7 +126,7 @@ func TestEffectOfATransaction(t *testing.T) {
 // TestCommandsChangeTheStoreThroughCtx: a change that a command makes behind its back would
 // have no effect in the append-only file.
 func TestCommandsChangeTheStoreThroughCtx(t *testing.T) {
-	change := regexp.MustCompile(`\.Store\.(Put|PutCollection|Update[A-Z]\w*|Append|SetExpireAt|Rename|Copy|Delete|Clear|Restore|Evict|Reap|Begin|Commit|Rollback)\(`)
+	change := regexp.MustCompile(`\.Store\.(Put|PutCollection|Update[A-Z]\w*|Overwrite|Append|SetExpireAt|Rename|Copy|Delete|Clear|Restore|Evict|Reap|Begin|Commit|Rollback)\(`)
 	err := filepath.WalkDir("../command", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || path == "../command/change.go" {
 			return err

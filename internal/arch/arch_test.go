@@ -44,6 +44,8 @@ func mayImport() map[string][]string {
 		"store/value/hash":    {"store/value/block", "store/value/btree", "store/value/epoch"},
 		"store/value/list":    {},
 		"store/value/zset":    {"store/value/block", "store/value/btree", "store/value/epoch"},
+		"store/value/bits":    {},
+		"store/value/hll":     {},
 		"internal/accept":     {},
 		"internal/linger":     {},
 		"internal/hangup":     {},
@@ -111,6 +113,9 @@ func mayImport() map[string][]string {
 	table["fsm/command/hashes"] = append(table["fsm/command/hashes"], "store/effect", "store/value/hash")
 	table["fsm/command/lists"] = append(table["fsm/command/lists"], "store/effect", "store/value/list")
 	table["fsm/command/zsets"] = append(table["fsm/command/zsets"], "store/effect", "store/value/zset")
+	table["fsm/command/bits"] = append(table["fsm/command/bits"], "store/value/bits")
+	table["fsm/command/hll"] = append(table["fsm/command/hll"], "store/value/hll")
+	table["fsm/command/keys"] = append(table["fsm/command/keys"], "snapshot/rdb") // DUMP, RESTORE
 	return table
 }
 
@@ -118,7 +123,7 @@ func mayImport() map[string][]string {
 func commandGroups() []string {
 	var groups []string
 	for _, name := range []string{
-		"strings", "hashes", "lists", "zsets", "keys", "versions", "locks", "compound", "queries",
+		"strings", "hashes", "lists", "zsets", "bits", "hll", "keys", "versions", "locks", "compound", "queries",
 	} {
 		groups = append(groups, "fsm/command/"+name)
 	}
@@ -142,7 +147,8 @@ func seesRaft() []string {
 // pure lists the packages that run inside the replicated state machine: every
 // replica must compute the same from the same log.
 func pure() []string {
-	return append(commandGroups(), "snapshot/rdb", "store", "store/effect", "store/keyslot", "store/value/block", "store/value/btree", "store/value/epoch", "store/value/hash", "store/value/zset", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait")
+	return append(commandGroups(), "snapshot/rdb", "store", "store/effect", "store/keyslot", "store/value/block", "store/value/btree", "store/value/epoch",
+		"store/value/hash", "store/value/list", "store/value/zset", "store/value/bits", "store/value/hll", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait")
 }
 
 type goPackage struct {

@@ -134,16 +134,16 @@ func (c *change) append(cmds []Command) []Command {
 }
 
 func (c *change) ofString(key []byte) Command {
-	value := c.Entry.Bytes()
+	n := c.Entry.Len()
 	switch {
-	case c.Kind == effect.Append && len(value)-c.Tail >= shortValue:
-		return Command{[]byte("APPEND"), key, value[len(value)-c.Tail:]}
-	case c.Kind == effect.Expire && len(value) >= shortValue:
+	case c.Kind == effect.Append && n-c.Tail >= shortValue:
+		return Command{[]byte("APPEND"), key, c.Entry.Part(n-c.Tail, n)}
+	case c.Kind == effect.Expire && n >= shortValue:
 		return expireCommand(key, c.Entry.ExpireAt())
 	case c.Entry.ExpireAt() == 0:
-		return Command{[]byte("SET"), key, value}
+		return Command{[]byte("SET"), key, c.Entry.Bytes()}
 	}
-	return Command{[]byte("SET"), key, value, []byte("PXAT"), decimal(c.Entry.ExpireAt())}
+	return Command{[]byte("SET"), key, c.Entry.Bytes(), []byte("PXAT"), decimal(c.Entry.ExpireAt())}
 }
 
 func expireCommand(key []byte, at int64) Command { return withKey(lifetime(at), key) }

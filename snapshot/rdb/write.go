@@ -193,7 +193,7 @@ func typeOf(e *store.Entry) (t byte, ok bool) {
 func (e *encoder) value(of *store.Entry) {
 	switch of.Type() {
 	case store.String:
-		e.string(of.Bytes())
+		e.string(of.Look())
 	case store.Hash:
 		e.hash(of.Hash())
 	case store.List:

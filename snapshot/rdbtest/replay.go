@@ -21,7 +21,7 @@ func Replay(t *testing.T, m map[string]Key, cmds [][][]byte) {
 				fmt.Sscan(string(c[4]), &k.ExpireAt)
 			}
 			m[string(c[1])] = k
-		case "APPEND", "PERSIST", "PEXPIREAT":
+		case "APPEND", "SETRANGE", "PERSIST", "PEXPIREAT":
 			k, ok := m[string(c[1])]
 			if !ok {
 				t.Fatalf("%s of a key that does not exist", name)
@@ -29,6 +29,8 @@ func Replay(t *testing.T, m map[string]Key, cmds [][][]byte) {
 			switch name {
 			case "APPEND":
 				k.Value += string(c[2])
+			case "SETRANGE":
+				k.Value = overwritten(k.Value, c[2], c[3])
 			case "PERSIST":
 				k.ExpireAt = 0
 			default:
@@ -71,4 +73,14 @@ func Replay(t *testing.T, m map[string]Key, cmds [][][]byte) {
 			t.Fatalf("unexpected %s", name)
 		}
 	}
+}
+
+// overwritten is what SETRANGE makes of a value.
+func overwritten(value string, offset, part []byte) string {
+	at := 0
+	fmt.Sscan(string(offset), &at)
+	out := make([]byte, max(len(value), at+len(part)))
+	copy(out, value)
+	copy(out[at:], part)
+	return string(out)
 }

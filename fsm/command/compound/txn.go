@@ -306,5 +306,5 @@ func (c *txnCond) holds(e *store.Entry) bool {
 	case "EXISTS":
 		return (e != nil) == c.exists
 	}
-	return e != nil && e.Type() == store.String && bytes.Equal(e.Bytes(), c.value)
+	return e != nil && e.Type() == store.String && bytes.Equal(e.Look(), c.value)
 }

@@ -13,6 +13,7 @@ func Commands(*command.Table) []*command.Spec {
 		specKeys, specScan, specRandomKey, specDBSize, specFlushAll, specFlushDB,
 		specExpire, specPExpire, specExpireAt, specPExpireAt, specPersist,
 		specTTL, specPTTL, specExpireTime, specPExpireTime,
+		specDump, specRestore,
 		specObject, specMemory,
 	}
 }

@@ -78,7 +78,7 @@ func objectEncoding(_ *command.Ctx, e *store.Entry) resp.Value {
 	if c := e.Collection(); c != nil {
 		return resp.BulkString(c.Encoding())
 	}
-	v := e.Bytes()
+	v := e.Look()
 	if e.Raw() {
 		return resp.BulkString("raw")
 	}
@@ -99,7 +99,7 @@ func objectRefcount(_ *command.Ctx, e *store.Entry) resp.Value {
 	if e.Type() != store.String {
 		return resp.One
 	}
-	if n, ok := command.ParseInt(e.Bytes()); ok && !e.Raw() && n >= 0 && n < maxSharedInt {
+	if n, ok := command.ParseInt(e.Look()); ok && !e.Raw() && n >= 0 && n < maxSharedInt {
 		return resp.Int(shared)
 	}
 	return resp.One

@@ -1,8 +1,8 @@
 // Package strings has the commands on strings: SET and GET with all their options,
 // counters, ranges.
 //
-// A value is immutable once it is stored: every change puts another one in its place, so
-// that a reply may share memory with the store. Two commands that most Redis commands
+// What a reply shows of a value stays as it is: every change puts another one in its place or,
+// of a long string, does so if it was lent (store.Entry.Bytes). Two commands that most Redis commands
 // could be made of, SET and GET without options, have Ops of their own, which hold
 // nothing else.
 //

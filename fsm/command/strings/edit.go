@@ -26,9 +26,9 @@ func (op appendOp) Run(ctx *command.Ctx) resp.Value {
 		ctx.Put(op.key, op.tail, 0, false)
 		return resp.Int(int64(len(op.tail)))
 	}
-	total := int64(len(e.Bytes())) + int64(len(op.tail))
+	total := int64(e.Len()) + int64(len(op.tail))
 	if total > ctx.MaxValueBytes() {
-		return resp.ErrorReply(errTooLong)
+		return resp.ErrorReply(command.ErrTooLong)
 	}
 	ctx.Append(e, op.tail)
 	return resp.Int(total)
@@ -61,24 +61,25 @@ func (op setrangeOp) Run(ctx *command.Ctx) resp.Value {
 	if err != nil {
 		return resp.ErrorReply(err)
 	}
-	var old []byte
-	var at int64
+	was := 0
 	if e != nil {
-		old, at = e.Bytes(), e.ExpireAt()
+		was = e.Len()
 	}
 	if len(op.value) == 0 {
-		return resp.Int(int64(len(old)))
+		return resp.Int(int64(was))
 	}
 	if op.offset > ctx.MaxValueBytes()-int64(len(op.value)) {
-		return resp.ErrorReply(errTooLong)
+		return resp.ErrorReply(command.ErrTooLong)
 	}
-	if e != nil && op.offset == int64(len(old)) {
+	from, to := int(op.offset), int(op.offset)+len(op.value)
+	if e != nil && from == was {
 		ctx.Append(e, op.value)
-		return resp.Int(op.offset + int64(len(op.value)))
+		return resp.Int(int64(to))
 	}
-	changed := make([]byte, max(op.offset+int64(len(op.value)), int64(len(old))))
-	copy(changed, old)
-	copy(changed[op.offset:], op.value)
-	ctx.Put(op.key, changed, at, true)
-	return resp.Int(int64(len(changed)))
+	n := max(to, was)
+	ctx.Overwrite(op.key, e, n, func(value []byte) []command.Range {
+		copy(value[from:], op.value)
+		return []command.Range{{From: from, To: to}}
+	})
+	return resp.Int(int64(n))
 }

@@ -130,7 +130,7 @@ func (op strlenOp) Run(ctx *command.Ctx) resp.Value {
 	case e == nil:
 		return resp.Zero
 	}
-	return resp.Int(int64(len(e.Bytes())))
+	return resp.Int(int64(e.Len()))
 }
 
 var specGetRange = &command.Spec{
@@ -174,8 +174,8 @@ func (op getrangeOp) Run(ctx *command.Ctx) resp.Value {
 	if e == nil {
 		return resp.Bulk([]byte{})
 	}
-	from, to := op.within(len(e.Bytes()))
-	return resp.Bulk(e.Bytes()[from:to])
+	from, to := op.within(e.Len())
+	return resp.Bulk(e.Part(from, to))
 }
 
 // within returns the part of a string of that length that op means.
@@ -216,6 +216,6 @@ func (op getrangeOp) ReplySize(ctx *command.Ctx) (bytes, values int) {
 	if e == nil || e.Type() != store.String {
 		return 0, 1
 	}
-	from, to := op.within(len(e.Bytes()))
+	from, to := op.within(e.Len())
 	return command.ValueBytes + to - from, 1
 }

@@ -91,7 +91,7 @@ func (op incrbyfloatOp) Run(ctx *command.Ctx) resp.Value {
 		return resp.ErrorReply(err)
 	}
 	if e != nil {
-		value, at = e.Bytes(), e.ExpireAt()
+		value, at = e.Look(), e.ExpireAt()
 	}
 	sum, err := addExtended(value, op.by)
 	if err != nil {

@@ -156,7 +156,7 @@ func (op plainSetOp) Run(ctx *command.Ctx) resp.Value {
 }
 
 // holds reports whether e, nil for absent, is the string want.
-func holds(e *store.Entry, want []byte) bool { return e != nil && bytes.Equal(e.Bytes(), want) }
+func holds(e *store.Entry, want []byte) bool { return e != nil && bytes.Equal(e.Look(), want) }
 
 // put stores a value that a client sent, unless its time is up already: then
 // the key is gone, as if it had been stored and had expired at once.

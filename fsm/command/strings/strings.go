@@ -12,7 +12,7 @@ func Commands(*command.Table) []*command.Spec {
 		specGet, specGetEX, specGetDel, specMGet, specStrlen, specGetRange, specSubstr,
 		specAppend, specSetRange,
 		specIncr, specDecr, specIncrBy, specDecrBy, specIncrByFloat,
-		specDelIfEq,
+		specLCS, specDelIfEq,
 	}
 }
 
@@ -20,5 +20,3 @@ const (
 	errDecrOverflow = resp.Error("ERR decrement would overflow")
 	errOffset       = resp.Error("ERR offset is out of range")
 )
-
-var errTooLong = resp.ClassedError{Text: "ERR string exceeds maximum allowed size (proto-max-bulk-len)", Class: resp.ClassTooLarge}
