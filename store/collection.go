@@ -5,6 +5,8 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/list"
+	"github.com/lockstepkv/lockstep/store/value/set"
 )
 
 // Collection is what the values of all types but String have in common. A
@@ -15,7 +17,7 @@ type Collection interface {
 	// Size returns the accounted bytes beyond those of the key: arithmetic over
 	// counts and lengths, equal on every replica. It takes no time.
 	Size() int64
-	// Sum hashes the contents, in no order. It takes no time; Resum comes to the
+	// Sum hashes the contents, in no order if they have none. It takes no time; Resum comes to the
 	// same by reading everything.
 	Sum() uint64
 	Resum() uint64
@@ -55,6 +57,10 @@ func (o *object) collection() Collection {
 	switch o.typ {
 	case Hash:
 		return (*hash.Hash)(o.val)
+	case List:
+		return (*list.List)(o.val)
+	case Set:
+		return (*set.Set)(o.val)
 	}
 	return nil
 }
@@ -64,6 +70,10 @@ func own(c Collection, epoch uint64) Collection {
 	switch c := c.(type) {
 	case *hash.Hash:
 		return c.Own(epoch, false)
+	case *list.List:
+		return c.Own(epoch, false)
+	case *set.Set:
+		return c.Own(epoch, false)
 	}
 	panic("store: no such collection")
 }
@@ -71,6 +81,10 @@ func own(c Collection, epoch uint64) Collection {
 func clone(c Collection) Collection {
 	switch c := c.(type) {
 	case *hash.Hash:
+		return c.Clone()
+	case *list.List:
+		return c.Clone()
+	case *set.Set:
 		return c.Clone()
 	}
 	panic("store: no such collection")
@@ -80,6 +94,10 @@ func (o *object) set(c Collection) {
 	switch c := c.(type) {
 	case *hash.Hash:
 		o.typ, o.val = Hash, unsafe.Pointer(c)
+	case *list.List:
+		o.typ, o.val = List, unsafe.Pointer(c)
+	case *set.Set:
+		o.typ, o.val = Set, unsafe.Pointer(c)
 	}
 }
 
@@ -87,6 +105,12 @@ func (o *object) set(c Collection) {
 // changed but by UpdateHash, and must not be read while it is, except from a
 // snapshot's entry.
 func (e *Entry) Hash() *hash.Hash { return valueOf[hash.Hash](e, Hash) }
+
+// List is Hash for a list.
+func (e *Entry) List() *list.List { return valueOf[list.List](e, List) }
+
+// Set is Hash for a set.
+func (e *Entry) Set() *set.Set { return valueOf[set.Set](e, Set) }
 
 // valueOf returns the value of e if that is of type t, otherwise nil.
 func valueOf[T any](e *Entry, t Type) *T {
@@ -120,6 +144,11 @@ func (s *Store) UpdateHash(e *Entry, change func(*hash.Hash) (changed bool)) *En
 	return update(s, e, e.Hash(), change)
 }
 
+// UpdateList is UpdateHash for the list of e.
+func (s *Store) UpdateList(e *Entry, change func(*list.List) (changed bool)) *Entry {
+	return update(s, e, e.List(), change)
+}
+
 func update[P interface {
 	comparable
 	structure[P]
@@ -140,4 +169,9 @@ func update[P interface {
 	n := e.object().with(e.ExpireAt())
 	n.set(now)
 	return s.put(s.mem.addObject(n))
+}
+
+// UpdateSet is UpdateHash for the set of e.
+func (s *Store) UpdateSet(e *Entry, change func(*set.Set) (changed bool)) *Entry {
+	return update(s, e, e.Set(), change)
 }

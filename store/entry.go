@@ -15,6 +15,8 @@ type Type uint8
 const (
 	String Type = iota
 	Hash
+	List
+	Set
 )
 
 // String returns the name that Redis's TYPE gives.
@@ -24,6 +26,10 @@ func (t Type) String() string {
 		return "string"
 	case Hash:
 		return "hash"
+	case List:
+		return "list"
+	case Set:
+		return "set"
 	default:
 		return "unknown"
 	}

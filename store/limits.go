@@ -4,6 +4,8 @@ import (
 	"math"
 
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/list"
+	"github.com/lockstepkv/lockstep/store/value/set"
 )
 
 // Limit is one of the sizes up to which values have the form for small ones. They are
@@ -75,4 +77,12 @@ func (l *Limits) Set(which Limit, value int64) bool {
 // Hash returns what of l is about hashes.
 func (l *Limits) Hash() hash.Limits {
 	return hash.Limits{Fields: int(l[HashEntries]), Bytes: int(l[HashValue])}
+}
+
+// List returns what of l is about lists.
+func (l *Limits) List() list.Limits { return list.LimitsOf(int(l[ListSize])) }
+
+// Sets returns what of l is about sets.
+func (l *Limits) Sets() set.Limits {
+	return set.Limits{Ints: int(l[SetIntset]), Members: int(l[SetEntries]), Bytes: int(l[SetValue])}
 }

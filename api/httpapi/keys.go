@@ -129,7 +129,12 @@ func (a *api) getKey(w http.ResponseWriter, r *http.Request) {
 
 // writeKey answers with the elements of LS.GET: type, value, version, lifetime.
 func writeKey(w http.ResponseWriter, r *http.Request, key []byte, elems []resp.Value) {
+	of := typeNamed(string(elems[0].Str))
 	if wantsRaw(r) {
+		if of != nil {
+			fail(w, problem{Status: http.StatusNotAcceptable, Code: "no_bytes", Detail: "the key has a " + of.name + ", which is shown as JSON"})
+			return
+		}
 		h := w.Header()
 		h.Set("Content-Type", octetStream)
 		h.Set("Content-Length", strconv.Itoa(len(elems[1].Str)))
@@ -145,7 +150,11 @@ func writeKey(w http.ResponseWriter, r *http.Request, key []byte, elems []resp.V
 	out := keyJSON(key)
 	out["type"] = string(elems[0].Str)
 	out["version"], out["ttl_ms"] = elems[2].Int, orNull(elems[3].Int, -1)
-	putText(out, "value", elems[1].Str)
+	if of != nil {
+		out["value"] = of.json(elems[1])
+	} else {
+		putText(out, "value", elems[1].Str)
+	}
 	reply(w, http.StatusOK, out)
 }
 

@@ -4,6 +4,8 @@ import (
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/effect"
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/list"
+	"github.com/lockstepkv/lockstep/store/value/set"
 )
 
 // This file has all the ways in which a command changes the store. Each says what it did
@@ -40,6 +42,16 @@ func (c *Ctx) PutCollection(key []byte, v store.Collection, at int64) *store.Ent
 // the whole value, which costs more to write down.
 func (c *Ctx) UpdateHash(e *store.Entry, change func(h *hash.Hash, edits *effect.Edits) bool) *store.Entry {
 	return update(c, e, c.Store.UpdateHash, change)
+}
+
+// UpdateList is UpdateHash for the list of e.
+func (c *Ctx) UpdateList(e *store.Entry, change func(l *list.List, edits *effect.Edits) bool) *store.Entry {
+	return update(c, e, c.Store.UpdateList, change)
+}
+
+// UpdateSet is UpdateHash for the set of e.
+func (c *Ctx) UpdateSet(e *store.Entry, change func(s *set.Set, edits *effect.Edits) bool) *store.Entry {
+	return update(c, e, c.Store.UpdateSet, change)
 }
 
 func update[P any](c *Ctx, e *store.Entry, do func(*store.Entry, func(P) bool) *store.Entry,

@@ -9,6 +9,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command/connection"
 	"github.com/lockstepkv/lockstep/fsm/command/hashes"
 	"github.com/lockstepkv/lockstep/fsm/command/keys"
+	"github.com/lockstepkv/lockstep/fsm/command/lists"
 	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/fsm/command/server"
 	"github.com/lockstepkv/lockstep/fsm/command/strings"
@@ -21,6 +22,7 @@ func New() *command.Table {
 	return command.NewTable(
 		strings.Commands,
 		hashes.Commands,
+		lists.Commands,
 		keys.Commands,
 		connection.Commands,
 		server.Commands,

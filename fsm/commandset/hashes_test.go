@@ -84,7 +84,7 @@ func TestHashReplies(t *testing.T) {
 		{"HSCAN h 0 NOVALUES", "*2\r\n$1\r\n0\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n"},
 		{"HSCAN none 0 NONSENSE", "*2\r\n$1\r\n0\r\n*0\r\n"},
 		{"HSCAN h 0 NONSENSE", "-ERR syntax error\r\n"},
-		{"LS.GET h", "*4\r\n$4\r\nhash\r\n$-1\r\n:1\r\n:-1\r\n"},
+		{"LS.GET h", "*4\r\n$4\r\nhash\r\n*4\r\n$1\r\na\r\n$1\r\n3\r\n$1\r\nb\r\n$1\r\n2\r\n:1\r\n:-1\r\n"},
 		{"LS.INCR h 1", "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"},
 		{"DELIFEQ h 1", "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"},
 		{"SET h 1 IFEQ 1", "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"},

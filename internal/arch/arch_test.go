@@ -35,13 +35,15 @@ func mayImport() map[string][]string {
 	table := map[string][]string{
 		"resp":                {"internal/bulk", "internal/wire"},
 		"internal/bulk":       {},
-		"store":               {"internal/bulk", "store/keyslot", "store/value/hash"},
+		"store":               {"internal/bulk", "store/keyslot", "store/value/hash", "store/value/list", "store/value/set"},
 		"store/effect":        {"store"},
 		"store/keyslot":       {},
 		"store/value/block":   {},
 		"store/value/epoch":   {},
 		"store/value/btree":   {"store/value/block"},
 		"store/value/hash":    {"store/value/block", "store/value/btree", "store/value/epoch"},
+		"store/value/set":     {"store/value/block", "store/value/btree", "store/value/epoch"},
+		"store/value/list":    {},
 		"internal/accept":     {},
 		"internal/linger":     {},
 		"internal/hangup":     {},
@@ -61,10 +63,10 @@ func mayImport() map[string][]string {
 		"internal/readme":     {},
 		"fsm/wait":            {},
 		"fsm/lock":            {"fsm/wait", "store/keyslot"},
-		"fsm/command":         {"fsm/lock", "internal/bulk", "resp", "store", "store/effect", "store/keyslot", "store/value/hash"},
+		"fsm/command":         {"fsm/lock", "internal/bulk", "resp", "store", "store/effect", "store/keyslot", "store/value/hash", "store/value/list", "store/value/set"},
 		"snapshot":            {"internal/disk", "snapshot/rdb"},
-		"snapshot/rdb":        {"store", "store/value/hash"},
-		"snapshot/aof":        {"internal/disk", "snapshot/rdb", "store/effect", "store", "store/value/hash"},
+		"snapshot/rdb":        {"store", "store/value/hash", "store/value/list", "store/value/set"},
+		"snapshot/aof":        {"internal/disk", "snapshot/rdb", "store/effect", "store", "store/value/hash", "store/value/list", "store/value/set"},
 		"transport":           {"internal/bulk", "internal/clock", "internal/hangup"},
 		"shard/raftlog":       {"internal/disk", "internal/failpoint", "internal/invariant"},
 		"fsm/commandset":      append(commandGroups(), "fsm/command"),
@@ -98,6 +100,7 @@ func mayImport() map[string][]string {
 		table[group] = []string{"fsm/command", "fsm/lock", "resp", "store"} // never each other
 	}
 	table["fsm/command/hashes"] = append(table["fsm/command/hashes"], "store/effect", "store/value/hash")
+	table["fsm/command/lists"] = append(table["fsm/command/lists"], "store/effect", "store/value/list")
 	return table
 }
 
@@ -105,7 +108,7 @@ func mayImport() map[string][]string {
 func commandGroups() []string {
 	var groups []string
 	for _, name := range []string{
-		"strings", "hashes", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
+		"strings", "hashes", "lists", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
 	} {
 		groups = append(groups, "fsm/command/"+name)
 	}

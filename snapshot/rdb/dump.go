@@ -8,6 +8,8 @@ import (
 
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/list"
+	"github.com/lockstepkv/lockstep/store/value/set"
 )
 
 // ErrTrailer means that a dump is of a version that is not known, or that its checksum
@@ -66,6 +68,15 @@ func (d *decoder) dumped(packed *store.Limits) (it store.Item, err error) {
 		h := hashReader{h: hash.New(), lim: packed.Hash()}
 		err = d.readHash(t, &h)
 		it.Collection = h.h
+	case typeList, typeListZiplist, typeQuicklist, typeQuicklist2:
+		l := list.New()
+		err = d.readList(t, l, nil)
+		l.Fit(packed.List())
+		it.Collection = l
+	case typeSet, typeSetIntset, typeSetListpack:
+		r := setReader{set: set.NewInts(), lim: packed.Sets()}
+		err = d.readSet(t, &r)
+		it.Collection = r.set
 	default:
 		if name := typeName(t); name != "" {
 			return it, Unsupported("a value that is %s (RDB type %d)", name, t)

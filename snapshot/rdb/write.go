@@ -181,6 +181,10 @@ func typeOf(e *store.Entry) (t byte, ok bool) {
 		return typeString, true
 	case store.Hash:
 		return typeHash, true
+	case store.List:
+		return typeQuicklist2, true
+	case store.Set:
+		return setType(e.Set()), true
 	}
 	return 0, false
 }
@@ -192,6 +196,10 @@ func (e *encoder) value(of *store.Entry) {
 		e.string(of.Bytes())
 	case store.Hash:
 		e.hash(of.Hash())
+	case store.List:
+		e.list(of.List())
+	case store.Set:
+		e.set(of.Set())
 	}
 }
 

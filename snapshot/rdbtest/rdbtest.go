@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,12 +70,13 @@ func StartRedis(t testing.TB, dir string, args ...string) (client *redis.Client,
 // Key is what a key holds.
 type Key struct {
 	Value    string            // of a string
-	Elements map[string]string // of a hash: its fields; nil of a string
+	Elements map[string]string // of a hash its fields, of a set its members; otherwise nil
+	List     []string          // of a list
 	ExpireAt int64
 }
 
 func (k Key) equal(o Key) bool {
-	return k.Value == o.Value && (k.Elements == nil) == (o.Elements == nil) && maps.Equal(k.Elements, o.Elements) && k.ExpireAt == o.ExpireAt
+	return k.Value == o.Value && (k.Elements == nil) == (o.Elements == nil) && maps.Equal(k.Elements, o.Elements) && slices.Equal(k.List, o.List) && k.ExpireAt == o.ExpireAt
 }
 
 // RedisContents reads all keys of a server.
@@ -113,8 +115,8 @@ func RedisContents(t *testing.T, c *redis.Client) map[string]Key {
 func StoreContents(s *store.Store) map[string]Key {
 	all := make(map[string]Key, s.Len())
 	s.Each(func(e *store.Entry) bool {
-		k := Key{ExpireAt: e.ExpireAt(), Elements: elements(e)}
-		if k.Elements == nil {
+		k := Key{ExpireAt: e.ExpireAt(), Elements: elements(e), List: listOf(e)}
+		if e.Type() == store.String {
 			k.Value = string(e.Bytes())
 		}
 		all[strings.Clone(e.Key())] = k
@@ -125,16 +127,22 @@ func StoreContents(s *store.Store) map[string]Key {
 
 // elements are those of a collection; nil for a string.
 func elements(e *store.Entry) map[string]string {
-	h := e.Hash()
-	if h == nil {
+	all := map[string]string{}
+	switch e.Type() {
+	case store.Hash:
+		e.Hash().Each(func(field, value []byte) bool {
+			all[string(field)] = string(value)
+			return true
+		})
+	case store.Set:
+		e.Set().Each(func(member []byte) bool {
+			all[string(member)] = ""
+			return true
+		})
+	default:
 		return nil
 	}
-	fields := map[string]string{}
-	h.Each(func(field, value []byte) bool {
-		fields[string(field)] = string(value)
-		return true
-	})
-	return fields
+	return all
 }
 
 // SameContents fails the test unless both are the same.
@@ -145,7 +153,8 @@ func SameContents(t *testing.T, got, want map[string]Key) {
 	}
 	for k, w := range want {
 		if g, ok := got[k]; !ok || !g.equal(w) {
-			t.Errorf("key %.80q: got %.80q %.200q at %d (%v), want %.80q %.200q at %d", k, g.Value, g.Elements, g.ExpireAt, ok, w.Value, w.Elements, w.ExpireAt)
+			t.Errorf("key %.80q: got %.80q %.200q %.200q at %d (%v), want %.80q %.200q %.200q at %d", k, g.Value, g.Elements, g.List, g.ExpireAt, ok,
+				w.Value, w.Elements, w.List, w.ExpireAt)
 		}
 	}
 }
