@@ -100,6 +100,7 @@ func mayImport() map[string][]string {
 		table[group] = []string{"fsm/command", "fsm/lock", "resp", "store"} // never each other
 	}
 	table["fsm/command/hashes"] = append(table["fsm/command/hashes"], "store/effect", "store/value/hash")
+	table["fsm/command/sets"] = append(table["fsm/command/sets"], "store/effect", "store/value/set")
 	table["fsm/command/lists"] = append(table["fsm/command/lists"], "store/effect", "store/value/list")
 	return table
 }
@@ -108,7 +109,7 @@ func mayImport() map[string][]string {
 func commandGroups() []string {
 	var groups []string
 	for _, name := range []string{
-		"strings", "hashes", "lists", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
+		"strings", "hashes", "sets", "lists", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
 	} {
 		groups = append(groups, "fsm/command/"+name)
 	}

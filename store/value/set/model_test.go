@@ -140,6 +140,14 @@ func TestModel(t *testing.T) {
 					x.model.form = "hashtable"
 				}
 			},
+			"renew": func(t *rapid.T) {
+				x := &twins[rapid.IntRange(0, len(twins)-1).Draw(t, "which")]
+				x.set = x.set.Own(epoch, len(kept) > 0)
+				x.set.Renew(MaxLimits())
+				if x.model.form == "hashtable" {
+					x.model.form = "listpack"
+				}
+			},
 			"freeze": func(t *rapid.T) {
 				x := twins[rapid.IntRange(0, len(twins)-1).Draw(t, "which")]
 				views = append(views, frozen{x.set.Freeze(), x.model.clone()})

@@ -253,6 +253,22 @@ func (s *Set) Grow() {
 	s.head.Fresh()
 }
 
+// Renew gives the set the form that it would have if its members had come just now: integers
+// if it has that form, else packed if they fit. It is what is left of a set of which Redis
+// has popped nearly all.
+func (s *Set) Renew(lim Limits) {
+	fresh := new(Set)
+	if s.width > 0 {
+		fresh = NewInts()
+	}
+	s.Each(func(member []byte) bool {
+		fresh.Add(member, lim)
+		return true
+	})
+	s.contents = fresh.contents
+	s.head.Fresh()
+}
+
 // ToInts gives a set whose members are all integers that form, if they are few enough: what
 // Redis does with the result of an intersection.
 func (s *Set) ToInts(lim Limits) {
