@@ -55,6 +55,12 @@ func TestValuesOfOtherTypes(t *testing.T) {
 		{"POST", "/v1/keys/l/push", `{"end":"left"}`, 400, `missing_field`},
 		{"POST", "/v1/keys/l/push", `{"values":["a"],"end":"right"}`, 200, `{"length":1}`},
 		{"GET", "/v1/keys/l", ``, 200, `{"key":"l","ttl_ms":null,"type":"list","value":["a"],"version":14}`},
+		{"PUT", "/v1/keys/t", `{"type":"set","value":["3",1,1,2]}`, 200, `{"expires_at_ms":null,"key":"t","version":15}`},
+		{"GET", "/v1/keys/t", ``, 200, `{"key":"t","ttl_ms":null,"type":"set","value":["1","2","3"],"version":15}`},
+		{"PATCH", "/v1/keys/t", `{"type":"set","put":["x",{"value_base64":"/w=="}],"remove":["1","none"]}`, 200, `{"added":2,"removed":1}`},
+		{"GET", "/v1/keys/t", ``, 200, `{"key":"t","ttl_ms":null,"type":"set","value":["2","3","x",{"value_base64":"/w=="}],"version":17}`},
+		{"PATCH", "/v1/keys/h", `{"type":"set","put":["x"]}`, 422, `wrong_type`},
+		{"PUT", "/v1/keys/t", `{"type":"set","value":[]}`, 400, `empty_value`},
 	} {
 		w := f.call(c.method, c.path, c.body)
 		got := strings.TrimSpace(w.Body.String())
