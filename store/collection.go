@@ -6,6 +6,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/lockstepkv/lockstep/store/value/hash"
 	"github.com/lockstepkv/lockstep/store/value/list"
+	"github.com/lockstepkv/lockstep/store/value/set"
 	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
@@ -61,6 +62,8 @@ func (o *object) collection() Collection {
 		return (*list.List)(o.val)
 	case ZSet:
 		return (*zset.ZSet)(o.val)
+	case Set:
+		return (*set.Set)(o.val)
 	}
 	return nil
 }
@@ -74,6 +77,8 @@ func own(c Collection, epoch uint64) Collection {
 		return c.Own(epoch, false)
 	case *zset.ZSet:
 		return c.Own(epoch, false)
+	case *set.Set:
+		return c.Own(epoch, false)
 	}
 	panic("store: no such collection")
 }
@@ -85,6 +90,8 @@ func clone(c Collection) Collection {
 	case *list.List:
 		return c.Clone()
 	case *zset.ZSet:
+		return c.Clone()
+	case *set.Set:
 		return c.Clone()
 	}
 	panic("store: no such collection")
@@ -98,6 +105,8 @@ func (o *object) set(c Collection) {
 		o.typ, o.val = List, unsafe.Pointer(c)
 	case *zset.ZSet:
 		o.typ, o.val = ZSet, unsafe.Pointer(c)
+	case *set.Set:
+		o.typ, o.val = Set, unsafe.Pointer(c)
 	}
 }
 
@@ -111,6 +120,9 @@ func (e *Entry) List() *list.List { return valueOf[list.List](e, List) }
 
 // ZSet returns the value of an entry of type ZSet, otherwise nil, with the rules of Hash.
 func (e *Entry) ZSet() *zset.ZSet { return valueOf[zset.ZSet](e, ZSet) }
+
+// Set is Hash for a set.
+func (e *Entry) Set() *set.Set { return valueOf[set.Set](e, Set) }
 
 // valueOf returns the value of e if that is of type t, otherwise nil.
 func valueOf[T any](e *Entry, t Type) *T {
@@ -174,4 +186,9 @@ func update[P interface {
 	n := e.object().with(e.ExpireAt())
 	n.set(now)
 	return s.put(s.mem.addObject(n))
+}
+
+// UpdateSet is UpdateHash for the set of e.
+func (s *Store) UpdateSet(e *Entry, change func(*set.Set) (changed bool)) *Entry {
+	return update(s, e, e.Set(), change)
 }

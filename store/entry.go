@@ -17,6 +17,7 @@ const (
 	Hash
 	List
 	ZSet
+	Set
 )
 
 // String returns the name that Redis's TYPE gives.
@@ -30,6 +31,8 @@ func (t Type) String() string {
 		return "list"
 	case ZSet:
 		return "zset"
+	case Set:
+		return "set"
 	default:
 		return "unknown"
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/store/value/hash"
 	"github.com/lockstepkv/lockstep/store/value/list"
+	"github.com/lockstepkv/lockstep/store/value/set"
 	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
@@ -85,4 +86,9 @@ func (l *Limits) List() list.Limits { return list.LimitsOf(int(l[ListSize])) }
 // ZSet returns what of l is about sorted sets.
 func (l *Limits) ZSet() zset.Limits {
 	return zset.Limits{Members: int(l[ZSetEntries]), Bytes: int(l[ZSetValue])}
+}
+
+// Sets returns what of l is about sets.
+func (l *Limits) Sets() set.Limits {
+	return set.Limits{Ints: int(l[SetIntset]), Members: int(l[SetEntries]), Bytes: int(l[SetValue])}
 }

@@ -29,6 +29,7 @@ type valueType struct {
 var valueTypes = []*valueType{
 	{name: "hash", form: "an object of fields, or an array of [field, value]", json: toJSON, words: (*api).pairWords, put: "HSET", remove: "HDEL", object: true},
 	{name: "zset", form: "an array of {\"member\", \"score\"}", json: scoredJSON, words: (*api).scoredWords, put: "ZADD", remove: "ZREM"},
+	{name: "set", form: "an array", json: toJSON, words: (*api).oneWord, put: "SADD", remove: "SREM"},
 	{name: "list", form: "an array", json: toJSON, words: (*api).oneWord},
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command/lists"
 	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/fsm/command/queries"
+	"github.com/lockstepkv/lockstep/fsm/command/sets"
 	"github.com/lockstepkv/lockstep/fsm/command/strings"
 	"github.com/lockstepkv/lockstep/fsm/command/versions"
 	"github.com/lockstepkv/lockstep/fsm/command/zsets"
@@ -26,6 +27,7 @@ func New(more ...command.Group) *command.Table {
 		strings.Commands,
 		hashes.Commands,
 		lists.Commands,
+		sets.Commands,
 		zsets.Commands,
 		bits.Commands,
 		hll.Commands,

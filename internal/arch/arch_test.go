@@ -35,7 +35,7 @@ func mayImport() map[string][]string {
 	table := map[string][]string{
 		"resp":                {"internal/bulk", "internal/wire"},
 		"internal/bulk":       {},
-		"store":               {"internal/bulk", "store/keyslot", "store/value/hash", "store/value/list", "store/value/zset"},
+		"store":               {"internal/bulk", "store/keyslot", "store/value/hash", "store/value/list", "store/value/set", "store/value/zset"},
 		"store/effect":        {"store"},
 		"store/keyslot":       {},
 		"store/value/block":   {},
@@ -46,6 +46,7 @@ func mayImport() map[string][]string {
 		"store/value/zset":    {"store/value/block", "store/value/btree", "store/value/epoch"},
 		"store/value/bits":    {},
 		"store/value/hll":     {},
+		"store/value/set":     {"store/value/block", "store/value/btree", "store/value/epoch"},
 		"internal/accept":     {},
 		"internal/linger":     {},
 		"internal/hangup":     {},
@@ -65,10 +66,10 @@ func mayImport() map[string][]string {
 		"internal/readme":     {},
 		"fsm/wait":            {},
 		"fsm/lock":            {"fsm/wait", "internal/wire", "store/keyslot"},
-		"fsm/command":         {"fsm/lock", "internal/bulk", "resp", "store", "store/effect", "store/keyslot", "store/value/hash", "store/value/list", "store/value/zset"},
+		"fsm/command":         {"fsm/lock", "internal/bulk", "resp", "store", "store/effect", "store/keyslot", "store/value/hash", "store/value/list", "store/value/set", "store/value/zset"},
 		"snapshot":            {"internal/disk", "snapshot/rdb"},
-		"snapshot/rdb":        {"store", "store/value/hash", "store/value/list", "store/value/zset"},
-		"snapshot/aof":        {"internal/disk", "snapshot/rdb", "store", "store/effect", "store/value/hash", "store/value/list", "store/value/zset"},
+		"snapshot/rdb":        {"store", "store/value/hash", "store/value/list", "store/value/set", "store/value/zset"},
+		"snapshot/aof":        {"internal/disk", "snapshot/rdb", "store", "store/effect", "store/value/hash", "store/value/list", "store/value/set", "store/value/zset"},
 		"transport":           {"internal/bulk", "internal/clock", "internal/hangup", "internal/wire"},
 		"shard/raftlog":       {"internal/disk", "internal/failpoint", "internal/invariant"},
 		"fsm/commandset":      append(commandGroups(), "fsm/command"),
@@ -111,6 +112,7 @@ func mayImport() map[string][]string {
 	}
 	table["fsm/command/queries"] = append(table["fsm/command/queries"], "store/keyslot")
 	table["fsm/command/hashes"] = append(table["fsm/command/hashes"], "store/effect", "store/value/hash")
+	table["fsm/command/sets"] = append(table["fsm/command/sets"], "store/effect", "store/value/set")
 	table["fsm/command/lists"] = append(table["fsm/command/lists"], "store/effect", "store/value/list")
 	table["fsm/command/zsets"] = append(table["fsm/command/zsets"], "store/effect", "store/value/zset")
 	table["fsm/command/bits"] = append(table["fsm/command/bits"], "store/value/bits")
@@ -123,7 +125,7 @@ func mayImport() map[string][]string {
 func commandGroups() []string {
 	var groups []string
 	for _, name := range []string{
-		"strings", "hashes", "lists", "zsets", "bits", "hll", "keys", "versions", "locks", "compound", "queries",
+		"strings", "hashes", "lists", "sets", "zsets", "bits", "hll", "keys", "versions", "locks", "compound", "queries",
 	} {
 		groups = append(groups, "fsm/command/"+name)
 	}
@@ -148,7 +150,7 @@ func seesRaft() []string {
 // replica must compute the same from the same log.
 func pure() []string {
 	return append(commandGroups(), "snapshot/rdb", "store", "store/effect", "store/keyslot", "store/value/block", "store/value/btree", "store/value/epoch",
-		"store/value/hash", "store/value/list", "store/value/zset", "store/value/bits", "store/value/hll", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait")
+		"store/value/hash", "store/value/list", "store/value/set", "store/value/zset", "store/value/bits", "store/value/hll", "fsm/command", "fsm/commandset", "fsm/lock", "fsm/wait")
 }
 
 type goPackage struct {

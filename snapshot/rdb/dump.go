@@ -9,6 +9,7 @@ import (
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/value/hash"
 	"github.com/lockstepkv/lockstep/store/value/list"
+	"github.com/lockstepkv/lockstep/store/value/set"
 	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
@@ -82,6 +83,10 @@ func (d *decoder) dumped(packed *store.Limits) (it store.Item, err error) {
 		z := zsetReader{z: zset.New(), lim: packed.ZSet()}
 		err = d.readZSet(t, &z)
 		it.Collection = z.z
+	case typeSet, typeSetIntset, typeSetListpack:
+		r := setReader{set: set.NewInts(), lim: packed.Sets()}
+		err = d.readSet(t, &r)
+		it.Collection = r.set
 	default:
 		if name := typeName(t); name != "" {
 			return it, Unsupported("a value that is %s (RDB type %d)", name, t)

@@ -185,6 +185,8 @@ func typeOf(e *store.Entry) (t byte, ok bool) {
 		return typeQuicklist2, true
 	case store.ZSet:
 		return typeZSet, true
+	case store.Set:
+		return setType(e.Set()), true
 	}
 	return 0, false
 }
@@ -200,6 +202,8 @@ func (e *encoder) value(of *store.Entry) {
 		e.list(of.List())
 	case store.ZSet:
 		e.zset(of.ZSet())
+	case store.Set:
+		e.set(of.Set())
 	}
 }
 

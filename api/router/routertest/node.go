@@ -217,7 +217,7 @@ type Shard struct {
 func (s *Shard) MinIndex() uint64 { return s.minIndex.Load() }
 
 func newShard(id int, table *command.Table, now func() time.Time) *Shard {
-	return &Shard{id: id, table: table, now: now, store: store.New(store.DefaultOptions()), once: onceTable{}, locks: lock.NewTable(true)}
+	return &Shard{id: id, table: table, now: now, store: store.New(store.DefaultOptions()), once: onceTable{}, locks: lock.NewTable(true), limits: store.DefaultLimits()}
 }
 
 // ID implements router.Shard.
