@@ -8,7 +8,8 @@ import (
 )
 
 // Commands lists the commands on sorted sets.
-func Commands(*command.Table) []*command.Spec {
+func Commands(t *command.Table) []*command.Spec {
+	t.Register(kind)
 	return []*command.Spec{
 		specZAdd, specZIncrBy, specZRem,
 		specZCard, specZScore, specZMScore, specZRank, specZRevRank, specZCount, specZLexCount,
@@ -18,6 +19,26 @@ func Commands(*command.Table) []*command.Spec {
 		specZUnion, specZInter, specZDiff, specZUnionStore, specZInterStore, specZDiffStore, specZInterCard,
 		specZRandMember, specZScan,
 	}
+}
+
+var kind = &command.Kind{
+	Type: store.ZSet, Words: 2,
+	Whole: func(e *store.Entry) resp.Value {
+		r := replies{ZSet: e.ZSet(), scores: true}
+		r.Ascend(0, r.add)
+		return r.reply()
+	},
+	Make: func(ctx *command.Ctx, words command.Args) (store.Collection, error) {
+		z := zset.New()
+		for i := 0; i < len(words); i += 2 {
+			score, err := parseScore(words[i])
+			if err != nil {
+				return nil, err
+			}
+			z.Add(words[i+1], score, ctx.Limits.ZSet())
+		}
+		return z, nil
+	},
 }
 
 const (
