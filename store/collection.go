@@ -6,6 +6,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/lockstepkv/lockstep/store/value/hash"
 	"github.com/lockstepkv/lockstep/store/value/list"
+	"github.com/lockstepkv/lockstep/store/value/set"
 	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
@@ -59,6 +60,8 @@ func (o *object) collection() Collection {
 		return (*hash.Hash)(o.val)
 	case List:
 		return (*list.List)(o.val)
+	case Set:
+		return (*set.Set)(o.val)
 	case ZSet:
 		return (*zset.ZSet)(o.val)
 	}
@@ -72,6 +75,8 @@ func own(c Collection, epoch uint64) Collection {
 		return c.Own(epoch, false)
 	case *list.List:
 		return c.Own(epoch, false)
+	case *set.Set:
+		return c.Own(epoch, false)
 	case *zset.ZSet:
 		return c.Own(epoch, false)
 	}
@@ -83,6 +88,8 @@ func clone(c Collection) Collection {
 	case *hash.Hash:
 		return c.Clone()
 	case *list.List:
+		return c.Clone()
+	case *set.Set:
 		return c.Clone()
 	case *zset.ZSet:
 		return c.Clone()
@@ -96,6 +103,8 @@ func (o *object) set(c Collection) {
 		o.typ, o.val = Hash, unsafe.Pointer(c)
 	case *list.List:
 		o.typ, o.val = List, unsafe.Pointer(c)
+	case *set.Set:
+		o.typ, o.val = Set, unsafe.Pointer(c)
 	case *zset.ZSet:
 		o.typ, o.val = ZSet, unsafe.Pointer(c)
 	}
@@ -108,6 +117,9 @@ func (e *Entry) Hash() *hash.Hash { return valueOf[hash.Hash](e, Hash) }
 
 // List is Hash for a list.
 func (e *Entry) List() *list.List { return valueOf[list.List](e, List) }
+
+// Set is Hash for a set.
+func (e *Entry) Set() *set.Set { return valueOf[set.Set](e, Set) }
 
 // ZSet returns the value of an entry of type ZSet, otherwise nil, with the rules of Hash.
 func (e *Entry) ZSet() *zset.ZSet { return valueOf[zset.ZSet](e, ZSet) }
@@ -174,4 +186,9 @@ func update[P interface {
 	n := e.object().with(e.ExpireAt())
 	n.set(now)
 	return s.put(s.mem.addObject(n))
+}
+
+// UpdateSet is UpdateHash for the set of e.
+func (s *Store) UpdateSet(e *Entry, change func(*set.Set) (changed bool)) *Entry {
+	return update(s, e, e.Set(), change)
 }

@@ -16,6 +16,7 @@ const (
 	String Type = iota
 	Hash
 	List
+	Set
 	ZSet
 )
 
@@ -28,6 +29,8 @@ func (t Type) String() string {
 		return "hash"
 	case List:
 		return "list"
+	case Set:
+		return "set"
 	case ZSet:
 		return "zset"
 	default:

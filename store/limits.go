@@ -5,6 +5,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/store/value/hash"
 	"github.com/lockstepkv/lockstep/store/value/list"
+	"github.com/lockstepkv/lockstep/store/value/set"
 	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
@@ -81,6 +82,11 @@ func (l *Limits) Hash() hash.Limits {
 
 // List returns what of l is about lists.
 func (l *Limits) List() list.Limits { return list.LimitsOf(int(l[ListSize])) }
+
+// Sets returns what of l is about sets.
+func (l *Limits) Sets() set.Limits {
+	return set.Limits{Ints: int(l[SetIntset]), Members: int(l[SetEntries]), Bytes: int(l[SetValue])}
+}
 
 // ZSet returns what of l is about sorted sets.
 func (l *Limits) ZSet() zset.Limits {

@@ -5,6 +5,7 @@ import (
 	"github.com/lockstepkv/lockstep/store/effect"
 	"github.com/lockstepkv/lockstep/store/value/hash"
 	"github.com/lockstepkv/lockstep/store/value/list"
+	"github.com/lockstepkv/lockstep/store/value/set"
 	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
@@ -52,6 +53,11 @@ func (c *Ctx) UpdateZSet(e *store.Entry, change func(z *zset.ZSet, edits *effect
 // UpdateList is UpdateHash for the list of e.
 func (c *Ctx) UpdateList(e *store.Entry, change func(l *list.List, edits *effect.Edits) bool) *store.Entry {
 	return update(c, e, c.Store.UpdateList, change)
+}
+
+// UpdateSet is UpdateHash for the set of e.
+func (c *Ctx) UpdateSet(e *store.Entry, change func(s *set.Set, edits *effect.Edits) bool) *store.Entry {
+	return update(c, e, c.Store.UpdateSet, change)
 }
 
 func update[P any](c *Ctx, e *store.Entry, do func(*store.Entry, func(P) bool) *store.Entry,

@@ -12,6 +12,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command/lists"
 	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/fsm/command/server"
+	"github.com/lockstepkv/lockstep/fsm/command/sets"
 	"github.com/lockstepkv/lockstep/fsm/command/strings"
 	"github.com/lockstepkv/lockstep/fsm/command/transactions"
 	"github.com/lockstepkv/lockstep/fsm/command/versions"
@@ -24,6 +25,7 @@ func New() *command.Table {
 		strings.Commands,
 		hashes.Commands,
 		lists.Commands,
+		sets.Commands,
 		zsets.Commands,
 		keys.Commands,
 		connection.Commands,

@@ -26,7 +26,7 @@ func TestEffectsAreOnTheKeysOfACommand(t *testing.T) {
 	ctx.Effects = new(effect.Log)
 	gen := commandtest.NewGenerator(5)
 	changed := map[string]int{}
-	for range 20_000 {
+	for range 40_000 {
 		args := gen.Command()
 		sp, err := table.Check(args)
 		if err != nil {

@@ -62,13 +62,13 @@ func TestLargeHashesAsRedis(t *testing.T) {
 				p := &pair{t: t, real: redis.Main, ctx: ctx}
 				for _, l := range []string{"HSCAN " + key + " 0 COUNT 7", "HSCAN " + key + " 0 MATCH m1* COUNT 30"} {
 					args := commandtest.Line(l)
-					if ours, theirs := both(args); !p.scanSame(args, 2, ours, theirs) {
+					if ours, theirs := both(args); !p.scanSame(args, ours, theirs) {
 						t.Fatalf("%s differs", l)
 					}
 				}
 				for _, l := range []string{"HRANDFIELD " + key, "HRANDFIELD " + key + " 5 WITHVALUES", "HRANDFIELD " + key + " 500", "HRANDFIELD " + key + " -7"} {
 					args := commandtest.Line(l)
-					if ours, theirs := both(args); !p.randomSame(args, ours, theirs) {
+					if ours, theirs := both(args); !p.randomSame("HGET", args, ours, theirs) {
 						t.Fatalf("%s: %q", l, commandtest.Show(ours))
 					}
 				}

@@ -35,13 +35,14 @@ func mayImport() map[string][]string {
 	table := map[string][]string{
 		"resp":                {"internal/bulk", "internal/wire"},
 		"internal/bulk":       {},
-		"store":               {"internal/bulk", "store/keyslot", "store/value/hash", "store/value/list", "store/value/zset"},
+		"store":               {"internal/bulk", "store/keyslot", "store/value/hash", "store/value/list", "store/value/set", "store/value/zset"},
 		"store/effect":        {"store"},
 		"store/keyslot":       {},
 		"store/value/block":   {},
 		"store/value/epoch":   {},
 		"store/value/btree":   {"store/value/block"},
 		"store/value/hash":    {"store/value/block", "store/value/btree", "store/value/epoch"},
+		"store/value/set":     {"store/value/block", "store/value/btree", "store/value/epoch"},
 		"store/value/list":    {},
 		"store/value/zset":    {"store/value/block", "store/value/btree", "store/value/epoch"},
 		"internal/accept":     {},
@@ -63,10 +64,10 @@ func mayImport() map[string][]string {
 		"internal/readme":     {},
 		"fsm/wait":            {},
 		"fsm/lock":            {"fsm/wait", "store/keyslot"},
-		"fsm/command":         {"fsm/lock", "internal/bulk", "resp", "store", "store/effect", "store/keyslot", "store/value/hash", "store/value/list", "store/value/zset"},
+		"fsm/command":         {"fsm/lock", "internal/bulk", "resp", "store", "store/effect", "store/keyslot", "store/value/hash", "store/value/list", "store/value/set", "store/value/zset"},
 		"snapshot":            {"internal/disk", "snapshot/rdb"},
-		"snapshot/rdb":        {"store", "store/value/hash", "store/value/list", "store/value/zset"},
-		"snapshot/aof":        {"internal/disk", "snapshot/rdb", "store/effect", "store", "store/value/hash", "store/value/list", "store/value/zset"},
+		"snapshot/rdb":        {"store", "store/value/hash", "store/value/list", "store/value/set", "store/value/zset"},
+		"snapshot/aof":        {"internal/disk", "snapshot/rdb", "store/effect", "store", "store/value/hash", "store/value/list", "store/value/set", "store/value/zset"},
 		"transport":           {"internal/bulk", "internal/clock", "internal/hangup"},
 		"shard/raftlog":       {"internal/disk", "internal/failpoint", "internal/invariant"},
 		"fsm/commandset":      append(commandGroups(), "fsm/command"),
@@ -100,8 +101,9 @@ func mayImport() map[string][]string {
 		table[group] = []string{"fsm/command", "fsm/lock", "resp", "store"} // never each other
 	}
 	table["fsm/command/hashes"] = append(table["fsm/command/hashes"], "store/effect", "store/value/hash")
+	table["fsm/command/sets"] = append(table["fsm/command/sets"], "store/effect", "store/value/set")
 	table["fsm/command/lists"] = append(table["fsm/command/lists"], "store/effect", "store/value/list")
-	table["fsm/command/zsets"] = append(table["fsm/command/zsets"], "store/effect", "store/value/zset")
+	table["fsm/command/zsets"] = append(table["fsm/command/zsets"], "store/effect", "store/value/set", "store/value/zset")
 	return table
 }
 
@@ -109,7 +111,7 @@ func mayImport() map[string][]string {
 func commandGroups() []string {
 	var groups []string
 	for _, name := range []string{
-		"strings", "hashes", "lists", "zsets", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
+		"strings", "hashes", "sets", "lists", "zsets", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
 	} {
 		groups = append(groups, "fsm/command/"+name)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/lockstepkv/lockstep/store/effect"
 	"github.com/lockstepkv/lockstep/store/value/hash"
 	"github.com/lockstepkv/lockstep/store/value/list"
+	"github.com/lockstepkv/lockstep/store/value/set"
 	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
@@ -164,7 +165,7 @@ func withKey(edit effect.Edit, key []byte) Command {
 // fieldsPerCommand is how many fields one HSET has, and members one ZADD.
 const fieldsPerCommand = 512
 
-// elementsPerCommand is how many elements one RPUSH has.
+// elementsPerCommand is how many elements one RPUSH or SADD has.
 const elementsPerCommand = 1024
 
 // appendCollection writes a whole collection.
@@ -176,7 +177,9 @@ func appendCollection(cmds []Command, key []byte, c *change) []Command {
 	case *hash.Hash:
 		cmds = appendFields(cmds, key, v)
 	case *list.List:
-		cmds = appendElements(cmds, key, v)
+		cmds = appendElements(cmds, key, "RPUSH", func(fn func([]byte) bool) { v.Forward(0, fn) })
+	case *set.Set:
+		cmds = appendElements(cmds, key, "SADD", v.Each)
 	case *zset.ZSet:
 		cmds = appendMembers(cmds, key, v)
 	}
@@ -220,11 +223,11 @@ func appendMembers(cmds []Command, key []byte, z *zset.ZSet) []Command {
 	return cmds
 }
 
-func appendElements(cmds []Command, key []byte, l *list.List) []Command {
+func appendElements(cmds []Command, key []byte, name string, each func(fn func([]byte) bool)) []Command {
 	var cmd Command
-	l.Forward(0, func(e []byte) bool {
+	each(func(e []byte) bool {
 		if len(cmd) == 0 {
-			cmd = Command{[]byte("RPUSH"), key}
+			cmd = Command{[]byte(name), key}
 		}
 		if cmd = append(cmd, bytes.Clone(e)); len(cmd) == 2+elementsPerCommand {
 			cmds, cmd = append(cmds, cmd), nil

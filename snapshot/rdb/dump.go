@@ -9,6 +9,7 @@ import (
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/value/hash"
 	"github.com/lockstepkv/lockstep/store/value/list"
+	"github.com/lockstepkv/lockstep/store/value/set"
 	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
@@ -73,6 +74,10 @@ func (d *decoder) dumped(packed *store.Limits) (it store.Item, err error) {
 		err = d.readList(t, l, nil)
 		l.Fit(packed.List())
 		it.Collection = l
+	case typeSet, typeSetIntset, typeSetListpack:
+		r := setReader{set: set.NewInts(), lim: packed.Sets()}
+		err = d.readSet(t, &r)
+		it.Collection = r.set
 	case typeZSet, typeZSetText, typeZSetListpack, typeZSetZiplist:
 		z := zsetReader{z: zset.New(), lim: packed.ZSet()}
 		err = d.readZSet(t, &z)

@@ -35,14 +35,17 @@ const (
 const (
 	typeString       = 0
 	typeList         = 1  // number of elements, and each; up to Redis 3.0
+	typeSet          = 2  // number of members, and each
 	typeZSetText     = 3  // number of members, and as many times a member and a score as text; up to Redis 3.2
 	typeHash         = 4  // number of fields, and as many times a name and a value
 	typeZSet         = 5  // as typeZSetText, with the scores in binary
 	typeZSetZiplist  = 12 // one string: a ziplist of members and scores; up to Redis 6.2
 	typeHashZiplist  = 13 // one string: a ziplist of names and values; up to Redis 6.2
 	typeListZiplist  = 10 // one string: a ziplist; up to Redis 3.0
+	typeSetIntset    = 11 // one string: an intset
 	typeQuicklist    = 14 // number of ziplists, and each; up to Redis 6.2
 	typeQuicklist2   = 18 // number of nodes, and each with its kind: an element or a listpack; since Redis 7.0
+	typeSetListpack  = 20 // one string: a listpack of members; since Redis 7.2
 	typeHashListpack = 16 // one string: a listpack of names and values; since Redis 7.0
 	typeZSetListpack = 17 // one string: a listpack of members and scores; since Redis 7.0
 )

@@ -123,6 +123,7 @@ func (f *fileReader) part(op byte) error {
 		return f.entry(op)
 	case typeHash, typeHashListpack, typeHashZiplist,
 		typeList, typeListZiplist, typeQuicklist, typeQuicklist2,
+		typeSet, typeSetIntset, typeSetListpack,
 		typeZSet, typeZSetText, typeZSetListpack, typeZSetZiplist:
 		if f.opt.Packed != nil || f.info.Lockstep && f.opt.intoStore {
 			return f.entry(op)
@@ -209,6 +210,8 @@ func (f *fileReader) value(t byte, it *store.Item, large bool) (err error) {
 		it.Value, err = f.string(&f.valBuf)
 	case typeList, typeListZiplist, typeQuicklist, typeQuicklist2:
 		it.Collection, err = f.list(t, it.Key, large)
+	case typeSet, typeSetIntset, typeSetListpack:
+		it.Collection, err = f.set(t, it.Key, large)
 	case typeZSet, typeZSetText, typeZSetListpack, typeZSetZiplist:
 		it.Collection, err = f.zset(t, it.Key, large)
 	default:

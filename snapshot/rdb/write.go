@@ -183,6 +183,8 @@ func typeOf(e *store.Entry) (t byte, ok bool) {
 		return typeHash, true
 	case store.List:
 		return typeQuicklist2, true
+	case store.Set:
+		return setType(e.Set()), true
 	case store.ZSet:
 		return typeZSet, true
 	}
@@ -198,6 +200,8 @@ func (e *encoder) value(of *store.Entry) {
 		e.hash(of.Hash())
 	case store.List:
 		e.list(of.List())
+	case store.Set:
+		e.set(of.Set())
 	case store.ZSet:
 		e.zset(of.ZSet())
 	}

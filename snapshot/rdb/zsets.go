@@ -40,7 +40,7 @@ func (f *fileReader) zset(t byte, key []byte, large bool) (*zset.ZSet, error) {
 
 // readZSet reads a sorted set of one of the types for those into z.
 func (d *decoder) readZSet(t byte, z *zsetReader) error {
-	err := d.members(t, z)
+	err := d.scoredMembers(t, z)
 	switch {
 	case err != nil:
 		return err
@@ -52,7 +52,7 @@ func (d *decoder) readZSet(t byte, z *zsetReader) error {
 	return nil
 }
 
-func (d *decoder) members(t byte, z *zsetReader) error {
+func (d *decoder) scoredMembers(t byte, z *zsetReader) error {
 	if t == typeZSet || t == typeZSetText {
 		n, err := d.plainLength()
 		for ; n > 0 && err == nil; n-- {

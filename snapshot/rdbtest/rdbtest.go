@@ -70,7 +70,7 @@ func StartRedis(t testing.TB, dir string, args ...string) (client *redis.Client,
 // Key is what a key holds.
 type Key struct {
 	Value    string            // of a string
-	Elements map[string]string // of a hash: its fields; of a sorted set: members and scores; nil of others
+	Elements map[string]string // of a hash its fields, of a set its members, of a sorted set these with scores; otherwise nil
 	List     []string          // of a list
 	ExpireAt int64
 }
@@ -127,19 +127,24 @@ func StoreContents(s *store.Store) map[string]Key {
 
 // elements are those of a collection; nil for a string.
 func elements(e *store.Entry) map[string]string {
-	if z := e.ZSet(); z != nil {
-		return membersOf(z)
-	}
-	h := e.Hash()
-	if h == nil {
+	all := map[string]string{}
+	switch e.Type() {
+	case store.ZSet:
+		return membersOf(e.ZSet())
+	case store.Hash:
+		e.Hash().Each(func(field, value []byte) bool {
+			all[string(field)] = string(value)
+			return true
+		})
+	case store.Set:
+		e.Set().Each(func(member []byte) bool {
+			all[string(member)] = ""
+			return true
+		})
+	default:
 		return nil
 	}
-	fields := map[string]string{}
-	h.Each(func(field, value []byte) bool {
-		fields[string(field)] = string(value)
-		return true
-	})
-	return fields
+	return all
 }
 
 // SameContents fails the test unless both are the same.

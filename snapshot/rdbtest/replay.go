@@ -48,7 +48,16 @@ func Replay(t *testing.T, m map[string]Key, cmds [][][]byte) {
 			k := m[string(c[1])]
 			k.List = replayList(k.List, c)
 			m[string(c[1])] = k
-		case "HDEL":
+		case "SADD":
+			k, ok := m[string(c[1])]
+			if !ok {
+				k.Elements = map[string]string{}
+			}
+			for _, member := range c[2:] {
+				k.Elements[string(member)] = ""
+			}
+			m[string(c[1])] = k
+		case "HDEL", "SREM":
 			for _, field := range c[2:] {
 				delete(m[string(c[1])].Elements, string(field))
 			}

@@ -70,3 +70,45 @@ func (g *Generator) withHashes(all map[string]func() string) map[string]func() s
 
 // NumberedMember is one of n.
 func (g *Generator) NumberedMember(n int) string { return "m" + strconv.Itoa(g.Rng.IntN(n)) }
+
+// setMembers are members of a set, often integers only.
+func (g *Generator) setMembers() string {
+	if g.Chance(60) {
+		return g.many(4, func() string { return g.One("1", "2", "-7", "300", "70000", "9223372036854775807", "12") })
+	}
+	return g.many(3, g.Member)
+}
+
+// withSets adds the makers for commands on sets.
+func (g *Generator) withSets(all map[string]func() string) map[string]func() string {
+	k := g.Key
+	members := func() string { return k() + sep + g.setMembers() }
+	one := func() string { return k() + sep + g.One(g.Member(), "1", "2", "300") }
+	random := func() string {
+		s := k()
+		if g.Chance(70) {
+			s += sep + g.randomCount() + g.One("", "", "", "", sep+"foo")
+		}
+		return s
+	}
+	stored := func() string { return k() + sep + g.keys() }
+	scan := func() string {
+		return k() + sep + g.One("0", "0", "0", "0", "x", "99999999999999999999") + g.words(2, g.memberScanOption)
+	}
+	card := func() string {
+		n := 1 + g.Rng.IntN(3)
+		s := g.One(strconv.Itoa(n), strconv.Itoa(n), strconv.Itoa(n), "0", "-1", "x", "5")
+		for range n {
+			s += sep + k()
+		}
+		return s + g.words(1, func() string { return g.One("LIMIT"+sep+g.One("0", "1", "2", "-1", "x"), "LIMIT", "foo") })
+	}
+	for name, template := range map[string]func() string{
+		"sadd": members, "srem": members, "smove": func() string { return k() + sep + k() + sep + g.One("1", "2", "12", "f") }, "scard": k, "sismember": one, "smismember": members,
+		"smembers": k, "spop": random, "srandmember": random, "sscan": scan, "sintercard": card,
+		"sinter": g.keys, "sunion": g.keys, "sdiff": g.keys, "sinterstore": stored, "sunionstore": stored, "sdiffstore": stored,
+	} {
+		all[name] = template
+	}
+	return all
+}

@@ -30,7 +30,7 @@ func (g *Generator) templates() map[string]func() string {
 		return s
 	}
 	scanOption := func() string {
-		return g.One("MATCH"+sep+g.pattern(), "COUNT"+sep+g.One("1", "3", "100", "0", "-1", "x", "9223372036854775807"), "TYPE"+sep+g.One("string", "STRING", "hash", "zset", "list", "foo"), "foo", "MATCH")
+		return g.One("MATCH"+sep+g.pattern(), "COUNT"+sep+g.One("1", "3", "100", "0", "-1", "x", "9223372036854775807"), "TYPE"+sep+g.One("string", "STRING", "hash", "set", "zset", "list", "foo"), "foo", "MATCH")
 	}
 	cursor := func() string {
 		return g.One("0", "0", "0", "0", "00", "x", "-", "1x", " 0", "99999999999999999999", "")
@@ -39,7 +39,7 @@ func (g *Generator) templates() map[string]func() string {
 	copyOption := func() string {
 		return g.One("REPLACE", "replace", "DB"+sep+"0", "DB"+sep+g.One("1", "-1", "x", "99999999999", "2147483647"), "DB", "foo")
 	}
-	return g.withZSets(g.withLists(g.withHashes(map[string]func() string{
+	return g.withZSets(g.withSets(g.withLists(g.withHashes(map[string]func() string{
 		"set": with(j(k, v), 3, g.setOption), "setnx": j(k, v), "setex": j(k, g.seconds, v), "psetex": j(k, g.millis, v),
 		"getset": j(k, v), "mset": pairs, "msetnx": pairs,
 		"get": k, "getex": with(k, 2, g.getexOption), "getdel": k, "mget": g.keys, "strlen": k,
@@ -55,7 +55,7 @@ func (g *Generator) templates() map[string]func() string {
 		"object" + sep + "encoding": k, "object" + sep + "freq": k, "object" + sep + "idletime": k, "object" + sep + "refcount": k,
 		"object" + sep + "help": nothing, "memory" + sep + "help": nothing,
 		"memory" + sep + "usage": with(k, 1, func() string { return g.One("SAMPLES"+sep+n(), "SAMPLES", "foo"+sep+"1") }),
-	})))
+	}))))
 }
 
 // offset keeps SETRANGE from making large strings, and looks past its limit.

@@ -95,7 +95,7 @@ func (c *contents) Get(field []byte) (value []byte, ok bool) {
 
 // Lasting reports whether p, a name or value that the hash has handed out, stays as it is
 // when the hash changes: long ones of a large hash have memory of their own.
-func (c *contents) Lasting(p []byte) bool { return c.tree != nil && len(p) > inlineMax }
+func (c *contents) Lasting(p []byte) bool { return c.tree != nil && len(p) > btree.MaxInline }
 
 // Set gives field a copy of value, and reports whether the field is new and by
 // how much Size has grown.
