@@ -285,7 +285,7 @@ func (p *pair) scanSame(args command.Args, ours, theirs resp.Value) bool {
 		var found []string
 		a := slices.Clone(args)
 		for {
-			if name != "hscan" {
+			if name != "hscan" && name != "zscan" {
 				found = append(found, sorted(v.Elems[1])...)
 			} else {
 				found = append(found, sortedPairs(v.Elems[1].Elems)...)

@@ -114,7 +114,7 @@ func mayImport() map[string][]string {
 	table["fsm/command/hashes"] = append(table["fsm/command/hashes"], "store/effect", "store/value/hash")
 	table["fsm/command/sets"] = append(table["fsm/command/sets"], "store/effect", "store/value/set")
 	table["fsm/command/lists"] = append(table["fsm/command/lists"], "store/effect", "store/value/list")
-	table["fsm/command/zsets"] = append(table["fsm/command/zsets"], "store/effect", "store/value/zset")
+	table["fsm/command/zsets"] = append(table["fsm/command/zsets"], "store/effect", "store/value/set", "store/value/zset")
 	table["fsm/command/bits"] = append(table["fsm/command/bits"], "store/value/bits")
 	table["fsm/command/hll"] = append(table["fsm/command/hll"], "store/value/hll")
 	table["fsm/command/keys"] = append(table["fsm/command/keys"], "snapshot/rdb") // DUMP, RESTORE

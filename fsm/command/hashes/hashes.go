@@ -10,7 +10,7 @@ import (
 
 // Commands lists the commands on hashes.
 func Commands(t *command.Table) []*command.Spec {
-	t.Register(whole)
+	t.Register(kind)
 	return []*command.Spec{
 		specHSet, specHMSet, specHSetNX, specHDel,
 		specHGet, specHMGet, specHGetAll, specHKeys, specHVals, specHLen, specHStrlen, specHExists,
@@ -19,7 +19,7 @@ func Commands(t *command.Table) []*command.Spec {
 	}
 }
 
-var whole = &command.Kind{
+var kind = &command.Kind{
 	Type: store.Hash, Words: 2,
 	Whole: func(e *store.Entry) resp.Value {
 		return allOp{names: true, values: true}.all(e.Hash())

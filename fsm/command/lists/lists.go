@@ -9,7 +9,7 @@ import (
 
 // Commands lists the commands on lists.
 func Commands(t *command.Table) []*command.Spec {
-	t.Register(whole)
+	t.Register(kind)
 	return []*command.Spec{
 		specLPush, specRPush, specLPushX, specRPushX, specLInsert, specLSet,
 		specLPop, specRPop, specLMPop, specLMove, specRPopLPush,
@@ -18,7 +18,7 @@ func Commands(t *command.Table) []*command.Spec {
 	}
 }
 
-var whole = &command.Kind{
+var kind = &command.Kind{
 	Type: store.List, Words: 1,
 	Whole: func(e *store.Entry) resp.Value {
 		r := replies{elements: e.List()}

@@ -7,11 +7,11 @@ import (
 	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
-// kind is what a range goes by.
-type kind uint8
+// rangeKind is what a range goes by.
+type rangeKind uint8
 
 const (
-	byRank kind = iota
+	byRank rangeKind = iota
 	byScore
 	byLex
 )
@@ -24,7 +24,7 @@ type bounds interface {
 	in(z *zset.ZSet, backwards bool) span
 }
 
-func parseRange(by kind, from, to []byte) (bounds, error) {
+func parseRange(by rangeKind, from, to []byte) (bounds, error) {
 	switch by {
 	case byScore:
 		return parseScores(from, to)

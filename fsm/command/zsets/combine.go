@@ -9,6 +9,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/resp"
 	"github.com/lockstepkv/lockstep/store"
+	"github.com/lockstepkv/lockstep/store/value/set"
 	"github.com/lockstepkv/lockstep/store/value/zset"
 )
 
@@ -208,38 +209,72 @@ func orZero(f float64) float64 {
 	return f
 }
 
-// source is one of the sets, nil when it is empty.
+// source is one of the sets: a sorted one, or one whose members count with a score of 1. It has
+// neither when it is empty.
 type source struct {
-	*zset.ZSet
+	zset   *zset.ZSet
+	set    *set.Set
 	weight float64
 }
 
-func (s source) len() int {
-	if s.ZSet == nil {
-		return 0
+// sourceOf returns the source under key.
+func sourceOf(ctx *command.Ctx, key []byte) (source, error) {
+	switch e := ctx.Read(key); {
+	case e == nil:
+		return source{weight: 1}, nil
+	case e.Type() == store.ZSet:
+		return source{zset: e.ZSet(), weight: 1}, nil
+	case e.Type() == store.Set:
+		return source{set: e.Set(), weight: 1}, nil
 	}
-	return s.Len()
+	return source{}, command.ErrWrongType
+}
+
+func (s source) len() int {
+	switch {
+	case s.zset != nil:
+		return s.zset.Len()
+	case s.set != nil:
+		return s.set.Len()
+	}
+	return 0
 }
 
 func (s source) weighed(score float64) float64 { return orZero(s.weight * score) }
 
 func (s source) score(member []byte) (score float64, ok bool) {
-	if s.ZSet == nil {
-		return 0, false
+	switch {
+	case s.zset != nil:
+		return s.zset.Score(member)
+	case s.set != nil:
+		return 1, s.set.Has(member)
 	}
-	return s.Score(member)
+	return 0, false
+}
+
+// each calls fn for all members until it returns false. What fn is given it may keep until the
+// sets change.
+func (s source) each(fn func(member []byte, score float64) bool) {
+	switch {
+	case s.zset != nil:
+		s.zset.Ascend(0, fn)
+	case s.set != nil:
+		ints := s.set.Ints()
+		s.set.Each(func(member []byte) bool {
+			if ints { // which are written as text for each call
+				member = bytes.Clone(member)
+			}
+			return fn(member, 1)
+		})
+	}
 }
 
 func (op *combineOp) Run(ctx *command.Ctx) resp.Value {
 	list := make([]source, len(op.keys))
 	for i, key := range op.keys {
-		e, err := ctx.ReadOf(store.ZSet, key)
-		if err != nil {
+		var err error
+		if list[i], err = sourceOf(ctx, key); err != nil {
 			return resp.ErrorReply(err)
-		}
-		list[i].weight = 1
-		if e != nil {
-			list[i].ZSet = e.ZSet()
 		}
 		if op.weights != nil {
 			list[i].weight = op.weights[i]
@@ -290,10 +325,7 @@ func smallestFirst(list []source) []source {
 func (op *combineOp) union(list []source) (found elements) {
 	at := map[string]int{}
 	for _, s := range list {
-		if s.ZSet == nil {
-			continue
-		}
-		s.Ascend(0, func(member []byte, score float64) bool {
+		s.each(func(member []byte, score float64) bool {
 			score = s.weighed(score)
 			if i, there := at[string(member)]; there {
 				found[i].score = op.aggregate(found[i].score, score)
@@ -309,10 +341,7 @@ func (op *combineOp) union(list []source) (found elements) {
 
 // inter calls fn for the members that all have, until it returns false.
 func (op *combineOp) inter(list []source, fn func(member []byte, score float64) bool) {
-	if list[0].ZSet == nil {
-		return
-	}
-	list[0].Ascend(0, func(member []byte, score float64) bool {
+	list[0].each(func(member []byte, score float64) bool {
 		score = list[0].weighed(score)
 		for _, s := range list[1:] {
 			other, ok := s.score(member)
@@ -334,10 +363,7 @@ func (op *combineOp) count(list []source) (n int64) {
 }
 
 func difference(list []source) (found elements) {
-	if list[0].ZSet == nil {
-		return nil
-	}
-	list[0].Ascend(0, func(member []byte, score float64) bool {
+	list[0].each(func(member []byte, score float64) bool {
 		for _, s := range list[1:] {
 			if _, there := s.score(member); there {
 				return true

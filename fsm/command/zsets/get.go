@@ -127,7 +127,7 @@ var specZLexCount = &command.Spec{
 	Parse:   func(args command.Args) (command.Op, error) { return countOp(args[1], byLex, args[2], args[3]) },
 }
 
-func countOp(key []byte, by kind, from, to []byte) (command.Op, error) {
+func countOp(key []byte, by rangeKind, from, to []byte) (command.Op, error) {
 	r, err := parseRange(by, from, to)
 	if err != nil {
 		return nil, err

@@ -68,7 +68,7 @@ func rangeSpec(name, since, by string, op rangeOp, args ...command.Arg) *command
 
 type rangeOp struct {
 	key           []byte
-	by            kind
+	by            rangeKind
 	reverse       bool
 	auto          bool // by and reverse are options
 	store         bool

@@ -51,7 +51,7 @@ var specZRemRangeByScore = removeSpec("zremrangebyscore", "1.2.0", "with scores 
 
 var specZRemRangeByLex = removeSpec("zremrangebylex", "2.8.9", "between two others, where all scores are equal", byLex, command.String("min"), command.String("max"))
 
-func removeSpec(name, since, which string, by kind, from, to command.Arg) *command.Spec {
+func removeSpec(name, since, which string, by rangeKind, from, to command.Arg) *command.Spec {
 	return &command.Spec{
 		Name: name, Group: group, Arity: 4, Since: since,
 		Flags: command.Write | command.Frees, ACL: acl, Keys: command.OneKey(command.RW | command.Delete),

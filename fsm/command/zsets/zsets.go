@@ -9,7 +9,7 @@ import (
 
 // Commands lists the commands on sorted sets.
 func Commands(t *command.Table) []*command.Spec {
-	t.Register(whole)
+	t.Register(kind)
 	return []*command.Spec{
 		specZAdd, specZIncrBy, specZRem,
 		specZCard, specZScore, specZMScore, specZRank, specZRevRank, specZCount, specZLexCount,
@@ -21,7 +21,7 @@ func Commands(t *command.Table) []*command.Spec {
 	}
 }
 
-var whole = &command.Kind{
+var kind = &command.Kind{
 	Type: store.ZSet, Words: 2,
 	Whole: func(e *store.Entry) resp.Value {
 		r := replies{ZSet: e.ZSet(), scores: true}

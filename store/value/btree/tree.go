@@ -136,6 +136,9 @@ func (t *Tree) Lend() {
 	t.floor = t.gen
 }
 
+// View returns what shows t as it is, as long as t is guarded.
+func (t *Tree) View() Tree { return *t }
+
 // mustCopy reports whether a node of this gen may be somebody else's too.
 func (t *Tree) mustCopy(gen uint64) bool {
 	return gen < t.floor || t.guarded && gen < t.gen

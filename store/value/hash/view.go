@@ -18,7 +18,7 @@ func (h *Hash) Freeze() *View {
 	v := &View{contents: h.contents}
 	h.head.Viewed(&v.end)
 	if h.tree != nil {
-		v.at = *h.tree
+		v.at = h.tree.View()
 		v.tree = &v.at
 	}
 	return v

@@ -19,7 +19,7 @@ func (z *ZSet) Freeze() *View {
 	v := &View{contents: z.contents}
 	z.head.Viewed(&v.end)
 	if z.large != nil {
-		v.of = [2]btree.Tree{*z.large.members, *z.large.scores}
+		v.of = [2]btree.Tree{z.large.members.View(), z.large.scores.View()}
 		v.at = large{&v.of[0], &v.of[1]}
 		v.large = &v.at
 	}
