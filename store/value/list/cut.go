@@ -150,9 +150,9 @@ func (t *tree) cutKid(k *kid, low, high int) {
 		k.run = nothing
 	case k.leaf != nil:
 		l := t.ownLeaf(k)
+		k.run = k.run.removed(l.run(0, low, sumsOnly), l.run(low, high, 0))
 		l.cut(l.seek(low), l.seek(high), high-low)
 		l.trim()
-		k.run = l.run(0, l.n, 0)
 	default:
 		k.inner = t.ownInner(k.inner)
 		t.cut(k.inner, low, high)

@@ -166,11 +166,10 @@ func (l *List) Set(i int, value []byte) {
 		l.tree.set(i, value)
 		return
 	}
-	sum := add(l.sum, mul(power(i), sub(hashOf(value), hashOf(old))))
-	lp := int64(l.lp) + ListpackBytes(value) - ListpackBytes(old)
+	all := run{sum: l.sum, lp: int64(l.lp)}.replaced(i, only(old), only(value))
 	b := l.openBlock()
 	b.replace(b.seek(i), value, maxPackedBlock, 0)
-	l.keepBlock(b, sum, lp)
+	l.keepBlock(b, all.sum, all.lp)
 }
 
 // Remove takes out the elements from the i-th to the one before the j-th, counted

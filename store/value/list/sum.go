@@ -83,6 +83,13 @@ func (r run) inserted(first, e run) run {
 	return r
 }
 
+// replaced is r with the run of one element in place of that of the i-th.
+func (r run) replaced(i int, was, is run) run {
+	r.sum = add(r.sum, mul(power(i), sub(is.sum, was.sum)))
+	r.bytes, r.lp = r.bytes+is.bytes-was.bytes, r.lp+is.lp-was.lp
+	return r
+}
+
 // removed is r without the run that is behind its first ones.
 func (r run) removed(first, gone run) run {
 	behind := sub(sub(r.sum, first.sum), mul(first.pow, gone.sum))

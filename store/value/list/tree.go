@@ -71,7 +71,8 @@ type path [maxHeight]step
 
 type step struct {
 	*inner
-	i int
+	i  int
+	at int // of the element, among those below kid i
 }
 
 func (s step) kid() *kid { return &s.kids[s.i] }
@@ -84,6 +85,7 @@ func (t *tree) descend(p *path, i int, between bool) (l *leaf, at int) {
 	for d := range t.height - 1 {
 		p[d].inner = in
 		p[d].i, i = in.find(i, n, between)
+		p[d].at = i
 		k := p[d].kid()
 		k.inner = t.ownInner(k.inner)
 		in, n = k.inner, k.n
@@ -91,6 +93,7 @@ func (t *tree) descend(p *path, i int, between bool) (l *leaf, at int) {
 	last := &p[t.height-1]
 	last.inner = in
 	last.i, i = in.find(i, n, between)
+	last.at = i
 	return t.ownLeaf(last.kid()), i
 }
 
@@ -266,12 +269,13 @@ func (t *tree) set(i int, value []byte) {
 	l, j := t.descend(&p, i, false)
 	at := l.seek(j)
 	old, _ := l.next(at)
-	k := p[t.height-1].kid()
-	k.sum = add(k.sum, mul(power(j), sub(hashOf(value), hashOf(old))))
-	k.bytes += elementBytes(len(value)) - elementBytes(len(old))
-	k.lp += ListpackBytes(value) - ListpackBytes(old)
+	was, is := only(old), only(value)
+	t.all = t.all.replaced(i, was, is)
+	for d := range t.height {
+		k := p[d].kid()
+		k.run = k.run.replaced(p[d].at, was, is)
+	}
 	l.replace(at, value, inlineMax, room(len(l.buf)+recordBytes(len(value), inlineMax)))
-	t.refold(&p, t.height-1)
 	switch w := l.weight(); {
 	case w > leafMax && l.n > 1:
 		t.split(&p)
