@@ -193,7 +193,7 @@ func TestKeysOfAsRedis(t *testing.T) {
 	table := New()
 	for _, l := range []string{
 		"get a", "set a b NX", "mset a 1 b 2", "mget a b c", "del a", "copy a b REPLACE", "rename a b", "getrange k 0 1",
-		"object freq k", "memory usage k SAMPLES 5", "expire k 1 NX", "touch a b", "msetnx a 1", "watch a b",
+		"object freq k", "memory usage k SAMPLES 5", "expire k 1 NX", "touch a b", "msetnx a 1", "watch a b", "hset h f v", "sintercard 2 a b LIMIT 1", "sinterstore d a b", "smove a b m",
 	} {
 		args := commandtest.Line(l)
 		sp, err := table.Check(args)
