@@ -190,7 +190,9 @@ func TestKeysOfAsRedis(t *testing.T) {
 	table := Table()
 	for _, l := range []string{
 		"get a", "set a b NX", "mset a 1 b 2", "mget a b c", "del a", "copy a b REPLACE", "rename a b", "getrange k 0 1",
-		"object freq k", "memory usage k SAMPLES 5", "expire k 1 NX", "touch a b", "msetnx a 1", "watch a b", "zunion 2 a b WITHSCORES", "zinterstore d 2 a b WEIGHTS 1 2", "zmpop 1 a MIN", "zrangestore a b 0 1",
+		"object freq k", "memory usage k SAMPLES 5", "expire k 1 NX", "touch a b", "msetnx a 1", "watch a b", "hset h f v",
+		"sintercard 2 a b LIMIT 1", "sinterstore d a b", "smove a b m",
+		"zunion 2 a b WITHSCORES", "zinterstore d 2 a b WEIGHTS 1 2", "zmpop 1 a MIN", "zrangestore a b 0 1",
 	} {
 		args := commandtest.Line(l)
 		sp, err := table.Check(args)

@@ -11,11 +11,11 @@ import (
 func TestFrees(t *testing.T) {
 	table := New()
 	for l, want := range map[string]bool{
-		"DEL k": true, "UNLINK a b": true, "GETDEL k": true, "DELIFEQ k v": true, "LS.DEL k": true,
+		"DEL k": true, "UNLINK a b": true, "GETDEL k": true, "DELIFEQ k v": true, "HDEL k f": true, "SREM k m": true, "LS.DEL k": true,
 		"EXPIRE k 1": true, "PEXPIREAT k 1": true, "FLUSHALL": true, "FLUSHDB": true, "UNLOCK l t": true,
 		"FENCED l 1 DEL k": true, "ONCE id DEL k": true, "ONCE id FENCED l 1 DEL k": true,
 		"LS.TXN IF 0 THEN 2 2 DEL k 2 GET k ELSE 0": true,
-		"SET k v": false, "PERSIST k": false, "RENAME a b": false, "GETEX k": false, "APPEND k v": false, "LOCKRENEW l t 5": false,
+		"SET k v": false, "PERSIST k": false, "RENAME a b": false, "SPOP k": false, "SMOVE a b m": false, "GETEX k": false, "APPEND k v": false, "LOCKRENEW l t 5": false,
 		"FENCED l 1 SET k v": false, "ONCE id SET k v": false, "ONCE id FENCED l 1 SET k v": false,
 		"LS.TXN IF 0 THEN 1 2 DEL k ELSE 1 3 SET k v": false,
 		"NOPE": false, "DEL": false, "GET k": false,
