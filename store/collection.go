@@ -5,6 +5,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/list"
 )
 
 // Collection is what the values of all types but String have in common. A
@@ -15,7 +16,7 @@ type Collection interface {
 	// Size returns the accounted bytes beyond those of the key: arithmetic over
 	// counts and lengths, equal on every replica. It takes no time.
 	Size() int64
-	// Sum hashes the contents, in no order. It takes no time; Resum comes to the
+	// Sum hashes the contents, in no order if they have none. It takes no time; Resum comes to the
 	// same by reading everything.
 	Sum() uint64
 	Resum() uint64
@@ -55,6 +56,8 @@ func (o *object) collection() Collection {
 	switch o.typ {
 	case Hash:
 		return (*hash.Hash)(o.val)
+	case List:
+		return (*list.List)(o.val)
 	}
 	return nil
 }
@@ -64,6 +67,8 @@ func own(c Collection, epoch uint64) Collection {
 	switch c := c.(type) {
 	case *hash.Hash:
 		return c.Own(epoch, false)
+	case *list.List:
+		return c.Own(epoch, false)
 	}
 	panic("store: no such collection")
 }
@@ -71,6 +76,8 @@ func own(c Collection, epoch uint64) Collection {
 func clone(c Collection) Collection {
 	switch c := c.(type) {
 	case *hash.Hash:
+		return c.Clone()
+	case *list.List:
 		return c.Clone()
 	}
 	panic("store: no such collection")
@@ -80,6 +87,8 @@ func (o *object) set(c Collection) {
 	switch c := c.(type) {
 	case *hash.Hash:
 		o.typ, o.val = Hash, unsafe.Pointer(c)
+	case *list.List:
+		o.typ, o.val = List, unsafe.Pointer(c)
 	}
 }
 
@@ -87,6 +96,9 @@ func (o *object) set(c Collection) {
 // changed but by UpdateHash, and must not be read while it is, except from a
 // snapshot's entry.
 func (e *Entry) Hash() *hash.Hash { return valueOf[hash.Hash](e, Hash) }
+
+// List is Hash for a list.
+func (e *Entry) List() *list.List { return valueOf[list.List](e, List) }
 
 // valueOf returns the value of e if that is of type t, otherwise nil.
 func valueOf[T any](e *Entry, t Type) *T {
@@ -118,6 +130,11 @@ func (s *Store) PutCollection(key []byte, c Collection, expireAtMillis int64) *E
 // freezes the hash.
 func (s *Store) UpdateHash(e *Entry, change func(*hash.Hash) (changed bool)) *Entry {
 	return update(s, e, e.Hash(), change)
+}
+
+// UpdateList is UpdateHash for the list of e.
+func (s *Store) UpdateList(e *Entry, change func(*list.List) (changed bool)) *Entry {
+	return update(s, e, e.List(), change)
 }
 
 func update[P interface {

@@ -15,6 +15,7 @@ type Type uint8
 const (
 	String Type = iota
 	Hash
+	List
 )
 
 // String returns the name that Redis's TYPE gives.
@@ -24,6 +25,8 @@ func (t Type) String() string {
 		return "string"
 	case Hash:
 		return "hash"
+	case List:
+		return "list"
 	default:
 		return "unknown"
 	}

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/list"
 )
 
 // Limit is one of the sizes up to which values have the form for small ones. They are
@@ -36,7 +37,7 @@ type LimitInfo struct {
 
 // limits are Redis's, with an end where a packed value would be too slow.
 var limits = [LimitCount]LimitInfo{
-	HashEntries:   {"hash-max-listpack-entries", "hash-max-ziplist-entries", 128, 0, math.MaxInt32, "fields that a hash may have and be packed"},
+	HashEntries:   {"hash-max-listpack-entries", "hash-max-ziplist-entries", 512, 0, math.MaxInt32, "fields that a hash may have and be packed"},
 	HashValue:     {"hash-max-listpack-value", "hash-max-ziplist-value", 64, 0, math.MaxInt32, "bytes that a field or a value of a packed hash may have"},
 	ListSize:      {"list-max-listpack-size", "list-max-ziplist-size", -2, math.MinInt32, math.MaxInt32, "elements of a node of a list, or, from -1 to -5, 4 to 64 KiB"},
 	SetIntset:     {"set-max-intset-entries", "", 512, 0, math.MaxInt32, "members that a set of integers may have and be an intset"},
@@ -76,3 +77,6 @@ func (l *Limits) Set(which Limit, value int64) bool {
 func (l *Limits) Hash() hash.Limits {
 	return hash.Limits{Fields: int(l[HashEntries]), Bytes: int(l[HashValue])}
 }
+
+// List returns what of l is about lists.
+func (l *Limits) List() list.Limits { return list.LimitsOf(int(l[ListSize])) }

@@ -63,6 +63,10 @@ func describeSpec(sp *command.Spec) resp.Value {
 func keySpecs(sp *command.Spec) resp.Value {
 	specs := make([]resp.Value, len(sp.Keys))
 	for i, k := range sp.Keys {
+		if k.Count > 0 {
+			specs[i] = countedSpec(k.Use.Names(), k.Count)
+			continue
+		}
 		last := k.Last
 		if last > 0 {
 			last -= k.First // Redis counts it from the first key here
@@ -73,12 +77,34 @@ func keySpecs(sp *command.Spec) resp.Value {
 }
 
 func keySpec(use []string, first, last, step int) resp.Value {
-	pair := func(name string, v resp.Value) []resp.Value { return []resp.Value{resp.BulkString(name), v} }
-	begin := resp.Map(slices.Concat(pair("type", resp.BulkString("index")),
-		pair("spec", resp.Map(pair("index", resp.Int(int64(first)))...)))...)
-	find := resp.Map(slices.Concat(pair("type", resp.BulkString("range")), pair("spec", resp.Map(slices.Concat(
-		pair("lastkey", resp.Int(int64(last))), pair("keystep", resp.Int(int64(step))), pair("limit", resp.Zero))...)))...)
-	return resp.Map(slices.Concat(pair("flags", flagSet(use)), pair("begin_search", begin), pair("find_keys", find))...)
+	return keySpecAt(use, first, "range", numbers("lastkey", last, "keystep", step, "limit", 0))
+}
+
+// countedSpec is keySpec for keys behind their number.
+func countedSpec(use []string, at int) resp.Value {
+	return keySpecAt(use, at, "keynum", numbers("keynumidx", 0, "firstkey", 1, "keystep", 1))
+}
+
+func keySpecAt(use []string, index int, find string, spec resp.Value) resp.Value {
+	part := func(kind string, spec resp.Value) resp.Value {
+		return resp.Map(resp.BulkString("type"), resp.BulkString(kind), resp.BulkString("spec"), spec)
+	}
+	return resp.Map(resp.BulkString("flags"), flagSet(use), resp.BulkString("begin_search"), part("index", numbers("index", index)),
+		resp.BulkString("find_keys"), part(find, spec))
+}
+
+// numbers is a map of names, each with a number.
+func numbers(pairs ...any) resp.Value {
+	out := make([]resp.Value, len(pairs))
+	for i := range pairs {
+		switch p := pairs[i].(type) {
+		case string:
+			out[i] = resp.BulkString(p)
+		case int:
+			out[i] = resp.Int(int64(p))
+		}
+	}
+	return resp.Map(out...)
 }
 
 func flagSet(names []string) resp.Value {

@@ -169,7 +169,7 @@ func TestLimitsOfPackedValues(t *testing.T) {
 	node := &sharing{inForce: router.DefaultSettings()}
 	r, _, s := newRouter(t, routertest.Options{}, router.Config{Reloader: node})
 	script(t, r, s, `
-		CONFIG GET hash-max-listpack-entries => [hash-max-listpack-entries 128]
+		CONFIG GET hash-max-listpack-entries => [hash-max-listpack-entries 512]
 		CONFIG SET hash-max-ziplist-entries 5 list-max-listpack-size -3 => +OK
 		CONFIG GET hash-max-*-entries => [hash-max-listpack-entries 5 hash-max-ziplist-entries 5]
 		CONFIG GET list-max-ziplist-size => [list-max-ziplist-size -3]

@@ -126,6 +126,9 @@ func TestKeyCalls(t *testing.T) {
 		{"GET", "/v1/keys/", "", 200, `{"key":"","ttl_ms":null,"type":"string","value":"1","version":8}`},
 		{"DELETE", "/v1/keys/", "", 200, `{"deleted":true}`},
 		{"PUT", "/v1/keys/%FF", `{"value":""}`, 200, `{"expires_at_ms":null,"key_base64":"/w==","version":10}`},
+		{"POST", "/v1/commands", `["HSET","h","f","v"]`, 200, `{"result":1}`},
+		{"POST", "/v1/keys/h/incr", ``, 422, "wrong_type"},
+		{"DELETE", "/v1/keys/h", ``, 200, `{"deleted":true}`},
 	}
 	for _, s := range steps {
 		w := f.call(s.method, s.path, s.body)
@@ -320,7 +323,7 @@ func TestBadRequests(t *testing.T) {
 			t.Errorf("%s %s %.60s %s: got %d %s, want %d %s (%s)", c.method, c.path, c.body, c.header, w.Code, p.Code, c.status, c.code, p.Detail)
 		}
 	}
-	if allow := f.call("POST", "/v1/keys/a", "").Header().Get("Allow"); allow != "DELETE, GET, HEAD, PUT" {
+	if allow := f.call("POST", "/v1/keys/a", "").Header().Get("Allow"); allow != "DELETE, GET, HEAD, PATCH, PUT" {
 		t.Errorf("Allow is %q", allow)
 	}
 }

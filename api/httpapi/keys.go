@@ -108,6 +108,10 @@ func (a *api) getKey(w http.ResponseWriter, r *http.Request) {
 		fail(w, problem{Status: http.StatusNotFound, Code: "no_such_key", Detail: "there is no such key"})
 		return
 	}
+	if v.Elems[1].IsNil() { // JSON has no form for other types yet
+		fail(w, problemOf(resp.ErrorReply(command.ErrWrongType)))
+		return
+	}
 	version := v.Elems[2].Int
 	w.Header().Set("ETag", etag(version))
 	w.Header().Set("Vary", "Accept")
@@ -125,7 +129,12 @@ func (a *api) getKey(w http.ResponseWriter, r *http.Request) {
 
 // writeKey answers with the elements of LS.GET: type, value, version, lifetime.
 func writeKey(w http.ResponseWriter, r *http.Request, key []byte, elems []resp.Value) {
+	of := typeNamed(string(elems[0].Str))
 	if wantsRaw(r) {
+		if of != nil {
+			fail(w, problem{Status: http.StatusNotAcceptable, Code: "no_bytes", Detail: "the key has a " + of.name + ", which is shown as JSON"})
+			return
+		}
 		h := w.Header()
 		h.Set("Content-Type", octetStream)
 		h.Set("Content-Length", strconv.Itoa(len(elems[1].Str)))
@@ -141,7 +150,11 @@ func writeKey(w http.ResponseWriter, r *http.Request, key []byte, elems []resp.V
 	out := keyJSON(key)
 	out["type"] = string(elems[0].Str)
 	out["version"], out["ttl_ms"] = elems[2].Int, orNull(elems[3].Int, -1)
-	putText(out, "value", elems[1].Str)
+	if of != nil {
+		out["value"] = of.json(elems[1])
+	} else {
+		putText(out, "value", elems[1].Str)
+	}
 	reply(w, http.StatusOK, out)
 }
 

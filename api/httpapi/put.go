@@ -12,6 +12,8 @@ import (
 // putRequest is what PUT asks for, from a JSON body or from the query.
 type putRequest struct {
 	value     []byte
+	of        *valueType   // of value; nil is a string
+	words     command.Args // of a value of another type than string
 	ttlMillis *int64
 	condition string
 	version   *uint64
@@ -80,7 +82,7 @@ func (a *api) decodePut(w http.ResponseWriter, r *http.Request) (req putRequest,
 		return req, nil, err
 	}
 	if err = held.decoding(body); err == nil {
-		err = req.fromJSON(body)
+		err = a.fromJSON(&req, body, held)
 	}
 	if err == nil && int64(len(req.value)) > a.maxRaw {
 		err = tooLarge(a.maxRaw)
@@ -92,16 +94,29 @@ func (a *api) decodePut(w http.ResponseWriter, r *http.Request) (req putRequest,
 	return req, held, nil
 }
 
-func (p *putRequest) fromJSON(body []byte) error {
+func (a *api) fromJSON(p *putRequest, body []byte, held *holding) error {
 	f, err := fields(body)
 	if err != nil {
 		return err
 	}
+	if v, ok := f["type"]; ok {
+		if p.of, err = decodeType(v); err != nil {
+			return err
+		}
+	}
 	for name, v := range f {
 		switch name {
+		case "type":
 		case "value":
-			p.value, err = decodeText(name, v)
+			if p.of != nil {
+				p.words, err = a.wordsOf(p.of, v, held)
+			} else {
+				p.value, err = decodeText(name, v)
+			}
 		case "value_base64":
+			if p.of != nil {
+				return badRequest("wrong_type", "a "+p.of.name+" stands in \"value\"")
+			}
 			err = decode(name, v, &p.value)
 		case "ttl_ms":
 			p.ttlMillis = new(int64)
@@ -167,6 +182,9 @@ const maxTTLMillis = 1 << 62
 // args is the command for p.
 func (p *putRequest) args(key []byte) (command.Args, error) {
 	args := command.Args{[]byte("LS.PUT"), key, p.value}
+	if p.of != nil {
+		args = append(command.Args{[]byte("LS.STORE"), key, []byte(p.of.name), itoa(int64(len(p.words)))}, p.words...)
+	}
 	if p.ttlMillis != nil {
 		if *p.ttlMillis <= 0 || *p.ttlMillis > maxTTLMillis {
 			return nil, badRequest("bad_value", "\"ttl_ms\" must be greater than 0 and at most "+strconv.Itoa(maxTTLMillis))

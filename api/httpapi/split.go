@@ -97,6 +97,28 @@ func countElements(array []byte) (n int) {
 	return n
 }
 
+// members yields the members of an object: the name, with its quotes, and the value. They point into it.
+func members(object []byte) iter.Seq2[json.RawMessage, json.RawMessage] {
+	return func(yield func(name, value json.RawMessage) bool) {
+		for i := skipSpace(object, 1); object[i] != '}'; {
+			nameEnd := stringEnd(object, i)
+			from := skipSpace(object, skipSpace(object, nameEnd)+1) // behind the colon
+			end := valueEnd(object, from)
+			if !yield(object[i:nameEnd:nameEnd], object[from:end:end]) {
+				return
+			}
+			i = nextPart(object, end)
+		}
+	}
+}
+
+func countMembers(object []byte) (n int) {
+	for range members(object) {
+		n++
+	}
+	return n
+}
+
 // fields splits a JSON object. Names are exact and appear once. The values point into it.
 func fields(body []byte) (map[string]json.RawMessage, error) {
 	body = bytes.TrimSpace(body)
@@ -104,19 +126,19 @@ func fields(body []byte) (map[string]json.RawMessage, error) {
 		return nil, badRequest("wrong_type", "the body must be a JSON object")
 	}
 	out := make(map[string]json.RawMessage)
-	for i := skipSpace(body, 1); body[i] != '}'; {
-		end := stringEnd(body, i)
+	for quoted, value := range members(body) {
 		var name string
-		if err := json.Unmarshal(body[i:end], &name); err != nil {
+		if err := json.Unmarshal(quoted, &name); err != nil {
 			return nil, badRequest("invalid_json", err.Error())
 		}
 		if _, twice := out[name]; twice {
-			return nil, badRequest("duplicate_field", "the field "+strconv.Quote(name)+" appears twice")
+			return nil, twiceField(name)
 		}
-		i = skipSpace(body, skipSpace(body, end)+1) // behind the colon
-		end = valueEnd(body, i)
-		out[name] = json.RawMessage(body[i:end:end])
-		i = nextPart(body, end)
+		out[name] = value
 	}
 	return out, nil
+}
+
+func twiceField(name string) error {
+	return badRequest("duplicate_field", "the field "+strconv.Quote(name)+" appears twice")
 }

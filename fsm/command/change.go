@@ -7,6 +7,7 @@ import (
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/effect"
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/list"
 )
 
 // This file has all the ways in which a command changes the store. Each says what it did
@@ -43,6 +44,11 @@ func (c *Ctx) PutCollection(key []byte, v store.Collection, at int64) *store.Ent
 // the whole value, which costs more to write down.
 func (c *Ctx) UpdateHash(e *store.Entry, change func(h *hash.Hash, edits *effect.Edits) bool) *store.Entry {
 	return update(c, e, c.Store.UpdateHash, change)
+}
+
+// UpdateList is UpdateHash for the list of e.
+func (c *Ctx) UpdateList(e *store.Entry, change func(l *list.List, edits *effect.Edits) bool) *store.Entry {
+	return update(c, e, c.Store.UpdateList, change)
 }
 
 func update[P any](c *Ctx, e *store.Entry, do func(*store.Entry, func(P) bool) *store.Entry,

@@ -21,6 +21,7 @@ const (
 const (
 	ErrSyntax        = resp.Error("ERR syntax error")
 	ErrNotInteger    = resp.Error("ERR value is not an integer or out of range")
+	ErrWrongType     = resp.Error("WRONGTYPE Operation against a key holding the wrong kind of value")
 	ErrCursor        = resp.Error("ERR invalid cursor")
 	ErrOOM           = resp.Error("OOM command not allowed when used memory > 'maxmemory'.")
 	ErrEmptyCommand  = resp.Error("ERR empty command")
@@ -35,9 +36,6 @@ const (
 
 // Errors whose code does not say what they are about.
 var (
-	// ErrWrongType answers a command on a value of another type.
-	ErrWrongType = OfValue("WRONGTYPE Operation against a key holding the wrong kind of value")
-
 	// ErrTooLong answers what would make a string longer than it may be.
 	ErrTooLong = resp.ClassedError{Text: "ERR string exceeds maximum allowed size (proto-max-bulk-len)", Class: resp.ClassTooLarge}
 

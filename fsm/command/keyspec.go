@@ -1,12 +1,19 @@
 package command
 
-import "github.com/lockstepkv/lockstep/store/keyslot"
+import (
+	"github.com/lockstepkv/lockstep/resp"
+	"github.com/lockstepkv/lockstep/store/keyslot"
+)
 
 // KeySpec says where keys of a command are: the index of the first, of the last
 // (negative: from the end) and the step, as in COMMAND INFO; and what becomes of them.
 type KeySpec struct {
 	First, Last, Step int
 	Use               KeyUse
+
+	// Count, if not 0, is the index of a number of keys, which follow it one by one. First,
+	// Last and Step are not used then, and the Spec has FindKeys: CountedKeys.
+	Count int
 
 	// UseOf, if not nil, tells what args do with the key where that varies (SET).
 	UseOf func(args Args) KeyUse
@@ -60,13 +67,52 @@ func TwoKeys(first, second KeyUse) []KeySpec {
 	return []KeySpec{{First: 1, Last: 1, Step: 1, Use: first}, {First: 2, Last: 2, Step: 1, Use: second}}
 }
 
-// KeyRange returns the range that holds all keys of sp.
-func (sp *Spec) KeyRange() KeyRange {
-	if len(sp.Keys) == 0 {
-		return KeyRange{}
+// NumberOfKeys reads the number of keys at a place of args, which must have so many behind it
+// and after more words.
+func NumberOfKeys(args Args, at, after int) (int, error) {
+	n, ok := ParseInt(args[at])
+	switch {
+	case !ok || n < 1:
+		return 0, errNumberOfKeys
+	case n > int64(len(args)-at-1-after):
+		return 0, ErrSyntax
 	}
-	first, last := &sp.Keys[0], &sp.Keys[len(sp.Keys)-1]
-	return KeyRange{first.First, last.Last, first.Step}
+	return int(n), nil
+}
+
+const errNumberOfKeys = resp.Error("ERR numkeys should be greater than 0")
+
+// CountedKeys is FindKeys for keys behind their number, which is at a place of args, and those
+// at other places before it.
+func CountedKeys(at int, others ...int) func(args Args) ([][]byte, error) {
+	return func(args Args) (keys [][]byte, err error) {
+		n, err := NumberOfKeys(args, at, 0)
+		if err != nil {
+			return nil, err
+		}
+		counted := args[at+1 : at+1+n : at+1+n]
+		if len(others) == 0 {
+			return counted, nil
+		}
+		for _, i := range others {
+			keys = append(keys, args[i])
+		}
+		return append(keys, counted...), nil
+	}
+}
+
+// KeyRange returns the range that holds all keys of sp, but for those behind their number.
+func (sp *Spec) KeyRange() (k KeyRange) {
+	for i := range sp.Keys {
+		switch spec := &sp.Keys[i]; {
+		case spec.Count > 0:
+		case k.First == 0:
+			k = KeyRange{spec.First, spec.Last, spec.Step}
+		default:
+			k.Last = spec.Last
+		}
+	}
+	return k
 }
 
 // HasKeys reports whether sp works on keys that its arguments name.

@@ -10,6 +10,7 @@ type Table struct {
 	byName map[string]*Spec
 	subs   map[*Spec]map[string]*Spec // containers only
 	specs  []*Spec                    // without internal ones
+	kinds  []*Kind
 }
 
 // NewTable returns the table of the commands of all groups, in their order. Whoever wants

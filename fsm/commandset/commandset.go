@@ -11,6 +11,7 @@ import (
 	"github.com/lockstepkv/lockstep/fsm/command/hashes"
 	"github.com/lockstepkv/lockstep/fsm/command/hll"
 	"github.com/lockstepkv/lockstep/fsm/command/keys"
+	"github.com/lockstepkv/lockstep/fsm/command/lists"
 	"github.com/lockstepkv/lockstep/fsm/command/locks"
 	"github.com/lockstepkv/lockstep/fsm/command/server"
 	"github.com/lockstepkv/lockstep/fsm/command/strings"
@@ -23,6 +24,7 @@ func New() *command.Table {
 	return command.NewTable(
 		strings.Commands,
 		hashes.Commands,
+		lists.Commands,
 		bits.Commands,
 		hll.Commands,
 		keys.Commands,

@@ -42,7 +42,7 @@ func commandsPage(table *command.Table) string {
 		"Kind: **write** goes through the log, **read** is answered from memory (linearizable unless asked otherwise),\n" +
 		"**node** concerns the connection or the node and touches no key.\n")
 	for _, g := range [][2]string{
-		{"string", "Strings"}, {"hash", "Hashes"}, {"bitmap", "Bitmaps"}, {"hyperloglog", "HyperLogLog"}, {"generic", "Keys"}, {"transactions", "Transactions"}, {"connection", "Connection"},
+		{"string", "Strings"}, {"hash", "Hashes"}, {"list", "Lists"}, {"bitmap", "Bitmaps"}, {"hyperloglog", "HyperLogLog"}, {"generic", "Keys"}, {"transactions", "Transactions"}, {"connection", "Connection"},
 		{"server", "Server"}, {"cluster", "Cluster"}, {"lockstep", "Lockstep"},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n| command | kind | what it does | like Redis since |\n|---|---|---|---|\n", g[1])

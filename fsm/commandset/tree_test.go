@@ -77,7 +77,7 @@ func leastWords(args []command.Arg) int {
 // wordsOf makes words that args allow.
 func wordsOf(rng *rand.Rand, args []command.Arg) command.Args {
 	var words command.Args
-	for _, a := range args {
+	for i, a := range args {
 		if a.Optional && rng.IntN(2) == 0 {
 			continue
 		}
@@ -85,7 +85,7 @@ func wordsOf(rng *rand.Rand, args []command.Arg) command.Args {
 			words = append(words, []byte(a.Token))
 		}
 		times := 1
-		if a.Multiple {
+		if a.Multiple && (i == 0 || args[i-1].Name != "numkeys") { // which is 1 here, as every integer
 			times += rng.IntN(3)
 		}
 		for i := range times {

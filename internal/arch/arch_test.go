@@ -35,10 +35,11 @@ func mayImport() map[string][]string {
 	table := map[string][]string{
 		"resp":                {"internal/bulk", "internal/wire"},
 		"internal/bulk":       {},
-		"store":               {"internal/bulk", "store/keyslot", "store/value/hash"},
+		"store":               {"internal/bulk", "store/keyslot", "store/value/hash", "store/value/list"},
 		"store/effect":        {"store"},
 		"store/keyslot":       {},
 		"store/value/hash":    {},
+		"store/value/list":    {},
 		"store/value/bits":    {},
 		"store/value/hll":     {},
 		"internal/accept":     {},
@@ -60,10 +61,10 @@ func mayImport() map[string][]string {
 		"internal/readme":     {},
 		"fsm/wait":            {},
 		"fsm/lock":            {"fsm/wait", "store/keyslot"},
-		"fsm/command":         {"fsm/lock", "internal/bulk", "resp", "store", "store/effect", "store/keyslot", "store/value/hash"},
+		"fsm/command":         {"fsm/lock", "internal/bulk", "resp", "store", "store/effect", "store/keyslot", "store/value/hash", "store/value/list"},
 		"snapshot":            {"internal/disk", "snapshot/rdb"},
-		"snapshot/rdb":        {"store", "store/value/hash"},
-		"snapshot/aof":        {"internal/disk", "snapshot/rdb", "store/effect", "store", "store/value/hash"},
+		"snapshot/rdb":        {"store", "store/value/hash", "store/value/list"},
+		"snapshot/aof":        {"internal/disk", "snapshot/rdb", "store/effect", "store", "store/value/hash", "store/value/list"},
 		"transport":           {"internal/bulk", "internal/clock", "internal/hangup"},
 		"shard/raftlog":       {"internal/disk", "internal/failpoint", "internal/invariant"},
 		"fsm/commandset":      append(commandGroups(), "fsm/command"),
@@ -97,6 +98,7 @@ func mayImport() map[string][]string {
 		table[group] = []string{"fsm/command", "fsm/lock", "resp", "store"} // never each other
 	}
 	table["fsm/command/hashes"] = append(table["fsm/command/hashes"], "store/effect", "store/value/hash")
+	table["fsm/command/lists"] = append(table["fsm/command/lists"], "store/effect", "store/value/list")
 	table["fsm/command/bits"] = append(table["fsm/command/bits"], "store/value/bits")
 	table["fsm/command/hll"] = append(table["fsm/command/hll"], "store/value/hll")
 	table["fsm/command/keys"] = append(table["fsm/command/keys"], "snapshot/rdb") // DUMP, RESTORE
@@ -107,7 +109,7 @@ func mayImport() map[string][]string {
 func commandGroups() []string {
 	var groups []string
 	for _, name := range []string{
-		"strings", "hashes", "bits", "hll", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
+		"strings", "hashes", "lists", "bits", "hll", "keys", "versions", "locks", "compound", "connection", "server", "cluster", "transactions",
 	} {
 		groups = append(groups, "fsm/command/"+name)
 	}

@@ -17,6 +17,8 @@ import (
 func otherWords() map[string]string {
 	return map[string]string{
 		"api/httpapi/fence.go: lock":          "a field of JSON",
+		"api/httpapi/put.go: type":            "a field of JSON",
+		"api/httpapi/elements.go: type":       "a field of JSON",
 		"api/httpapi/locks.go: watch":         "a parameter of a URL",
 		"api/httpapi/transactions.go: exists": "a field of JSON",
 		"api/admin/client.go: type":           "an option of CLIENT KILL",

@@ -7,6 +7,7 @@ import (
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/effect"
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/list"
 )
 
 // Command is a Redis command: its name and its arguments.
@@ -125,8 +126,8 @@ func (c *change) append(cmds []Command) []Command {
 			cmds = append(cmds, withKey(edit, key))
 		}
 		return cmds
-	case c.Entry.Type() == store.Hash:
-		return appendHash(cmds, key, c)
+	case c.Entry.Type() != store.String:
+		return appendCollection(cmds, key, c)
 	}
 	return append(cmds, c.ofString(key))
 }
@@ -162,12 +163,20 @@ func withKey(edit effect.Edit, key []byte) Command {
 // fieldsPerCommand is how many fields one HSET has.
 const fieldsPerCommand = 512
 
-// appendHash writes a whole hash.
-func appendHash(cmds []Command, key []byte, c *change) []Command {
+// elementsPerCommand is how many elements one RPUSH has.
+const elementsPerCommand = 1024
+
+// appendCollection writes a whole collection.
+func appendCollection(cmds []Command, key []byte, c *change) []Command {
 	if c.was {
 		cmds = append(cmds, Command{[]byte("DEL"), key})
 	}
-	cmds = appendFields(cmds, key, c.Entry.Hash())
+	switch v := c.Entry.Collection().(type) {
+	case *hash.Hash:
+		cmds = appendFields(cmds, key, v)
+	case *list.List:
+		cmds = appendElements(cmds, key, v)
+	}
 	if at := c.Entry.ExpireAt(); at != 0 {
 		cmds = append(cmds, expireCommand(key, at))
 	}
@@ -181,6 +190,23 @@ func appendFields(cmds []Command, key []byte, h *hash.Hash) []Command {
 			cmd = Command{[]byte("HSET"), key}
 		}
 		if cmd = append(cmd, bytes.Clone(field), bytes.Clone(value)); len(cmd) == 2+2*fieldsPerCommand {
+			cmds, cmd = append(cmds, cmd), nil
+		}
+		return true
+	})
+	if len(cmd) > 0 {
+		cmds = append(cmds, cmd)
+	}
+	return cmds
+}
+
+func appendElements(cmds []Command, key []byte, l *list.List) []Command {
+	var cmd Command
+	l.Forward(0, func(e []byte) bool {
+		if len(cmd) == 0 {
+			cmd = Command{[]byte("RPUSH"), key}
+		}
+		if cmd = append(cmd, bytes.Clone(e)); len(cmd) == 2+elementsPerCommand {
 			cmds, cmd = append(cmds, cmd), nil
 		}
 		return true

@@ -26,7 +26,7 @@
 //
 // # Limits
 //
-// Strings, and hashes for those who ask for them (ReadOptions.Packed); database 0
+// Strings, and hashes and lists for those who ask for them (ReadOptions.Packed); database 0
 // only. Anything else in a file of Redis is refused by the name of the key and its
 // type. RDB files of every version are read, of
 // Valkey too, as long as all that is in them is known. What is written is not

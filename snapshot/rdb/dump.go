@@ -8,6 +8,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/value/hash"
+	"github.com/lockstepkv/lockstep/store/value/list"
 )
 
 // ErrTrailer means that a dump is of a version that is not known, or that its checksum
@@ -71,6 +72,11 @@ func (d *decoder) dumped(packed *store.Limits) (it store.Item, err error) {
 		h := hashReader{h: hash.New(), lim: packed.Hash()}
 		err = d.readHash(t, &h)
 		it.Collection = h.h
+	case typeList, typeListZiplist, typeQuicklist, typeQuicklist2:
+		l := list.New()
+		err = d.readList(t, l, nil)
+		l.Fit(packed.List())
+		it.Collection = l
 	default:
 		if name := typeName(t); name != "" {
 			return it, Unsupported("a value that is %s (RDB type %d)", name, t)

@@ -127,7 +127,7 @@ func TestDumpTrailer(t *testing.T) {
 		"empty": {nil, ErrTrailer}, "short": {good[:9], ErrTrailer}, "cut": {good[:len(good)-1], ErrTrailer},
 		"newer": {newer, ErrTrailer}, "without a sum": {noSum, ErrTrailer},
 		"no value": {signed(nil), ErrDamaged}, "half a value": {signed([]byte("\x00\x05val")), ErrDamaged},
-		"a list": {signed([]byte("\x01\x01\x01a")), ErrUnsupported}, "no type": {signed([]byte("\x63")), ErrDamaged},
+		"a set": {signed([]byte("\x02\x01\x01a")), ErrUnsupported}, "no elements": {signed([]byte("\x01\x00")), ErrDamaged}, "no type": {signed([]byte("\x63")), ErrDamaged},
 		"no fields": {signed([]byte("\x04\x00")), ErrDamaged}, "a field twice": {signed([]byte("\x04\x02\x01a\x01b\x01a\x01c")), ErrDamaged},
 		"a huge length": {signed([]byte("\x00\x81\x7f\xff\xff\xff\xff\xff\xff\xff")), ErrDamaged},
 		"more behind":   {signed([]byte("\x00\x05value\x00")), ErrDamaged},
@@ -154,7 +154,8 @@ func TestDamagedDumpsAsRedisReadsThem(t *testing.T) {
 	c, _ := rdbtest.StartRedis(t, t.TempDir(), "--sanitize-dump-payload", "yes")
 	c.HSet(ctx, "packed", "a", "1", "field", "some text", "number", -70000)
 	c.Set(ctx, "text", strings.Repeat("ab", 40), 0)
-	for _, key := range []string{"packed", "text"} {
+	c.RPush(ctx, "list", "a", "1", "some text", -70000)
+	for _, key := range []string{"packed", "text", "list"} {
 		dump := []byte(c.Dump(ctx, key).Val())
 		body := dump[:len(dump)-dumpTrailer]
 		for i := range body {
@@ -186,6 +187,10 @@ func sameAsRedis(t *testing.T, c *redis.Client, dump []byte, what string) {
 	}
 	s := store.New(store.DefaultOptions())
 	s.PutCollection([]byte("k"), it.Collection, 0)
+	if s.Get([]byte("k")).List() != nil {
+		rdbtest.SameLists(t, rdbtest.ListsOf(s), map[string][]string{"k": c.LRange(ctx, "k", 0, -1).Val()})
+		return
+	}
 	got, err := c.HGetAll(ctx, "k").Result()
 	if err != nil {
 		t.Fatal(err)

@@ -34,8 +34,12 @@ const (
 // Value types that Lockstep stores.
 const (
 	typeString       = 0
+	typeList         = 1  // number of elements, and each; up to Redis 3.0
 	typeHash         = 4  // number of fields, and as many times a name and a value
 	typeHashZiplist  = 13 // one string: a ziplist of names and values; up to Redis 6.2
+	typeListZiplist  = 10 // one string: a ziplist; up to Redis 3.0
+	typeQuicklist    = 14 // number of ziplists, and each; up to Redis 6.2
+	typeQuicklist2   = 18 // number of nodes, and each with its kind: an element or a listpack; since Redis 7.0
 	typeHashListpack = 16 // one string: a listpack of names and values; since Redis 7.0
 )
 

@@ -121,7 +121,8 @@ func (f *fileReader) part(op byte) error {
 	switch op {
 	case typeString:
 		return f.entry(op)
-	case typeHash, typeHashListpack, typeHashZiplist:
+	case typeHash, typeHashListpack, typeHashZiplist,
+		typeList, typeListZiplist, typeQuicklist, typeQuicklist2:
 		if f.opt.Packed != nil || f.info.Lockstep && f.opt.intoStore {
 			return f.entry(op)
 		}
@@ -205,6 +206,8 @@ func (f *fileReader) value(t byte, it *store.Item, large bool) (err error) {
 	switch t {
 	case typeString:
 		it.Value, err = f.string(&f.valBuf)
+	case typeList, typeListZiplist, typeQuicklist, typeQuicklist2:
+		it.Collection, err = f.list(t, it.Key, large)
 	default:
 		it.Collection, err = f.hash(t, it.Key, large)
 	}

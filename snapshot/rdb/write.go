@@ -181,6 +181,8 @@ func typeOf(e *store.Entry) (t byte, ok bool) {
 		return typeString, true
 	case store.Hash:
 		return typeHash, true
+	case store.List:
+		return typeQuicklist2, true
 	}
 	return 0, false
 }
@@ -192,6 +194,8 @@ func (e *encoder) value(of *store.Entry) {
 		e.string(of.Look())
 	case store.Hash:
 		e.hash(of.Hash())
+	case store.List:
+		e.list(of.List())
 	}
 }
 

@@ -31,9 +31,9 @@ func FillHashes(s *store.Store) {
 	PutHash(s, "packed", lim, 0, tricky...)
 	PutHash(s, "large by length", lim, Now+1000, append(tricky, strings.Repeat("c", 65), strings.Repeat("long", 20_000))...)
 	PutHash(s, "large by number", lim, 0, strings.Split(strings.Repeat("7 value ", 5000), " ")...)
-	PutHash(s, "large, later small", lim, 0, strings.Split(strings.Repeat("x ", 400), " ")...)
+	PutHash(s, "large, later small", lim, 0, strings.Split(strings.Repeat("x ", 600), " ")...)
 	s.UpdateHash(s.Get([]byte("large, later small")), func(h *hash.Hash) bool {
-		for i := range 390 {
+		for i := range 590 {
 			h.Delete(fmt.Appendf(nil, "f%d", i))
 		}
 		return true

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,11 +71,12 @@ func StartRedis(t testing.TB, dir string, args ...string) (client *redis.Client,
 type Key struct {
 	Value    string            // of a string
 	Elements map[string]string // of a hash: its fields; nil of a string
+	List     []string          // of a list
 	ExpireAt int64
 }
 
 func (k Key) equal(o Key) bool {
-	return k.Value == o.Value && (k.Elements == nil) == (o.Elements == nil) && maps.Equal(k.Elements, o.Elements) && k.ExpireAt == o.ExpireAt
+	return k.Value == o.Value && (k.Elements == nil) == (o.Elements == nil) && maps.Equal(k.Elements, o.Elements) && slices.Equal(k.List, o.List) && k.ExpireAt == o.ExpireAt
 }
 
 // RedisContents reads all keys of a server.
@@ -113,8 +115,8 @@ func RedisContents(t *testing.T, c *redis.Client) map[string]Key {
 func StoreContents(s *store.Store) map[string]Key {
 	all := make(map[string]Key, s.Len())
 	s.Each(func(e *store.Entry) bool {
-		k := Key{ExpireAt: e.ExpireAt(), Elements: elements(e)}
-		if k.Elements == nil {
+		k := Key{ExpireAt: e.ExpireAt(), Elements: elements(e), List: listOf(e)}
+		if e.Type() == store.String {
 			k.Value = string(e.Bytes())
 		}
 		all[strings.Clone(e.Key())] = k
@@ -145,7 +147,8 @@ func SameContents(t *testing.T, got, want map[string]Key) {
 	}
 	for k, w := range want {
 		if g, ok := got[k]; !ok || !g.equal(w) {
-			t.Errorf("key %.80q: got %.80q %.200q at %d (%v), want %.80q %.200q at %d", k, g.Value, g.Elements, g.ExpireAt, ok, w.Value, w.Elements, w.ExpireAt)
+			t.Errorf("key %.80q: got %.80q %.200q %.200q at %d (%v), want %.80q %.200q %.200q at %d", k, g.Value, g.Elements, g.List, g.ExpireAt, ok,
+				w.Value, w.Elements, w.List, w.ExpireAt)
 		}
 	}
 }

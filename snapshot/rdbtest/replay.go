@@ -46,6 +46,10 @@ func Replay(t *testing.T, m map[string]Key, cmds [][][]byte) {
 				k.Elements[string(c[i])] = string(c[i+1])
 			}
 			m[string(c[1])] = k
+		case "LPUSH", "RPUSH", "LPOP", "RPOP", "LSET", "LTRIM", "LINSERT", "LREM":
+			k := m[string(c[1])]
+			k.List = replayList(k.List, c)
+			m[string(c[1])] = k
 		case "HDEL":
 			for _, field := range c[2:] {
 				delete(m[string(c[1])].Elements, string(field))

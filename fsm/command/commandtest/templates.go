@@ -40,7 +40,7 @@ func (g *Generator) templates() map[string]func() string {
 	copyOption := func() string {
 		return g.One("REPLACE", "replace", "DB"+sep+"0", "DB"+sep+g.One("1", "-1", "x", "99999999999", "2147483647"), "DB", "foo")
 	}
-	all := g.withHashes(map[string]func() string{
+	all := g.withLists(g.withHashes(map[string]func() string{
 		"set": with(j(k, v), 3, g.setOption), "setnx": j(k, v), "setex": j(k, g.seconds, v), "psetex": j(k, g.millis, v),
 		"getset": j(k, v), "mset": pairs, "msetnx": pairs,
 		"get": k, "getex": with(k, 2, g.getexOption), "getdel": k, "mget": g.keys, "strlen": k,
@@ -56,7 +56,7 @@ func (g *Generator) templates() map[string]func() string {
 		"object" + sep + "encoding": k, "object" + sep + "freq": k, "object" + sep + "idletime": k, "object" + sep + "refcount": k,
 		"object" + sep + "help": nothing, "memory" + sep + "help": nothing,
 		"memory" + sep + "usage": with(k, 1, func() string { return g.One("SAMPLES"+sep+n(), "SAMPLES", "foo"+sep+"1") }),
-	})
+	}))
 	maps.Copy(all, g.stringTemplates())
 	maps.Copy(all, g.bitTemplates())
 	maps.Copy(all, g.hllTemplates())

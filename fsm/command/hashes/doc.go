@@ -6,6 +6,6 @@
 // fields came, as Redis's do.
 //
 // When a hash takes its large form ("hashtable") is decided by the limits that Redis has by
-// default, 128 fields and 64 bytes. They are not a setting yet: every replica must use the
+// default, 512 fields and 64 bytes. They are not a setting yet: every replica must use the
 // same, so another value has to come by the log.
 package hashes

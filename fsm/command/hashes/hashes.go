@@ -9,13 +9,28 @@ import (
 )
 
 // Commands lists the commands on hashes.
-func Commands(*command.Table) []*command.Spec {
+func Commands(t *command.Table) []*command.Spec {
+	t.Register(kind)
 	return []*command.Spec{
 		specHSet, specHMSet, specHSetNX, specHDel,
 		specHGet, specHMGet, specHGetAll, specHKeys, specHVals, specHLen, specHStrlen, specHExists,
 		specHIncrBy, specHIncrByFloat,
 		specHRandField, specHScan,
 	}
+}
+
+var kind = &command.Kind{
+	Type: store.Hash, Words: 2,
+	Whole: func(e *store.Entry) resp.Value {
+		return resp.Map(allOp{names: true, values: true}.all(e.Hash())...)
+	},
+	Make: func(ctx *command.Ctx, words command.Args) (store.Collection, error) {
+		h := hash.New()
+		for i := 0; i < len(words); i += 2 {
+			h.Set(words[i], words[i+1], ctx.Limits.Hash())
+		}
+		return h, nil
+	},
 }
 
 // Errors about the value of a field.

@@ -9,8 +9,8 @@ import (
 )
 
 // Commands lists the commands that tell and ask for versions.
-func Commands(*command.Table) []*command.Spec {
-	return []*command.Spec{specLSPut, specLSGet, specLSDel, specLSIncr, specLSScan}
+func Commands(t *command.Table) []*command.Spec {
+	return []*command.Spec{specLSPut, storeSpec(t), specLSGet, specLSDel, specLSIncr, specLSScan}
 }
 
 var specLSPut = &command.Spec{
@@ -75,10 +75,17 @@ func (c condition) check(e *store.Entry) error {
 }
 
 func (op *lsPutOp) Run(ctx *command.Ctx) resp.Value {
+	return op.run(ctx, "ls.put", func(at int64) (*store.Entry, error) {
+		return ctx.Put(op.key, op.value, at, false), nil
+	})
+}
+
+// run puts a value if the condition holds, with the expiry time that it is to have.
+func (op *lsPutOp) run(ctx *command.Ctx, name string, put func(at int64) (*store.Entry, error)) resp.Value {
 	var at int64
 	if op.lifetime.Given() {
 		var err error
-		if at, err = op.lifetime.At(ctx.Now, "ls.put"); err != nil {
+		if at, err = op.lifetime.At(ctx.Now, name); err != nil {
 			return resp.ErrorReply(err)
 		}
 	}
@@ -89,7 +96,10 @@ func (op *lsPutOp) Run(ctx *command.Ctx) resp.Value {
 	if op.keepTTL && old != nil {
 		at = old.ExpireAt()
 	}
-	e := ctx.Put(op.key, op.value, at, false)
+	e, err := put(at)
+	if err != nil {
+		return resp.ErrorReply(err)
+	}
 	return resp.Array(versionReply(e), resp.Int(at))
 }
 
@@ -99,8 +109,8 @@ func versionReply(e *store.Entry) resp.Value { return resp.Int(int64(e.Version()
 
 var specLSGet = &command.Spec{
 	Name: "ls.get", Group: "lockstep", Arity: 2, Since: "0.1.0",
-	Flags: command.ReadOnly | command.Fast, ACL: []string{"string"}, Keys: command.OneKey(command.RO | command.Access),
-	Summary: "Answers the type, value (nil of another type than string), version and remaining lifetime (milliseconds, -1 for none) of a key, or nil.",
+	Flags: command.ReadOnly | command.Fast, ACL: []string{"keyspace"}, Keys: command.OneKey(command.RO | command.Access),
+	Summary: "Answers the type, value (a map of a hash, a list, a set, pairs of a sorted set), version and remaining lifetime (milliseconds, -1 for none) of a key, or nil.",
 	Args:    []command.Arg{command.Key("key")},
 	Parse:   func(args command.Args) (command.Op, error) { return lsGetOp{args[1]}, nil },
 }
@@ -115,6 +125,8 @@ func (op lsGetOp) Run(ctx *command.Ctx) resp.Value {
 	value := resp.Nil
 	if e.Type() == store.String {
 		value = resp.Bulk(e.Bytes())
+	} else if k := ctx.Table.Kind(e.Type()); k != nil {
+		value = k.Whole(e)
 	}
 	return resp.Array(resp.BulkString(e.Type().String()), value, versionReply(e), resp.Int(lifetimeLeft(ctx, e)))
 }
@@ -180,4 +192,4 @@ func (op lsIncrOp) Run(ctx *command.Ctx) resp.Value {
 	return resp.Array(resp.Int(n), versionReply(e))
 }
 
-func (op lsGetOp) ReplySize(ctx *command.Ctx) (bytes, values int) { return ctx.ValueSize(op.key) }
+func (op lsGetOp) ReplySize(ctx *command.Ctx) (bytes, values int) { return ctx.WholeSize(op.key) }

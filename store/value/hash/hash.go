@@ -18,14 +18,14 @@ type Limits struct {
 // and a search in it have a bound.
 const (
 	maxPackedFields = 2048
-	maxPackedBlock  = 64 << 10
+	maxPackedBlock  = 80 << 10 // more than Redis's limits allow
 )
 
 // MaxLimits are the most that has an effect.
 func MaxLimits() Limits { return Limits{Fields: maxPackedFields, Bytes: maxPackedBlock} }
 
 // DefaultLimits are those of Redis.
-func DefaultLimits() Limits { return Limits{Fields: 128, Bytes: 64} }
+func DefaultLimits() Limits { return Limits{Fields: 512, Bytes: 64} }
 
 // Hash is a hash in the hands of its writer. The zero value is empty and packed.
 // It must not be copied.
