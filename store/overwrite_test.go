@@ -265,3 +265,18 @@ func BenchmarkOverwrite64MiB(b *testing.B) {
 		})
 	}
 }
+
+// TestOverwriteGrowsByZerosAfterARollback: what a transaction appended behind a value, and took back, does
+// not come up again.
+func TestOverwriteGrowsByZerosAfterARollback(t *testing.T) {
+	s := New(DefaultOptions())
+	touch := func([]byte) bool { return true }
+	e := s.Overwrite([]byte("k"), nil, ownedFrom+1, touch)
+	s.Begin()
+	s.Append(e, []byte("taken back"))
+	s.Rollback()
+	e = s.Overwrite([]byte("k"), s.Get([]byte("k")), ownedFrom+11, touch)
+	if !bytes.Equal(e.Look(), make([]byte, ownedFrom+11)) {
+		t.Errorf("%q", e.Look()[ownedFrom:])
+	}
+}

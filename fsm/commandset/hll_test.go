@@ -50,8 +50,9 @@ func TestDamagedHyperLogLogsAsRedis(t *testing.T) {
 	redis := commandtest.StartRedis(t)
 	rng := rand.New(rand.NewPCG(4, 2))
 	seen := map[string]int{}
-	for range 3000 {
-		ctx := commandtest.NewCtx(New())
+	table := New()
+	for range 500 {
+		ctx := commandtest.NewCtx(table)
 		value := damaged(ctx, rng)
 		if n := len(value) - 1; n >= 16 && value[n]>>6 == 1 {
 			value[n] ^= 0x40 // half of a run: Redis reads on behind the string
@@ -83,7 +84,7 @@ func TestDamagedHyperLogLogsAsRedis(t *testing.T) {
 		do("PFCOUNT", "h")
 	}
 	for _, code := range []string{"-INVALID", "-WRONGTY", ":1\r\n"} {
-		if seen[code] < 20 {
+		if seen[code] < 5 {
 			t.Errorf("%q was answered %d times only", code, seen[code])
 		}
 	}
