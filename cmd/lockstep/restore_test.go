@@ -43,6 +43,20 @@ func TestRestoreOfRedisFile(t *testing.T) {
 		mustCommand(t, source, "SET", "key:"+strconv.Itoa(i), strings.Repeat("v", i))
 	}
 	mustCommand(t, source, "SET", "lives", "x", "EX", "1000")
+	for i := range 700 { // of both forms
+		n := strconv.Itoa(i)
+		for _, key := range []string{"a", "b"} {
+			if key == "a" || i < 5 {
+				mustCommand(t, source, "HSET", "hash "+key, n, "value")
+				mustCommand(t, source, "RPUSH", "list "+key, strings.Repeat(n, 10))
+				mustCommand(t, source, "ZADD", "zset "+key, n, "member"+n)
+				mustCommand(t, source, "SADD", "set "+key, "member"+n)
+				mustCommand(t, source, "SADD", "ints "+key, n)
+			}
+		}
+	}
+	mustCommand(t, source, "EXPIRE", "hash a", "1000")
+	types := []string{"hash a", "hash b", "list a", "list b", "zset a", "zset b", "set a", "set b", "ints a", "ints b"}
 	mustCommand(t, source, "SAVE")
 	file := filepath.Join(dir, "dump.rdb")
 
@@ -57,14 +71,21 @@ func TestRestoreOfRedisFile(t *testing.T) {
 	if err := runRestore(ctx, restoreOptions{resp: o, files: []string{dir}, flush: true}, &out); err != nil {
 		t.Fatal(err)
 	}
-	if n := mustCommand(t, target, "DBSIZE").Int; n != 2001 || !strings.Contains(out.String(), "2001 keys loaded") {
+	if n := mustCommand(t, target, "DBSIZE").Int; n != 2011 || !strings.Contains(out.String(), "2011 keys loaded") {
 		t.Errorf("%d keys, %q", n, out.String())
 	}
 	if got := string(mustCommand(t, target, "GET", "key:1999").Str); len(got) != 1999 {
 		t.Errorf("key:1999 has %d bytes", len(got))
 	}
-	if ttl := mustCommand(t, target, "TTL", "lives").Int; ttl < 900 || ttl > 1000 {
-		t.Errorf("ttl %d", ttl)
+	for _, key := range []string{"lives", "hash a"} {
+		if ttl := mustCommand(t, target, "TTL", key).Int; ttl < 900 || ttl > 1000 {
+			t.Errorf("%s: ttl %d", key, ttl)
+		}
+	}
+	for _, key := range types { // Redis's digest of a value goes by what is in it
+		if got, want := mustCommand(t, target, "DEBUG", "DIGEST-VALUE", key), mustCommand(t, source, "DEBUG", "DIGEST-VALUE", key); string(got.Elems[0].Str) != string(want.Elems[0].Str) {
+			t.Errorf("%s is another one", key)
+		}
 	}
 }
 
@@ -73,11 +94,11 @@ func TestRestoreRefusesBeforeChangingAnything(t *testing.T) {
 	addr, dir := startRedis(t)
 	o, conn := testClient(t, addr)
 	mustCommand(t, conn, "SET", "a", "1")
-	mustCommand(t, conn, "RPUSH", "list", "1")
+	mustCommand(t, conn, "XADD", "stream", "1-1", "a", "1")
 	mustCommand(t, conn, "SAVE")
-	lists := filepath.Join(dir, "dump.rdb")
-	mustCommand(t, conn, "DEL", "list")
-	data, err := os.ReadFile(lists)
+	streams := filepath.Join(dir, "dump.rdb")
+	mustCommand(t, conn, "DEL", "stream")
+	data, err := os.ReadFile(streams)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +106,7 @@ func TestRestoreRefusesBeforeChangingAnything(t *testing.T) {
 	if err := os.WriteFile(damaged, data[:len(data)-3], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{lists, damaged} {
+	for _, file := range []string{streams, damaged} {
 		err := runRestore(context.Background(), restoreOptions{resp: o, files: []string{file}, flush: true}, &strings.Builder{})
 		if err == nil {
 			t.Errorf("%s was accepted", file)

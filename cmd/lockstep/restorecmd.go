@@ -99,9 +99,8 @@ func runRestore(ctx context.Context, o restoreOptions, out io.Writer) error {
 // checkFile reads the whole file without loading anything.
 func checkFile(path string, largest *largestItem) (info *rdb.Info, err error) {
 	err = withFile(path, func(f *os.File) error {
-		info, err = rdb.Scan(f, rdb.ReadOptions{File: path}, func(item store.Item) error {
-			largest.see(path, item)
-			return nil
+		info, err = rdb.Scan(f, rdb.ReadOptions{File: path, Packed: redisLimits()}, func(item store.Item) error {
+			return largest.see(path, item)
 		})
 		return err
 	})

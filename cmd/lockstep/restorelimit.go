@@ -15,12 +15,23 @@ type largestItem struct {
 	path  string
 	key   string
 	bytes int64
+
+	dumps dumper
 }
 
-func (l *largestItem) see(path string, item store.Item) {
-	if n := int64(max(len(item.Key), len(item.Value))); n > l.bytes {
-		*l = largestItem{path, string(item.Key), n}
+func (l *largestItem) see(path string, item store.Item) error {
+	n := int64(max(len(item.Key), len(item.Value)))
+	if item.Collection != nil {
+		dump, err := l.dumps.dump(item)
+		if err != nil {
+			return err
+		}
+		n = max(n, int64(len(dump)))
 	}
+	if n > l.bytes {
+		l.path, l.key, l.bytes = path, string(item.Key), n
+	}
+	return nil
 }
 
 // checkFits refuses what the nodes would refuse half way: each accepts values up

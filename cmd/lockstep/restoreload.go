@@ -34,12 +34,13 @@ type restoreLoader struct {
 	bytes   int // of waiting
 	loaded  int // keys that the cluster acknowledged
 	shown   *progress
+	dumps   dumper
 
 	// unanswered: some commands were sent and their outcome is not known yet.
 	unanswered bool
 }
 
-// restoreCommand is a SET. It may be sent twice with the same effect, so one
+// restoreCommand is a SET or a RESTORE. It may be sent twice with the same effect, so one
 // whose outcome is not known is simply sent again.
 type restoreCommand struct {
 	key     []byte
@@ -118,7 +119,7 @@ func (l *restoreLoader) prepare(ctx context.Context, o restoreOptions) (err erro
 }
 
 func (l *restoreLoader) load(ctx context.Context, path string) (*rdb.Info, error) {
-	options := rdb.ReadOptions{File: path, NowMillis: time.Now().UnixMilli(), DropExpired: true}
+	options := rdb.ReadOptions{File: path, Packed: redisLimits(), NowMillis: time.Now().UnixMilli(), DropExpired: true}
 	var info *rdb.Info
 	err := withFile(path, func(f *os.File) error {
 		var err error
@@ -132,9 +133,9 @@ func (l *restoreLoader) load(ctx context.Context, path string) (*rdb.Info, error
 }
 
 func (l *restoreLoader) add(ctx context.Context, item store.Item) error {
-	args := [][]byte{[]byte("SET"), item.Key, item.Value}
-	if item.ExpireAt != 0 {
-		args = append(args, []byte("PXAT"), strconv.AppendInt(nil, item.ExpireAt, 10))
+	args, err := l.dumps.command(item)
+	if err != nil {
+		return err
 	}
 	c := restoreCommand{slices.Clone(item.Key), resp.AppendCommand(nil, args)}
 	l.waiting = append(l.waiting, c)
@@ -237,4 +238,29 @@ func isRetriable(err error) bool {
 		return isNotYet(reply.Code()) || reply.Code() == codeInDoubt
 	}
 	return exitCode(err) == exitUnavailable
+}
+
+// dumper makes commands that restore keys.
+type dumper struct{ scratch *store.Store }
+
+// command is a SET, or a RESTORE of what is no string: one command for the whole key, so that it may be sent again.
+func (d *dumper) command(item store.Item) ([][]byte, error) {
+	lifetime := strconv.AppendInt(nil, item.ExpireAt, 10)
+	switch {
+	case item.Collection != nil:
+		dump, err := d.dump(item)
+		return [][]byte{[]byte("RESTORE"), item.Key, lifetime, dump, []byte("REPLACE"), []byte("ABSTTL")}, err
+	case item.ExpireAt != 0:
+		return [][]byte{[]byte("SET"), item.Key, item.Value, []byte("PXAT"), lifetime}, nil
+	}
+	return [][]byte{[]byte("SET"), item.Key, item.Value}, nil
+}
+
+func (d *dumper) dump(item store.Item) ([]byte, error) {
+	if d.scratch == nil {
+		d.scratch = store.New(store.Options{})
+	}
+	e := d.scratch.Restore(item)
+	defer d.scratch.Delete(e)
+	return rdb.AppendDump(nil, e)
 }

@@ -217,7 +217,7 @@ func startRedis(t *testing.T) (addr, dir string) {
 	t.Helper()
 	addr, dir = freeAddr(t), t.TempDir()
 	_, port, _ := net.SplitHostPort(addr)
-	cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", dir)
+	cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--enable-debug-command", "yes", "--dir", dir)
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("redis-server (scripts/test installs it): %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/lockstepkv/lockstep/fsm/command"
 	"github.com/lockstepkv/lockstep/fsm/command/commandtest"
+	"github.com/lockstepkv/lockstep/store"
 	"github.com/lockstepkv/lockstep/store/value/hash"
 )
 
@@ -138,4 +139,17 @@ func TestStoredEstimateCounts(t *testing.T) {
 	commandtest.RunExchanges(t, ctx, []commandtest.Exchange{
 		{"PFCOUNT h", ":7\r\n"}, {"PFADD h a", ":0\r\n"}, {"PFCOUNT h", ":7\r\n"}, {"PFADD h c", ":1\r\n"}, {"PFCOUNT h", ":3\r\n"},
 	})
+}
+
+// TestSparseLimit: the limit for the sparse form is that of the log.
+func TestSparseLimit(t *testing.T) {
+	ctx := commandtest.NewCtx(New())
+	for limit, want := range map[int64]string{0: "dense", 24: "dense", 3000: "sparse"} {
+		ctx.Limits[store.HLLSparse] = limit
+		commandtest.Do(ctx, "DEL h")
+		commandtest.Do(ctx, "PFADD h a b c d e")
+		if got := string(commandtest.Do(ctx, "PFDEBUG ENCODING h").Str); got != want {
+			t.Errorf("with %d: %s", limit, got)
+		}
+	}
 }

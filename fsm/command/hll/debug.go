@@ -29,7 +29,7 @@ func (op debugOp) Run(ctx *command.Ctx) resp.Value {
 	if e == nil {
 		return resp.ErrorReply(errNoKey)
 	}
-	s, err := ownSketch(e)
+	s, err := ownSketch(ctx, e)
 	if err != nil {
 		return refusal(err)
 	}

@@ -40,12 +40,16 @@ func sketchOf(e *store.Entry) (hll.Sketch, error) {
 }
 
 // ownSketch is sketchOf for a copy, which may be changed.
-func ownSketch(e *store.Entry) (hll.Sketch, error) {
+func ownSketch(ctx *command.Ctx, e *store.Entry) (hll.Sketch, error) {
 	if s, err := sketchOf(e); err != nil {
 		return s, err
 	}
-	return hll.Of(bytes.Clone(e.Look()))
+	s, err := hll.Of(bytes.Clone(e.Look()))
+	limit(ctx, &s)
+	return s, err
 }
+
+func limit(ctx *command.Ctx, s *hll.Sketch) { s.Limit(int(ctx.Limits[store.HLLSparse])) }
 
 var specPFAdd = &command.Spec{
 	Name: "pfadd", Group: "hyperloglog", Arity: -2, Since: "2.8.9",
@@ -65,6 +69,7 @@ func (op addOp) Run(ctx *command.Ctx) resp.Value {
 	e := ctx.Lookup(op.key)
 	if e == nil {
 		s := hll.New()
+		limit(ctx, &s)
 		if _, err := op.add(&s); err != nil {
 			return refusal(err)
 		}
@@ -79,7 +84,7 @@ func (op addOp) Run(ctx *command.Ctx) resp.Value {
 	case s.Dense():
 		return op.addDense(ctx, e)
 	}
-	if s, err = ownSketch(e); err != nil {
+	if s, err = ownSketch(ctx, e); err != nil {
 		return refusal(err)
 	}
 	changed, err := op.add(&s)
@@ -210,10 +215,11 @@ func (op mergeOp) Run(ctx *command.Ctx) resp.Value {
 		}
 	}
 	s, at := hll.New(), int64(0)
+	limit(ctx, &s)
 	var err error
 	if e := ctx.Lookup(op.keys[0]); e != nil {
 		at = e.ExpireAt()
-		if s, err = ownSketch(e); err != nil {
+		if s, err = ownSketch(ctx, e); err != nil {
 			return refusal(err)
 		}
 	}

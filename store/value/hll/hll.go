@@ -14,7 +14,8 @@ const (
 	headBytes    = 16
 	denseBytes   = headBytes + registers*registerBits/8
 
-	// SparseBytes is how long a sparse string may become, as Redis's hll-sparse-max-bytes.
+	// SparseBytes is how long a sparse string may become, unless Limit says otherwise, as
+	// Redis's hll-sparse-max-bytes.
 	SparseBytes = 3000
 )
 
@@ -34,13 +35,16 @@ var (
 )
 
 // Sketch is a HyperLogLog in its string. The zero Sketch is none.
-type Sketch struct{ b []byte }
+type Sketch struct {
+	b     []byte
+	limit int // of a sparse string
+}
 
 // New returns an empty sketch.
 func New() Sketch {
 	b := append(append(make([]byte, 0, headBytes+2), magic...), make([]byte, headBytes-len(magic))...)
 	b[encodingAt] = sparse
-	return Sketch{appendZeros(b, registers)}
+	return Sketch{appendZeros(b, registers), SparseBytes}
 }
 
 // Of returns the sketch in b, which belongs to it from then on, or ErrInvalid. Reading leaves
@@ -49,8 +53,11 @@ func Of(b []byte) (Sketch, error) {
 	if len(b) < headBytes || !bytes.HasPrefix(b, magic) || b[encodingAt] > sparse || b[encodingAt] == dense && len(b) != denseBytes {
 		return Sketch{}, ErrInvalid
 	}
-	return Sketch{b}, nil
+	return Sketch{b, SparseBytes}, nil
 }
+
+// Limit says how long a sparse string may become.
+func (s *Sketch) Limit(bytes int) { s.limit = bytes }
 
 // Bytes returns the string.
 func (s *Sketch) Bytes() []byte { return s.b }
@@ -122,7 +129,7 @@ func (s *Sketch) MakeDense() error {
 	if s.Dense() {
 		return nil
 	}
-	d := Sketch{make([]byte, denseBytes)}
+	d := Sketch{b: make([]byte, denseBytes)}
 	copy(d.b, s.b[:headBytes])
 	d.b[encodingAt] = dense
 	err := s.eachRun(func(index, n int, rank byte) {

@@ -79,7 +79,7 @@ func (s *Sketch) setSparse(index int, rank byte) (changed bool, err error) {
 	} else {
 		seq = appendRanks(appendRanks(appendRanks(seq, before, r.rank), 1, rank), after, r.rank)
 	}
-	if grown := len(seq) - r.size; grown > 0 && len(s.b)+grown > SparseBytes {
+	if grown := len(seq) - r.size; grown > 0 && len(s.b)+grown > s.limit {
 		return s.promote(index, rank)
 	}
 	s.b = slices.Replace(s.b, at, at+r.size, seq...)
