@@ -348,8 +348,10 @@ func TestDamageShowsOnAQuietShard(t *testing.T) {
 	}
 	last := g.raft.LastIndex()
 	var w soundness.NoteWait
-	if g.keeper.KeepNoted(&w) || g.keeper.KeepNoted(&w) || g.raft.LastIndex() != last {
-		t.Error("an idle shard logs notes")
+	for range 2 { // the first look only notes when it was
+		if g.keeper.KeepNoted(&w) || g.raft.LastIndex() != last {
+			t.Error("an idle shard logs notes")
+		}
 	}
 }
 
