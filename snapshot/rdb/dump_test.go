@@ -127,7 +127,7 @@ func TestDumpTrailer(t *testing.T) {
 		"empty": {nil, ErrTrailer}, "short": {good[:9], ErrTrailer}, "cut": {good[:len(good)-1], ErrTrailer},
 		"newer": {newer, ErrTrailer}, "without a sum": {noSum, ErrTrailer},
 		"no value": {signed(nil), ErrDamaged}, "half a value": {signed([]byte("\x00\x05val")), ErrDamaged},
-		"a stream": {signed([]byte("\x0f\x00")), ErrUnsupported}, "no elements": {signed([]byte("\x01\x00")), ErrDamaged}, "no type": {signed([]byte("\x63")), ErrDamaged},
+		"a stream": {signed([]byte("\x0f\x01\x01a")), ErrUnsupported}, "no members": {signed([]byte("\x02\x00")), ErrDamaged}, "no elements": {signed([]byte("\x01\x00")), ErrDamaged}, "no type": {signed([]byte("\x63")), ErrDamaged},
 		"no fields": {signed([]byte("\x04\x00")), ErrDamaged}, "a field twice": {signed([]byte("\x04\x02\x01a\x01b\x01a\x01c")), ErrDamaged},
 		"a huge length": {signed([]byte("\x00\x81\x7f\xff\xff\xff\xff\xff\xff\xff")), ErrDamaged},
 		"more behind":   {signed([]byte("\x00\x05value\x00")), ErrDamaged},
@@ -161,9 +161,8 @@ func TestDamagedDumpsAsRedisReadsThem(t *testing.T) {
 		for i := range body {
 			for bit := range 8 {
 				bad := bytes.Clone(body)
-				bad[i] ^= 1 << bit
-				if bad[0] == typeSetListpack { // which this Redis does not know
-					continue
+				if bad[i] ^= 1 << bit; i == 0 && bad[0] == typeSetListpack {
+					continue // redis-server 7.0 does not know it
 				}
 				sameAsRedis(t, c, signed(bad), fmt.Sprintf("%s, bit %d of byte %d", key, bit, i))
 			}

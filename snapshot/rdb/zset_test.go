@@ -239,3 +239,36 @@ func TestUnsoundZSetIsNotWritten(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+// TestDamagedZSetDumpsAsRedisReadsThem: what is let in is what Redis takes it for.
+func TestDamagedZSetDumpsAsRedisReadsThem(t *testing.T) {
+	ctx := context.Background()
+	c, _ := rdbtest.StartRedis(t, t.TempDir(), "--sanitize-dump-payload", "yes")
+	c.Do(ctx, "ZADD", "packed", 1.5, "a", 2, "some text", "-inf", "-70000")
+	c.Do(ctx, "CONFIG", "SET", "zset-max-listpack-entries", 0)
+	c.Do(ctx, "ZADD", "large", 1.5, "a", 2, "some text", "-inf", "-70000")
+	for _, key := range []string{"packed", "large"} {
+		dump := []byte(c.Dump(ctx, key).Val())
+		body := dump[:len(dump)-dumpTrailer]
+		for i := 1; i < len(body); i++ {
+			for bit := range 8 {
+				bad := bytes.Clone(body)
+				bad[i] ^= 1 << bit
+				it, err := ReadDump(signed(bad), redisLimits(), 1<<30)
+				if err != nil {
+					continue
+				}
+				what := fmt.Sprintf("%s, bit %d of byte %d", key, bit, i)
+				if says := c.Do(ctx, "RESTORE", "k", 0, string(signed(bad)), "REPLACE").Err(); says != nil {
+					t.Errorf("%s: Redis says %v", what, says)
+					continue
+				}
+				s := store.New(store.DefaultOptions())
+				s.PutCollection([]byte("k"), it.Collection, 0)
+				if got, want := rdbtest.ZSetsOf(s)["k"], rdbtest.RedisZSets(t, c)["k"]; fmt.Sprint(got) != fmt.Sprint(want) {
+					t.Errorf("%s: %v, Redis has %v", what, got, want)
+				}
+			}
+		}
+	}
+}
