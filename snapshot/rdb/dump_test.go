@@ -126,7 +126,7 @@ func TestDumpTrailer(t *testing.T) {
 		"empty": {nil, ErrTrailer}, "short": {good[:9], ErrTrailer}, "cut": {good[:len(good)-1], ErrTrailer},
 		"newer": {newer, ErrTrailer}, "without a sum": {noSum, ErrTrailer},
 		"no value": {signed(nil), ErrDamaged}, "half a value": {signed([]byte("\x00\x05val")), ErrDamaged},
-		"a set": {signed([]byte("\x02\x01\x01a")), ErrUnsupported}, "no elements": {signed([]byte("\x01\x00")), ErrDamaged}, "no type": {signed([]byte("\x63")), ErrDamaged},
+		"a stream": {signed([]byte("\x0f\x01\x01a")), ErrUnsupported}, "no members": {signed([]byte("\x02\x00")), ErrDamaged}, "no elements": {signed([]byte("\x01\x00")), ErrDamaged}, "no type": {signed([]byte("\x63")), ErrDamaged},
 		"no fields": {signed([]byte("\x04\x00")), ErrDamaged}, "a field twice": {signed([]byte("\x04\x02\x01a\x01b\x01a\x01c")), ErrDamaged},
 		"a huge length": {signed([]byte("\x00\x81\x7f\xff\xff\xff\xff\xff\xff\xff")), ErrDamaged},
 		"more behind":   {signed([]byte("\x00\x05value\x00")), ErrDamaged},
@@ -154,13 +154,17 @@ func TestDamagedDumpsAsRedisReadsThem(t *testing.T) {
 	c.HSet(ctx, "packed", "a", "1", "field", "some text", "number", -70000)
 	c.Set(ctx, "text", strings.Repeat("ab", 40), 0)
 	c.RPush(ctx, "list", "a", "1", "some text", -70000)
-	for _, key := range []string{"packed", "text", "list"} {
+	c.SAdd(ctx, "ints", 1, 2, -70000)
+	c.SAdd(ctx, "set", "a", "some text")
+	for _, key := range []string{"packed", "text", "list", "ints", "set"} {
 		dump := []byte(c.Dump(ctx, key).Val())
 		body := dump[:len(dump)-dumpTrailer]
 		for i := range body {
 			for bit := range 8 {
 				bad := bytes.Clone(body)
-				bad[i] ^= 1 << bit
+				if bad[i] ^= 1 << bit; i == 0 && bad[0] == typeSetListpack {
+					continue // redis-server 7.0 does not know it
+				}
 				sameAsRedis(t, c, signed(bad), fmt.Sprintf("%s, bit %d of byte %d", key, bit, i))
 			}
 		}
@@ -188,6 +192,10 @@ func sameAsRedis(t *testing.T, c *redis.Client, dump []byte, what string) {
 	s.PutCollection([]byte("k"), it.Collection, 0)
 	if s.Get([]byte("k")).List() != nil {
 		rdbtest.SameLists(t, rdbtest.ListsOf(s), map[string][]string{"k": c.LRange(ctx, "k", 0, -1).Val()})
+		return
+	}
+	if s.Get([]byte("k")).Set() != nil {
+		sameSets(t, setsOf(s), redisSets(t, c, "k"))
 		return
 	}
 	got, err := c.HGetAll(ctx, "k").Result()
