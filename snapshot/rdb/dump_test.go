@@ -155,7 +155,9 @@ func TestDamagedDumpsAsRedisReadsThem(t *testing.T) {
 	c.HSet(ctx, "packed", "a", "1", "field", "some text", "number", -70000)
 	c.Set(ctx, "text", strings.Repeat("ab", 40), 0)
 	c.RPush(ctx, "list", "a", "1", "some text", -70000)
-	for _, key := range []string{"packed", "text", "list"} {
+	c.SAdd(ctx, "ints", 1, 2, -70000)
+	c.SAdd(ctx, "set", "a", "some text")
+	for _, key := range []string{"packed", "text", "list", "ints", "set"} {
 		dump := []byte(c.Dump(ctx, key).Val())
 		body := dump[:len(dump)-dumpTrailer]
 		for i := range body {
@@ -191,6 +193,10 @@ func sameAsRedis(t *testing.T, c *redis.Client, dump []byte, what string) {
 	s.PutCollection([]byte("k"), it.Collection, 0)
 	if s.Get([]byte("k")).List() != nil {
 		rdbtest.SameLists(t, rdbtest.ListsOf(s), map[string][]string{"k": c.LRange(ctx, "k", 0, -1).Val()})
+		return
+	}
+	if s.Get([]byte("k")).Set() != nil {
+		sameSets(t, setsOf(s), redisSets(t, c, "k"))
 		return
 	}
 	got, err := c.HGetAll(ctx, "k").Result()

@@ -2,6 +2,7 @@ package rdb
 
 import (
 	"encoding/binary"
+	"math"
 	"strconv"
 
 	"github.com/lockstepkv/lockstep/store/value/set"
@@ -123,8 +124,10 @@ func (d *decoder) members(t byte, r *setReader) error {
 	return err
 }
 
+// eachInt calls fn for integers as text.
 func eachInt(width int, ints []byte, fn func([]byte) error) error {
 	var text [20]byte
+	last := int64(math.MinInt64)
 	for at := 0; at < len(ints); at += width {
 		var v int64
 		switch p := ints[at:]; width {
@@ -135,6 +138,10 @@ func eachInt(width int, ints []byte, fn func([]byte) error) error {
 		default:
 			v = int64(binary.LittleEndian.Uint64(p))
 		}
+		if at > 0 && v <= last {
+			return Damaged("the integers of an intset do not ascend: %d after %d", v, last)
+		}
+		last = v
 		if err := fn(strconv.AppendInt(text[:0], v, 10)); err != nil {
 			return err
 		}
