@@ -63,7 +63,17 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 		{"GET /readyz", ``, 200},
 		{"GET /metrics", ``, 200},
 		{"GET /openapi.json", ``, 200},
-		{"PATCH /v1/keys/k", ``, 405},
+		{"PUT /v1/keys/h", `{"type":"hash","value":{"f":"v"}}`, 200},
+		{"PUT /v1/keys/h", `{"type":"hash","value":{}}`, 400},
+		{"GET /v1/keys/h", ``, 200},
+		{"PATCH /v1/keys/h", `{"type":"hash","put":{"g":2},"remove":["f"]}`, 200},
+		{"PATCH /v1/keys/h", ``, 400},
+		{"PATCH /v1/keys/h", `{"type":"set","put":["m"]}`, 422},
+		{"POST /v1/keys/l/push", `{"values":["a",{"value_base64":"/w=="}]}`, 200},
+		{"POST /v1/keys/l/pop", `{"count":5}`, 200},
+		{"POST /v1/keys/l/pop", ``, 200},
+		{"POST /v1/keys/h/pop", ``, 422},
+		{"POST /v1/keys/k", ``, 405},
 		{"GET /v1/nothing", ``, 404},
 	} {
 		method, path, _ := strings.Cut(step.call, " ")
