@@ -26,8 +26,8 @@
 //
 // # Limits
 //
-// Strings, and hashes, lists and sets for those who ask for them (ReadOptions.Packed); database 0
-// only. Anything else in a file of Redis is refused by the name of the key and its
+// Strings, and hashes, lists, sets and sorted sets for those who ask for them (ReadOptions.Packed);
+// database 0 only. Anything else in a file of Redis is refused by the name of the key and its
 // type. RDB files of every version are read, of
 // Valkey too, as long as all that is in them is known. What is written is not
 // compressed. Read keeps AUX values in memory. A checksum finds damage, not forgery.

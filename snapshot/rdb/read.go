@@ -22,7 +22,7 @@ type ReadOptions struct {
 	DropExpired bool
 
 	// Packed, if not nil, says that collections are welcome, and how far those of Redis
-	// are packed. Otherwise they are refused: no command knows them yet. In a file
+	// are packed. Otherwise they are refused: they have no Value. In a file
 	// of Lockstep they keep their form, and ReadWith takes them in any case.
 	Packed *store.Limits
 
@@ -325,7 +325,7 @@ func (f *fileReader) otherType(t byte) error {
 	if err != nil {
 		return err
 	}
-	return Unsupported("key %q is %s (RDB type %d); only strings are known", key[:min(len(key), 256)], typeName(t), t)
+	return Unsupported("key %q is %s (RDB type %d); that is not known", key[:min(len(key), 256)], typeName(t), t)
 }
 
 func (f *fileReader) end() error {
