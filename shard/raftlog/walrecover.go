@@ -142,7 +142,9 @@ func (r *recovery) tail(info types.SegmentInfo) error {
 	rest := data[min(scan.end, int64(len(data))):]
 	if n := lastNonZero(rest); n >= 0 {
 		r.torn, r.tornUntil = scan, scan.end+n+1
-		if err := classifyRemains(scan, data[:r.tornUntil], int64(len(data)), r.meta.salt); err != nil {
+		// A frame header may end with zeros, and so may a frame: they are looked at as a whole.
+		until := min(padded(r.tornUntil), int64(len(data)))
+		if err := classifyRemains(scan, data[:until], int64(len(data)), r.meta.salt); err != nil {
 			return err
 		}
 	}

@@ -13,9 +13,10 @@ const sectorLen = 512
 
 var errRemains = errors.New("damage to acknowledged entries")
 
-// classifyRemains decides what the bytes behind the last valid batch are; data ends with the last byte
-// that is not zero, fileLen is where the file ends. It returns nil for the remains of one write that never finished and so was never
-// acknowledged, and a CorruptError for anything else. The watermark is checked by the caller.
+// classifyRemains decides what the bytes behind the last valid batch are. data ends with the eight bytes
+// that have the last one that is not zero, fileLen is where the file ends. It returns nil for the remains
+// of one write that never finished and so was never acknowledged, and a CorruptError for anything else.
+// The watermark is checked by the caller.
 //
 // Before a batch is written all earlier ones are durable, so only one batch can be unfinished:
 //
