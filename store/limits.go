@@ -15,17 +15,15 @@ type Limit uint8
 
 // The limits, as Redis's settings of the same names. Their numbers stand in log entries.
 const (
-	HashEntries   Limit = iota // fields of a packed hash
-	HashValue                  // bytes of a field or a value in one
-	ListSize                   // elements of a packed list, or -1 to -5: 4, 8, 16, 32 or 64 KiB
-	SetIntset                  // members of a set of integers
-	SetEntries                 // members of a packed set
-	SetValue                   // bytes of one in it
-	ZSetEntries                // members of a packed sorted set
-	ZSetValue                  // bytes of one in it
-	StreamBytes                // bytes of a node of a stream; 0: no limit
-	StreamEntries              // entries of one; 0: no limit
-	HLLSparse                  // bytes of a HyperLogLog in its sparse form
+	HashEntries Limit = iota // fields of a packed hash
+	HashValue                // bytes of a field or a value in one
+	ListSize                 // elements of a packed list, or -1 to -5: 4, 8, 16, 32 or 64 KiB
+	SetIntset                // members of a set of integers
+	SetEntries               // members of a packed set
+	SetValue                 // bytes of one in it
+	ZSetEntries              // members of a packed sorted set
+	ZSetValue                // bytes of one in it
+	HLLSparse                // bytes of a HyperLogLog in its sparse form
 	LimitCount
 )
 
@@ -39,17 +37,15 @@ type LimitInfo struct {
 
 // limits are Redis's, with an end where a packed value would be too slow.
 var limits = [LimitCount]LimitInfo{
-	HashEntries:   {"hash-max-listpack-entries", "hash-max-ziplist-entries", 512, 0, math.MaxInt32, "fields that a hash may have and be packed"},
-	HashValue:     {"hash-max-listpack-value", "hash-max-ziplist-value", 64, 0, math.MaxInt32, "bytes that a field or a value of a packed hash may have"},
-	ListSize:      {"list-max-listpack-size", "list-max-ziplist-size", -2, math.MinInt32, math.MaxInt32, "elements of a node of a list, or, from -1 to -5, 4 to 64 KiB"},
-	SetIntset:     {"set-max-intset-entries", "", 512, 0, math.MaxInt32, "members that a set of integers may have and be an intset"},
-	SetEntries:    {"set-max-listpack-entries", "", 128, 0, math.MaxInt32, "members that a set may have and be packed"},
-	SetValue:      {"set-max-listpack-value", "", 64, 0, math.MaxInt32, "bytes that a member of a packed set may have"},
-	ZSetEntries:   {"zset-max-listpack-entries", "zset-max-ziplist-entries", 128, 0, math.MaxInt32, "members that a sorted set may have and be packed"},
-	ZSetValue:     {"zset-max-listpack-value", "zset-max-ziplist-value", 64, 0, math.MaxInt32, "bytes that a member of a packed sorted set may have"},
-	StreamBytes:   {"stream-node-max-bytes", "", 4096, 0, math.MaxInt32, "bytes of a node of a stream; 0: no limit"},
-	StreamEntries: {"stream-node-max-entries", "", 100, 0, math.MaxInt32, "entries of a node of a stream; 0: no limit"},
-	HLLSparse:     {"hll-sparse-max-bytes", "", 3000, 0, math.MaxInt32, "bytes that a HyperLogLog may have in its sparse form"},
+	HashEntries: {"hash-max-listpack-entries", "hash-max-ziplist-entries", 512, 0, math.MaxInt32, "fields that a hash may have and be packed"},
+	HashValue:   {"hash-max-listpack-value", "hash-max-ziplist-value", 64, 0, math.MaxInt32, "bytes that a field or a value of a packed hash may have"},
+	ListSize:    {"list-max-listpack-size", "list-max-ziplist-size", -2, math.MinInt32, math.MaxInt32, "elements of a node of a list, or, from -1 to -5, 4 to 64 KiB"},
+	SetIntset:   {"set-max-intset-entries", "", 512, 0, math.MaxInt32, "members that a set of integers may have and be an intset"},
+	SetEntries:  {"set-max-listpack-entries", "", 128, 0, math.MaxInt32, "members that a set may have and be packed"},
+	SetValue:    {"set-max-listpack-value", "", 64, 0, math.MaxInt32, "bytes that a member of a packed set may have"},
+	ZSetEntries: {"zset-max-listpack-entries", "zset-max-ziplist-entries", 128, 0, math.MaxInt32, "members that a sorted set may have and be packed"},
+	ZSetValue:   {"zset-max-listpack-value", "zset-max-ziplist-value", 64, 0, math.MaxInt32, "bytes that a member of a packed sorted set may have"},
+	HLLSparse:   {"hll-sparse-max-bytes", "", 3000, 0, math.MaxInt32, "bytes that a HyperLogLog may have in its sparse form"},
 }
 
 // Info tells how l is set.

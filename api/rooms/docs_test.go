@@ -36,7 +36,7 @@ func commandsPage(table *command.Table) string {
 	var b strings.Builder
 	b.WriteString("# Commands\n\n" +
 		"Generated from the command table (`api/rooms`); do not edit. Names, arguments, replies and error words are those\n" +
-		"of Redis 7.0 unless the group is *Lockstep*. Any of them can be sent over the Redis protocol or by `POST /v1/commands`.\n\n" +
+		"of Redis 7.2 unless the group is *Lockstep*. Any of them can be sent over the Redis protocol or by `POST /v1/commands`.\n\n" +
 		"Kind: **write** goes through the log, **read** is answered from memory (linearizable unless asked otherwise),\n" +
 		"**node** concerns the connection or the node and touches no key.\n")
 	for _, g := range [][2]string{
@@ -93,6 +93,8 @@ func kind(sp *command.Spec) string {
 const notes = `
 ## Where Lockstep differs
 
+- Not built yet: streams, geo commands, ` + "`SORT`" + `, commands that wait (` + "`BLPOP`" + ` and its kind), expiry of hash fields, scripts and functions, pub/sub, users, databases other than 0. They are unknown commands.
+- ` + "`SET ... IFEQ`, `DELIFEQ` and `HSCAN ... NOVALUES`" + ` are of later versions of Redis and Valkey.
 - ` + "`OBJECT ENCODING`" + ` calls the result of ` + "`INCRBYFLOAT`" + ` int where it is a whole number (a Redis primary says embstr, its replicas int).
 - ` + "`OBJECT REFCOUNT`" + ` of a copied small integer is that of a shared object.
 - ` + "`MEMORY USAGE`" + ` answers the bytes that Lockstep accounts for, the same on every replica.

@@ -20,7 +20,7 @@ var specObject = &command.Spec{
 var specObjectEncoding = &command.Spec{
 	Name: "object|encoding", Group: "generic", Arity: 3, Since: "2.2.3",
 	Flags: command.ReadOnly, ACL: []string{"keyspace"}, Keys: command.SecondKey(command.RO),
-	Summary: "Answers the encoding that Redis would keep a value in: int, embstr, raw, listpack, hashtable.",
+	Summary: "Answers the encoding that Redis would keep a value in: int, embstr, raw, listpack, quicklist, intset, hashtable, skiplist.",
 	Args:    []command.Arg{command.Key("key")},
 	Parse:   func(args command.Args) (command.Op, error) { return objectOp{args[2], objectEncoding}, nil },
 }
